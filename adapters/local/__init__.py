@@ -1,0 +1,1 @@
+"""The laptop: Delta tables, DuckDB, files under one state directory."""

@@ -1,0 +1,54 @@
+"""Columns as the domain computes on them: one NumPy array each, NaN or None where a value is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["Columns", "FloatArray", "Kind", "as_numbers", "as_strings", "canonical_text", "columns_of", "n_rows"]
+
+Kind = Literal["categorical", "numeric"]
+"""How a column is computed on: text with None for missing, or float64 with NaN for missing."""
+
+FloatArray = npt.NDArray[np.float64]
+Columns = Mapping[str, npt.NDArray[np.generic]]
+"""Column name to an array of shape `(n_rows,)`: float64 for numeric columns, object (str or None) for the others."""
+
+
+def n_rows(columns: Columns) -> int:
+    """Return the number of rows the columns have in common (0 where there is no column)."""
+    return len(next(iter(columns.values()))) if columns else 0
+
+
+def as_numbers(values: pd.Series) -> FloatArray:
+    """Return `values` as float64 of shape `(n_rows,)`; what is not a finite number becomes NaN."""
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def canonical_text(value: object) -> str:
+    """Return the one spelling of a key or category: a whole number loses its `.0`, so `1`, `1.0` and `"1"` agree."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def as_strings(values: pd.Series) -> npt.NDArray[np.object_]:
+    """Return `values` as text of shape `(n_rows,)` in its canonical spelling; missing values become None."""
+    codes, uniques = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
+    texts = np.array([*(canonical_text(value) for value in uniques), None], dtype=object)
+    return texts[codes]
+
+
+def columns_of(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the named columns of a pandas frame as `Columns`; a column the frame lacks is missing in every row."""
+    absent = pd.Series(np.full(len(frame), None, dtype=object))
+    return {
+        name: (as_numbers if kind == "numeric" else as_strings)(frame.get(name, absent)) for name, kind in kinds.items()
+    }

@@ -1,0 +1,176 @@
+"""What the lifecycle needs from the outside world; the docstrings are what every adapter is tested against."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from .tables import TableRef, TableSpec
+
+__all__ = ["ExperimentTracker", "FeatureStore", "ModelRegistry", "ModelVersion", "TrialRecord"]
+
+
+class FeatureStore(ABC):
+    """Keyed, versioned tables of one dataset. Every write is atomic: a reader sees all of it or nothing."""
+
+    @abstractmethod
+    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        """Insert rows whose key is new, replace rows whose key is known and whose values differ, keep the rest.
+
+        The table is created on the first write, and gains the columns it lacks (older rows are null there). A column
+        that `rows` lacks is null in them. Rows that change nothing make no new version; `ingested_at` alone is no
+        change. Two writers at once both succeed, one after the other.
+
+        Raises:
+            StoreError: a key is null or stands twice in `rows`, a column changes its type, or the disk refuses.
+            WriteConflict: other writers kept winning; nothing was written.
+        """
+
+    @abstractmethod
+    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        """Make `rows` the table's whole content; equal content makes no new version. Raises as `upsert` does."""
+
+    @abstractmethod
+    def latest(self, name: str) -> TableRef:
+        """Return the newest version of a table.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+
+    @abstractmethod
+    def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of exactly that version, sorted by key; times are UTC, in microseconds.
+
+        Raises:
+            NotFound: the version is gone, or a column was never there.
+        """
+
+    @abstractmethod
+    def scan(
+        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    ) -> pa.RecordBatchReader:
+        """Stream the rows of exactly that version in bounded memory, in any order. Raises as `read` does."""
+
+    @abstractmethod
+    def point_in_time_join(
+        self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
+    ) -> TableRef:
+        """Give each row of `spine` the features as they were known at its event time, and store the result.
+
+        For a spine row at time t, the feature row of the same customer with the greatest event time among those with
+        event time ≤ t, arrival ≤ t and arrival ≤ `known_by`; of several with the same event time, the one that arrived
+        last. A spine row without any is kept, its features null. Columns of the result: those of the spine, those of
+        `features` beside key and event time, and `feature_ts`, the event time of the feature row (null without one).
+        Where both have a column of the same name, the spine's wins. Memory stays within the adapter's stated limit.
+        """
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model, as a registry knows it. `description` and `tags` are never half there."""
+
+    name: str
+    version: int
+    run_id: str | None
+    description: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created_at: dt.datetime | None = None
+
+
+class ModelRegistry(ABC):
+    """Registered models with versions 1, 2, 3, …; an alias names exactly one version."""
+
+    @abstractmethod
+    def register(
+        self, name: str, package: Path, *, description: str, tags: Mapping[str, str], run_id: str | None
+    ) -> ModelVersion:
+        """Register the packaged model in the folder `package` as a new version, described and tagged from the start.
+
+        A reader never sees a version without its description and tags. No alias is set.
+
+        Raises:
+            StoreError: the registry does not answer, or the package cannot be read.
+        """
+
+    @abstractmethod
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Return every version, oldest first; empty for a model that is not there."""
+
+    @abstractmethod
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """Return the version that `alias` names, or None."""
+
+    @abstractmethod
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Let `alias` name `version`, whatever it named before.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+
+    @abstractmethod
+    def delete_version(self, name: str, version: int) -> None:
+        """Remove a version that has no alias.
+
+        Raises:
+            NotFound: there is no such version.
+            StoreError: the version has an alias.
+        """
+
+    @abstractmethod
+    def download(self, name: str, version: int, into: Path) -> Path:
+        """Copy the packaged model of a version below `into` and return its folder.
+
+        Raises:
+            NotFound: there is no such version, or its files are gone.
+        """
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial of a study, as a tracker shows it."""
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, float | int | str]
+    seconds: float
+
+
+class ExperimentTracker(ABC):
+    """Where a training run leaves its record: one run, its trials nested in it."""
+
+    @abstractmethod
+    def run_id(self) -> str:
+        """Return the id of the run that is open."""
+
+    @abstractmethod
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Record the settings of the run; recording the same again changes nothing."""
+
+    @abstractmethod
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Record finite numbers under their names."""
+
+    @abstractmethod
+    def log_dataset(self, ref: TableRef, sample: pa.Table, label: str) -> None:
+        """Record a table as an input of the run, with its digest and version; `sample` gives the schema."""
+
+    @abstractmethod
+    def log_trials(self, study: str, trials: Sequence[TrialRecord]) -> None:
+        """Record each trial as a run nested in this one; a trial that is recorded already is left alone."""
+
+    @abstractmethod
+    def log_file(self, name: str, content: str | bytes) -> None:
+        """Store a file under `name` (folders allowed) with the run."""
+
+    @abstractmethod
+    def log_package(self, package: Path) -> str:
+        """Store the packaged model with the run and return where it lies, as `ModelRegistry.register` reads it."""

@@ -1,0 +1,49 @@
+"""What the stores hold, by name, and the reference to a table that crosses a step in place of its rows."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["ARRIVED_AT", "EVENT_TIME", "INGESTED_AT", "LABEL", "LABEL_TIME", "SPLIT", "TRUTH", "TableRef", "TableSpec"]
+
+EVENT_TIME = "transaction_ts"
+"""When the facts of a row were true (UTC); every table of features and labels has it under this name."""
+ARRIVED_AT = "arrived_at"
+"""When a row could first be seen (UTC): the contract's arrival column, or the event time where the source has none."""
+INGESTED_AT = "ingested_at"
+"""When a row was written (UTC)."""
+LABEL = "label"
+"""The outcome: 1 churned, 0 stayed, missing while it is not known."""
+LABEL_TIME = "label_ts"
+"""When the outcome became known (UTC)."""
+SPLIT = "split"
+"""The side a customer is on for ever: `train` or `holdout`."""
+TRUTH = "true_probability"
+"""The churn probability a simulation drew the label from; never a feature."""
+
+
+class TableSpec(BaseModel):
+    """A table: its name within the dataset and the columns that identify a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    key: tuple[str, ...]
+
+
+class TableRef(BaseModel):
+    """One version of one table; the same reference always reads the same rows.
+
+    `digest` is the same for the same rows in any order and any file layout, and leaves out `ingested_at`:
+    two tables with the same digest give the same model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    name: str
+    version: int
+    rows: int
+    digest: str
+    key: tuple[str, ...]
+    uri: str

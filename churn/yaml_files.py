@@ -1,0 +1,82 @@
+"""Reading YAML into strict models, with messages that name the file, the key and the nearest valid key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .errors import ChurnError, nearest
+
+__all__ = ["parse_model", "read_yaml"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds.
+
+    Raises:
+        error: the file cannot be read, is not YAML, or does not hold a mapping.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise error(f"{path} cannot be read ({cause.strerror}): check the path.") from cause
+    except UnicodeDecodeError as cause:
+        raise error(f"{path} is not a text file in UTF-8: save it as UTF-8.") from cause
+    except yaml.YAMLError as cause:
+        mark = getattr(cause, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(cause, "problem", None) or "it is not YAML"
+        raise error(f"{path} is not valid YAML{where}: {problem}. Mend that line.") from cause
+    if not isinstance(raw, dict):
+        raise error(f"{path} must hold keys and values; it holds {type(raw).__name__}.")
+    return raw
+
+
+def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: type[ChurnError]) -> Model:
+    """Return `raw` as `model`.
+
+    Raises:
+        error: naming every wrong key of `source`, with the rule it broke and the nearest valid key.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as cause:
+        problems = [_sentence(model, dict(problem)) for problem in cause.errors()]
+        raise error(f"{source}: " + "; ".join(problems) + ".") from cause
+
+
+def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        valid = _keys_at(model, problem["loc"][:-1])
+        hint = nearest(str(problem["loc"][-1]), valid) or f" (valid: {', '.join(valid)})"
+        return f"unknown key `{where}`{hint}"
+    if problem["type"] == "missing":
+        return f"`{where}` is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return (
+        f"`{where}`: {message}, got {problem['input']!r}"
+        if where and not isinstance(problem["input"], dict)
+        else (f"`{where}`: {message}" if where else message)
+    )
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are valid at `location` within `model`, following fields, mappings and sequences."""
+    annotation: Any = model
+    for part in location:
+        models = _models_in(annotation)
+        field = next((m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields), None)
+        annotation = field.annotation if field is not None else annotation
+    return sorted({key for found in _models_in(annotation) for key in found.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]

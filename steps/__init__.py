@@ -1,0 +1,1 @@
+"""Thin ZenML steps: get the ports, call one domain function, log, return."""

@@ -1,0 +1,1 @@
+"""In-memory adapters: each subclasses a port and passes its contract suite."""
