@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from .errors import ContractError, nearest
 from .features import FeatureFunction, FeatureSpec, check_features, load_functions
-from .frame import Kind
+from .frame import Kind, canonical_text
 from .tables import EVENT_TIME, TableSpec
 from .yaml_files import parse_model, read_yaml
 
@@ -46,10 +46,7 @@ class Column(BaseModel):
     @field_validator("allowed", mode="before")
     @classmethod
     def _as_text(cls, values: object) -> object:
-        if isinstance(values, list | tuple):
-            # YAML reads a bare Yes or No as a truth value; the data says Yes and No.
-            return tuple({True: "Yes", False: "No"}.get(v, str(v)) if isinstance(v, bool) else str(v) for v in values)
-        return values
+        return tuple(canonical_text(value) for value in values) if isinstance(values, list | tuple) else values
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Self:
@@ -74,6 +71,7 @@ class EventTime(BaseModel):
 
     column: str | None = Field(default=EVENT_TIME, description="The source's column; null where it has none.")
     as_of: dt.datetime | None = Field(default=None, description="Stands for every row of a source without the column.")
+    format: str | None = Field(default=None, description="How the source writes it where not ISO 8601: '%d/%m/%Y'.")
     arrived_at: str | None = Field(default=None, description="The source's column that says when a row could be seen.")
 
     @field_validator("as_of", mode="before")
@@ -109,9 +107,7 @@ class Label(BaseModel):
     @field_validator("positive", "negative", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
-        if isinstance(value, bool):
-            return "Yes" if value else "No"
-        return str(value) if isinstance(value, int | float) else value
+        return canonical_text(value) if isinstance(value, bool | int | float) else value
 
     @model_validator(mode="after")
     def _two_values(self) -> Self:

@@ -49,7 +49,7 @@ def count_equal(*columns: npt.NDArray[np.object_], value: str) -> FloatArray:
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """Divide; missing where the denominator is zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(denominator == 0, np.nan, numerator / denominator)
 
 

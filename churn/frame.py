@@ -31,18 +31,18 @@ def as_numbers(values: pd.Series) -> FloatArray:
 
 
 def canonical_text(value: object) -> str:
-    """Return the one spelling of a key or category: a whole number loses its `.0`, so `1`, `1.0` and `"1"` agree."""
+    """Return the one spelling of a key or category: `1`, `1.0` and `" 1"` agree, and so do `True` and `"true"`."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).strip()
 
 
 def as_strings(values: pd.Series) -> npt.NDArray[np.object_]:
-    """Return `values` as text of shape `(n_rows,)` in its canonical spelling; missing values become None."""
+    """Return `values` as text of shape `(n_rows,)` in its canonical spelling; missing and blank values become None."""
     codes, uniques = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
-    texts = np.array([*(canonical_text(value) for value in uniques), None], dtype=object)
+    texts = np.array([*(canonical_text(value) or None for value in uniques), None], dtype=object)
     return texts[codes]
 
 

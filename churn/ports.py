@@ -89,14 +89,16 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def register(
-        self, name: str, package: Path, *, description: str, tags: Mapping[str, str], run_id: str | None
+        self, name: str, package: Path, *, description: str, tags: Mapping[str, str], run_id: str
     ) -> ModelVersion:
-        """Register the packaged model in the folder `package` as a new version, described and tagged from the start.
+        """Store the packaged model in the folder `package` with the run that trained it, and register it as a version.
 
-        A reader never sees a version without its description and tags. No alias is set.
+        A reader never sees a version without its files, description and tags. No alias is set, and the number of a
+        version that was deleted is not used again.
 
         Raises:
-            StoreError: the registry does not answer, or the package cannot be read.
+            NotFound: there is no such run.
+            StoreError: the registry does not answer, the name is not valid, or the folder holds no packaged model.
         """
 
     @abstractmethod
@@ -170,7 +172,3 @@ class ExperimentTracker(ABC):
     @abstractmethod
     def log_file(self, name: str, content: str | bytes) -> None:
         """Store a file under `name` (folders allowed) with the run."""
-
-    @abstractmethod
-    def log_package(self, package: Path) -> str:
-        """Store the packaged model with the run and return where it lies, as `ModelRegistry.register` reads it."""

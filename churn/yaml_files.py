@@ -10,9 +10,24 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import ChurnError, nearest
 
-__all__ = ["parse_model", "read_yaml"]
+__all__ = ["parse_model", "read_yaml", "unambiguous_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a bare Yes or No is text, as in YAML 1.2: customer tables are full of them."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def unambiguous_yaml(text: str) -> Any:
+    """Return what a YAML text holds; a bare Yes or No is text. Raises `yaml.YAMLError`."""
+    return yaml.load(text, Loader=_Loader)
 
 
 def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
@@ -22,7 +37,7 @@ def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
         error: the file cannot be read, is not YAML, or does not hold a mapping.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = unambiguous_yaml(path.read_text(encoding="utf-8"))
     except OSError as cause:
         raise error(f"{path} cannot be read ({cause.strerror}): check the path.") from cause
     except UnicodeDecodeError as cause:
