@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,17 @@ def telco_csv() -> Path:
     if not path.is_file():
         pytest.skip("needs IBM's Telco CSV: set TELCO_CSV to the file")
     return path
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[object, str], None]:
+    """`require(found, "chromium: apt-get install chromium")` skips where a real component is missing.
+
+    In continuous integration every component is there, so that a missing one is a failure.
+    """
+
+    def check(found: object, what: str) -> None:
+        if not found:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {what}")
+
+    return check

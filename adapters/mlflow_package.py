@@ -1,0 +1,246 @@
+"""A scorer as a folder that MLflow loads anywhere: scoring code and weights inside, nothing pickled."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from adapters.package_manifest import (
+    ARTIFACT,
+    CODE_FOLDER,
+    LOADER,
+    SCRIPT,
+    check_package,
+    package_digest,
+    runtime_name,
+    write_manifest,
+)
+from churn import errors
+from churn.codebase import closure
+from churn.errors import ChurnError, ModelError
+from churn.frame import Columns
+from churn.scoring import Scorer
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+__all__ = ["PackagedScorer", "build_package", "load_package", "package_digest"]
+
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "xgboost")
+_EXAMPLE_ROWS = 5
+_MODEL_SCRIPT = '''"""How MLflow loads this model: scoring code from code/, weights and settings from artifacts/."""
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+from {runtime}.scoring import Scorer
+
+
+class ChurnModel(mlflow.pyfunc.PythonModel):
+    """Raw contract columns in; probability, decision, expected value and reasons out."""
+
+    def load_context(self, context):
+        self.scorer = Scorer.load(Path(context.artifacts["scorer"]))
+
+    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
+        return self.scorer.score(model_input)
+
+
+mlflow.models.set_model(ChurnModel())
+'''
+
+
+@dataclass(frozen=True)
+class PackagedScorer:
+    """A scorer with the code it was packaged with, whatever has changed here since.
+
+    Attributes:
+        digest: The package's digest.
+        metadata: What `build_package` was told of the model.
+    """
+
+    digest: str
+    metadata: Mapping[str, Any]
+    _scorer: Scorer
+
+    def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
+        """Score customers as `churn.scoring.Scorer.score` does; its errors are those of `churn.errors`."""
+        with _errors_of_ours():
+            return self._scorer.score(customers, explain=explain)
+
+
+def build_package(scorer: Scorer, into: Path, *, example: pd.DataFrame, metadata: Mapping[str, Any]) -> Path:
+    """Write a scorer as an MLflow model from code; MLflow executes nothing to do so and infers nothing.
+
+    The scoring code is copied in under a name that carries its digest: two versions load side by side in one
+    process, and a change in this repository cannot change a registered model. The signature declares categorical
+    columns as strings and numeric ones as any: under `double` MLflow refuses a column of whole numbers, under
+    `long` one with missing values, and the scorer takes both.
+
+    Args:
+        scorer: The model with its settings.
+        into: A folder that is new or empty.
+        example: Rows that the model scores, raw contract columns; the first few are kept as the input example.
+        metadata: What else is to be known of the model, as JSON values.
+
+    Returns:
+        `into`.
+
+    Raises:
+        ModelError: the folder is not empty, or there is no example row.
+        ContractError: the example lacks a column.
+    """
+    if into.exists() and any(into.iterdir()):
+        raise ModelError(f"{into} is not empty: a package is built in a folder of its own, so choose another.")
+    if example.empty:
+        raise ModelError("The input example has no rows: pass at least one row that the model scores.")
+    scorer.score(example.head(_EXAMPLE_ROWS))
+    scorer.save(into / ARTIFACT)
+    sources = list(closure("churn.scoring"))
+    runtime = runtime_name(sources)
+    _copy_code(sources, into / CODE_FOLDER / runtime)
+    (into / SCRIPT).write_text(_MODEL_SCRIPT.format(runtime=runtime), encoding="utf-8")
+    _write_environment(into)
+    _write_mlmodel(scorer, into, _write_example(scorer, into, example), metadata)
+    write_manifest(into)
+    return into
+
+
+def load_package(package: Path, *, expected_digest: str | None = None) -> PackagedScorer:
+    """Check every file of a package, then load its scorer; MLflow is not needed for it.
+
+    Args:
+        package: The folder, as built or as downloaded from a registry.
+        expected_digest: The digest that the registry has for it, if known.
+
+    Raises:
+        ModelError: the package holds a pickle, would be loaded by other means than its script, or is not what was
+            built; nothing of it was executed.
+    """
+    runtime = check_package(package, expected_digest)
+    with _errors_of_ours():
+        scorer = _import(runtime, package / CODE_FOLDER / runtime).Scorer.load(package / ARTIFACT)
+    metadata = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8")).get("metadata") or {}
+    return PackagedScorer(digest=package_digest(package), metadata=metadata, _scorer=scorer)
+
+
+def _copy_code(sources: list[Path], into: Path) -> None:
+    root = next(source.parent for source in sources if source.name == "__init__.py")
+    for source in sources:
+        target = into / source.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes().replace(b"\r\n", b"\n"))
+
+
+def _write_environment(into: Path) -> None:
+    pins = [f"{name}=={version(name)}" for name in _REQUIREMENTS]
+    python = platform.python_version()
+    (into / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": pins}],
+    }
+    (into / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False), encoding="utf-8")
+    build = ["pip", "setuptools", "wheel"]
+    environment = {"python": python, "build_dependencies": build, "dependencies": ["-r requirements.txt"]}
+    (into / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
+
+
+def _write_example(scorer: Scorer, into: Path, example: pd.DataFrame) -> dict[str, str]:
+    """Write the input example in the two forms that MLflow reads, and return its entry in MLmodel."""
+    names = [column.name for column in scorer.model.schema.inputs if column.name in example]
+    split = json.loads(example[names].head(_EXAMPLE_ROWS).to_json(orient="split", index=False, double_precision=15))
+    info = {"artifact_path": "input_example.json", "serving_input_path": "serving_input_example.json"}
+    for name, content in zip(info.values(), (split, {"dataframe_split": split}), strict=True):
+        (into / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return {**info, "type": "dataframe", "pandas_orient": "split"}
+
+
+def _write_mlmodel(scorer: Scorer, into: Path, example: dict[str, str], metadata: Mapping[str, Any]) -> None:
+    from mlflow.models import Model
+    from mlflow.pyfunc import add_to_model
+
+    model = Model(
+        signature=_signature(scorer), saved_input_example_info=example, metadata=json.loads(json.dumps(dict(metadata)))
+    )
+    add_to_model(
+        model,
+        loader_module=LOADER,
+        code=CODE_FOLDER,
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+        model_code_path=SCRIPT,
+        artifacts={"scorer": {"path": ARTIFACT}},
+    )
+    model.save(into / "MLmodel")
+
+
+def _signature(scorer: Scorer) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, Array, ColSpec, Schema, TensorSpec
+
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec("string" if column.kind == "categorical" else AnyType(), column.name, required=not column.nullable)
+        for column in scorer.model.schema.inputs
+    ]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec("double", "probability"),
+        ColSpec("string", "decision"),
+        ColSpec("double", "expected_value"),
+        ColSpec(Array("string"), "reasons"),
+    ]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+class _SourceOnly(importlib.machinery.SourceFileLoader):
+    """Compiles what was checked: byte code lying beside it was not."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _import(runtime: str, folder: Path) -> ModuleType:
+    """Import the packaged code under its own name, which stands for its content, without touching `sys.path`."""
+    if runtime not in sys.modules:
+        init = folder / "__init__.py"
+        finder = importlib.machinery.FileFinder(str(folder), (_SourceOnly, [".py"]))
+        sys.path_importer_cache[str(folder)] = finder
+        spec = importlib.util.spec_from_file_location(
+            runtime, init, loader=_SourceOnly(runtime, str(init)), submodule_search_locations=[str(folder)]
+        )
+        if spec is None or spec.loader is None:
+            raise ModelError(f"The packaged code in {folder} cannot be imported: fetch the package again.")
+        package = importlib.util.module_from_spec(spec)
+        sys.modules[runtime] = package
+        spec.loader.exec_module(package)
+    return importlib.import_module(f"{runtime}.scoring")
+
+
+@contextmanager
+def _errors_of_ours() -> Iterator[None]:
+    """Raise an error of the packaged code as the class of the same name in `churn.errors`."""
+    try:
+        yield
+    except Exception as error:
+        names = [kind.__name__ for kind in type(error).__mro__]
+        if isinstance(error, ChurnError) or ChurnError.__name__ not in names:
+            raise
+        raise getattr(errors, names[0], ChurnError)(str(error)) from error
