@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,18 +76,20 @@ def load_functions(module: Path | None) -> dict[str, FeatureFunction]:
     """
     if module is None:
         return dict(BUILT_IN)
-    spec = importlib.util.spec_from_file_location(f"churn_features_{module.stem}", module)
-    if spec is None or spec.loader is None or not module.is_file():
-        raise ContractError(
-            f"The feature module {module} is not a Python file: correct `feature_module` in the contract."
-        )
-    loaded = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(loaded)
+        source = module.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"The feature module {module} is not a Python file: correct `feature_module`.") from error
+    # Not imported: Python would leave byte code beside the file, and read it back unchecked.
+    loaded = types.ModuleType(f"feature_module_{module.stem}")
+    try:
+        exec(compile(source, str(module), "exec"), vars(loaded))
     except Exception as error:
         raise ContractError(f"The feature module {module} fails with {type(error).__name__}: {error}.") from error
     own = {
-        name: member for name, member in vars(loaded).items() if inspect.isfunction(member) and not name.startswith("_")
+        name: member
+        for name, member in vars(loaded).items()
+        if inspect.isfunction(member) and member.__module__ == loaded.__name__ and not name.startswith("_")
     }
     return {**BUILT_IN, **own}
 
