@@ -1,0 +1,119 @@
+"""How every chart looks: one size, one palette that follows the page's light or dark theme, the same SVG bytes."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "DASHED", "HEIGHT", "WIDTH", "chart", "in_percent", "shortened"]
+
+WIDTH, HEIGHT = 6.4, 3.7
+"""Inches; at a dashboard's width one chart fills a column and its text is that of the page."""
+
+COLOURS = {
+    "page": "#ffffff",
+    "ink": "#1f2933",
+    "muted": "#66727f",
+    "grid": "#e3e7eb",
+    "primary": "#0072b2",
+    "secondary": "#d55e00",
+    "good": "#009e73",
+}
+"""By role; the hues are those of Okabe and Ito (2008), which colour-blind readers tell apart."""
+
+DASHED: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.0}
+"""The line of a reference: chance, the base rate, a fixed configuration."""
+
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": COLOURS["grid"],
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "legend.labelcolor": COLOURS["ink"],
+    "lines.linewidth": 2.0,
+    "svg.fonttype": "none",
+    "text.color": COLOURS["ink"],
+    "text.parse_math": False,
+    "xtick.color": COLOURS["muted"],
+    "xtick.labelsize": 9.5,
+    "ytick.color": COLOURS["muted"],
+    "ytick.labelsize": 9.5,
+    "xtick.major.pad": 6,
+    "xtick.major.size": 0,
+    "ytick.major.pad": 6,
+    "ytick.major.size": 0,
+}
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def chart(title: str, x_label: str, y_label: str, draw: Callable[[Axes], None], *, height: float = HEIGHT) -> str:
+    """Return one chart as an SVG element; the same input gives the same bytes.
+
+    Args:
+        title: What the chart shows, in plain words; also its text for screen readers.
+        x_label: What lies along the horizontal axis, with its unit.
+        y_label: What lies along the vertical axis, with its unit.
+        draw: Draws on the axes; every colour it uses is one of `COLOURS`.
+        height: Inches.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.add_subplot()
+        figure.suptitle(title, x=0.012, ha="left")
+        axes.set(xlabel=x_label, ylabel=y_label)
+        draw(axes)
+        return _svg(figure, title)
+
+
+def in_percent(axes: Axes, *, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
+    """Let the axes that are given limits, as shares of one, count in percent."""
+    from matplotlib.ticker import PercentFormatter
+
+    for axis, limits, limit in ((axes.xaxis, x, axes.set_xlim), (axes.yaxis, y, axes.set_ylim)):
+        if limits is not None:
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+            limit(*limits)
+
+
+def shortened(text: str, length: int = 36) -> str:
+    """Return `text` at most `length` characters long, cut in the middle: long names differ at their ends."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half].rstrip()}…{text[-half:].lstrip()}"
+
+
+def _svg(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    drawing = re.sub(r"^.*?(?=<svg)", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(
+        r"\s*<metadata>.*?</metadata>|\s*<defs>\s*<style.*?</style>\s*</defs>", "", drawing, flags=re.DOTALL
+    )
+    # Names such as axes_1 would stand twice in a page with two charts; nothing refers to them.
+    drawing = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", drawing)
+    for role, colour in COLOURS.items():
+        drawing = drawing.replace(colour, f"var(--{role}, {colour})")
+    drawing = drawing.replace("'DejaVu Sans'", _FONTS)
+    label = html.escape(title, quote=True)
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
