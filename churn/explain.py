@@ -12,7 +12,7 @@ import pandas as pd
 from .errors import ModelError
 from .frame import Columns, FloatArray
 
-__all__ = ["SMALLEST", "Described", "global_importance", "reason_codes"]
+__all__ = ["SMALLEST", "Described", "global_importance", "reason_codes", "values_in_words"]
 
 SMALLEST = 0.005
 """A contribution in log-odds counts as a reason above this; up to here it would print as 0.00."""
@@ -94,6 +94,11 @@ def global_importance(contributions: FloatArray, names: Sequence[str]) -> dict[s
         raise ModelError("Importance is a mean over customers and there are none: pass at least one row.")
     means = np.abs(named).mean(axis=0)
     return dict(sorted(zip(names, means.tolist(), strict=True), key=lambda item: (-item[1], item[0])))
+
+
+def values_in_words(columns: Columns, features: Sequence[Described], row: int) -> list[str]:
+    """Return one customer's features in words with their values, such as `length of the contract: Two year`."""
+    return [f"{feature.description}: {_texts(columns[feature.name][[row]])[0]}" for feature in features]
 
 
 def _without_bias(contributions: FloatArray, features: Sequence[object]) -> FloatArray:
