@@ -1,0 +1,55 @@
+# From a machine with python3 and make: every target does all the set-up that it needs. `make help` lists them.
+
+# PYTHON=/path/to/python3.12 chooses the interpreter; otherwise it is the first on PATH that fits.
+CHECK   := import sys; v = sys.version_info[:2]; print("%d.%d" % v); sys.exit(not (3, 11) <= v <= (3, 13))
+fits     = $(shell $(1) -c '$(CHECK)' >/dev/null 2>&1 && echo $(1))
+PYTHON  := $(or $(PYTHON),$(call fits,python3),$(call fits,python3.13),$(call fits,python3.12),$(call fits,python3.11),python3)
+VERSION := $(shell $(PYTHON) -c '$(CHECK)' 2>/dev/null)
+REMEDY  := needs Python 3.11 to 3.13: PYTHON=/path/to/python3.12 make $(MAKECMDGOALS)
+
+RUN     := .venv/bin/python
+TRAIN   := .venv/.installed-$(VERSION)
+TEST    := .venv/.installed-$(VERSION)-dev
+
+# Some machines forbid byte code; importing the libraries without it takes three times as long.
+export UV_COMPILE_BYTECODE := 1
+export UV_PROJECT_ENVIRONMENT := .venv
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help train test unit lint clean python
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(TRAIN) ## install what is needed, then run the training pipeline on simulated data
+	$(RUN) run.py --pipeline training
+
+test: lint ## everything that CI checks
+	$(RUN) -m pytest -n 2 --dist loadgroup
+
+unit: $(TEST) ## the fast tests, for while you work
+	$(RUN) -m pytest tests/unit
+
+lint: $(TEST) ## style, who may import whom, types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports --no-cache --no-logo
+	$(RUN) -m mypy churn
+
+clean: ## remove the environment and every cache; .churn/ with your tables and models stays
+	rm -rf .venv .uv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The training environment is part of the test environment: installing it again removes nothing.
+$(TRAIN): GROUPS := --no-dev --inexact
+.venv/.installed-%: pyproject.toml uv.lock | python
+	@uv=$$($(PYTHON) tools/get_uv.py) && \
+	  "$$uv" sync --frozen --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(GROUPS) || \
+	  { echo 'make: the set-up failed, see above; it needs the package index once. The same command goes on where it stopped.' >&2; exit 1; }
+	@touch $@
+
+python:
+	@case '$(VERSION)' in 3.11 | 3.12 | 3.13) ;; \
+	  '') echo '$(PYTHON) does not run; $(REMEDY)' >&2; exit 1 ;; \
+	  *) echo '$(PYTHON) is $(VERSION); $(REMEDY)' >&2; exit 1 ;; esac

@@ -1,0 +1,53 @@
+"""What `run.py doctor` looks at: everything a pipeline needs of this machine, each with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import machine_checks as machine
+from . import store_checks as stores
+from .finding import Finding
+
+__all__ = ["Finding", "diagnose"]
+
+
+def diagnose(
+    project: Path,
+    state: Path,
+    tables: Path,
+    mlflow_uri: str,
+    stack: str,
+    *,
+    zenml_port: int = 8237,
+    mlflow_port: int = 5000,
+) -> list[Finding]:
+    """Look at the machine, the installation and the stores; nothing is created, changed or sent.
+
+    Args:
+        project: The checkout, with `pyproject.toml` and `uv.lock`.
+        state: The folder for everything a run leaves.
+        tables: The folder of the Delta tables.
+        mlflow_uri: MLflow's tracking URI.
+        stack: The name under which a run registers its ZenML stack.
+        zenml_port: Where the ZenML dashboard is to listen.
+        mlflow_port: Where MLflow's is.
+
+    Returns:
+        The findings in the order of a report. A pipeline runs unless one of them has the status `fail`.
+    """
+    return [
+        machine.python_version(),
+        machine.libraries(project),
+        machine.byte_code(),
+        machine.git(project),
+        machine.memory(),
+        machine.disk(state),
+        machine.clock(),
+        machine.port("ZenML", zenml_port),
+        machine.port("MLflow", mlflow_port),
+        stores.zenml_store(),
+        stores.zenml_stack(stack),
+        stores.mlflow_store(mlflow_uri),
+        machine.folder("state", "folder", state),
+        machine.folder("tables", "folder", tables),
+    ]

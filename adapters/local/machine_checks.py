@@ -1,0 +1,167 @@
+"""The doctor's look at the machine and at what is installed on it; nothing is imported, created or changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .finding import Finding
+from .servers import HOST
+
+__all__ = ["byte_code", "clock", "disk", "folder", "git", "libraries", "memory", "port", "python_version"]
+
+GIB = 1024**3
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+LEAST_DISK = 1 * GIB
+"""A training run leaves about 0.1 GiB, its queries may spill several times that while they run."""
+ENOUGH_DISK = 5 * GIB
+LEAST_MEMORY = 2 * GIB
+"""The default training run stays below it."""
+ENOUGH_MEMORY = 4 * GIB
+
+
+def python_version(running: tuple[int, int] = sys.version_info[:2]) -> Finding:
+    """Is it a version that the lock file was made for?"""
+    found = f"{running[0]}.{running[1]} at {sys.executable}"
+    if OLDEST_PYTHON <= running <= NEWEST_PYTHON:
+        return Finding("environment", "Python", "ok", found)
+    return Finding("environment", "Python", "fail", found, "use 3.11 to 3.13: PYTHON=/path/to/python3.12 make train")
+
+
+def libraries(project: Path) -> Finding:
+    """Are the libraries that the project names installed in the versions that were tested together?"""
+    try:
+        named = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+        locked = tomllib.loads((project / "uv.lock").read_text(encoding="utf-8"))["package"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        return Finding("environment", "libraries", "warn", f"no versions to compare with ({error})", "get uv.lock back")
+    names = [re.split(r"[^A-Za-z0-9-]", requirement)[0] for requirement in named]
+    missing, others = [], []
+    for name in names:
+        tested = [package["version"] for package in locked if package["name"] == name]
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+            continue
+        if installed not in tested:
+            others.append(f"{name} {installed} (tested: {' or '.join(tested)})")
+    if missing:
+        return Finding("environment", "libraries", "fail", f"not installed: {', '.join(missing)}", "make train")
+    if others:
+        remedy = "uv sync --frozen installs the tested versions"
+        return Finding("environment", "libraries", "warn", "; ".join(others), remedy)
+    return Finding("environment", "libraries", "ok", f"{len(names)} in the versions of uv.lock")
+
+
+def byte_code(package: str = "zenml") -> Finding:
+    """Were the libraries compiled when they were installed? If not, every start takes three times as long."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        return Finding("environment", "byte code", "fail", f"{package} is not installed", "make train")
+    if Path(importlib.util.cache_from_source(found.origin)).is_file():
+        return Finding("environment", "byte code", "ok", "compiled")
+    folder = Path(found.origin).parents[1]
+    return Finding(
+        "environment", "byte code", "warn", "not compiled: slow starts", f"{sys.executable} -m compileall -q {folder}"
+    )
+
+
+def git(project: Path) -> Finding:
+    """Can a model version say which commit it was trained by?"""
+    program = shutil.which("git")
+    if program is None:
+        return Finding("environment", "git", "warn", "not installed: models do not name their commit", "install git")
+    asked = subprocess.run(
+        [program, "-C", str(project), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode != 0:
+        reason = asked.stderr.strip().partition("\n")[0] or "no commit"
+        return Finding(
+            "environment", "git", "warn", f"models will not name their commit: {reason}", "commit the project"
+        )
+    return Finding("environment", "git", "ok", f"commit {asked.stdout.strip()}")
+
+
+def memory(total: int | None = None) -> Finding:
+    """Is there enough for a training run? The limit of a container counts where it is lower."""
+    size = _memory() if total is None else total
+    found = f"{size / GIB:.1f} GiB"
+    if size < LEAST_MEMORY:
+        return Finding("machine", "memory", "fail", found, "use a machine or container with 2 GiB or more")
+    if size < ENOUGH_MEMORY:
+        remedy = "lower profile.resources.memory_limit if a run is killed"
+        return Finding("machine", "memory", "warn", found, remedy)
+    return Finding("machine", "memory", "ok", found)
+
+
+def _memory() -> int:
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(size, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        return size
+
+
+def disk(state: Path, free: int | None = None) -> Finding:
+    """Is there room for tables, models and what queries spill?"""
+    room = shutil.disk_usage(_nearest(state)).free if free is None else free
+    found = f"{room / GIB:.1f} GiB free at {state}"
+    remedy = "free some, or move the state: --set profile.state=/path/with/room"
+    if room < LEAST_DISK:
+        return Finding("machine", "disk", "fail", found, remedy)
+    if room < ENOUGH_DISK:
+        return Finding("machine", "disk", "warn", found, remedy)
+    return Finding("machine", "disk", "ok", found)
+
+
+def port(name: str, number: int) -> Finding:
+    """Can the dashboard have its port?"""
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        if client.connect_ex((HOST, number)) == 0:
+            remedy = "none needed: run.py ui takes the next free one (its own dashboard holds it while it is up)"
+            return Finding("machine", f"port of {name}", "warn", f"{number} is in use", remedy)
+    return Finding("machine", f"port of {name}", "ok", f"{number} is free")
+
+
+def clock(now: dt.datetime | None = None) -> Finding:
+    """Is the clock right? Rows and outcomes are cut off at its time, in UTC."""
+    time = now or dt.datetime.now(dt.UTC)
+    written = dt.datetime.fromtimestamp(Path(__file__).stat().st_mtime, dt.UTC)
+    if time < written - dt.timedelta(days=1):
+        found = f"{time:%Y-%m-%d}, but this program was written on {written:%Y-%m-%d}"
+        return Finding("machine", "clock", "fail", found, "set the clock: what is known later than it says is not used")
+    return Finding("machine", "clock", "ok", f"{time:%Y-%m-%d %H:%M} UTC (local {time.astimezone():%H:%M %Z})")
+
+
+def folder(area: str, name: str, path: Path) -> Finding:
+    """May this user write below `path`, and nobody else?"""
+    there = _nearest(path)
+    found = str(path) if there == path else f"{path} (made on first use)"
+    if not there.is_dir():
+        return Finding(area, name, "fail", f"{there} is a file", f"move it away: the folder {path} belongs there")
+    if os.statvfs(there).f_flag & os.ST_RDONLY or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            area, name, "fail", f"{there} is not writable", f"chown -R $(id -un) {there}, or mount it writable"
+        )
+    if there == path and path.stat().st_mode & 0o002:
+        return Finding(area, name, "warn", f"{path} is writable by every user", f"chmod -R o-w {path}")
+    return Finding(area, name, "ok", found)
+
+
+def _nearest(path: Path) -> Path:
+    """Return `path`, or the nearest of its parents that is there."""
+    return next(candidate for candidate in (path, *path.absolute().parents) if candidate.exists())

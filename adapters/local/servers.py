@@ -1,0 +1,181 @@
+"""Servers of this machine: started on a free port, waited for, and ended together with their children."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPResponse
+from pathlib import Path
+
+from churn.errors import StoreError
+
+__all__ = [
+    "HOST",
+    "Server",
+    "end_with_this_process",
+    "free_port",
+    "open_local",
+    "spawn",
+    "stop",
+    "wait_for_answer",
+    "watch",
+]
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server with a `/health` page: its name, its address, and the process group and log where it is ours.
+
+    `group` is None for a server that somebody else runs; it is taken to be up, and never ended.
+    """
+
+    name: str
+    address: str
+    group: int | None = None
+    log: str | None = None
+    child: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        if self.group is None:
+            return True
+        try:
+            with open_local(f"{self.address}/health", seconds=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    @property
+    def runs(self) -> bool:
+        """Whether any process of the server is there."""
+        if self.child is not None:
+            self.child.poll()  # a child that ended stays in the list of processes until somebody asks
+        return self.group is None or _signal(self.group, 0)
+
+    def last_words(self, characters: int = 800) -> str:
+        """Return the end of the log, for a message about a server that ended."""
+        text = Path(self.log).read_text(encoding="utf-8", errors="replace").strip() if self.log else ""
+        return text[-characters:] or "nothing"
+
+
+def free_port(wanted: int, attempts: int = 50) -> int:
+    """Return `wanted`, or the next port of this machine that nothing listens on.
+
+    Raises:
+        StoreError: none of the next ports is free.
+    """
+    for port in range(wanted, min(wanted + attempts, 65536)):
+        with socket.socket() as client, socket.socket() as listener:
+            # As the servers do: a port that was in use a moment ago is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+            except OSError:
+                continue
+            if client.connect_ex((HOST, port)) != 0:  # some systems let two programs bind one port
+                return port
+    raise StoreError(f"No port from {wanted} on is free: choose another one, or stop what listens there.")
+
+
+def spawn(name: str, port: int, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Server:
+    """Start `python -m command…`, which is to listen on `port`, with its output in a file.
+
+    It has a session of its own: a Ctrl-C reaches the calling program alone, which then ends server and children.
+    """
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Server(name, f"http://{HOST}:{port}", child.pid, str(log), child)
+
+
+def wait_for_answer(server: Server, deadline: float) -> None:
+    """Return when the server answers.
+
+    Args:
+        server: What `spawn` returned.
+        deadline: The `time.monotonic()` at which to give up.
+
+    Raises:
+        StoreError: it ended, or did not answer in time.
+    """
+    while not server.answers:
+        if not server.runs:
+            raise StoreError(f"{server.name} did not start; the end of {server.log}: {server.last_words()}")
+        if time.monotonic() > deadline:
+            raise StoreError(f"{server.name} does not answer on {server.address}: see {server.log}.")
+        time.sleep(0.1)
+
+
+def watch(servers: Sequence[Server]) -> None:
+    """Return at Ctrl-C.
+
+    Raises:
+        StoreError: a server ended by itself.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(1.0)
+            for server in servers:
+                if not server.runs:
+                    raise StoreError(f"{server.name} ended by itself; the end of {server.log}: {server.last_words()}")
+
+
+def end_with_this_process(servers: Sequence[Server]) -> None:
+    """Stop the servers, also those still to be added to the list, however this process ends short of a kill -9."""
+    atexit.register(stop, servers)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):  # by default they end a process without its exit handlers
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
+    """End every server of ours with its children; what has not ended after `patience` seconds is killed."""
+    ours = [(server, server.group) for server in servers if server.group is not None and server.runs]
+    for _, group in ours:
+        _signal(group, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    for server, group in ours:
+        while server.runs and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if server.runs:
+            _signal(group, signal.SIGKILL)
+        if server.child is not None:
+            server.child.wait()
+
+
+def open_local(target: str | urllib.request.Request, seconds: float) -> HTTPResponse:
+    """Open an address of this machine, never through a proxy.
+
+    Raises:
+        OSError: nothing answers.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    answer: HTTPResponse = opener.open(target, timeout=seconds)
+    return answer
+
+
+def _signal(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

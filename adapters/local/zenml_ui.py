@@ -1,0 +1,177 @@
+"""The two dashboards of a laptop, ZenML's and MLflow's, as servers of this project's own.
+
+ZenML's server runs straight on the database of the user's client, so that nothing is logged in and nothing has to be
+logged out: a pipeline runs the same whether the dashboard is up or not. `zenml login --local` would instead point the
+client at a server that is gone after the next restart of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answer, watch
+from .zenml_home import store_url
+
+__all__ = ["Dashboards", "running", "start"]
+
+STATE_FILE = "ui.json"
+_PAGES = {"ZenML": "/projects/default/pipelines", "MLflow": "/#/experiments?workflowType=machine_learning"}
+_REMOTE = ("http://", "https://")
+
+_QUIET = {"ZENML_ANALYTICS_OPT_IN": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""Nothing is sent home, unless the user's own environment says otherwise."""
+
+_ZENML_SERVER = {
+    "ZENML_SERVER": "true",  # also what keeps the process from writing the client's configuration
+    "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+    "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
+    "ZENML_SERVER_AUTO_ACTIVATE": "true",
+    # Without it the pictures of artifacts in a local artifact store cannot be shown.
+    "ZENML_SERVER_ALLOW_LOCAL_FILE_ACCESS": "true",
+    "ZENML_SERVER_DISPLAY_ANNOUNCEMENTS": "false",
+    "ZENML_SERVER_DISPLAY_UPDATES": "false",
+}
+# Its background jobs would be further processes, for features that this project does not use.
+_MLFLOW_SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+@dataclass(frozen=True)
+class Dashboards:
+    """The dashboards that are up, and what the user should know about them."""
+
+    servers: tuple[Server, ...]
+    notes: tuple[str, ...]
+    state: Path
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The page to open first, by the name of the dashboard."""
+        return {server.name: server.address + _PAGES[server.name] for server in self.servers}
+
+    def wait(self) -> None:
+        """Return after Ctrl-C, when the servers have ended.
+
+        Raises:
+            StoreError: a server ended by itself; the other one has ended too.
+        """
+        try:
+            watch(self.servers)
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the servers that this project started; those of somebody else's stay."""
+        stop(self.servers)
+        (self.state / STATE_FILE).unlink(missing_ok=True)
+
+
+def start(
+    mlflow_uri: str,
+    state: Path,
+    *,
+    zenml_port: int = 8237,
+    mlflow_port: int = 5000,
+    detach: bool = False,
+    patience: float = 120.0,
+) -> Dashboards:
+    """Start both dashboards and return when both answer.
+
+    A port that is taken is replaced by the next free one, and a note says so. Where ZenML or MLflow is a server of
+    somebody else's (the ZenML client is connected to one, `mlflow_uri` is an http address), its address is returned
+    and nothing is started for it.
+
+    Args:
+        mlflow_uri: MLflow's tracking URI.
+        state: The folder for the logs and the list of what runs; made where it is missing.
+        zenml_port: Where ZenML's dashboard should listen; only this machine can reach it.
+        mlflow_port: Where MLflow's should.
+        detach: Whether the servers go on when this process ends; `running` finds them again.
+        patience: Seconds to wait for the answers; the very first start creates two databases.
+
+    Raises:
+        StoreError: a server ended, or did not answer in time; the message has its last words.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    started: list[Server] = []
+    if not detach:
+        end_with_this_process(started)
+    try:
+        started.append(_start_zenml(zenml_port, state, notes))
+        started.append(_start_mlflow(mlflow_uri, mlflow_port, state, notes))
+        deadline = time.monotonic() + patience
+        for server in started:
+            wait_for_answer(server, deadline)
+        if started[0].group is not None:
+            _skip_survey(started[0].address)
+    except BaseException:
+        stop(started)
+        raise
+    entries = [{"name": s.name, "address": s.address, "group": s.group, "log": s.log} for s in started]
+    (state / STATE_FILE).write_text(json.dumps(entries), encoding="utf-8")
+    return Dashboards(tuple(started), tuple(notes), state)
+
+
+def running(state: Path) -> Dashboards | None:
+    """Return the dashboards that an earlier `start` left running; None where there are none, or one has gone."""
+    try:
+        entries = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    servers = tuple(Server(**entry) for entry in entries)
+    return Dashboards(servers, (), state) if all(server.runs and server.answers for server in servers) else None
+
+
+def _start_zenml(port: int, state: Path, notes: list[str]) -> Server:
+    if store_url().startswith(_REMOTE):
+        return Server("ZenML", store_url().rstrip("/"))
+    free = _port("ZenML", port, notes)
+    command = [
+        "uvicorn",
+        "zenml.zen_server.zen_server_api:app",
+        "--host",
+        HOST,
+        "--port",
+        str(free),
+        "--no-server-header",
+    ]
+    return spawn("ZenML", free, command, {**_QUIET, **os.environ, **_ZENML_SERVER}, state / "zenml-ui.log")
+
+
+def _start_mlflow(uri: str, port: int, state: Path, notes: list[str]) -> Server:
+    if uri.startswith(_REMOTE):
+        return Server("MLflow", uri.rstrip("/"))
+    free = _port("MLflow", port, notes)
+    command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(free), "--workers", "1"]
+    return spawn("MLflow", free, command, {**_QUIET, **os.environ, **_MLFLOW_SERVER}, state / "mlflow-ui.log")
+
+
+def _port(name: str, wanted: int, notes: list[str]) -> int:
+    port = free_port(wanted)
+    if port != wanted:
+        notes.append(f"Port {wanted} is in use: {name} listens on {port}.")
+    return port
+
+
+def _skip_survey(address: str) -> None:
+    """Tell the dashboard that its account questions are answered, unless the user did so."""
+    user = _json(f"{address}/api/v1/current-user")
+    if user["body"]["email_opted_in"] is None:
+        metadata = {**user["metadata"]["user_metadata"], "finished_onboarding_survey": True}
+        _json(f"{address}/api/v1/current-user", {"email_opted_in": False, "user_metadata": metadata})
+
+
+def _json(url: str, put: Mapping[str, object] | None = None) -> Any:
+    body = None if put is None else json.dumps(put).encode()
+    request = urllib.request.Request(
+        url, body, {"Content-Type": "application/json"}, method="GET" if body is None else "PUT"
+    )
+    with open_local(request, seconds=30) as answer:
+        return json.load(answer)

@@ -1,0 +1,183 @@
+"""Writing the draft of a dataset contract: YAML for the machine, comments for the one who must check it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from .seen import SeenColumn
+
+__all__ = ["Draft", "write"]
+
+LISTED_VALUES = 20
+"""Up to so many values of a categorical column are written down as all there may be."""
+LINE = 120
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was guessed about a table.
+
+    Attributes:
+        name: What the data set is called.
+        rows: How many rows the sample has.
+        key: The column that identifies a customer.
+        event: The column of the event time, where there is one.
+        as_of: The day on which the rows are taken to have been true, where there is none.
+        outcome: The column of the outcome.
+        positive: Its value for customers who churned.
+        negative: Its value for customers who stayed.
+        churn_share: The share of customers with an outcome who churned, 0 to 1.
+        window_days: The length of the outcome window.
+        inputs: The columns a model may learn from.
+        left_out: The other columns, each with the reason.
+        revenue: The column with a customer's revenue in a month.
+        slices: The columns by whose values quality is to be reported.
+        doubts: What looks wrong about a role, by its key in the contract.
+    """
+
+    name: str
+    rows: int
+    key: SeenColumn
+    event: SeenColumn | None
+    as_of: dt.date
+    outcome: SeenColumn
+    positive: str
+    negative: str
+    churn_share: float
+    window_days: int
+    inputs: Sequence[SeenColumn]
+    left_out: Mapping[str, str]
+    revenue: str | None
+    slices: Sequence[str]
+    doubts: Mapping[str, str]
+
+
+def write(draft: Draft) -> str:
+    """Return the draft as YAML that `DatasetContract.load` reads, with a comment wherever a reader should look."""
+    parts = [_head(draft), _event(draft), _label(draft), _uses(draft), _columns(draft), _left_out(draft)]
+    return "\n".join(line for part in parts for line in [*part, ""]).rstrip("\n") + "\n"
+
+
+def _head(draft: Draft) -> list[str]:
+    return [
+        f"# Drafted from {draft.rows:,} rows. Every guess is marked CHECK; correct the wrong ones, then see how the",
+        f"# table keeps the contract: python run.py data describe --dataset {draft.name}.yaml --data TABLE",
+        "# All keys are explained in docs/dataset-contract.md.",
+        f"name: {draft.name}",
+        "description: CHECK, say whose customers these are and what churn means here",
+        f"# CHECK: the column that identifies a customer. {_keyed(draft)}",
+        *_doubt(draft, "entity_key"),
+        f"entity_key: {draft.key.name}",
+    ]
+
+
+def _keyed(draft: Draft) -> str:
+    if draft.key.unique:
+        return "It is different in every row."
+    return f"{draft.key.distinct:,} customers stand in {draft.rows:,} rows."
+
+
+def _event(draft: Draft) -> list[str]:
+    if draft.event is None:
+        return [
+            "# CHECK: no column says when the facts of a row were true, so one day stands for all of them. Put the day",
+            "# on which the table described its customers, before anybody could know who would leave.",
+            *_doubt(draft, "event_time"),
+            "event_time:",
+            "  column: null",
+            f"  as_of: {draft.as_of.isoformat()}",
+        ]
+    written, times = draft.event.format, draft.event.values
+    return [
+        f"# CHECK: when the facts of a row were true; here {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}.",
+        *_doubt(draft, "event_time"),
+        "event_time:",
+        f"  column: {draft.event.name}",
+        *([f"  format: {_flow(written)}"] if written else []),
+    ]
+
+
+def _label(draft: Draft) -> list[str]:
+    return [
+        f"# CHECK: the outcome. {draft.churn_share:.1%} of the rows with an outcome are {draft.positive!r}.",
+        *_doubt(draft, "label"),
+        "label:",
+        f"  column: {draft.outcome.name}",
+        f"  positive: {_flow(draft.positive)}  # CHECK: left",
+        f"  negative: {_flow(draft.negative)}  # CHECK: stayed",
+        f"  window_days: {draft.window_days}  # CHECK: days after the event time within which leaving counts",
+        "  delay_days: 0  # CHECK: days from the end of the window until the outcome is known",
+    ]
+
+
+def _uses(draft: Draft) -> list[str]:
+    found = "what a customer pays in a month" if draft.revenue else "no column looks like a customer's monthly payment"
+    return [
+        f"# CHECK: {found}; without it every customer is worth the same, as `money` says.",
+        f"monthly_revenue: {draft.revenue or 'null'}",
+        "# CHECK: quality is reported for each value of these, the groups that differ most in churn.",
+        f"slices: {_flow(list(draft.slices))}",
+    ]
+
+
+def _columns(draft: Draft) -> list[str]:
+    return [
+        "# CHECK: what a model learns from. Delete what was written after the outcome was known, reword descriptions",
+        "# (reports and reasons use them), widen or narrow ranges, and add `actionable: true` where the business can",
+        "# change the value for a customer.",
+        "columns:",
+        *(line for column in draft.inputs for line in _column(column)),
+    ]
+
+
+def _column(column: SeenColumn) -> list[str]:
+    spec: dict[str, object] = {"type": column.look}
+    note = ""
+    if column.look == "categorical" and column.distinct <= LISTED_VALUES:
+        spec["allowed"] = column.kinds
+    elif column.look == "categorical":
+        note = f"  # {column.distinct:,} values: any is allowed"
+    else:
+        spec["min"], spec["max"] = _floor(column.values.min()), _roof(column.values.max())
+        note = f"  # {column.values.min():,g} to {column.values.max():,g}"
+    if column.missing:
+        spec["nullable"] = True
+        note += f"{', ' if note else '  # '}{column.missing / len(column.values):.1%} missing"
+    spec["description"] = column.name.replace("_", " ")
+    line = f"  {column.name}: {_flow(spec)}"
+    if len(line + note) <= LINE:
+        return [line + note]
+    return [f"  {column.name}:{note}", *(f"    {key}: {_flow(value)}" for key, value in spec.items())]
+
+
+def _left_out(draft: Draft) -> list[str]:
+    if not draft.left_out:
+        return ["# No column was left out."]
+    return ["# Left out:", *(f"#   {name}: {reason}" for name, reason in draft.left_out.items())]
+
+
+def _doubt(draft: Draft, role: str) -> list[str]:
+    return [f"# CHECK: {draft.doubts[role]}"] if role in draft.doubts else []
+
+
+def _floor(least: float) -> int:
+    return 0 if least >= 0 else -_roof(-least)
+
+
+def _roof(most: float) -> int:
+    """Return a round number that leaves a column room to grow: the first of 1, 2, 5, 10, 20, … from twice `most` on."""
+    if most <= 1:
+        return 1  # flags and shares
+    power = 10 ** math.floor(math.log10(2 * most))
+    return int(next(step * power for step in (1, 2, 5, 10) if step * power >= 2 * most))
+
+
+def _flow(value: object) -> str:
+    """Return a value in YAML, on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
+    return str(text).removesuffix("...\n").strip()
