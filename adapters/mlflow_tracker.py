@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from adapters.mlflow_client import all_pages, ask, connect, ensure_experiment
 from churn.errors import StoreError
-from churn.ports import ExperimentTracker, TrialRecord
+from churn.ports import ExperimentTracker
 from churn.tables import TableRef
+from churn.trials import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,7 +108,7 @@ class MlflowTracker(ExperimentTracker):
         given = DatasetInput(_dataset(ref, sample), [InputTag(key, value) for key, value in tags.items()])
         self._ask(f"record the table {ref.name!r}", lambda: self._client.log_inputs(self.run_id(), [given]))
 
-    def log_trials(self, study: str, trials: Sequence[TrialRecord]) -> None:
+    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
         """Record each trial as a nested run; one that a killed process left half recorded is completed."""
         known = self._recorded(study)
         for trial in trials:
@@ -157,7 +158,7 @@ class MlflowTracker(ExperimentTracker):
             log = partial(self._client.log_batch, run_id, metrics=numbers[batch], params=texts[batch])
             self._ask("record parameters and metrics", log)
 
-    def _log_trial(self, study: str, trial: TrialRecord, run: Run | None) -> None:
+    def _log_trial(self, study: str, trial: Trial, run: Run | None) -> None:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         tags = {MLFLOW_PARENT_RUN_ID: self.run_id(), _STUDY: study, _TRIAL: str(trial.number), _STATE: trial.state}

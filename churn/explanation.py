@@ -38,6 +38,7 @@ class Explanation(BaseModel):
     model_config = _FROZEN
 
     rows: int
+    currency: str
     importance: dict[str, float]
     descriptions: dict[str, str]
     examples: tuple[CustomerReasons, ...]
@@ -70,13 +71,14 @@ def explain_rows(scorer: Scorer, columns: Columns, customers: np.ndarray) -> Exp
     )
     return Explanation(
         rows=len(contributions),
+        currency=scorer.settings.money.currency,
         importance=global_importance(contributions, [feature.name for feature in features]),
         descriptions={feature.name: feature.description for feature in features},
         examples=examples,
     )
 
 
-def explanation_section(explanation: Explanation, currency: str) -> Section:
+def explanation_section(explanation: Explanation) -> Section:
     """Return the importance of the features, and the customers most worth treating with their reasons."""
     from .model_charts import importance, reasons
 
@@ -91,7 +93,7 @@ def explanation_section(explanation: Explanation, currency: str) -> Section:
         {
             "customer": example.customer,
             "churn probability": percent(example.probability),
-            f"expected value, {currency}": number(example.expected_value, 2),
+            f"expected value, {explanation.currency}": number(example.expected_value, 2),
             "what raises the risk": "; ".join(example.reasons),
         }
         for example in explanation.examples

@@ -11,8 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from .tables import TableRef, TableSpec
+from .trials import Trial
 
-__all__ = ["ExperimentTracker", "FeatureStore", "ModelRegistry", "ModelVersion", "TrialRecord"]
+__all__ = ["ExperimentTracker", "FeatureStore", "ModelRegistry", "ModelVersion"]
 
 
 class FeatureStore(ABC):
@@ -135,17 +136,6 @@ class ModelRegistry(ABC):
         """
 
 
-@dataclass(frozen=True)
-class TrialRecord:
-    """One finished trial of a study, as a tracker shows it."""
-
-    number: int
-    state: str
-    value: float | None
-    params: Mapping[str, float | int | str]
-    seconds: float
-
-
 class ExperimentTracker(ABC):
     """Where a training run leaves its record: one run, its trials nested in it."""
 
@@ -166,7 +156,7 @@ class ExperimentTracker(ABC):
         """Record a table as an input of the run, with its digest and version; `sample` gives the schema."""
 
     @abstractmethod
-    def log_trials(self, study: str, trials: Sequence[TrialRecord]) -> None:
+    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
         """Record each trial as a run nested in this one; a trial that is recorded already is left alone."""
 
     @abstractmethod

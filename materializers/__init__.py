@@ -1,1 +1,25 @@
 """How each domain type that crosses a step is stored and shown in the ZenML dashboard; never pickle."""
+
+from __future__ import annotations
+
+from .data import LeakageMaterializer, TableMaterializer, ValidationMaterializer
+from .model import (
+    EvaluationMaterializer,
+    ExplanationMaterializer,
+    ModelMaterializer,
+    RegistrationMaterializer,
+    TrainingMaterializer,
+    TuningMaterializer,
+)
+
+__all__ = [
+    "EvaluationMaterializer",
+    "ExplanationMaterializer",
+    "LeakageMaterializer",
+    "ModelMaterializer",
+    "RegistrationMaterializer",
+    "TableMaterializer",
+    "TrainingMaterializer",
+    "TuningMaterializer",
+    "ValidationMaterializer",
+]

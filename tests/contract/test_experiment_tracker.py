@@ -11,8 +11,9 @@ import pytest
 
 from adapters.mlflow_tracker import MlflowTracker
 from churn.errors import StoreError
-from churn.ports import ExperimentTracker, TrialRecord
+from churn.ports import ExperimentTracker
 from churn.tables import TableRef
+from churn.trials import Trial
 from tests.fakes.experiment_tracker import InMemoryTracker
 
 
@@ -104,7 +105,7 @@ def place(request: pytest.FixtureRequest, stores: Path) -> Place:
     return made
 
 
-TRIAL = TrialRecord(0, "COMPLETE", 0.41, {"depth": 2, "learning_rate": 0.08, "booster": "hist"}, seconds=12.5)
+TRIAL = Trial(number=0, state="COMPLETE", value=0.41, params={"depth": 2, "learning_rate": 0.08}, seconds=12.5)
 
 
 def test_the_same_run_answers_every_time(place: Place) -> None:
@@ -152,17 +153,19 @@ def test_a_table_is_an_input_with_its_digest_and_version(place: Place) -> None:
 
 
 def test_each_trial_is_recorded_with_what_it_tried_and_took(place: Place) -> None:
-    pruned = TrialRecord(1, "PRUNED", None, {"depth": 6}, seconds=1.0)
+    pruned = Trial(number=1, state="PRUNED", value=None, params={"depth": 6}, seconds=1.0)
     place.tracker.log_trials("telco-a1", [TRIAL, pruned])
     assert place.read().trials == {
-        ("telco-a1", 0): ("COMPLETE", 0.41, {"depth": "2", "learning_rate": "0.08", "booster": "hist"}, 12.5),
+        ("telco-a1", 0): ("COMPLETE", 0.41, {"depth": "2", "learning_rate": "0.08"}, 12.5),
         ("telco-a1", 1): ("PRUNED", None, {"depth": "6"}, 1.0),
     }
 
 
 def test_a_trial_that_is_recorded_already_is_left_alone(place: Place) -> None:
     place.tracker.log_trials("telco-a1", [TRIAL])
-    place.tracker.log_trials("telco-a1", [TRIAL, TrialRecord(1, "FAIL", None, {"depth": 3}, seconds=0.5)])
+    place.tracker.log_trials(
+        "telco-a1", [TRIAL, Trial(number=1, state="FAIL", value=None, params={"depth": 3}, seconds=0.5)]
+    )
     assert sorted(number for _, number in place.read().trials) == [0, 1]
 
 

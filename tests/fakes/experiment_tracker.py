@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from churn.errors import StoreError
-from churn.ports import ExperimentTracker, TrialRecord
+from churn.ports import ExperimentTracker
 from churn.tables import TableRef
+from churn.trials import Trial
 
 
 @dataclass
@@ -22,7 +23,7 @@ class InMemoryTracker(ExperimentTracker):
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: dict[str, TableRef] = field(default_factory=dict)
-    trials: dict[tuple[str, int], TrialRecord] = field(default_factory=dict)
+    trials: dict[tuple[str, int], Trial] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
     def run_id(self) -> str:
@@ -42,7 +43,7 @@ class InMemoryTracker(ExperimentTracker):
     def log_dataset(self, ref: TableRef, sample: pa.Table, label: str) -> None:
         self.datasets[f"{ref.dataset}.{ref.name}"] = ref
 
-    def log_trials(self, study: str, trials: Sequence[TrialRecord]) -> None:
+    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
         for trial in trials:
             self.trials.setdefault((study, trial.number), trial)
 

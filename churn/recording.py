@@ -1,0 +1,156 @@
+"""What a training run leaves behind: its record in the tracker, the tags of the version, the one page of the run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from .data_report import leakage_section, table_section, validation_section
+from .evaluation import Evaluation
+from .evaluation_report import training_report
+from .explanation import Explanation, explanation_section
+from .leakage import LeakageReport
+from .model import ChurnModel
+from .model_report import registration_section, training_section, tuning_section
+from .ports import ExperimentTracker
+from .profile import TableSnapshot
+from .registration import Registration
+from .report import Cell
+from .settings import Settings
+from .tables import LABEL
+from .training import TrainingReport
+from .trials import TuningResult
+from .validation import ValidationReport
+
+__all__ = ["Findings", "config_digest", "record", "report_page", "version_tags"]
+
+_TAGGED = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift", "empc", "profit_per_customer")
+_SAMPLE = 1_000
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a training run found out, each part the output of one of its steps."""
+
+    training_set: TableSnapshot
+    tuning: TuningResult
+    training: TrainingReport
+    evaluation: Evaluation
+    explanation: Explanation
+
+
+def config_digest(settings: Settings) -> str:
+    """Return a digest of the domain settings: not of the machine, nor of where the data lies."""
+    return hashlib.sha256(settings.model_dump_json(exclude={"profile", "data"}).encode()).hexdigest()[:16]
+
+
+def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, rows: pa.Table) -> None:
+    """Leave the run's settings, data, metrics with their intervals, and charts with the tracker.
+
+    Args:
+        tracker: Where the run's record is.
+        settings: The run's settings.
+        findings: What it found.
+        rows: The training set, for its schema.
+    """
+    training, tuning = findings.training, findings.tuning
+    chosen = {"blend": "+".join(training.chosen), **tuning.boosting.model_dump(), **training.fitted}
+    domain = settings.model_dump(mode="json", exclude={"profile", "simulation", "tuning", "evaluation"})
+    tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
+    tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)
+    tracker.log_metrics(_metrics(findings))
+    for name, chart in _charts(findings):
+        tracker.log_file(f"charts/{name}.svg", chart)
+
+
+def version_tags(settings: Settings, findings: Findings, model: ChurnModel, code_version: str) -> dict[str, str]:
+    """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
+    ref, evaluation = findings.training_set.ref, findings.evaluation
+    metrics = {name: f"{evaluation.metrics[name].point:.5g}" for name in _TAGGED if name in evaluation.metrics}
+    thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in model.thresholds.items()}
+    lowest, highest = evaluation.campaign.threshold
+    return {
+        "dataset": ref.dataset,
+        "data_table": ref.name,
+        "data_version": str(ref.version),
+        "data_digest": ref.digest,
+        "git_commit": code_version,
+        "config_digest": config_digest(settings),
+        "seed": str(settings.seed),
+        **{f"metric.{name}": value for name, value in metrics.items()},
+        **thresholds,
+        "threshold.profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
+        "threshold.cost_matrix": f"{settings.money.cost_matrix.threshold:.5g}",
+    }
+
+
+def report_page(
+    findings: Findings,
+    registration: Registration,
+    *,
+    validation: ValidationReport,
+    leakage: LeakageReport,
+    settings: Settings,
+) -> str:
+    """Return the self-contained page of a training run."""
+    ref = findings.training_set.ref
+    facts: dict[str, Cell] = {
+        "data": validation.source,
+        "dataset": ref.dataset,
+        "training set": f"version {ref.version}, {ref.rows:,} rows",
+        "seed": settings.seed,
+        "model": f"version {registration.version}" + (", unchanged" if registration.unchanged else ""),
+    }
+    sections = [
+        explanation_section(findings.explanation),
+        training_section(findings.training),
+        tuning_section(findings.tuning),
+        leakage_section(leakage),
+        validation_section(validation),
+        table_section(findings.training_set),
+        registration_section(registration),
+    ]
+    title = f"{registration.name}, version {registration.version}"
+    return training_report(
+        title, evaluation=findings.evaluation, facts=facts, sections=sections, next_command="python run.py ui"
+    )
+
+
+def _metrics(findings: Findings) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    for name, estimate in findings.evaluation.metrics.items():
+        measured |= {name: estimate.point, f"{name}.lower": estimate.lower, f"{name}.upper": estimate.upper}
+    out_of_fold = findings.training.calibration.after
+    return {
+        **measured,
+        "oof.log_loss": out_of_fold.log_loss,
+        "oof.brier": out_of_fold.brier,
+        "oof.ece": out_of_fold.ece,
+        "tuning.gain": findings.tuning.gain,
+        "tuning.gain_se": findings.tuning.gain_se,
+    }
+
+
+def _charts(findings: Findings) -> Iterator[tuple[str, str]]:
+    from .charts import HOLDOUT_CHARTS
+    from .model_charts import importance, tuning_history
+
+    for name, draw in HOLDOUT_CHARTS.items():
+        yield name, draw(findings.evaluation)
+    ranked, words = findings.explanation.importance, findings.explanation.descriptions
+    yield "importance", importance([words[name] for name in ranked], list(ranked.values()))
+    if findings.tuning.trials:
+        values = [trial.value for trial in findings.tuning.trials]
+        yield "tuning", tuning_history(values, findings.tuning.objective.replace("_", " "))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return flat

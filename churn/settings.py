@@ -1,0 +1,213 @@
+"""Every setting of a run: domain values from base.yaml, the machine's from a profile, and what the user overrides."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from .contract import DatasetContract
+from .errors import ConfigError, nearest
+from .evaluation import EvaluationSettings
+from .labels import SplitSettings
+from .leakage import LeakageSettings
+from .money import MoneySettings
+from .simulator import SimulationSettings
+from .training import ModelSettings
+from .trials import TuningSettings
+from .validation import ValidationSettings
+from .yaml_files import parse_model, read_yaml, unambiguous_yaml
+
+__all__ = ["Component", "MlflowSettings", "Profile", "Resources", "Settings", "load_contract", "load_settings"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Component(BaseModel):
+    """One ZenML stack component: its flavor and the flavor's own settings."""
+
+    model_config = _FROZEN
+
+    flavor: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class MlflowSettings(BaseModel):
+    """Where MLflow keeps runs, registered models and files."""
+
+    model_config = _FROZEN
+
+    tracking_uri: str
+    registry_uri: str
+    artifacts: str = Field(description="Folder or URI for the files of runs.")
+
+
+class Resources(BaseModel):
+    """What a run may use of the machine."""
+
+    model_config = _FROZEN
+
+    threads: int = Field(default=2, ge=1, description="Threads for queries and for fitting folds side by side.")
+    memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$", description="For queries.")
+
+
+class Profile(BaseModel):
+    """One machine or cloud: stack, URIs, resources, and nothing else. `{state}` stands for the state folder."""
+
+    model_config = _FROZEN
+
+    name: str
+    adapters: Literal["local"] = Field(description="Which adapters serve the ports.")
+    state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
+    stack: dict[Literal["orchestrator", "artifact_store", "experiment_tracker", "model_registry"], Component]
+    mlflow: MlflowSettings
+    resources: Resources = Resources()
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables."""
+        return self.state / "tables"
+
+    @property
+    def studies(self) -> Path:
+        """The journal of the tuning studies."""
+        return self.state / "studies" / "journal.log"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of the self-contained reports."""
+        return self.state / "reports"
+
+
+class TrainingSetSettings(BaseModel):
+    """Which outcomes may be learned from."""
+
+    model_config = _FROZEN
+
+    cutoff: dt.datetime | None = Field(default=None, description="Nothing known after it is used; null means now. UTC.")
+
+    @field_validator("cutoff")
+    @classmethod
+    def _in_utc(cls, value: dt.datetime | None) -> dt.datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+class Settings(BaseModel):
+    """The settings of a run."""
+
+    model_config = _FROZEN
+
+    dataset: str = Field(description="A contract under configs/datasets/, by name, or the path of a contract file.")
+    data: Path | None = Field(default=None, description="CSV, Parquet or Delta; null simulates.")
+    model_name: str = Field(default="churn_{dataset}", description="Registered model; `{dataset}`: its name.")
+    seed: int = Field(ge=0, lt=2**31, description="Seed of everything random.")
+    simulation: SimulationSettings
+    validation: ValidationSettings
+    split: SplitSettings
+    training_set: TrainingSetSettings
+    leakage: LeakageSettings
+    model: ModelSettings
+    tuning: TuningSettings
+    evaluation: EvaluationSettings
+    money: MoneySettings
+    profile: Profile
+
+    def namespace(self, contract: DatasetContract) -> str:
+        """Return where the run's tables and models live: simulated customers never mix with a user's own."""
+        return contract.name if self.data is not None else f"{contract.name}_simulated"
+
+    def registered_name(self, contract: DatasetContract) -> str:
+        """Return the name of the registered model."""
+        return self.model_name.format(dataset=self.namespace(contract))
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], source: str) -> Self:
+        """Return `raw` as settings; ConfigError names what is wrong with `source`."""
+        return parse_model(cls, raw, source, ConfigError)
+
+
+def load_settings(
+    configs: Path, profile: str = "local", extra: Path | None = None, overrides: Iterable[str] = ()
+) -> Settings:
+    """Read `base.yaml`, then the user's file, then the profile, then the overrides; later ones win.
+
+    Args:
+        configs: The folder of `base.yaml` and the profiles; the state folder is relative to its parent.
+        profile: Name of the profile file, without `.yaml`.
+        extra: A file with any of the keys of `base.yaml`.
+        overrides: `key.path=value`, the value written as in YAML.
+
+    Raises:
+        ConfigError: a file is missing or malformed, a key is unknown (with the nearest valid one), a value is wrong.
+    """
+    profiles = sorted(path.stem for path in configs.glob("*.yaml") if path.stem != "base")
+    if profile not in profiles:
+        hint = nearest(profile, profiles)
+        raise ConfigError(f"There is no stack {profile!r}; configs/ has: {', '.join(profiles)}{hint}")
+    raw = read_yaml(configs / "base.yaml", ConfigError)
+    if extra is not None:
+        raw = _merged(raw, read_yaml(extra, ConfigError))
+    raw["profile"] = _merged(read_yaml(configs / f"{profile}.yaml", ConfigError), raw.get("profile", {}))
+    for override in overrides:
+        raw = _merged(raw, _override(override))
+    state = raw["profile"].get("state")
+    if isinstance(state, str):
+        folder = (configs.resolve().parent / state).resolve()
+        raw["profile"] = _placed({**raw["profile"], "state": str(folder)}, folder)
+    source = " + ".join(["base.yaml", *([extra.name] if extra else []), f"{profile}.yaml", *overrides])
+    return Settings.parse(raw, source)
+
+
+def load_contract(configs: Path, dataset: str) -> DatasetContract:
+    """Return the contract named `dataset` under `configs/datasets/`, or the one in the file `dataset`.
+
+    Raises:
+        ConfigError: there is neither; the message lists the contracts there are.
+        ContractError: the contract is wrong.
+    """
+    shipped = {path.stem: path for path in sorted((configs / "datasets").glob("*.yaml"))}
+    path = shipped.get(dataset, Path(dataset))
+    if not path.is_file():
+        hint = nearest(dataset, shipped)
+        raise ConfigError(
+            f"There is no dataset contract {dataset!r}, neither a file nor one of {', '.join(shipped)}{hint} "
+            "`run.py dataset infer FILE` drafts one from your table."
+        )
+    return DatasetContract.load(path)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(base)
+    for key, value in over.items():
+        known = both.get(key)
+        both[key] = _merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def _override(text: str) -> dict[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {text!r} is not of the form key.path=value, such as tuning.max_trials=5.")
+    try:
+        parsed: Any = unambiguous_yaml(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML; quote it.") from error
+    for key in reversed(path.strip().split(".")):
+        parsed = {key: parsed}
+    nested: dict[str, Any] = parsed
+    return nested
+
+
+def _placed(value: Any, state: Path) -> Any:
+    """Replace `{state}` in every text."""
+    if isinstance(value, str):
+        return value.replace("{state}", str(state))
+    if isinstance(value, Mapping):
+        return {key: _placed(item, state) for key, item in value.items()}
+    return value

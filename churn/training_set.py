@@ -1,0 +1,109 @@
+"""The training set: rows with a mature outcome, the features known at their time, and the side each customer is on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from .contract import DatasetContract
+from .errors import NotEnoughData
+from .features import compute_features
+from .frame import Columns, FloatArray, columns_of
+from .leakage import FEATURE_TIME, LeakageReport, LeakageSettings, check_leakage
+from .preparation import TrainingData
+from .split import Side
+from .tables import ARRIVED_AT, EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+
+__all__ = ["TrainingSet", "bronze_to_features", "check_training_set", "read_training_set"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows that were joined for training.
+
+    Attributes:
+        rows: Customer, event time, `feature_ts`, label, `label_ts`, split and, for a simulation, the true probability.
+        columns: Every input column and feature, arrays of shape `(n_rows,)`.
+        entity: Name of the customer column in `rows`.
+    """
+
+    rows: pd.DataFrame
+    columns: Columns
+    entity: str
+
+    def side(self, side: Side) -> TrainingSet:
+        """Return the rows of one side of the split."""
+        mask = (self.rows[SPLIT] == side).to_numpy()
+        columns = {name: values[mask] for name, values in self.columns.items()}
+        return TrainingSet(self.rows.loc[mask].reset_index(drop=True), columns, self.entity)
+
+    @property
+    def data(self) -> TrainingData:
+        """The rows as a trainer takes them."""
+        return TrainingData(
+            columns=self.columns,
+            label=self.rows[LABEL].to_numpy(dtype=np.int8),
+            entity=self.rows[self.entity].to_numpy(dtype=object),
+        )
+
+    @property
+    def truth(self) -> FloatArray | None:
+        """The true churn probabilities, shape `(n_rows,)`, where a simulation gives all of them."""
+        if TRUTH not in self.rows or self.rows[TRUTH].isna().any():
+            return None
+        return self.rows[TRUTH].to_numpy(dtype=np.float64)
+
+
+def bronze_to_features(bronze: pa.Table, contract: DatasetContract) -> pa.Table:
+    """Return the rows of the feature table: key, times, every input, and the features that are stored; no label."""
+    kept = bronze.drop_columns([name for name in bronze.column_names if name not in _stored(contract, bronze)])
+    computed = compute_features(
+        contract.stored_features, columns_of(kept.to_pandas(), contract.kinds), contract.functions
+    )
+    for spec in contract.stored_features:
+        kind = pa.float64() if spec.kind == "numeric" else pa.string()
+        kept = kept.append_column(spec.name, pa.array(computed[spec.name], type=kind, from_pandas=True))
+    return kept
+
+
+def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet:
+    """Return the joined table as a training set, computing the features that are made on demand.
+
+    Raises:
+        NotEnoughData: the table has no rows, because no outcome is mature.
+    """
+    if table.num_rows == 0:
+        raise NotEnoughData(
+            f"No outcome of {contract.name!r} may be learned from yet: a label counts once its window of "
+            f"{contract.label.window_days} days has closed and it is known by the cut-off. Bring older rows, or set a "
+            "later training_set.cutoff."
+        )
+    frame = table.to_pandas()
+    stored = {**contract.kinds, **{spec.name: spec.kind for spec in contract.stored_features}}
+    on_demand = [spec for spec in contract.features if spec.on_demand]
+    columns = compute_features(on_demand, columns_of(frame, stored), contract.functions)
+    own = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH]
+    return TrainingSet(frame[[name for name in own if name in frame]], columns, contract.entity_key)
+
+
+def _stored(contract: DatasetContract, bronze: pa.Table) -> set[str]:
+    names = {contract.entity_key, EVENT_TIME, ARRIVED_AT, *contract.columns}
+    return names & set(bronze.column_names)
+
+
+def check_training_set(training: TrainingSet, cutoff: dt.datetime, settings: LeakageSettings) -> LeakageReport:
+    """Return every leakage check of the training set; nothing after `cutoff` may be known."""
+    return check_leakage(
+        training.rows,
+        training.columns,
+        entity=training.entity,
+        event_time=EVENT_TIME,
+        label=LABEL,
+        split=SPLIT,
+        cutoff=cutoff,
+        settings=settings,
+    )

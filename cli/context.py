@@ -1,0 +1,34 @@
+"""From parsed arguments to the settings and the contract of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from churn.contract import DatasetContract
+from churn.settings import Settings, load_contract, load_settings
+
+__all__ = ["CONFIGS", "contract_of", "settings_of"]
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that the arguments ask for; raises ConfigError as `load_settings` does."""
+    overrides = list(getattr(arguments, "set", []))
+    if dataset := getattr(arguments, "dataset", None):
+        overrides.append(f"dataset={_quoted(dataset)}")
+    if data := getattr(arguments, "data", None):
+        overrides.append(f"data={_quoted(str(data.resolve()))}")
+    stack = getattr(arguments, "stack", "local")
+    return load_settings(CONFIGS, stack, getattr(arguments, "config", None), overrides)
+
+
+def contract_of(settings: Settings) -> DatasetContract:
+    """Return the dataset contract of the settings; raises as `load_contract` does."""
+    return load_contract(CONFIGS, settings.dataset)
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for YAML, where a path may look like anything."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,31 @@
+"""What the libraries are told before they are imported: phone nobody, and show only what a user can act on."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+__all__ = ["prepare"]
+
+_QUIET = {
+    "ZENML_ANALYTICS_OPT_IN": "false",
+    "ZENML_LOGGING_VERBOSITY": "ERROR",
+    "ZENML_ENABLE_RICH_TRACEBACK": "false",
+    "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
+    "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+}
+
+
+def prepare(debug: bool) -> None:
+    """Set what the user has not set; with `debug` the libraries say all they have to say."""
+    for name, value in _QUIET.items():
+        if not (debug and ("LOGGING" in name or "WARNING" in name)):
+            os.environ.setdefault(name, value)
+    if not debug:
+        warnings.simplefilter("ignore")

@@ -1,0 +1,59 @@
+"""From arguments to an exit code: 0 done, 1 a fault of the program, 2 something the user can mend."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from churn.errors import ChurnError
+
+from .parser import build_parser
+from .trouble import explain
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; a user's own mistake never ends in a traceback."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None and arguments.pipeline is None:
+        parser.print_help()
+        return 0
+    debug = getattr(arguments, "debug", False)
+    try:
+        return _dispatch(arguments, debug)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
+        if debug:
+            traceback.print_exc()
+        message = explain(error)
+        print(f"\n{message}" if message else _apology(error, debug), file=sys.stderr)
+        return 2 if message else 1
+
+
+def _dispatch(arguments: argparse.Namespace, debug: bool) -> int:
+    from .environment import prepare
+
+    prepare(debug)
+    from . import commands
+
+    if arguments.command is None:
+        from .pipelines import run_pipeline
+
+        return run_pipeline(arguments)
+    action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)]))
+    code: int = getattr(commands, action)(arguments)
+    return code
+
+
+def _apology(error: Exception, debug: bool) -> str:
+    kind = type(error).__name__ if not isinstance(error, ChurnError) else "error"
+    hint = "" if debug else " Run it again with --debug for the traceback."
+    return f"\nThe program failed, which is its fault and not yours ({kind}: {error}).{hint}"

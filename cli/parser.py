@@ -1,0 +1,87 @@
+"""What can be typed after `python run.py`; imports nothing heavy, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["PIPELINES", "build_parser"]
+
+PIPELINES = {
+    "features": "source → validated rows → feature and label tables",
+    "training": "features, then training set → tuning → model → evaluation → @Challenger",
+}
+
+_EXAMPLES = """\
+examples:
+  python run.py --pipeline training                           simulated customers, no data needed
+  python run.py --pipeline training --data customers.csv      your own table, by the contract telco
+  python run.py dataset infer customers.csv > mine.yaml       draft a contract for another table
+  python run.py --pipeline training --dataset mine.yaml --data customers.csv
+  python run.py ui                                            ZenML dashboard and MLflow in the browser
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        allow_abbrev=False,
+        description="The churn lifecycle: run a pipeline, or use one of the commands.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_settings_options(argparse.SUPPRESS)],
+    )
+    listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
+    parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
+    parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    common = _settings_options(argparse.SUPPRESS)
+    commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
+    _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
+    _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
+    _config_commands(commands.add_parser("config", help="show the settings in force, or their JSON schema"), common)
+    ui = commands.add_parser("ui", parents=[common], help="start the ZenML dashboard and the MLflow UI")
+    ui.add_argument("--zenml-port", type=int, default=8237, help="default: %(default)s")
+    ui.add_argument("--mlflow-port", type=int, default=5000, help="default: %(default)s")
+    ui.add_argument("--detach", action="store_true", help="leave them running in the background")
+    ui.add_argument("--stop", action="store_true", help="end those that run in the background")
+    return parser
+
+
+def _settings_options(default: object) -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False, argument_default=default)
+    group = options.add_argument_group("settings")
+    group.add_argument("--stack", metavar="NAME", help="profile configs/NAME.yaml (default: local)")
+    group.add_argument("--config", type=Path, metavar="FILE", help="YAML with any keys of configs/base.yaml")
+    group.add_argument("--set", action="append", metavar="KEY.PATH=VALUE", help="one setting; repeatable")
+    group.add_argument("--data", type=Path, metavar="PATH", help="CSV, Parquet or Delta instead of the simulation")
+    group.add_argument("--dataset", metavar="NAME|FILE", help="dataset contract (default: telco)")
+    group.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own logs")
+    return options
+
+
+def _data_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    simulate = commands.add_parser("simulate", parents=[common], help="write simulated customers to a Parquet file")
+    simulate.add_argument("--out", type=Path, metavar="FILE", help="default: .churn/data/<dataset>.parquet")
+    fetch = commands.add_parser("fetch", parents=[common], help="download a public data set and verify its checksum")
+    fetch.add_argument("name", help="telco: IBM's Telco customer churn, 7,043 customers")
+    commands.add_parser("describe", parents=[common], help="what a table holds, and how it keeps its contract")
+
+
+def _dataset_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    infer = commands.add_parser("infer", help="draft a contract from a CSV or Parquet file, with what to check")
+    infer.add_argument("file", type=Path, metavar="FILE")
+    infer.add_argument("--name", help="name of the dataset (default: the file's)")
+    infer.add_argument("--key", metavar="COLUMN", help="the customer's key, where the guess is wrong")
+    infer.add_argument("--label", metavar="COLUMN", help="the outcome, where the guess is wrong")
+    infer.add_argument("--time", metavar="COLUMN", help="the event time, where the guess is wrong")
+    infer.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+
+
+def _config_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    commands.add_parser("show", parents=[common], help="the settings of a run, as YAML")
+    commands.add_parser("schema", help="the JSON schema of the settings")

@@ -1,0 +1,62 @@
+"""Running a pipeline on the profile's stack, with its progress on the screen and a summary at the end."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import time
+
+from zenml.client import Client
+from zenml.logger import ZenMLConsoleHandler
+from zenml.models import PipelineRunResponse
+from zenml.utils import source_utils
+
+from adapters import wiring
+
+from .context import CONFIGS, contract_of, settings_of
+from .display import terminal, watch
+from .summary import summarise
+
+__all__ = ["run_pipeline"]
+
+ROOT = CONFIGS.parent
+
+
+def run_pipeline(arguments: argparse.Namespace) -> int:
+    """Run the pipeline that the arguments name; what goes wrong is raised."""
+    started = time.monotonic()
+    console = terminal()
+    settings = settings_of(arguments)
+    contract = contract_of(settings)
+    name = arguments.pipeline
+    console.print(f"[bold]{name}[/] · dataset {settings.namespace(contract)} · stack {settings.profile.name}")
+    experiment = settings.registered_name(contract)
+    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(settings.profile, experiment)
+    source_utils.set_custom_source_root(str(ROOT))
+    _leave_the_screen_to_the_display(arguments)
+    pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name).with_options(
+        enable_cache=False if arguments.no_cache else None,
+        settings={"experiment_tracker": {"experiment_name": experiment}},
+    )
+    prepared = time.monotonic() - started
+    pipeline.prepare(settings, contract)
+    with watch(console, list(pipeline.invocations)) as board:
+        run = pipeline(settings, contract)
+    summarise(console, _finished(run), settings, board=board, prepared=prepared)
+    return 0
+
+
+def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:
+    """Keep what steps log for the dashboard, and off the screen."""
+    if not getattr(arguments, "debug", False):
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, ZenMLConsoleHandler):
+                handler.setLevel(logging.CRITICAL)
+
+
+def _finished(run: PipelineRunResponse | None) -> PipelineRunResponse:
+    if run is None:
+        raise RuntimeError("ZenML returned no run")
+    return Client().get_pipeline_run(run.id)

@@ -1,0 +1,49 @@
+"""Finding, behind an exception that a library has wrapped, what the user can mend."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from churn.errors import ChurnError
+
+__all__ = ["explain"]
+
+_DISK = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the file system is read-only: choose another folder with --set profile.state=FOLDER",
+    errno.EACCES: "this user may not write there: change its permissions, or --set profile.state=FOLDER",
+    errno.EPERM: "this user may not do that: change the permissions, or --set profile.state=FOLDER",
+}
+_SQLITE = {
+    "disk is full": "the disk is full: free some space",
+    "readonly database": "this user may not write to the database: change its permissions",
+    "unable to open database file": "the folder of the database is missing or not writable: change its permissions",
+    "database is locked": "another process holds the database for long: wait for it, or stop it",
+    "disk i/o error": "the disk fails or is full: check it",
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """Return what the user can do, in one paragraph, or None where the fault is the program's."""
+    for cause in _chain(error):
+        if isinstance(cause, ChurnError):
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            where = f"{cause.filename}: " if cause.filename else ""
+            return f"{where}{_DISK[cause.errno]}, then run the same command again; what was finished is kept."
+        text = str(cause).lower()
+        for symptom, remedy in _SQLITE.items():
+            if symptom in text and "sqlite" in f"{type(cause).__module__} {text}":
+                return f"SQLite says {symptom!r}: {remedy}, then run the same command again; what was finished is kept."
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: BaseException | None = error
+    while waiting is not None and id(waiting) not in seen:
+        yield waiting
+        seen.add(id(waiting))
+        waiting = waiting.__cause__ or waiting.__context__

@@ -1,0 +1,89 @@
+"""The end of training: the record in MLflow, the registered challenger, its mirror in ZenML, the report."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from zenml import get_step_context, step
+from zenml.types import HTMLString
+
+from adapters import wiring
+from churn.challenger import describe, example_of, scoring_settings
+from churn.contract import DatasetContract
+from churn.evaluation import Evaluation
+from churn.explanation import Explanation
+from churn.leakage import LeakageReport
+from churn.model import ChurnModel
+from churn.profile import TableSnapshot
+from churn.progress import note, stage
+from churn.recording import Findings, record, report_page, version_tags
+from churn.registration import Registration, register_challenger
+from churn.scoring import Scorer
+from churn.settings import Settings
+from churn.training import TrainingReport
+from churn.training_set import read_training_set
+from churn.trials import TuningResult
+from churn.validation import ValidationReport
+from materializers import RegistrationMaterializer
+
+from .model_control_plane import mirror
+
+__all__ = ["register", "write_report"]
+
+
+@step(enable_cache=False, experiment_tracker=True, output_materializers=RegistrationMaterializer)
+def register(
+    training_set: TableSnapshot,
+    tuning: TuningResult,
+    model: ChurnModel,
+    training: TrainingReport,
+    evaluation: Evaluation,
+    explanation: Explanation,
+    settings: Settings,
+    contract: DatasetContract,
+) -> Annotated[Registration, "registration"]:
+    """Record the run, register the model with everything that describes it, and let @Challenger name it."""
+    with stage("register"), tempfile.TemporaryDirectory() as folder:
+        profile, name = settings.profile, settings.registered_name(contract)
+        rows = wiring.feature_store(profile, training_set.ref.dataset).read(training_set.ref)
+        tracker = wiring.experiment_tracker(profile, name)
+        findings = Findings(training_set, tuning, training, evaluation, explanation)
+        record(tracker, settings, findings, rows)
+        tags = version_tags(settings, findings, model, wiring.code_version())
+        scorer = Scorer(model, scoring_settings(contract, settings.money))
+        example = example_of(read_training_set(rows, contract), contract)
+        package, digest = wiring.build_package(scorer, Path(folder) / "package", example, tags)
+        registration = register_challenger(
+            wiring.model_registry(profile), name, package,
+            digest=digest, description=describe(training, evaluation, training_set), tags=tags, run_id=tracker.run_id(),
+        )  # fmt: skip
+        mirror(registration)
+        note(
+            "register", f"{name} version {registration.version} is @Challenger" + ", unchanged" * registration.unchanged
+        )
+        return registration
+
+
+@step(enable_cache=False, experiment_tracker=True)
+def write_report(
+    registration: Registration,
+    training_set: TableSnapshot,
+    validation: ValidationReport,
+    leakage: LeakageReport,
+    tuning: TuningResult,
+    training: TrainingReport,
+    evaluation: Evaluation,
+    explanation: Explanation,
+    settings: Settings,
+) -> Annotated[HTMLString, "report"]:
+    """Write the run's one self-contained page."""
+    with stage("write_report"):
+        findings = Findings(training_set, tuning, training, evaluation, explanation)
+        page = report_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
+        settings.profile.reports.mkdir(parents=True, exist_ok=True)
+        path = settings.profile.reports / f"{get_step_context().pipeline_run.name}.html"
+        path.write_text(page, encoding="utf-8")
+        wiring.experiment_tracker(settings.profile, registration.name).log_file("report.html", page)
+        return HTMLString(page)
