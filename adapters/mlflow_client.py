@@ -23,6 +23,7 @@ __all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict"]
 
 T = TypeVar("T")
 
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages else open on its agents' view
 _PROBE_SECONDS = 5.0
 _CREATION_SECONDS = 60.0
 _ATTEMPTS = 3  # MLflow itself waits 20 s for a SQLite lock in each
@@ -108,7 +109,7 @@ def ensure_experiment(tracking_uri: str, name: str, artifact_root: str | Path | 
         return find() or ask(
             tracking_uri,
             f"create the experiment {name!r}",
-            lambda: client.create_experiment(name, artifact_location=location),
+            lambda: client.create_experiment(name, artifact_location=location, tags=_KIND),
         )
     except StoreError as error:
         # Another process was faster.

@@ -17,7 +17,7 @@ from .frame import FloatArray
 from .model import ChurnModel
 from .money import MoneySettings, decide, expected_value
 from .profile import TableSnapshot
-from .scoring import ScoringSettings
+from .scoring import ReasonSettings, ScoringSettings
 from .training import ModelSettings, TrainingReport
 from .training_set import TrainingSet
 from .trials import Trial, TuningResult, TuningSettings
@@ -123,9 +123,9 @@ def customer_values(training: TrainingSet, contract: DatasetContract, money: Mon
     return money.customer_value.values(len(training.rows), known)
 
 
-def scoring_settings(contract: DatasetContract, money: MoneySettings) -> ScoringSettings:
-    """Return how the packaged model decides."""
-    return ScoringSettings(money=money, monthly_revenue=contract.monthly_revenue)
+def scoring_settings(contract: DatasetContract, money: MoneySettings, reasons: ReasonSettings) -> ScoringSettings:
+    """Return how the packaged model decides and explains."""
+    return ScoringSettings(money=money, monthly_revenue=contract.monthly_revenue, reasons=reasons)
 
 
 def example_of(training: TrainingSet, contract: DatasetContract, rows: int = 5) -> pd.DataFrame:

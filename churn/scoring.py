@@ -17,12 +17,21 @@ from .frame import Columns, FloatArray, columns_of, n_rows
 from .model import ChurnModel
 from .money import MoneySettings, expected_value
 
-__all__ = ["LEAVE", "TREAT", "Scorer", "ScoringSettings"]
+__all__ = ["LEAVE", "TREAT", "ReasonSettings", "Scorer", "ScoringSettings"]
 
 TREAT, LEAVE = "treat", "leave"
 """The two decisions: treat where that is worth more than doing nothing, else leave alone."""
 
 _SETTINGS, _MODEL = "scoring.json", "model"
+
+
+class ReasonSettings(BaseModel):
+    """Which reasons a prediction comes with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top: int = Field(default=3, ge=0, description="At most this many reasons a customer.")
+    actionable_only: bool = Field(default=False, description="Only reasons that the business can change.")
 
 
 class ScoringSettings(BaseModel):
@@ -32,8 +41,7 @@ class ScoringSettings(BaseModel):
 
     money: MoneySettings = MoneySettings()
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
-    reasons: int = Field(default=3, ge=0, description="At most this many reasons a customer.")
-    actionable_only: bool = Field(default=False, description="Only reasons that the business can change.")
+    reasons: ReasonSettings = ReasonSettings()
 
 
 @dataclass(frozen=True)
@@ -111,14 +119,14 @@ class Scorer:
         return self.settings.money.customer_value.values(rows, known)
 
     def _reasons(self, columns: Columns, explain: bool) -> list[list[str]]:
-        if not explain or not self.settings.reasons:
+        if not explain or not self.settings.reasons.top:
             return [[] for _ in range(n_rows(columns))]
         return reason_codes(
             self.model.contributions(columns),
             columns,
             (*self.model.schema.inputs, *self.model.schema.features),
-            top=self.settings.reasons,
-            actionable_only=self.settings.actionable_only,
+            top=self.settings.reasons.top,
+            actionable_only=self.settings.reasons.actionable_only,
         )
 
 

@@ -16,6 +16,7 @@ from .evaluation import EvaluationSettings
 from .labels import SplitSettings
 from .leakage import LeakageSettings
 from .money import MoneySettings
+from .scoring import ReasonSettings
 from .simulator import SimulationSettings
 from .training import ModelSettings
 from .trials import TuningSettings
@@ -116,6 +117,7 @@ class Settings(BaseModel):
     tuning: TuningSettings
     evaluation: EvaluationSettings
     money: MoneySettings
+    reasons: ReasonSettings
     profile: Profile
 
     def namespace(self, contract: DatasetContract) -> str:

@@ -23,6 +23,8 @@ def training(settings: Settings, contract: DatasetContract) -> None:
     training_set, leakage = build_training_set(features, labels, settings, contract)
     tuning = tune(training_set, contract, profile, settings.model, settings.tuning, settings.money, seed)
     model, card = train(training_set, tuning, contract, profile, settings.model, seed)
-    verdict, reasons = evaluate(training_set, model, contract, profile, settings.money, settings.evaluation, seed)
+    verdict, reasons = evaluate(
+        training_set, model, contract, profile, settings.money, settings.evaluation, settings.reasons, seed
+    )
     version = register(training_set, tuning, model, card, verdict, reasons, settings, contract)
     write_report(version, training_set, validation, leakage, tuning, card, verdict, reasons, settings)

@@ -16,7 +16,7 @@ from churn.model import ChurnModel
 from churn.money import MoneySettings
 from churn.profile import TableSnapshot
 from churn.progress import advance, note, stage
-from churn.scoring import Scorer
+from churn.scoring import ReasonSettings, Scorer
 from churn.settings import Profile
 from churn.training import ModelSettings, TrainingReport
 from churn.training import train as train_model
@@ -104,6 +104,7 @@ def evaluate(
     profile: Profile,
     money: MoneySettings,
     evaluation: EvaluationSettings,
+    reasons: ReasonSettings,
     seed: int,
 ) -> tuple[Annotated[Evaluation, "evaluation"], Annotated[Explanation, "explanation"]]:
     """Measure the model on the holdout, and explain it there."""
@@ -113,10 +114,10 @@ def evaluate(
         )
         verdict = evaluate_holdout(model, training, contract, money=money, settings=evaluation, seed=seed)
         holdout = training.side("holdout")
-        scorer = Scorer(model, scoring_settings(contract, money))
-        reasons = explain_rows(scorer, holdout.columns, holdout.data.entity)
+        scorer = Scorer(model, scoring_settings(contract, money, reasons))
+        explanation = explain_rows(scorer, holdout.columns, holdout.data.entity)
         auc = verdict.metrics["roc_auc"]
         note(
             "evaluate", f"ROC AUC {auc.point:.3f} [{auc.lower:.3f}, {auc.upper:.3f}] on {verdict.customers:,} customers"
         )
-        return verdict, reasons
+        return verdict, explanation

@@ -52,7 +52,7 @@ def register(
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         record(tracker, settings, findings, rows)
         tags = version_tags(settings, findings, model, wiring.code_version())
-        scorer = Scorer(model, scoring_settings(contract, settings.money))
+        scorer = Scorer(model, scoring_settings(contract, settings.money, settings.reasons))
         example = example_of(read_training_set(rows, contract), contract)
         package, digest = wiring.build_package(scorer, Path(folder) / "package", example, tags)
         registration = register_challenger(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from churn.errors import ConfigError, ContractError, ModelError
 from churn.model import ChurnModel
 from churn.money import CustomerValue, MoneySettings
-from churn.scoring import LEAVE, TREAT, Scorer, ScoringSettings
+from churn.scoring import LEAVE, TREAT, ReasonSettings, Scorer, ScoringSettings
 from tests.fakes.scorers import CATEGORIES, SCHEMA, customers, small_scorer
 
 SCORER = small_scorer()
@@ -164,10 +164,14 @@ def test_a_row_alone_scores_as_it_does_among_others(order: list[int], size: int)
 
 def test_reasons_can_be_left_out_limited_and_kept_to_what_can_be_changed() -> None:
     assert SCORER.score(customers(), explain=False)["reasons"].tolist() == [[], [], []]
-    two = small_scorer(ScoringSettings(reasons=2)).score(customers(1))["reasons"].item()
+    two = small_scorer(ScoringSettings(reasons=ReasonSettings(top=2))).score(customers(1))["reasons"].item()
     assert len(two) == 2
-    assert small_scorer(ScoringSettings(reasons=0)).score(customers(1))["reasons"].item() == []
-    actionable = small_scorer(ScoringSettings(actionable_only=True)).score(customers(1))["reasons"].item()
+    assert small_scorer(ScoringSettings(reasons=ReasonSettings(top=0))).score(customers(1))["reasons"].item() == []
+    actionable = (
+        small_scorer(ScoringSettings(reasons=ReasonSettings(actionable_only=True)))
+        .score(customers(1))["reasons"]
+        .item()
+    )
     assert [reason.partition(":")[0] for reason in actionable] == [
         "length of the contract",
         "price above the customer's average so far",
@@ -175,7 +179,7 @@ def test_reasons_can_be_left_out_limited_and_kept_to_what_can_be_changed() -> No
 
 
 def test_a_saved_scorer_scores_the_same(tmp_path: Path) -> None:
-    settings = ScoringSettings(monthly_revenue="monthly_charges", reasons=1)
+    settings = ScoringSettings(monthly_revenue="monthly_charges", reasons=ReasonSettings(top=1))
     scorer = small_scorer(settings, boosted=True)
     scorer.save(tmp_path / "scorer")
     loaded = Scorer.load(tmp_path / "scorer")

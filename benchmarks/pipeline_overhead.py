@@ -1,0 +1,166 @@
+"""What ZenML and MLflow add to training: the pipeline beside the same work as a bare function, in one run.
+
+    python benchmarks/pipeline_overhead.py [--rounds 3] [--set KEY=VALUE …]
+
+Both sides work in one process on a warm stack, uncached, on the default simulation; imports are timed apart. The bare
+function calls the same domain functions in the same order: it validates, builds the tables, joins, tunes, trains,
+evaluates, explains and renders the report, and leaves out only what the frameworks are for (runs, artifacts, records,
+registration). Every round starts from empty tables and an empty study, so that neither side finds work already done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from cli.environment import prepare  # noqa: E402
+
+if TYPE_CHECKING:
+    from churn.contract import DatasetContract
+    from churn.settings import Profile, Settings
+
+LIMIT_SECONDS = 8.0
+"""The goal: so much may the frameworks add to the second, uncached run."""
+
+
+def main() -> int:
+    """Run both sides and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    prepare(debug=False)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ZENML_CONFIG_PATH"] = str(Path(folder) / "zenml")
+        return _compare(Path(folder), arguments.rounds, arguments.set)
+
+
+def _compare(folder: Path, rounds: int, overrides: list[str]) -> int:
+    imports = _seconds(_import_everything)
+    from churn.settings import load_contract, load_settings
+
+    settings = load_settings(ROOT / "configs", overrides=[f"profile.state={folder / 'state'}", *overrides])
+    contract = load_contract(ROOT / "configs", settings.dataset)
+    run_pipeline = _pipeline(settings, contract)
+    first = _seconds(run_pipeline)
+    bare, piped = [], []
+    for _ in range(rounds):
+        for times, work in ((bare, lambda: _bare(settings, contract)), (piped, run_pipeline)):
+            _forget(settings.profile)
+            times.append(_seconds(work))
+    added = median(piped) - median(bare)
+    rows = [
+        ("imports, cold byte code excluded", imports),
+        ("first run, creating both databases", first),
+        ("bare function, median", median(bare)),
+        ("pipeline, second run and later, median", median(piped)),
+        ("added by ZenML and MLflow", added),
+        ("goal: at most", LIMIT_SECONDS),
+    ]
+    print(f"{'':<42}{'seconds':>9}")
+    for name, seconds in rows:
+        print(f"{name:<42}{seconds:>9.1f}")
+    print(f"ratio {median(piped) / median(bare):.2f}; bare {_listed(bare)}; pipeline {_listed(piped)}")
+    return 0 if added <= LIMIT_SECONDS else 1
+
+
+def _import_everything() -> None:
+    import great_expectations.expectations  # noqa: F401
+    import mlflow.artifacts  # noqa: F401
+    import optuna.storages.journal  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+    import xgboost  # noqa: F401
+
+    import pipelines.training  # noqa: F401
+
+
+def _pipeline(settings: Settings, contract: DatasetContract) -> Callable[[], object]:
+    """Return the pipeline on its stack, as the command line runs it."""
+    from zenml.utils import source_utils
+
+    from adapters import wiring
+    from pipelines.training import training
+
+    experiment = settings.registered_name(contract)
+    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(settings.profile, experiment)
+    source_utils.set_custom_source_root(str(ROOT))
+    logging.disable(logging.CRITICAL)
+    options = {"experiment_tracker": {"experiment_name": experiment}}
+    return lambda: training.with_options(enable_cache=False, settings=options)(settings, contract)
+
+
+def _bare(settings: Settings, contract: DatasetContract) -> str:
+    """Do the pipeline's work without a framework."""
+    from adapters import wiring
+    from churn.challenger import evaluate_holdout, scoring_settings, search
+    from churn.explanation import explain_rows
+    from churn.ingest import conform, to_bronze
+    from churn.labels import labels_of
+    from churn.profile import snapshot_of
+    from churn.recording import Findings, report_page
+    from churn.registration import Registration
+    from churn.scoring import Scorer
+    from churn.training import train
+    from churn.training_set import bronze_to_features, check_training_set, read_training_set
+    from churn.validation import validate
+
+    profile, now = settings.profile, dt.datetime.now(dt.UTC)
+    store = wiring.feature_store(profile, settings.namespace(contract))
+    batch = conform(wiring.source(settings, contract), contract)
+    accepted, _, validation = validate(batch, contract, settings.validation, now=now)
+    bronze = store.read(store.replace(contract.table("bronze"), to_bronze(accepted, contract)))
+    features = store.replace(contract.table("features"), bronze_to_features(bronze, contract))
+    labels = store.replace(contract.table("labels"), labels_of(bronze, contract, settings.split))
+    ref = store.point_in_time_join(labels, features, contract.table("training"), known_by=now)
+    training = read_training_set(store.read(ref), contract)
+    leakage = check_training_set(training, now, settings.leakage)
+    tuning = search(
+        training, contract, settings.model, settings.tuning, settings.money,
+        seed=settings.seed, storage=profile.studies, study="bare", threads=profile.resources.threads,
+        tell=lambda *_: None,
+    )  # fmt: skip
+    chosen = settings.model.model_copy(update={"boosting": tuning.boosting})
+    result = train(training.side("train").data, contract, chosen, seed=settings.seed, threads=profile.resources.threads)
+    verdict = evaluate_holdout(
+        result.model, training, contract, money=settings.money, settings=settings.evaluation, seed=settings.seed
+    )
+    holdout = training.side("holdout")
+    scorer = Scorer(result.model, scoring_settings(contract, settings.money, settings.reasons))
+    reasons = explain_rows(scorer, holdout.columns, holdout.data.entity)
+    findings = Findings(snapshot_of(store, ref), tuning, result.report, verdict, reasons)
+    version = Registration(
+        name="bare", version=1, run_id=None, digest=result.model.digest, unchanged=False, description="", tags={}
+    )
+    return report_page(findings, version, validation=validation, leakage=leakage, settings=settings)
+
+
+def _forget(profile: Profile) -> None:
+    shutil.rmtree(profile.tables, ignore_errors=True)
+    shutil.rmtree(profile.studies.parent, ignore_errors=True)
+
+
+def _listed(times: list[float]) -> str:
+    return ", ".join(f"{seconds:.1f}" for seconds in times)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
