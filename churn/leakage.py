@@ -13,12 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from .errors import LeakageError
 from .frame import Columns
 from .split import sides_of
-from .tables import LABEL_TIME
+from .tables import FEATURE_TIME, LABEL_TIME
 
-__all__ = ["FEATURE_TIME", "LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "lone_auc"]
-
-FEATURE_TIME = "feature_ts"
-"""The event time of the feature row that the point-in-time join gave to a training row."""
+__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "lone_auc"]
 
 _BINS = 50
 _SHRINKAGE = 10.0

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ARRIVED_AT", "EVENT_TIME", "INGESTED_AT", "LABEL", "LABEL_TIME", "SPLIT", "TRUTH", "TableRef", "TableSpec"]
+__all__ = [
+    "ARRIVED_AT",
+    "EVENT_TIME",
+    "FEATURE_TIME",
+    "INGESTED_AT",
+    "LABEL",
+    "LABEL_TIME",
+    "SPLIT",
+    "TRUTH",
+    "TableRef",
+    "TableSpec",
+]
 
 EVENT_TIME = "transaction_ts"
 """When the facts of a row were true (UTC); every table of features and labels has it under this name."""
@@ -16,6 +27,8 @@ LABEL = "label"
 """The outcome: 1 churned, 0 stayed, missing while it is not known."""
 LABEL_TIME = "label_ts"
 """When the outcome became known (UTC)."""
+FEATURE_TIME = "feature_ts"
+"""The event time of the feature row that the point-in-time join gave to a row (UTC)."""
 SPLIT = "split"
 """The side a customer is on for ever: `train` or `holdout`."""
 TRUTH = "true_probability"

@@ -13,10 +13,10 @@ from .contract import DatasetContract
 from .errors import NotEnoughData
 from .features import compute_features
 from .frame import Columns, FloatArray, columns_of
-from .leakage import FEATURE_TIME, LeakageReport, LeakageSettings, check_leakage
+from .leakage import LeakageReport, LeakageSettings, check_leakage
 from .preparation import TrainingData
 from .split import Side
-from .tables import ARRIVED_AT, EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
 
 __all__ = ["TrainingSet", "bronze_to_features", "check_training_set", "read_training_set"]
 

@@ -1,0 +1,147 @@
+"""The point-in-time join in SQL: to each row of a spine, the features as they were known at its time.
+
+A feature row can be seen from the later of its event and its arrival. Where rows become visible in the order of their
+events, the newest visible row is the right one, and that is an as-of join. A row that arrives late can become visible
+after a row with a later event; it is dominated from the start, and is dropped before the join.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from churn.errors import StoreError
+from churn.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
+
+from .delta_table import DeltaVersion
+from .duck import quoted
+from .rows import TIME
+
+__all__ = ["PointInTimeJoin", "plan_join"]
+
+_ROW = "(file_index::BIGINT << 40) + file_row_number"
+
+
+@dataclass(frozen=True)
+class PointInTimeJoin:
+    """The statements of one join.
+
+    Attributes:
+        spine: The rows to be given features.
+        features: The rows to take them from.
+        entity: The columns in which both agree.
+        known_by: Only features that arrived, and outcomes that were known, by then; None for all.
+        arrivals_in_key: Whether one event may have several feature rows, told by their arrivals.
+    """
+
+    spine: DeltaVersion
+    features: DeltaVersion
+    entity: Sequence[str]
+    known_by: dt.datetime | None = None
+    arrivals_in_key: bool = False
+
+    def match(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Create the table `matches`: the spine, with the number and the event time of each row's feature row.
+
+        Only keys and times are sorted; the features' values are fetched afterwards, by number.
+        """
+        on = " AND ".join(f"spine.{quoted(name)} = visible.{quoted(name)}" for name in self.entity)
+        spine = ", ".join(f"spine.{quoted(name)}" for name in self.spine.schema.names)
+        visible = self._newest_when_seen if self._out_of_order(connection) else self._seen
+        connection.execute(f"""
+            CREATE TEMP TABLE matches AS
+            SELECT {spine}, visible._row, visible._event AS {FEATURE_TIME}
+            FROM ({self._mature}) AS spine
+            ASOF LEFT JOIN ({visible}) AS visible
+            ON {on} AND spine.{EVENT_TIME} >= visible._from""")
+
+    @property
+    def result(self) -> str:
+        """Select the result's rows, in any order."""
+        own = [f"matches.{quoted(name)}" for name in self.spine.schema.names]
+        left_out = {name.lower() for name in (*self.spine.schema.names, *self.entity, EVENT_TIME)}
+        taken = [quoted(name) for name in self.features.schema.names if name.lower() not in left_out]
+        return f"""
+            SELECT {", ".join(own + [f"taken.{name}" for name in taken])}, matches.{FEATURE_TIME}
+            FROM matches
+            LEFT JOIN (SELECT {", ".join([f"{_ROW} AS _row", *taken])} FROM {self.features.relation()}) AS taken
+            USING (_row)"""
+
+    def _out_of_order(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether a row can come into sight beside or after one with a later event or arrival."""
+        if ARRIVED_AT not in self.features.schema.names or self.arrivals_in_key:
+            return self.arrivals_in_key
+        late = f"SELECT 1 FROM {self.features.relation()} WHERE {ARRIVED_AT} > {EVENT_TIME} LIMIT 1"
+        return bool(connection.execute(late).fetchall())
+
+    @property
+    def _mature(self) -> str:
+        """Select the rows of the spine, but those whose outcome was not known yet."""
+        has_outcome = self.known_by and LABEL_TIME in self.spine.schema.names
+        known = f"WHERE {LABEL_TIME} <= {self._known_by}" if has_outcome else ""
+        return f"SELECT * FROM {self.spine.relation()} {known}"
+
+    @property
+    def _known_by(self) -> str:
+        return f"'{self.known_by.isoformat()}'::TIMESTAMPTZ" if self.known_by else ""
+
+    @property
+    def _arrival(self) -> str:
+        has_arrival = ARRIVED_AT in self.features.schema.names
+        return f"coalesce({ARRIVED_AT}, {EVENT_TIME})" if has_arrival else EVENT_TIME
+
+    @property
+    def _partition(self) -> str:
+        return f"PARTITION BY {', '.join(map(quoted, self.entity))}"
+
+    @property
+    def _seen(self) -> str:
+        """Select every feature row, and since when it can be seen."""
+        known = f"WHERE _arrival <= {self._known_by}" if self.known_by else ""
+        return f"""
+            SELECT {", ".join(map(quoted, self.entity))}, {EVENT_TIME} AS _event, {self._arrival} AS _arrival,
+                greatest(_event, _arrival) AS _from, {_ROW} AS _row
+            FROM {self.features.relation()} {known}"""
+
+    @property
+    def _newest_when_seen(self) -> str:
+        """Select the rows that are newer than all others that could be seen when they came into sight."""
+        ranked = (
+            f"SELECT *, row_number() OVER ({self._partition} ORDER BY _event, _arrival) AS _place FROM ({self._seen})"
+        )
+        return f"SELECT * FROM ({ranked}) QUALIFY _place = max(_place) OVER ({self._partition} ORDER BY _from)"
+
+
+def plan_join(
+    spine: DeltaVersion, features: DeltaVersion, key: Sequence[str], known_by: dt.datetime | None = None
+) -> PointInTimeJoin:
+    """Return the join of two tables on what `key`, the features' key, holds beside times.
+
+    A `known_by` without a time zone is taken as UTC.
+
+    Raises:
+        StoreError: a table lacks the event time, the spine lacks a column of the key or has it in another type, the
+            key holds times alone, or a table already has a column `feature_ts`.
+    """
+    entity = [name for name in key if name not in (EVENT_TIME, ARRIVED_AT)]
+    if not entity:
+        raise StoreError(f"The table {features.path.name!r} has no customer in its key ({', '.join(key)}): add one.")
+    for table in (spine, features):
+        name = table.path.name
+        types = {field.name: field.type for field in table.schema}
+        if types.get(EVENT_TIME) != TIME:
+            raise StoreError(f"The table {name!r} has no time {EVENT_TIME!r} to join on: add that column.")
+        if FEATURE_TIME in types:
+            raise StoreError(f"The table {name!r} has a column {FEATURE_TIME!r}, which the join makes: rename it.")
+        for column in entity:
+            if types.get(column) != features.schema.field(column).type:
+                raise StoreError(
+                    f"The table {name!r} has no column {column!r} of type {features.schema.field(column).type}, as "
+                    f"{features.path.name!r} has: add it, or cast it."
+                )
+    if known_by is not None:
+        known_by = known_by.replace(tzinfo=known_by.tzinfo or dt.UTC).astimezone(dt.UTC)
+    return PointInTimeJoin(spine, features, entity, known_by, arrivals_in_key=ARRIVED_AT in key)

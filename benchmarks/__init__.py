@@ -1,0 +1,1 @@
+"""What the documents claim about speed and quality, each a command that measures us and the peers side by side."""

@@ -1,0 +1,172 @@
+"""A feature store in memory, written for plainness: every rule as a loop over rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.local.rows import TIME, align, check_key, conform
+from churn.errors import NotFound, StoreError
+from churn.ports import FeatureStore
+from churn.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME, TableRef, TableSpec
+
+__all__ = ["MemoryFeatureStore", "as_known_at"]
+
+Row = Mapping[str, Any]
+
+
+def as_known_at(time: dt.datetime | None, rows: Sequence[Row], known_by: dt.datetime | None = None) -> Row | None:
+    """Return the newest of one customer's feature rows that could be seen at `time`, by looking at each."""
+
+    def arrival(row: Row) -> Any:
+        return row.get(ARRIVED_AT) or row[EVENT_TIME]
+
+    seen = [
+        row
+        for row in rows
+        if time is not None
+        and row[EVENT_TIME] <= time
+        and arrival(row) <= time
+        and (known_by is None or arrival(row) <= known_by)
+    ]
+    return max(seen, key=lambda row: (row[EVENT_TIME], arrival(row)), default=None)
+
+
+@dataclass(frozen=True)
+class _Version:
+    rows: pa.Table
+    key: tuple[str, ...]
+    digest: str
+
+
+class MemoryFeatureStore(FeatureStore):
+    """Keeps every version of every table."""
+
+    def __init__(
+        self, dataset: str = "memory", *, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    ) -> None:
+        self._dataset = dataset
+        self._clock = clock
+        self._tables: dict[str, list[_Version]] = {}
+
+    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        versions = self._tables.get(table.name)
+        if not versions:
+            return self.replace(table, rows)
+        before = versions[-1]
+        if before.key != table.key:
+            raise StoreError(f"The rows of {table.name!r} are told by ({', '.join(before.key)}): use that key.")
+        given = align(self._given(table, rows, before.rows.schema), before.rows.schema)
+        merged = {_identity(row, table.key): row for row in align(before.rows, given.schema).to_pylist()}
+        for row in given.to_pylist():
+            known = merged.get(_identity(row, table.key))
+            if known is None or _canonical(known) != _canonical(row):
+                merged[_identity(row, table.key)] = row
+        return self._keep(table, pa.Table.from_pylist(list(merged.values()), given.schema))
+
+    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        return self._keep(table, self._given(table, rows))
+
+    def latest(self, name: str) -> TableRef:
+        if name not in self._tables:
+            raise NotFound(f"There is no table {name!r}: run the pipeline that writes it.")
+        number = len(self._tables[name]) - 1
+        version = self._tables[name][number]
+        return TableRef(
+            dataset=self._dataset,
+            name=name,
+            version=number,
+            rows=version.rows.num_rows,
+            digest=version.digest,
+            key=version.key,
+            uri=f"memory:{self._dataset}/{name}",
+        )
+
+    def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
+        versions = self._tables.get(ref.name, [])
+        if ref.version >= len(versions) or versions[ref.version].digest != ref.digest:
+            raise NotFound(f"The table {ref.name!r} has no version {ref.version}.")
+        rows = versions[ref.version].rows
+        if columns is not None and not columns:
+            raise StoreError(f"No column of {ref.name!r} was asked for: name one, or leave `columns` out for all.")
+        for name in columns or ():
+            if name not in rows.column_names:
+                raise NotFound(f"The table {ref.name!r} has no column {name!r} in version {ref.version}.")
+        return rows if columns is None else rows.select(list(columns))
+
+    def scan(
+        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    ) -> pa.RecordBatchReader:
+        return self.read(ref, columns).to_reader(max_chunksize=batch_rows)
+
+    def point_in_time_join(
+        self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
+    ) -> TableRef:
+        left, right = self.read(spine), self.read(features)
+        entity = [name for name in features.key if name not in (EVENT_TIME, ARRIVED_AT)]
+        _refuse_unfit(left, right, entity, into, spine)
+        if known_by is not None and known_by.tzinfo is None:
+            known_by = known_by.replace(tzinfo=dt.UTC)
+        taken = [name for name in right.column_names if name not in {*left.column_names, *entity, EVENT_TIME}]
+        fields = [right.schema.field(name) for name in taken]
+        rows = []
+        for row in left.to_pylist():
+            if known_by is not None and LABEL_TIME in row and not (row[LABEL_TIME] and row[LABEL_TIME] <= known_by):
+                continue
+            same = [found for found in right.to_pylist() if all(found[name] == row[name] for name in entity)]
+            found = as_known_at(row[EVENT_TIME], same, known_by) or {}
+            rows.append({**row, **{name: found.get(name) for name in taken}, FEATURE_TIME: found.get(EVENT_TIME)})
+        schema = pa.schema([*left.schema, *fields, pa.field(FEATURE_TIME, TIME)])
+        return self._keep(into, pa.Table.from_pylist(rows, schema))
+
+    def _given(self, table: TableSpec, rows: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
+        given = conform(rows, schema)
+        check_key(table, given)
+        if INGESTED_AT in given.column_names:
+            return given
+        return given.append_column(INGESTED_AT, pa.array([self._clock()] * given.num_rows, TIME))
+
+    def _keep(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        rows = rows.sort_by([(name, "ascending") for name in table.key])
+        texts = sorted(repr(_canonical(row)) for row in rows.to_pylist())
+        version = _Version(rows, table.key, hashlib.sha256("\n".join(texts).encode()).hexdigest())
+        versions = self._tables.setdefault(table.name, [])
+        last = versions[-1] if versions else None
+        same = last and (last.digest, last.key) == (version.digest, version.key)
+        if not last or not same or set(last.rows.column_names) != set(rows.column_names):
+            versions.append(version)
+        return self.latest(table.name)
+
+
+def _identity(row: Row, key: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in key)
+
+
+def _canonical(row: Row) -> list[tuple[str, str]]:
+    """Return what counts of a row: no nulls, no `ingested_at`; one zero and one NaN, and 1 is not 1.0."""
+    return sorted(
+        (name, repr(value + 0.0) if isinstance(value, float) else f"{type(value).__name__} {value}")
+        for name, value in row.items()
+        if value is not None and name != INGESTED_AT
+    )
+
+
+def _refuse_unfit(left: pa.Table, right: pa.Table, entity: list[str], into: TableSpec, spine: TableRef) -> None:
+    if not entity:
+        raise StoreError("The feature table has no customer in its key: add one.")
+    for table in (left, right):
+        types = {field.name: field.type for field in table.schema}
+        if types.get(EVENT_TIME) != TIME:
+            raise StoreError(f"A table of the join has no time {EVENT_TIME!r}: add that column.")
+        if FEATURE_TIME in types:
+            raise StoreError(f"A table of the join has a column {FEATURE_TIME!r}, which the join makes: rename it.")
+        for name in entity:
+            if types.get(name) != right.schema.field(name).type:
+                raise StoreError(f"A table of the join has no column {name!r} of the features' type: add it.")
+    if not set(spine.key) <= set(into.key) <= set(left.column_names):
+        raise StoreError(f"A row of {into.name!r} cannot be told by ({', '.join(into.key)}): take the spine's key.")
