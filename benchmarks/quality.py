@@ -1,0 +1,214 @@
+"""Quality of the trainer beside its peers on the same rows: `python benchmarks/quality.py [--zoo | --simulator]`.
+
+Without an option: IBM's Telco data (TELCO_CSV, or ../shared/data beside the checkout), stratified 80/20 splits.
+Intervals are 95 % and corrected for overlapping training sets (Nadeau and Bengio 2003, "Inference for the
+generalization error"). CPU seconds are those of the fit, imports and prediction left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.quality_peers import METHODS, Fitted, Rows, automl, warm_up  # noqa: E402
+from benchmarks.quality_zoo import ZOO, Problem  # noqa: E402
+from churn.contract import DatasetContract, snake_case  # noqa: E402
+from churn.features import compute_features  # noqa: E402
+from churn.frame import Columns, FloatArray, columns_of  # noqa: E402
+from churn.metrics import (  # noqa: E402
+    Ranking,
+    average_precision,
+    brier_losses,
+    calibration_gap,
+    equal_mass_bins,
+    log_losses,
+    roc_auc,
+)
+from churn.money import CostMatrix, MoneySettings  # noqa: E402
+from churn.reachable import reachable  # noqa: E402
+from churn.simulator import SIMULATORS, SimulationSettings, simulate  # noqa: E402
+from churn.split import sides_of  # noqa: E402
+from churn.training import TrainingData  # noqa: E402
+
+Method = Callable[[Rows, int], Fitted]
+METRICS = ("AUC", "PR AUC", "log loss", "Brier", "ECE", "F1", "$/customer", "CPU s")
+COSTS = CostMatrix(tp=1500, fp=-500, fn=-2000, tn=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--splits", default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
+    parser.add_argument("--peer", choices=("autogluon", "flaml"), help="also an AutoML library, installed apart by uv")
+    parser.add_argument("--peer-seconds", type=float, default=120.0, help="time limit of the AutoML library")
+    parser.add_argument("--zoo", action="store_true", help="made-up data sets unlike Telco instead")
+    parser.add_argument("--draws", type=int, default=5, help="draws of each made-up data set")
+    parser.add_argument("--only", default="", help="only the made-up data sets whose name contains this")
+    parser.add_argument("--simulator", action="store_true", help="simulated businesses with known truth instead")
+    options = parser.parse_args()
+    methods: dict[str, Method] = dict(METHODS)
+    if options.peer:
+        methods[options.peer] = automl(options.peer, options.peer_seconds)
+    warm_up()
+    if options.zoo:
+        zoo([problem for problem in ZOO if options.only in problem.name], options.draws)
+    elif options.simulator:
+        simulator()
+    else:
+        first, _, last = options.splits.partition("-")
+        telco(range(int(first), int(last or first) + 1), methods)
+
+
+def telco(seeds: Sequence[int], methods: Mapping[str, Method]) -> None:
+    contract = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
+    data = read_telco(contract)
+    scores: dict[str, list[list[float]]] = {name: [] for name in methods}
+    for seed in seeds:
+        rows = split(contract, data, seed)
+        for name, method in methods.items():
+            scores[name].append(score(method(rows, seed), rows.test.label.astype(np.float64)))
+        print(f"split {seed}: " + ", ".join(f"{name} {scores[name][-1][0]:.4f}" for name in methods), flush=True)
+    table = {name: np.array(values) for name, values in scores.items()}
+    print(f"\nIBM Telco, {len(seeds)} splits 80/20; F1 at each method's own threshold, $ at {COSTS.threshold:g}")
+    print_row("", METRICS)
+    for name, values in table.items():
+        print_row(name, [f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}" for value in values.mean(axis=0)])
+        print_row("  least, greatest AUC", [f"{values[:, 0].min():.4f}", f"{values[:, 0].max():.4f}"])
+    print("\nours minus the other, with 95 % interval, and the splits on which ours has the greater AUC")
+    for name in list(table)[1:]:
+        gaps = table["ours"] - table[name]
+        print_row(name, [interval(gaps[:, column]) for column in range(len(METRICS) - 1)], width=20)
+        print_row("", [f"ahead on {int(np.sum(gaps[:, 0] > 0))} of {len(gaps)}"], width=20)
+
+
+def zoo(problems: Sequence[Problem], draws: int) -> None:
+    names = ("ours", "XGBoost defaults", "plain logistic")
+    print("expected log loss on 10,000 new rows, and ours minus the better baseline ± its standard error over draws")
+    print_row("", ["rows", *names, "truth", "ours - best", "CPU s"], width=18)
+    for problem in problems:
+        found = np.array([one_draw(problem, names, seed) for seed in range(draws)])
+        best = 1 + int(np.argmin(found[:, 1:3].mean(axis=0)))
+        gaps = found[:, 0] - found[:, best]
+        error = np.std(gaps, ddof=1) / np.sqrt(draws) if draws > 1 else np.nan
+        cells = [f"{problem.rows}", *(f"{value:.4f}" for value in found[:, :4].mean(axis=0))]
+        print_row(problem.name, [*cells, f"{gaps.mean():+.4f} ± {error:.4f}", f"{found[:, 4].mean():.1f}"], width=18)
+
+
+def one_draw(problem: Problem, names: Sequence[str], seed: int) -> list[float]:
+    random = np.random.default_rng([seed, problem.rows])
+    (learn, learn_truth), (ask, truth) = problem.draw(problem.rows, random), problem.draw(10_000, random)
+    kinds = {name: "categorical" if values.dtype == object else "number" for name, values in learn.items()}
+    contract = DatasetContract.model_validate(
+        {
+            "name": "zoo",
+            "description": problem.name,
+            "entity_key": "id",
+            "event_time": {"column": None, "as_of": "2024-01-01"},
+            "label": {"column": "label", "positive": "1", "negative": "0", "window_days": 1},
+            "columns": {name: {"type": kind, "description": name} for name, kind in kinds.items()},
+        }
+    )
+    rows = Rows(contract, outcomes(learn, learn_truth, random), outcomes(ask, truth, random))
+    fitted = {name: METHODS[name](rows, seed) for name in names}
+    losses = [expected_loss(truth, fitted[name].probability) for name in names]
+    return [*losses, expected_loss(truth, truth), fitted["ours"].cpu_seconds]
+
+
+def simulator() -> None:
+    print_row("", ["rows", "AUC", "best AUC", "share", "log loss", "best", "$ share", "CPU s"])
+    for name in SIMULATORS:
+        contract = DatasetContract.load(ROOT / "configs" / "datasets" / f"{name}.yaml")
+        frame = simulate(name, SimulationSettings(seed=7)).to_pandas()
+        frame = frame[frame[contract.label.column].notna()].reset_index(drop=True)
+        data = labelled(contract, frame)
+        side = sides_of(data.entity, 0.2, "churn")
+        rows = Rows(contract, subset(data, side == "train"), subset(data, side == "holdout"))
+        truth = frame[contract.truth].to_numpy(dtype=np.float64)[side == "holdout"]
+        fitted, money = METHODS["ours"](rows, 0), MoneySettings()
+        found = reachable(fitted.probability, truth, money.customer_value.values(len(truth)), money)
+        auc, loss, profit = found.roc_auc, found.log_loss, found.profit_per_customer
+        cells = [f"{len(rows.train.label)}", f"{auc.model:.4f}", f"{auc.best:.4f}", f"{auc.share:.1%}"]
+        cells += [f"{loss.model:.4f}", f"{loss.best:.4f}", f"{profit.share:.1%}", f"{fitted.cpu_seconds:.1f}"]
+        print_row(name, cells)
+
+
+def read_telco(contract: DatasetContract) -> TrainingData:
+    path = Path(os.environ.get("TELCO_CSV") or ROOT.parent / "shared" / "data" / "telco_customer_churn.csv")
+    if not path.is_file():
+        sys.exit("IBM's Telco CSV is not there: set TELCO_CSV to the file.")
+    frame = pd.read_csv(path)
+    return labelled(contract, frame.rename(columns={name: snake_case(name) for name in frame}))
+
+
+def labelled(contract: DatasetContract, frame: pd.DataFrame) -> TrainingData:
+    columns = compute_features(contract.features, columns_of(frame, contract.kinds), contract.functions)
+    label = (frame[contract.label.column].astype(str) == contract.label.positive).to_numpy(dtype=np.int8)
+    return TrainingData(columns, label, frame[contract.entity_key].to_numpy(dtype=object))
+
+
+def split(contract: DatasetContract, data: TrainingData, seed: int) -> Rows:
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(data.label))
+    learn, ask = train_test_split(rows, test_size=0.2, stratify=data.label, random_state=seed)
+    return Rows(contract, subset(data, np.sort(learn)), subset(data, np.sort(ask)))
+
+
+def subset(data: TrainingData, rows: np.ndarray) -> TrainingData:
+    return TrainingData(
+        {name: values[rows] for name, values in data.columns.items()}, data.label[rows], data.entity[rows]
+    )
+
+
+def outcomes(columns: Columns, truth: FloatArray, random: np.random.Generator) -> TrainingData:
+    entity = np.array([f"c{index:06d}" for index in range(len(truth))], dtype=object)
+    return TrainingData(columns, (random.random(len(truth)) < truth).astype(np.int8), entity)
+
+
+def score(fitted: Fitted, label: FloatArray) -> list[float]:
+    probability, counts = fitted.probability, Ranking.of(label, fitted.probability).counts()
+    called = probability >= fitted.threshold
+    return [
+        roc_auc(counts),
+        average_precision(counts),
+        float(np.mean(log_losses(label, probability))),
+        float(np.mean(brier_losses(label, probability))),
+        calibration_gap(label, probability, equal_mass_bins(probability, 10), np.ones_like(label)),
+        float(2 * np.sum(label[called]) / (np.sum(called) + np.sum(label))),
+        float(np.mean(COSTS.profit(label, probability > COSTS.threshold))),
+        fitted.cpu_seconds,
+    ]
+
+
+def expected_loss(truth: FloatArray, probability: FloatArray) -> float:
+    gone, stayed = np.ones_like(truth), np.zeros_like(truth)
+    return float(np.mean(truth * log_losses(gone, probability) + (1 - truth) * log_losses(stayed, probability)))
+
+
+def interval(gaps: FloatArray) -> str:
+    from scipy.stats import t
+
+    splits = len(gaps)
+    if splits < 2:
+        return f"{gaps.mean():+.4f}"
+    half = t.ppf(0.975, splits - 1) * np.sqrt((1 / splits + 0.2 / 0.8) * np.var(gaps, ddof=1))
+    return f"{gaps.mean():+.4g} ± {half:.2g}"
+
+
+def print_row(name: str, cells: Sequence[str], width: int = 12) -> None:
+    print(f"{name:26s}" + "".join(f"{cell:>{width}s}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    start = time.perf_counter()
+    main()
+    print(f"\n{time.perf_counter() - start:.0f} s")
