@@ -171,7 +171,7 @@ def _without_progress_notes() -> Iterator[None]:
     """Leave out the two notes with which MLflow announces the tables of a new store."""
     logger = logging.getLogger("mlflow.store.db.utils")
     level = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
     try:
         yield
     finally:
@@ -185,6 +185,8 @@ def _is_locked(error: Exception) -> bool:
 def _remedy(error: Exception) -> str:
     if _is_locked(error):
         return "Another process keeps it locked: wait for that process or stop it, then try again."
+    if "disk is full" in str(error):
+        return "Free some space, then try again."
     if re.search("connect|timed out|Max retries", str(error), re.IGNORECASE):
         return "Check that the server runs and that its address is right."
     return "Correct what it names and try again."
@@ -192,5 +194,5 @@ def _remedy(error: Exception) -> str:
 
 def _message(uri: str, what: str, error: Exception, remedy: str) -> str:
     shown = re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
-    reason = " ".join(str(error).split()).rstrip(".")
+    reason = " ".join(str(error).partition("[SQL:")[0].split()).rstrip(".")
     return f"The MLflow store {shown} could not {what}: {reason}. {remedy}"

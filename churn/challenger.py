@@ -27,11 +27,18 @@ __all__ = ["customer_values", "describe", "evaluate_holdout", "example_of", "sco
 
 
 def study_name(
-    snapshot: TableSnapshot, contract: DatasetContract, model: ModelSettings, tuning: TuningSettings, seed: int
+    snapshot: TableSnapshot,
+    contract: DatasetContract,
+    model: ModelSettings,
+    tuning: TuningSettings,
+    money: MoneySettings,
+    *,
+    seed: int,
 ) -> str:
     """Return a name that carries all that a trial's value depends on: data, contract, settings, seed and code.
 
-    The budget is no part of it, so that a larger one goes on from the trials there are.
+    The budget is no part of it, so that a larger one goes on from the trials there are. Neither are the economics,
+    unless it is profit that the search maximises.
     """
     whole = "|".join(
         [
@@ -39,8 +46,9 @@ def study_name(
             contract.model_dump_json(),
             model.model_dump_json(),
             tuning.objective,
+            money.model_dump_json() if tuning.objective == "profit" else "",
             str(seed),
-            digest(closure("churn.tuning")),
+            digest(closure("churn.tuning", "churn.money")),
         ]
     )
     return f"{snapshot.ref.dataset}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"

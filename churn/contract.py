@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -17,8 +18,10 @@ from .frame import Kind, canonical_text
 from .tables import EVENT_TIME, TableSpec
 from .yaml_files import parse_model, read_yaml
 
-__all__ = ["Column", "DatasetContract", "EventTime", "Label", "snake_case"]
+__all__ = ["SIMULATED", "Column", "DatasetContract", "EventTime", "Label", "snake_case"]
 
+SIMULATED = "_simulated"
+"""What the tables and models of simulated customers have after the dataset's name."""
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,6 +132,7 @@ class DatasetContract(BaseModel):
     columns: dict[str, Column] = Field(min_length=1)
     features: tuple[FeatureSpec, ...] = ()
     feature_module: Path | None = Field(default=None, description="A Python file with feature functions of your own.")
+    feature_digest: str | None = Field(default=None, description="SHA-256 of that file, filled in when it is read.")
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
     slices: tuple[str, ...] = Field(default=(), description="Columns by whose values quality is reported.")
     simulator: str | None = Field(default=None, description="The simulation that can stand in for the source.")
@@ -146,13 +150,23 @@ class DatasetContract(BaseModel):
             raw["feature_module"] = str((path.parent / raw["feature_module"]).resolve())
         contract = parse_model(cls, raw, str(path), ContractError)
         check_features(contract.features, contract.kinds, contract.functions)
-        return contract
+        # So that other feature functions are another contract: to the cache of a step, and to a tuning study.
+        module = contract.feature_module
+        digest = hashlib.sha256(module.read_bytes()).hexdigest() if module else None
+        return contract.model_copy(update={"feature_digest": digest})
 
     @field_validator("name", "entity_key")
     @classmethod
     def _identifier(cls, value: str) -> str:
         if not _IDENTIFIER.match(value):
             raise ValueError(f"{value!r} is not a lower-case name of letters, digits and underscores")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _leaves_simulations_apart(cls, value: str) -> str:
+        if value.endswith(SIMULATED):
+            raise ValueError(f"{value!r} ends in {SIMULATED!r}, which is kept for simulated customers")
         return value
 
     @model_validator(mode="after")

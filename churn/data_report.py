@@ -75,7 +75,8 @@ def validation_section(report: ValidationReport) -> Section:
     blocks: list[Block] = [verdict, Cards(cards)]
     if report.broken_rules:
         blocks.append(_rules("Rules that some rows broke", report.broken_rules))
-    blocks.append(_rules(f"The {len(kept)} rules that every row kept", kept, folded=True))
+    if kept:
+        blocks.append(_rules(f"Rules that every row kept: {len(kept)}", kept, folded=True))
     ignored = ", ".join(report.ignored_columns) or "none"
     return Section(
         "Validation",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .contract import snake_case
+from .contract import SIMULATED, snake_case
 from .draft import Draft, write
 from .errors import ContractError, nearest
 from .leakage import LeakageSettings, lone_auc
@@ -106,7 +106,7 @@ def _as_of(today: dt.date) -> dt.date:
 
 
 def _dataset_name(name: str) -> str:
-    normal = snake_case(name)
+    normal = snake_case(name).removesuffix(SIMULATED)
     return normal if re.match(r"[a-z]", normal) else f"data_{normal}".rstrip("_")
 
 

@@ -9,19 +9,14 @@ from .training import TrainingReport
 from .trials import TuningResult
 from .wording import number
 
-__all__ = ["registration_section", "training_section", "tuning_section"]
+__all__ = ["registration_section", "training_section", "tuning_chart", "tuning_section"]
 
 
 def tuning_section(result: TuningResult) -> Section:
     """Return what tuning tried, and what it bought."""
     blocks: list[Block] = [Callout(result.reason)]
     if result.best is not None:
-        from .model_charts import tuning_history
-
-        sign = 1 if result.objective == "log_loss" else -1
-        values = [None if trial.value is None else sign * trial.value for trial in result.trials]
-        unit = "log loss, out of fold" if sign == 1 else "loss of money per customer, out of fold"
-        blocks.append(Figure(tuning_history(values, unit), "Trial 0 is the fixed configuration that has to be beaten."))
+        blocks.append(Figure(tuning_chart(result), "Trial 0 is the fixed configuration that has to be beaten."))
         rows: list[dict[str, Cell]] = [
             {
                 "trial": trial.number,
@@ -34,6 +29,16 @@ def tuning_section(result: TuningResult) -> Section:
         ]
         blocks.append(Table.of(rows, f"All {len(rows)} trials", folded=True))
     return Section("Tuning", blocks, lead="What a search for better parameters bought, beside its noise.")
+
+
+def tuning_chart(result: TuningResult) -> str:
+    """Draw the trials of a search; profit is drawn as a loss, so that lower is better whatever was searched for."""
+    from .model_charts import tuning_history
+
+    sign = 1 if result.objective == "log_loss" else -1
+    values = [None if trial.value is None else sign * trial.value for trial in result.trials]
+    unit = "log loss, out of fold" if sign == 1 else "loss of money per row, out of fold"
+    return tuning_history(values, unit)
 
 
 def training_section(report: TrainingReport) -> Section:

@@ -15,7 +15,7 @@ from .evaluation_report import training_report
 from .explanation import Explanation, explanation_section
 from .leakage import LeakageReport
 from .model import ChurnModel
-from .model_report import registration_section, training_section, tuning_section
+from .model_report import registration_section, training_section, tuning_chart, tuning_section
 from .ports import ExperimentTracker
 from .profile import TableSnapshot
 from .registration import Registration
@@ -137,15 +137,14 @@ def _metrics(findings: Findings) -> dict[str, float]:
 
 def _charts(findings: Findings) -> Iterator[tuple[str, str]]:
     from .charts import HOLDOUT_CHARTS
-    from .model_charts import importance, tuning_history
+    from .model_charts import importance
 
     for name, draw in HOLDOUT_CHARTS.items():
         yield name, draw(findings.evaluation)
     ranked, words = findings.explanation.importance, findings.explanation.descriptions
     yield "importance", importance([words[name] for name in ranked], list(ranked.values()))
-    if findings.tuning.trials:
-        values = [trial.value for trial in findings.tuning.trials]
-        yield "tuning", tuning_history(values, findings.tuning.objective.replace("_", " "))
+    if findings.tuning.best is not None:
+        yield "tuning", tuning_chart(findings.tuning)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

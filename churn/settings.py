@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -10,7 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from .contract import DatasetContract
+from .contract import SIMULATED, DatasetContract
 from .errors import ConfigError, nearest
 from .evaluation import EvaluationSettings
 from .labels import SplitSettings
@@ -120,13 +121,20 @@ class Settings(BaseModel):
     reasons: ReasonSettings
     profile: Profile
 
+    @field_validator("model_name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w. -]+", value.replace("{dataset}", "x")):
+            raise ValueError("use letters, digits, spaces, `_`, `-`, `.` and `{dataset}` alone")
+        return value
+
     def namespace(self, contract: DatasetContract) -> str:
         """Return where the run's tables and models live: simulated customers never mix with a user's own."""
-        return contract.name if self.data is not None else f"{contract.name}_simulated"
+        return contract.name if self.data is not None else contract.name + SIMULATED
 
     def registered_name(self, contract: DatasetContract) -> str:
         """Return the name of the registered model."""
-        return self.model_name.format(dataset=self.namespace(contract))
+        return self.model_name.replace("{dataset}", self.namespace(contract))
 
     @classmethod
     def parse(cls, raw: dict[str, Any], source: str) -> Self:
@@ -137,12 +145,12 @@ class Settings(BaseModel):
 def load_settings(
     configs: Path, profile: str = "local", extra: Path | None = None, overrides: Iterable[str] = ()
 ) -> Settings:
-    """Read `base.yaml`, then the user's file, then the profile, then the overrides; later ones win.
+    """Read `base.yaml` and the profile, then the user's file, then the overrides; later ones win.
 
     Args:
         configs: The folder of `base.yaml` and the profiles; the state folder is relative to its parent.
         profile: Name of the profile file, without `.yaml`.
-        extra: A file with any of the keys of `base.yaml`.
+        extra: A file with any of the keys of `base.yaml`, and those of the profile below `profile`.
         overrides: `key.path=value`, the value written as in YAML.
 
     Raises:
@@ -150,19 +158,19 @@ def load_settings(
     """
     profiles = sorted(path.stem for path in configs.glob("*.yaml") if path.stem != "base")
     if profile not in profiles:
-        hint = nearest(profile, profiles)
+        hint = nearest(profile, profiles) or "."
         raise ConfigError(f"There is no stack {profile!r}; configs/ has: {', '.join(profiles)}{hint}")
     raw = read_yaml(configs / "base.yaml", ConfigError)
+    raw["profile"] = read_yaml(configs / f"{profile}.yaml", ConfigError)
     if extra is not None:
         raw = _merged(raw, read_yaml(extra, ConfigError))
-    raw["profile"] = _merged(read_yaml(configs / f"{profile}.yaml", ConfigError), raw.get("profile", {}))
     for override in overrides:
         raw = _merged(raw, _override(override))
-    state = raw["profile"].get("state")
-    if isinstance(state, str):
-        folder = (configs.resolve().parent / state).resolve()
-        raw["profile"] = _placed({**raw["profile"], "state": str(folder)}, folder)
-    source = " + ".join(["base.yaml", *([extra.name] if extra else []), f"{profile}.yaml", *overrides])
+    own = raw["profile"]
+    if isinstance(own, Mapping) and isinstance(own.get("state"), str):
+        folder = (configs.resolve().parent / own["state"]).resolve()
+        raw["profile"] = _placed({**own, "state": str(folder)}, folder)
+    source = " + ".join(["base.yaml", f"{profile}.yaml", *([extra.name] if extra else []), *overrides])
     return Settings.parse(raw, source)
 
 
@@ -176,7 +184,7 @@ def load_contract(configs: Path, dataset: str) -> DatasetContract:
     shipped = {path.stem: path for path in sorted((configs / "datasets").glob("*.yaml"))}
     path = shipped.get(dataset, Path(dataset))
     if not path.is_file():
-        hint = nearest(dataset, shipped)
+        hint = nearest(dataset, shipped) or "."
         raise ConfigError(
             f"There is no dataset contract {dataset!r}, neither a file nor one of {', '.join(shipped)}{hint} "
             "`run.py dataset infer FILE` drafts one from your table."
@@ -199,7 +207,8 @@ def _override(text: str) -> dict[str, Any]:
     try:
         parsed: Any = unambiguous_yaml(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML; quote it.") from error
+        problem = getattr(error, "problem", None) or "see its quotes and brackets"
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML ({problem}): correct or quote it.") from error
     for key in reversed(path.strip().split(".")):
         parsed = {key: parsed}
     nested: dict[str, Any] = parsed

@@ -27,7 +27,10 @@ _Loader.yaml_implicit_resolvers = {
 
 def unambiguous_yaml(text: str) -> Any:
     """Return what a YAML text holds; a bare Yes or No is text. Raises `yaml.YAMLError`."""
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except ValueError as cause:  # a day that is not in the calendar, such as 2024-02-30
+        raise yaml.MarkedYAMLError(problem=str(cause)) from cause
 
 
 def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
@@ -45,10 +48,11 @@ def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
     except yaml.YAMLError as cause:
         mark = getattr(cause, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(cause, "problem", None) or "it is not YAML"
+        problem = getattr(cause, "problem", None) or getattr(cause, "reason", "it is not YAML")
         raise error(f"{path} is not valid YAML{where}: {problem}. Mend that line.") from cause
     if not isinstance(raw, dict):
-        raise error(f"{path} must hold keys and values; it holds {type(raw).__name__}.")
+        found = "is empty" if raw is None else f"holds {type(raw).__name__}"
+        raise error(f"{path} must hold keys and values; it {found}.")
     return raw
 
 
@@ -61,12 +65,12 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
     try:
         return model.model_validate(raw)
     except ValidationError as cause:
-        problems = [_sentence(model, dict(problem)) for problem in cause.errors()]
-        raise error(f"{source}: " + "; ".join(problems) + ".") from cause
+        problems = "; ".join(_sentence(model, dict(problem)) for problem in cause.errors())
+        raise error(f"{source}: {problems}{'' if problems.endswith('?') else '.'}") from cause
 
 
 def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
+    where = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     if problem["type"] == "extra_forbidden":
         valid = _keys_at(model, problem["loc"][:-1])
         hint = nearest(str(problem["loc"][-1]), valid) or f" (valid: {', '.join(valid)})"

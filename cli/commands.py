@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import shlex
 import sys
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from adapters import wiring
 from churn.contract import snake_case
 from churn.settings import Settings
 
 from .context import CONFIGS, contract_of, settings_of
+from .description import describe
+from .display import plain_console
 
 __all__ = [
     "config_schema",
@@ -55,7 +57,8 @@ def data_simulate(arguments: argparse.Namespace) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(source.rows, path)
     print(f"{source.rows.num_rows:,} rows of simulated {contract.name} customers: {path}")
-    print(f"Train on them: python run.py --pipeline training --dataset {settings.dataset} --data {path}")
+    where = f"--dataset {shlex.quote(settings.dataset)} --data {shlex.quote(str(path))}"
+    print(f"Train on them: python run.py --pipeline training {where}")
     return 0
 
 
@@ -64,7 +67,7 @@ def data_fetch(arguments: argparse.Namespace) -> int:
     from adapters.local.public_data import fetch
 
     path = fetch(arguments.name, settings_of(arguments).profile.state / "data")
-    print(f"{path}\nTrain on it: python run.py --pipeline training --data {path}")
+    print(f"{path}\nTrain on it: python run.py --pipeline training --data {shlex.quote(str(path))}")
     return 0
 
 
@@ -78,17 +81,7 @@ def data_describe(arguments: argparse.Namespace) -> int:
     contract = contract_of(settings)
     batch = conform(wiring.source(settings, contract), contract)
     report = validate(batch, contract, settings.validation, now=dt.datetime.now(dt.UTC)).report
-    table = Table("column", "type", "missing", "distinct", "values", title=f"{report.source}: {report.rows:,} rows")
-    for column in profile_of(to_bronze(batch.frame, contract)):
-        values = f"{column.low} … {column.high}" if column.low else ", ".join(column.spread)
-        table.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)
-    console = Console()
-    console.print(table)
-    for rule in report.broken_rules:
-        console.print(f"✗ {rule.column} {rule.rule}: {rule.broken:,} rows do not, such as {', '.join(rule.examples)}")
-    for name in report.ignored_columns:
-        console.print(f"· {name} is not in the contract and is ignored")
-    console.print(f"{report.accepted:,} rows keep the contract, {report.quarantined:,} would go to quarantine.")
+    describe(plain_console(), report, profile_of(to_bronze(batch.frame, contract)))
     return 0
 
 
@@ -112,10 +105,11 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     profile = settings_of(arguments).profile
     findings = diagnose(CONFIGS.parent, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
-    console = Console(highlight=False)
+    console = plain_console()
     for finding in findings:
         mark, style = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}[finding.status]
-        console.print(f"[{style}]{mark}[/] {finding.area}: {finding.name}  {finding.found}", soft_wrap=True)
+        line = Text.assemble((mark, style), f" {finding.area}: {finding.name}  {finding.found}")
+        console.print(line, soft_wrap=True)
         if finding.status != "ok":
             console.print(f"    → {finding.remedy}", soft_wrap=True)
     failed = sum(finding.status == "fail" for finding in findings)

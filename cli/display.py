@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,15 +18,20 @@ from rich.text import Text
 
 from churn.progress import LOGGER, Event
 
-__all__ = ["Board", "terminal", "watch"]
+__all__ = ["Board", "plain_console", "terminal", "watch"]
 
 _MARKS = {"waiting": "·", "done": "✓", "cached": "↺", "failed": "✗"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "cached": "cyan", "failed": "red"}
 
 
+def plain_console(file: IO[str] | None = None) -> Console:
+    """Return a console on `file`, or standard output, that prints values of the user's data even if they are markup."""
+    return Console(file=file, highlight=False, markup=False, emoji=False)
+
+
 def terminal() -> Console:
     """Return a console on the process's own output, apart from the stream whose text ZenML stores with each step."""
-    return Console(file=os.fdopen(os.dup(sys.__stdout__.fileno()), "w", encoding="utf-8"), highlight=False)
+    return plain_console(os.fdopen(os.dup(sys.__stdout__.fileno()), "w", encoding="utf-8"))
 
 
 @dataclass
@@ -54,31 +60,34 @@ class Board(logging.Handler):
         if event is None or event.stage not in self.lines:
             return
         line = self.lines[event.stage]
+        text = event.message
         match event.kind:
             case "started":
                 self.skip_before(event.stage)
-                line.state, line.since = "running", time.monotonic()
+                line.state, line.since, text = "running", time.monotonic(), "…"
             case "advanced":
-                line.message = f"{event.done}/{event.total}  {event.message}"
+                line.message = text = f"{event.done}/{event.total}  {event.message}"
             case "noted":
                 line.notes.append(event.message)
             case "finished" | "failed":
                 line.state = "done" if event.kind == "finished" else "failed"
                 line.seconds = time.monotonic() - line.since
-        if not self.console.is_terminal:
-            self._print(event, line)
+                text = f"{line.seconds:.1f} s" if event.kind == "finished" else "failed"
+        self._print(event.stage, text)
 
     def skip_before(self, stage: str | None) -> None:
         """Mark the steps before `stage`, or all, that never started as taken from the cache."""
         for name, line in self.lines.items():
             if name == stage:
                 return
-            line.state = "cached" if line.state == "waiting" else line.state
+            if line.state == "waiting":
+                line.state = "cached"
+                self._print(name, "cached")
 
-    def _print(self, event: Event, line: Line) -> None:
-        took = f"{line.seconds:.1f} s"
-        text = {"started": "…", "advanced": line.message, "noted": event.message, "finished": took, "failed": "failed"}
-        self.console.print(f"  {event.stage:<20} {text[event.kind]}", soft_wrap=True)
+    def _print(self, stage: str, text: str) -> None:
+        """Add a line to an output that cannot be redrawn."""
+        if not self.console.is_terminal:
+            self.console.print(f"  {stage:<20} {text}", soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         return Group(*(row for name, line in self.lines.items() for row in self._rows(name, line)))

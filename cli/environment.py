@@ -15,7 +15,7 @@ _QUIET = {
     "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it logs, with a traceback, what it raises as well
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GX_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "true",

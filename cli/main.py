@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-
-from churn.errors import ChurnError
 
 from .parser import build_parser
 from .trouble import explain
@@ -22,13 +21,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None and arguments.pipeline is None:
         parser.print_help()
         return 0
+    if arguments.command is not None and arguments.pipeline is not None:
+        parser.error(f"--pipeline and the command {arguments.command!r} exclude each other: leave one of them out")
     debug = getattr(arguments, "debug", False)
     try:
-        return _dispatch(arguments, debug)
+        code = _dispatch(arguments, debug)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        # The reader has seen enough, as `| head` does; what is left must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
         if debug:
@@ -54,6 +59,5 @@ def _dispatch(arguments: argparse.Namespace, debug: bool) -> int:
 
 
 def _apology(error: Exception, debug: bool) -> str:
-    kind = type(error).__name__ if not isinstance(error, ChurnError) else "error"
     hint = "" if debug else " Run it again with --debug for the traceback."
-    return f"\nThe program failed, which is its fault and not yours ({kind}: {error}).{hint}"
+    return f"\nThe program failed, which is its fault and not yours ({type(error).__name__}: {error}).{hint}"

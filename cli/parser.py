@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 __all__ = ["PIPELINES", "build_parser"]
 
@@ -22,21 +23,27 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes options by their whole names, those of the commands below it too: an abbreviation hides typing errors."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="run.py",
-        allow_abbrev=False,
         description="The churn lifecycle: run a pipeline, or use one of the commands.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_settings_options(argparse.SUPPRESS)],
+        parents=[_settings_options()],
     )
     listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
-    common = _settings_options(argparse.SUPPRESS)
+    common = _settings_options()
     commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
     _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
@@ -49,8 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings_options(default: object) -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(add_help=False, argument_default=default)
+def _settings_options() -> _Parser:
+    # Suppressed defaults: a command's would overwrite what stands before the command.
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = options.add_argument_group("settings")
     group.add_argument("--stack", metavar="NAME", help="profile configs/NAME.yaml (default: local)")
     group.add_argument("--config", type=Path, metavar="FILE", help="YAML with any keys of configs/base.yaml")
@@ -61,7 +69,7 @@ def _settings_options(default: object) -> argparse.ArgumentParser:
     return options
 
 
-def _data_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+def _data_commands(parser: _Parser, common: _Parser) -> None:
     commands = parser.add_subparsers(dest="action", metavar="action", required=True)
     simulate = commands.add_parser("simulate", parents=[common], help="write simulated customers to a Parquet file")
     simulate.add_argument("--out", type=Path, metavar="FILE", help="default: .churn/data/<dataset>.parquet")
@@ -70,7 +78,7 @@ def _data_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentPar
     commands.add_parser("describe", parents=[common], help="what a table holds, and how it keeps its contract")
 
 
-def _dataset_commands(parser: argparse.ArgumentParser) -> None:
+def _dataset_commands(parser: _Parser) -> None:
     commands = parser.add_subparsers(dest="action", metavar="action", required=True)
     infer = commands.add_parser("infer", help="draft a contract from a CSV or Parquet file, with what to check")
     infer.add_argument("file", type=Path, metavar="FILE")
@@ -81,7 +89,7 @@ def _dataset_commands(parser: argparse.ArgumentParser) -> None:
     infer.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
 
-def _config_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+def _config_commands(parser: _Parser, common: _Parser) -> None:
     commands = parser.add_subparsers(dest="action", metavar="action", required=True)
     commands.add_parser("show", parents=[common], help="the settings of a run, as YAML")
     commands.add_parser("schema", help="the JSON schema of the settings")

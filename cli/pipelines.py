@@ -8,6 +8,7 @@ import logging
 import os
 import time
 
+from rich.text import Text
 from zenml.client import Client
 from zenml.logger import ZenMLConsoleHandler
 from zenml.models import PipelineRunResponse
@@ -31,7 +32,8 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     contract = contract_of(settings)
     name = arguments.pipeline
-    console.print(f"[bold]{name}[/] · dataset {settings.namespace(contract)} · stack {settings.profile.name}")
+    where = f" · dataset {settings.namespace(contract)} · stack {settings.profile.name}"
+    console.print(Text.assemble((name, "bold"), where))
     experiment = settings.registered_name(contract)
     os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(settings.profile, experiment)
     source_utils.set_custom_source_root(str(ROOT))

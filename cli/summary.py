@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from zenml.models import PipelineRunResponse
 
 from churn.evaluation import Evaluation
@@ -34,9 +35,7 @@ _SHOWN = {
 }
 
 
-def summarise(
-    console: Console, run: PipelineRunResponse, settings: Settings, *, board: Board, prepared: float
-) -> None:
+def summarise(console: Console, run: PipelineRunResponse, settings: Settings, *, board: Board, prepared: float) -> None:
     """Print the summary of a finished run.
 
     Args:
@@ -60,7 +59,8 @@ def _training(console: Console, run: PipelineRunResponse, settings: Settings) ->
     console.print(_metrics(evaluation))
     console.print(headline(evaluation), soft_wrap=True)
     state = "unchanged: the same data, settings and code gave the same model" if version.unchanged else "new"
-    console.print(f"\n[bold]{version.name} version {version.version}[/] is @{CHALLENGER} ({state})", soft_wrap=True)
+    named = (f"\n{version.name} version {version.version}", "bold")
+    console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"), soft_wrap=True)
     console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
     console.print("Next    python run.py ui   (the run in the ZenML dashboard, the trials in MLflow)", soft_wrap=True)
 
@@ -91,8 +91,9 @@ def _features(console: Console, run: PipelineRunResponse, settings: Settings) ->
 def _times(console: Console, board: Board, prepared: float) -> None:
     steps = {name: line.seconds for name, line in board.lines.items()}
     total = prepared + sum(steps.values())
-    listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps.items() if seconds >= 0.05)
-    console.print(f"Time    {total:.0f} s: start {prepared:.1f}, {listed}", style="dim", soft_wrap=True)
+    parts = {"start": prepared} | {name: seconds for name, seconds in steps.items() if seconds >= 0.05}
+    listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
+    console.print(f"Time    {total:.0f} s: {listed}", style="dim", soft_wrap=True)
 
 
 def _output(run: PipelineRunResponse, step: str, name: str) -> Any:

@@ -14,6 +14,9 @@ _DISK = {
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the file system is read-only: choose another folder with --set profile.state=FOLDER",
     errno.EACCES: "this user may not write there: change its permissions, or --set profile.state=FOLDER",
+    errno.ENOTDIR: "a part of that path is a file where a folder belongs: choose another path",
+    errno.EEXIST: "a file is there where a folder belongs: choose another path",
+    errno.EISDIR: "that is a folder and not a file: choose another path",
     errno.EPERM: "this user may not do that: change the permissions, or --set profile.state=FOLDER",
 }
 _SQLITE = {

@@ -54,7 +54,7 @@ def tune(
         training = read_training_set(
             wiring.feature_store(profile, training_set.ref.dataset).read(training_set.ref), contract
         )
-        study = study_name(training_set, contract, model, tuning, seed)
+        study = study_name(training_set, contract, model, tuning, money, seed=seed)
         threads, tell = profile.resources.threads, partial(advance, "tune")
         result = search(
             training, contract, model, tuning, money,

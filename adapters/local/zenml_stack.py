@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.errors import StoreError
+from churn.journal import FileLock
 from churn.settings import Component, Profile
+
+from .zenml_home import config_folder
 
 if TYPE_CHECKING:
     from zenml.client import Client
@@ -31,14 +36,28 @@ def ensure_stack(profile: Profile) -> str:
     """
     from zenml.client import Client
 
-    client = Client()
     try:
-        components = {kind: _component(client, profile, kind, spec) for kind, spec in profile.stack.items()}
-        return _stack(client, stack_name(profile), components)
+        with _alone():
+            client = Client()
+            components = {kind: _component(client, profile, kind, spec) for kind, spec in profile.stack.items()}
+            return _stack(client, stack_name(profile), components)
     except (RuntimeError, ValueError, KeyError) as error:
         raise StoreError(
             f"ZenML refuses the stack of the profile {profile.name!r}: {error}. `run.py doctor` looks into it."
         ) from error
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time create ZenML's database or register stacks: two at once break each other's work."""
+    folder = config_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "churn")
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _component(client: Client, profile: Profile, kind: str, spec: Component) -> Any:

@@ -1,0 +1,27 @@
+"""What a table holds, and how it keeps its contract, on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from churn.profile import ColumnProfile
+from churn.validation import ValidationReport
+
+__all__ = ["describe"]
+
+
+def describe(console: Console, report: ValidationReport, columns: Iterable[ColumnProfile]) -> None:
+    """Print the columns with their values, the rules that rows break, and what would become of the rows."""
+    table = Table("column", "type", "missing", "distinct", "values", title=f"{report.source}: {report.rows:,} rows")
+    for column in columns:
+        values = f"{column.low} … {column.high}" if column.low else ", ".join(column.spread)
+        table.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)
+    console.print(table)
+    for rule in report.broken_rules:
+        console.print(f"✗ {rule.column} {rule.rule}: {rule.broken:,} rows do not, such as {', '.join(rule.examples)}")
+    for name in report.ignored_columns:
+        console.print(f"· {name} is not in the contract and is ignored")
+    console.print(f"{report.accepted:,} rows keep the contract, {report.quarantined:,} would go to quarantine.")

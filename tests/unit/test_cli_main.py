@@ -1,0 +1,129 @@
+"""From a command line to an exit code: 0 done, 1 a fault of the program, 2 something the user can mend."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+
+FAULT = "a\0b.yaml"
+"""A path that no shell can pass on: what happens to it is a fault of the program."""
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """The command line tells the libraries to be quiet; the other tests must not hear of it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_a_command_that_is_done_is_a_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--set", "seed=7"]) == 0
+    shown = capsys.readouterr()
+    assert "seed: 7\n" in shown.out
+    assert shown.err == ""
+
+
+def test_nothing_typed_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: run.py")
+
+
+@pytest.mark.parametrize("line", [["--help"], ["data", "simulate", "--help"]])
+def test_the_help_is_a_success(line: list[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(line)
+
+
+@pytest.mark.parametrize("line", [["trian"], ["--pipeline", "trianing"], ["--pipeline", "training", "doctor"]])
+def test_a_line_that_is_not_understood_is_the_users_to_mend(
+    line: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(line)
+    assert line[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_mistake_of_the_user_is_one_paragraph_without_a_traceback(
+    before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistake = ["--set", "tuning.max_trial=3"]
+    assert main([*mistake, "config", "show"] if before else ["config", "show", *mistake]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.strip().endswith("unknown key `tuning.max_trial`; did you mean 'max_trials'?")
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_a_mistake_of_the_user_has_its_traceback_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--set", "tuning.max_trial=3", "--debug"]) == 2
+    shown = capsys.readouterr().err
+    assert "Traceback (most recent call last):" in shown
+    assert shown.strip().endswith("did you mean 'max_trials'?")
+
+
+def test_a_folder_where_none_can_be_is_the_users_to_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "below" / "x.parquet"
+    small = ["--set", "simulation.customers=1", "--set", "simulation.months=4"]
+    assert main(["data", "simulate", *small, "--out", str(out)]) == 2
+    shown = capsys.readouterr().err
+    assert f"{tmp_path}/file" in shown
+    assert "choose another path" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_fault_of_the_program_says_so_and_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--config", FAULT]) == 1
+    shown = capsys.readouterr().err
+    assert "its fault and not yours (ValueError: " in shown
+    assert shown.strip().endswith("Run it again with --debug for the traceback.")
+    assert "Traceback (" not in shown
+
+
+def test_a_fault_of_the_program_has_its_traceback_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--config", FAULT, "--debug"]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback (most recent call last):" in shown
+    assert "its fault and not yours" in shown
+    assert "--debug" not in shown.rpartition("its fault")[2]
+
+
+def test_an_interruption_says_that_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "settings.yaml"
+    os.mkfifo(pipe)
+    this = threading.get_ident()
+    held: list[int] = []
+
+    def press_ctrl_c() -> None:
+        while not held:
+            try:
+                held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:  # nobody reads the pipe yet
+                time.sleep(0.005)
+        signal.pthread_kill(this, signal.SIGINT)
+
+    thread = threading.Thread(target=press_ctrl_c, daemon=True)
+    thread.start()
+    assert main(["config", "show", "--config", str(pipe)]) == 130
+    thread.join()
+    os.close(held[0])
+    assert "Interrupted. What was finished is kept" in capsys.readouterr().err
+
+
+def test_a_reader_that_went_away_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as screen:  # it is closed as Python closes its output at the end
+        monkeypatch.setattr("sys.stdout", screen)
+        assert main(["config", "show"]) == 0

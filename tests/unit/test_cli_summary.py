@@ -1,0 +1,144 @@
+"""The end of a run: what came out, where it lies, where the time went, what to type next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn.bootstrap import Estimate
+from churn.evaluation import Evaluation
+from churn.money_report import headline
+from churn.registration import Registration
+from churn.settings import Settings, load_settings
+from cli.display import Board, Line, plain_console
+from cli.summary import summarise
+from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@dataclass
+class Artifact:
+    """What a step stored."""
+
+    data: object
+
+    def load(self) -> object:
+        return self.data
+
+
+@dataclass
+class Step:
+    """What a step of a run left, by name."""
+
+    outputs: dict[str, list[Artifact]]
+
+
+@dataclass
+class Run:
+    """A pipeline run as far as a summary looks at it."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    name: str = "training-2025_06_01-12_00_00"
+
+
+def run_of(**outputs: Mapping[str, object]) -> Run:
+    return Run(
+        {step: Step({name: [Artifact(data)] for name, data in named.items()}) for step, named in outputs.items()}
+    )
+
+
+def board_of(**seconds: float) -> Board:
+    board = Board(plain_console(), list(seconds))
+    board.lines = {step: Line("done", seconds=took) for step, took in seconds.items()}
+    return board
+
+
+def settings(state: str = "/state") -> Settings:
+    return load_settings(CONFIGS, overrides=[f"profile.state='{state}'"])
+
+
+def said(run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
+    output = StringIO()
+    fake: Any = run
+    summarise(plain_console(output), fake, settings(state), board=board, prepared=prepared)
+    return output.getvalue()
+
+
+def trained(
+    version: Registration = REGISTRATION, verdict: Evaluation | None = None, state: str = "/state", **seconds: float
+) -> str:
+    verdict = verdict or evaluation()
+    run = run_of(evaluate={"evaluation": verdict}, register={"registration": version})
+    return said(run, board_of(**{"evaluate": 1.0, "register": 0.5} | seconds), state=state)
+
+
+def test_the_metrics_are_shown_with_their_intervals() -> None:
+    text = trained()
+    auc, profit = evaluation().metrics["roc_auc"], evaluation().metrics["profit_per_customer"]
+    assert "On 600 customers of the holdout (600 rows)" in text
+    assert re.search(rf"ROC AUC +│ {auc.point:.3f} +│ {auc.lower:.3f} to {auc.upper:.3f} ", text)
+    assert re.search(
+        rf"profit per customer +│ {profit.point:.2f} USD +│ {profit.lower:.2f} to {profit.upper:.2f} ", text
+    )
+    assert "95% interval" in text
+
+
+def test_what_the_model_is_worth_stands_in_one_sentence_and_one_line() -> None:
+    assert headline(evaluation()) in trained().splitlines()
+
+
+def test_a_metric_that_could_not_be_measured_has_no_row() -> None:
+    known = {name: found for name, found in evaluation().metrics.items() if name != "empc"}
+    assert "EMPC" in trained()
+    assert "EMPC" not in trained(verdict=evaluation().model_copy(update={"metrics": known}))
+
+
+def test_a_zero_has_no_sign() -> None:
+    nearly = Estimate(point=-0.0001, lower=-0.0002, upper=0.0001, se=0.0001)
+    verdict = evaluation().model_copy(update={"metrics": evaluation().metrics | {"profit_per_customer": nearly}})
+    assert re.search(r"profit per customer +│ 0\.00 USD +│ 0\.00 to 0\.00 ", trained(verdict=verdict))
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "state"),
+    [(False, "new"), (True, "unchanged: the same data, settings and code gave the same model")],
+)
+def test_the_version_is_named_and_said_to_be_new_or_unchanged(unchanged: bool, state: str) -> None:
+    version = REGISTRATION.model_copy(update={"unchanged": unchanged})
+    assert f"churn_gym_simulated version 4 is @Challenger ({state})" in trained(version).splitlines()
+
+
+@pytest.mark.parametrize("state", ["/state", "/a very long folder name" * 6, "/[red]x[/red]/[/y]"])
+def test_the_report_stands_on_one_line_whatever_its_folder(state: str) -> None:
+    assert f"Report  {state}/reports/training-2025_06_01-12_00_00.html" in trained(state=state).splitlines()
+
+
+def test_the_next_command_is_the_dashboards() -> None:
+    assert "Next    python run.py ui " in trained()
+
+
+def test_the_time_is_told_by_step_and_trifles_are_left_out() -> None:
+    text = trained(ingest=3.04, tune=0.0, train=0.049, write_report=0.05)
+    assert text.splitlines()[-1] == "Time    7 s: start 2.0, evaluate 1.0, register 0.5, ingest 3.0, write_report 0.1"
+
+
+def test_a_run_from_the_cache_took_its_start_and_nothing_else() -> None:
+    assert trained(evaluate=0.0, register=0.0).splitlines()[-1] == "Time    2 s: start 2.0"
+
+
+def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
+    run = run_of(ingest={"validation": VALIDATION}, build_features={"features": SNAPSHOT})
+    lines = said(run, board_of(ingest=1.0, build_features=0.4)).splitlines()
+    assert lines[1:] == [
+        "960 of 1,000 rows accepted, 30 in quarantine.",
+        "Table   /tables/gym, version 7, 4 rows",
+        "Next    python run.py --pipeline training",
+        "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
+    ]

@@ -1,0 +1,234 @@
+"""The settings of a run: where they come from, who wins, and what a mistake is told."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn.contract import DatasetContract
+from churn.errors import ConfigError, ContractError
+from churn.settings import Settings, load_contract, load_settings
+from tests.fakes.customers import CONTRACT
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def load(*overrides: str, **options: Any) -> Settings:
+    return load_settings(CONFIGS, overrides=overrides, **options)
+
+
+@pytest.fixture
+def extra(tmp_path: Path) -> Path:
+    """A user's own file, in which a test writes what it needs."""
+    return tmp_path / "mine.yaml"
+
+
+def test_the_file_of_the_user_wins_over_the_shipped_ones_and_an_override_over_all(extra: Path) -> None:
+    shipped = load()
+    extra.write_text("seed: 7\nprofile: {resources: {threads: 3}}\n")
+    mine = load(extra=extra)
+    assert (mine.seed, mine.profile.resources.threads) == (7, 3)
+    assert (shipped.seed, shipped.profile.resources.threads) != (7, 3)
+    last = load("seed=8", "profile.resources.threads=4", "seed=9", extra=extra)
+    assert (last.seed, last.profile.resources.threads) == (9, 4)
+
+
+def test_a_setting_leaves_those_beside_it_alone(extra: Path) -> None:
+    extra.write_text("money: {incentive_cost: 5}\n")
+    shipped, mine = load(), load("tuning.max_trials=3", extra=extra)
+    assert mine.money == shipped.money.model_copy(update={"incentive_cost": 5.0})
+    assert mine.tuning == shipped.tuning.model_copy(update={"max_trials": 3})
+    assert mine.profile == shipped.profile
+
+
+def test_another_stack_changes_no_domain_value(tmp_path: Path) -> None:
+    configs = shutil.copytree(CONFIGS, tmp_path / "configs")
+    cloud = (configs / "local.yaml").read_text().replace("name: local", "name: cloud").replace(".churn", "/volume")
+    (configs / "cloud.yaml").write_text(cloud)
+    here, there = load_settings(configs), load_settings(configs, "cloud")
+    assert (there.profile.name, there.profile.state) == ("cloud", Path("/volume"))
+    assert there.model_copy(update={"profile": here.profile}) == here
+
+
+def test_values_are_written_as_in_yaml() -> None:
+    settings = load(
+        "leakage.trusted=[tenure, contract]",
+        "training_set.cutoff=2024-05-01",
+        "tuning.mode=off",
+        "split.salt=No",
+        "data='a: b.csv'",
+        "money.customer_value={amount: 300, margin: null, months: null}",
+    )
+    assert settings.leakage.trusted == ("tenure", "contract")
+    assert settings.training_set.cutoff == dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+    assert (settings.tuning.mode, settings.split.salt, settings.data) == ("off", "No", Path("a: b.csv"))
+    assert settings.money.customer_value.amount == 300
+
+
+def test_a_cutoff_of_any_zone_becomes_utc() -> None:
+    moment = load("training_set.cutoff=2024-05-01T02:00:00+02:00").training_set.cutoff
+    assert moment is not None
+    assert moment.isoformat() == "2024-05-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tunning.max_trials=3", r"unknown key `tunning`; did you mean 'tuning'\?$"),
+        ("tuning.max_trial=3", r"unknown key `tuning\.max_trial`; did you mean 'max_trials'\?$"),
+        ("money.customer_value.amout=3", r"unknown key `money\.customer_value\.amout`; did you mean 'amount'\?$"),
+        ("profile.mlflow.tracking=x", r"`profile\.mlflow\.tracking`; did you mean 'tracking_uri'\?$"),
+        (
+            "profile.stack.orchestrator.flavour=local",
+            r"`profile\.stack\.orchestrator\.flavour`; did you mean 'flavor'\?$",
+        ),
+        ("profile.stack.orchestratr.flavor=local", r"`profile\.stack\.orchestratr`: Input should be 'orchestrator', "),
+        (
+            "simulation.events=[{kind: price_rise, month: 3, share: 0.1, when: 3}]",
+            r"unknown key `simulation\.events\.0\.price_rise\.when` \(valid: .*\bmonth\b",
+        ),
+        ("zzz=3", r"unknown key `zzz` \(valid: data, dataset, .*, validation\)\.$"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_valid_one(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(override)
+
+
+def test_unknown_keys_in_a_file_are_named_with_the_file(extra: Path) -> None:
+    extra.write_text("evaluaton: {resamples: 200}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml.*unknown key `evaluaton`; did you mean 'evaluation'"):
+        load(extra=extra)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=many", "`seed`: Input should be a valid integer, .* got 'many'"),
+        ("seed=-1", "`seed`: Input should be greater than or equal to 0, got -1"),
+        ("seed=2147483648", "`seed`: Input should be less than 2147483648"),
+        ("tuning=3", "`tuning`: Input should be a valid dictionary or instance of TuningSettings, got 3"),
+        ("split.holdout_share=1", "`split.holdout_share`: Input should be less than 1, got 1"),
+        ("training_set.cutoff=soon", "`training_set.cutoff`: Input should be a valid datetime"),
+        ("profile.state=", "`profile.state`: Input is not a valid path .*, got None"),
+        (
+            "profile=databricks",
+            "`profile`: Input should be a valid dictionary or instance of Profile, got 'databricks'",
+        ),
+        ("profile.resources.threads=0", "`profile.resources.threads`: Input should be greater than or equal to 1"),
+        ("profile.resources.memory_limit=lots", "`profile.resources.memory_limit`: String should match pattern"),
+        ("money.incentive_cost=500", "nobody should be treated"),
+        ("model_name=churn/{dataset}", "`model_name`: use letters, digits, .* got 'churn/{dataset}'"),
+        ("model_name=churn_{data}", "`model_name`: use letters, digits, "),
+        ("model_name=", "`model_name`: Input should be a valid string, got None"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_rule(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(override)
+
+
+def test_the_last_value_of_a_range_is_in_it() -> None:
+    assert [load(f"seed={seed}").seed for seed in (0, 2**31 - 1)] == [0, 2**31 - 1]
+    resources = load("profile.resources={threads: 1, memory_limit: 1.5 GiB}").profile.resources
+    assert (resources.threads, resources.memory_limit) == (1, "1.5 GiB")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tuning.max_trials", "--set 'tuning.max_trials' is not of the form key.path=value, such as"),
+        ("=5", "--set '=5' is not of the form"),
+        ("leakage.trusted=[a", r"--set 'leakage.trusted=\[a': the value is not valid YAML .*correct or quote it"),
+        ("training_set.cutoff=2024-02-30", r"is not valid YAML \(day is out of range for month\)"),
+        ("data=a: b: c", "is not valid YAML .*quote it"),
+    ],
+)
+def test_an_override_that_cannot_be_read_says_how_to_write_it(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(override)
+
+
+@pytest.mark.parametrize("content", ["profile: local\n", "profile: null\n", "profile: [a]\n"])
+def test_a_profile_that_is_no_mapping_is_refused(extra: Path, content: str) -> None:
+    extra.write_text(content)
+    with pytest.raises(ConfigError, match="`profile`: Input should be a valid dictionary or instance of Profile"):
+        load(extra=extra)
+
+
+def test_a_file_that_is_not_there_is_named(extra: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml cannot be read \(No such file or directory\): check the path"):
+        load(extra=extra)
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no stack 'locale'; configs/ has: .*local.*; did you mean 'local'\?$"):
+        load(profile="locale")
+    with pytest.raises(ConfigError, match=r"no stack 'base'; configs/ has: local"):
+        load(profile="base")
+
+
+def test_the_state_folder_is_placed_wherever_the_profile_names_it(tmp_path: Path) -> None:
+    profile = load(f"profile.state={tmp_path}").profile
+    assert "{state}" not in profile.model_dump_json()
+    assert profile.mlflow.tracking_uri == profile.mlflow.registry_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert profile.stack["artifact_store"].settings == {"path": f"{tmp_path}/artifacts"}
+    for place in (profile.tables, profile.studies, profile.reports):
+        assert place.is_relative_to(tmp_path)
+
+
+def test_a_relative_state_folder_is_relative_to_the_project_and_not_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("profile.state=some/../where").profile.state == CONFIGS.parent / "where"
+
+
+def test_settings_survive_the_way_into_a_step() -> None:
+    settings = load("training_set.cutoff=2024-05-01", "simulation.events=[{kind: price_rise, month: 3, share: 0.1}]")
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    assert Settings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+def own_and_simulated(contract: DatasetContract) -> tuple[str, str]:
+    return load("data=own.csv").namespace(contract), load().namespace(contract)
+
+
+def test_simulated_customers_have_a_namespace_and_a_model_of_their_own() -> None:
+    own, simulated = own_and_simulated(CONTRACT)
+    assert (own, simulated) == ("toy", "toy_simulated")
+    assert load().registered_name(CONTRACT) == "churn_toy_simulated"
+    assert load("data=own.csv").registered_name(CONTRACT) == "churn_toy"
+    assert load("model_name=main.churn").registered_name(CONTRACT) == "main.churn"
+
+
+def test_no_table_of_a_users_own_can_take_the_namespace_of_a_simulation() -> None:
+    _, simulated = own_and_simulated(CONTRACT)
+    with pytest.raises(ValueError, match="kept for simulated customers"):
+        DatasetContract.model_validate(CONTRACT.model_dump(mode="json") | {"name": simulated})
+
+
+def test_a_contract_is_found_by_name_and_by_file(tmp_path: Path) -> None:
+    shipped = load_contract(CONFIGS, "telco")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((CONFIGS / "datasets" / "telco.yaml").read_text().replace("name: telco", "name: mine"))
+    assert (shipped.name, load_contract(CONFIGS, str(mine)).name) == ("telco", "mine")
+
+
+def test_a_contract_that_is_not_there_is_named_with_those_there_are() -> None:
+    remedy = re.escape("`run.py dataset infer FILE` drafts one from your table.")
+    with pytest.raises(ConfigError, match=rf"'telko', .* saas, telco; did you mean 'telco'\? {remedy}$"):
+        load_contract(CONFIGS, "telko")
+    with pytest.raises(ConfigError, match=rf"'qqq', neither a file nor one of saas, telco\. {remedy}$"):
+        load_contract(CONFIGS, "qqq")
+
+
+def test_a_contract_that_is_wrong_is_a_fault_of_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    with pytest.raises(ContractError, match=r"mine\.yaml: .*`entity_key` is missing"):
+        load_contract(CONFIGS, str(tmp_path / "mine.yaml"))
