@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .codebase import closure, digest
+from .codebase import closure, digest, library_versions
 from .contract import DatasetContract
 from .evaluation import Evaluation, EvaluationSettings, evaluate
 from .frame import FloatArray
@@ -35,7 +35,7 @@ def study_name(
     *,
     seed: int,
 ) -> str:
-    """Return a name that carries all that a trial's value depends on: data, contract, settings, seed and code.
+    """Return a name that carries all that a trial's value depends on: data, contract, settings, seed, code, libraries.
 
     The budget is no part of it, so that a larger one goes on from the trials there are. Neither are the economics,
     unless it is profit that the search maximises.
@@ -49,6 +49,7 @@ def study_name(
             money.model_dump_json() if tuning.objective == "profit" else "",
             str(seed),
             digest(closure("churn.tuning", "churn.money")),
+            library_versions(),
         ]
     )
     return f"{snapshot.ref.dataset}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"

@@ -7,13 +7,15 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from .errors import ConfigError
 
-__all__ = ["closure", "digest"]
+__all__ = ["closure", "digest", "library_versions"]
 
 _DATA = "__package_data__"
+_LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "xgboost")
 
 
 def closure(*modules: str) -> tuple[Path, ...]:
@@ -68,6 +70,11 @@ def digest(paths: Iterable[Path]) -> str:
         content = path.read_bytes().replace(b"\r\n", b"\n")
         whole.update(f"{path.relative_to(base).as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
     return whole.hexdigest()
+
+
+def library_versions() -> str:
+    """Return the versions of the libraries that a result depends on: another version may give another model."""
+    return " ".join(f"{library}={version(library)}" for library in _LIBRARIES)
 
 
 def _package_folder(package: str) -> Path:

@@ -216,6 +216,11 @@ class DatasetContract(BaseModel):
         """The features that the feature table holds; the others are computed on demand."""
         return tuple(spec for spec in self.features if not spec.on_demand)
 
+    @property
+    def digest(self) -> str:
+        """A digest of everything the contract says, wherever its file lies."""
+        return hashlib.sha256(self.model_dump_json(exclude={"feature_module"}).encode()).hexdigest()[:16]
+
     def table(self, name: Literal["bronze", "quarantine", "features", "labels", "training"]) -> TableSpec:
         """Return one of the dataset's tables."""
         per_row = (self.entity_key, EVENT_TIME)

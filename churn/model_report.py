@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .calibration import CalibrationScore
+from .model import ChurnModel
 from .registration import CHALLENGER, Registration
 from .report import Block, Callout, Cell, Definitions, Figure, Section, Table
 from .training import TrainingReport
 from .trials import TuningResult
 from .wording import number
 
-__all__ = ["registration_section", "training_section", "tuning_chart", "tuning_section"]
+__all__ = ["model_section", "registration_section", "training_section", "tuning_chart", "tuning_section"]
 
 
 def tuning_section(result: TuningResult) -> Section:
@@ -85,6 +86,34 @@ def _calibration_row(name: str, score: CalibrationScore) -> dict[str, Cell]:
         "slope": number(score.slope, 3),
         "intercept": number(score.intercept, 3),
     }
+
+
+def model_section(model: ChurnModel) -> Section:
+    """Return what a model reads and is made of."""
+    trees = model.booster.num_boosted_rounds() if model.booster is not None else 0
+    facts: dict[str, Cell] = {
+        "digest": model.digest,
+        "additive terms": 0 if model.additive is None else len(model.schema.kinds),
+        "trees": trees,
+        **{f"threshold for {name}": value for name, value in model.thresholds.items()},
+    }
+    reads: list[dict[str, Cell]] = [
+        {
+            "column": column.name,
+            "kind": column.kind,
+            "may be missing": column.nullable,
+            "can be changed": column.actionable,
+            "meaning": column.description,
+            "values": ", ".join(model.categories.get(column.name, ())),
+        }
+        for column in model.schema.inputs
+    ]
+    computed: list[dict[str, Cell]] = [
+        {"feature": spec.name, "from": ", ".join(spec.inputs), "by": spec.compute, "meaning": spec.description}
+        for spec in model.schema.features
+    ]
+    blocks = [Definitions(facts), Table.of(reads, "What it reads")]
+    return Section("Model", [*blocks, Table.of(computed, "What it computes")] if computed else blocks)
 
 
 def registration_section(registration: Registration) -> Section:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .ports import FeatureStore
 from .tables import TableRef
+from .wording import plain
 
 __all__ = ["SAMPLE", "ColumnProfile", "TableSnapshot", "profile_of", "snapshot_of"]
 
@@ -83,8 +84,8 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
     middles = (edges[:-1] + edges[1:]) / 2
     return ColumnProfile(
         **common,
-        low=f"{numbers.min():.6g}",
-        high=f"{numbers.max():.6g}",
+        low=plain(float(numbers.min())),
+        high=plain(float(numbers.max())),
         mean=float(numbers.mean()),
-        spread={f"{middle:.6g}": int(count) for middle, count in zip(middles, counts, strict=True)},
+        spread={plain(float(middle)): int(count) for middle, count in zip(middles, counts, strict=True)},
     )

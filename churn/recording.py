@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from .contract import DatasetContract
 from .data_report import leakage_section, table_section, validation_section
 from .evaluation import Evaluation
 from .evaluation_report import training_report
 from .explanation import Explanation, explanation_section
 from .leakage import LeakageReport
-from .model import ChurnModel
 from .model_report import registration_section, training_section, tuning_chart, tuning_section
 from .ports import ExperimentTracker
 from .profile import TableSnapshot
@@ -44,8 +44,9 @@ class Findings:
 
 
 def config_digest(settings: Settings) -> str:
-    """Return a digest of the domain settings: not of the machine, nor of where the data lies."""
-    return hashlib.sha256(settings.model_dump_json(exclude={"profile", "data"}).encode()).hexdigest()[:16]
+    """Return a digest of the domain settings: not of the machine, nor of where files lie."""
+    domain = settings.model_dump_json(exclude={"profile", "data", "dataset"})
+    return hashlib.sha256(domain.encode()).hexdigest()[:16]
 
 
 def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, rows: pa.Table) -> None:
@@ -67,11 +68,13 @@ def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, r
         tracker.log_file(f"charts/{name}.svg", chart)
 
 
-def version_tags(settings: Settings, findings: Findings, model: ChurnModel, code_version: str) -> dict[str, str]:
+def version_tags(
+    settings: Settings, contract: DatasetContract, findings: Findings, *, code_version: str
+) -> dict[str, str]:
     """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
     ref, evaluation = findings.training_set.ref, findings.evaluation
     metrics = {name: f"{evaluation.metrics[name].point:.5g}" for name in _TAGGED if name in evaluation.metrics}
-    thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in model.thresholds.items()}
+    thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in evaluation.thresholds.items()}
     lowest, highest = evaluation.campaign.threshold
     return {
         "dataset": ref.dataset,
@@ -80,6 +83,7 @@ def version_tags(settings: Settings, findings: Findings, model: ChurnModel, code
         "data_digest": ref.digest,
         "git_commit": code_version,
         "config_digest": config_digest(settings),
+        "contract_digest": contract.digest,
         "seed": str(settings.seed),
         **{f"metric.{name}": value for name, value in metrics.items()},
         **thresholds,

@@ -168,7 +168,7 @@ def load_settings(
         raw = _merged(raw, _override(override))
     own = raw["profile"]
     if isinstance(own, Mapping) and isinstance(own.get("state"), str):
-        folder = (configs.resolve().parent / own["state"]).resolve()
+        folder = (configs.resolve().parent / Path(own["state"]).expanduser()).resolve()
         raw["profile"] = _placed({**own, "state": str(folder)}, folder)
     source = " + ".join(["base.yaml", f"{profile}.yaml", *([extra.name] if extra else []), *overrides])
     return Settings.parse(raw, source)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from .blending import Difference
 from .boosting import BoostingParams
 from .contract import DatasetContract
 from .errors import ConfigError, StoreError
@@ -174,7 +175,7 @@ class _Search:
         boosting = self._best_params(study)
         gain, objective = self.judge.gain(boosting, self.fixed), self.settings.objective
         unit = "log loss" if objective == "log_loss" else "money a row"
-        pays = "more than" if gain.mean > _NOISE * gain.se else "within"
+        spent = f"{len(trials)} trials and {seconds:.0f} seconds of this run. It stopped because {stopped}."
         return TuningResult(
             trials=trials,
             best=Trial.of(study.best_trial),
@@ -183,10 +184,7 @@ class _Search:
             gain=gain.mean,
             gain_se=gain.se,
             seconds=seconds,
-            reason=(
-                f"Tuning bought {gain.mean:.4f} ± {gain.se:.4f} of {unit}, {pays} two standard errors, with "
-                f"{len(trials)} trials and {seconds:.0f} seconds of this run. It stopped because {stopped}."
-            ),
+            reason=f"{_bought(gain, unit)}, with {spent}",
         )
 
     def _best_params(self, study: optuna.Study) -> BoostingParams:
@@ -221,6 +219,13 @@ class _Search:
             raise StoreError(f"The studies in {self.storage} cannot be written ({error.strerror}).") from error
         except (ValueError, KeyError) as error:
             raise StoreError(f"The studies in {self.storage} cannot be read ({error}): move the file away.") from error
+
+
+def _bought(gain: Difference, unit: str) -> str:
+    if gain.mean <= 0:
+        return "Tuning bought nothing: no trial beat the fixed configuration"
+    pays = "more than" if gain.mean > _NOISE * gain.se else "within"
+    return f"Tuning bought {gain.mean:.4f} ± {gain.se:.4f} of {unit}, {pays} two standard errors"
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings that the arguments ask for; raises ConfigError as `load_settings` does."""
-    overrides = list(getattr(arguments, "set", []))
+    overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
     if dataset := getattr(arguments, "dataset", None):
         overrides.append(f"dataset={_quoted(dataset)}")
     if data := getattr(arguments, "data", None):

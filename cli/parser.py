@@ -37,13 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
         description="The churn lifecycle: run a pipeline, or use one of the commands.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_settings_options()],
+        parents=[_settings_options("overrides")],
     )
     listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
-    common = _settings_options()
+    # A name of its own: what a command collects would replace what was collected before it.
+    common = _settings_options("command_overrides")
     commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
     _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
@@ -56,13 +57,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings_options() -> _Parser:
+def _settings_options(overrides: str) -> _Parser:
     # Suppressed defaults: a command's would overwrite what stands before the command.
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = options.add_argument_group("settings")
     group.add_argument("--stack", metavar="NAME", help="profile configs/NAME.yaml (default: local)")
     group.add_argument("--config", type=Path, metavar="FILE", help="YAML with any keys of configs/base.yaml")
-    group.add_argument("--set", action="append", metavar="KEY.PATH=VALUE", help="one setting; repeatable")
+    group.add_argument(
+        "--set", dest=overrides, action="append", metavar="KEY.PATH=VALUE", help="one setting; repeatable"
+    )
     group.add_argument("--data", type=Path, metavar="PATH", help="CSV, Parquet or Delta instead of the simulation")
     group.add_argument("--dataset", metavar="NAME|FILE", help="dataset contract (default: telco)")
     group.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own logs")

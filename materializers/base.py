@@ -12,10 +12,20 @@ from zenml.materializers.base_materializer import BaseMaterializer
 
 from churn.report import Section, page
 
-__all__ = ["JsonMaterializer"]
+__all__ = ["JsonMaterializer", "save_page"]
 
 _DATA = "data.json"
 _PAGE = "page.html"
+
+
+def save_page(
+    materializer: BaseMaterializer, title: str, sections: tuple[Section, ...]
+) -> dict[str, VisualizationType]:
+    """Store a page beside an artifact and return it as ZenML asks for it."""
+    path = os.path.join(materializer.uri, _PAGE)
+    with materializer.artifact_store.open(path, "w") as file:
+        file.write(page(title, sections))
+    return {path: VisualizationType.HTML}
 
 
 class JsonMaterializer(BaseMaterializer):
@@ -44,10 +54,7 @@ class JsonMaterializer(BaseMaterializer):
 
     def save_visualizations(self, data: Any) -> dict[str, VisualizationType]:
         """Store the page that the dashboard shows."""
-        path = os.path.join(self.uri, _PAGE)
-        with self.artifact_store.open(path, "w") as file:
-            file.write(page(self.title(data), self.sections(data)))
-        return {path: VisualizationType.HTML}
+        return save_page(self, self.title(data), self.sections(data))
 
     def compute_content_hash(self, data: BaseModel) -> str:
         """Return a hash that is the same for the same content, so that steps after it may be cached."""

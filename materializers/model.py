@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from zenml.enums import ArtifactType
+from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.utils import io_utils
 
@@ -14,13 +15,13 @@ from churn.evaluation import Evaluation
 from churn.evaluation_report import evaluation_sections
 from churn.explanation import Explanation, explanation_section
 from churn.model import ChurnModel
-from churn.model_report import registration_section, training_section, tuning_section
+from churn.model_report import model_section, registration_section, training_section, tuning_section
 from churn.registration import Registration
 from churn.report import Section
 from churn.training import TrainingReport
 from churn.trials import TuningResult
 
-from .base import JsonMaterializer
+from .base import JsonMaterializer, save_page
 
 __all__ = [
     "EvaluationMaterializer",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 
+_FOLDER = "model"
+
+
 class ModelMaterializer(BaseMaterializer):
     """The model in its own files: JSON and UBJ."""
 
@@ -41,14 +45,18 @@ class ModelMaterializer(BaseMaterializer):
     def load(self, data_type: type[ChurnModel]) -> ChurnModel:
         """Return what `save` stored; ModelError where a file is not what it was."""
         with tempfile.TemporaryDirectory() as folder:
-            io_utils.copy_dir(self.uri, folder)
+            io_utils.copy_dir(os.path.join(self.uri, _FOLDER), folder)
             return data_type.load(Path(folder))
 
     def save(self, data: ChurnModel) -> None:
         """Store the model's files."""
         with tempfile.TemporaryDirectory() as folder:
             data.save(Path(folder))
-            io_utils.copy_dir(folder, self.uri, overwrite=True)
+            io_utils.copy_dir(folder, os.path.join(self.uri, _FOLDER), overwrite=True)
+
+    def save_visualizations(self, data: ChurnModel) -> dict[str, VisualizationType]:
+        """Store the page that the dashboard shows."""
+        return save_page(self, "The model", (model_section(data),))
 
     def compute_content_hash(self, data: ChurnModel) -> str:
         """Return the digest of everything that is saved."""

@@ -17,15 +17,11 @@ from churn.progress import note, stage
 from churn.settings import Settings
 from churn.training_set import bronze_to_features, check_training_set, read_training_set
 from churn.validation import ValidationReport, validate
-from materializers import LeakageMaterializer, TableMaterializer, ValidationMaterializer
 
 __all__ = ["build_features", "build_training_set", "ingest"]
 
 
-@step(
-    enable_cache=False,
-    output_materializers={"bronze": TableMaterializer, "validation": ValidationMaterializer},
-)
+@step(enable_cache=False)
 def ingest(
     settings: Settings, contract: DatasetContract
 ) -> tuple[Annotated[TableSnapshot, "bronze"], Annotated[ValidationReport, "validation"]]:
@@ -37,7 +33,7 @@ def ingest(
         if quarantine.num_rows:
             store.upsert(contract.table("quarantine"), quarantine)
         if not report.passed:
-            save_artifact(report, "validation", materializer=ValidationMaterializer)
+            save_artifact(report, "validation")
         report.require()
         # A simulation is a whole world, a user's table a delivery that adds to the ones before.
         write = store.upsert if settings.data else store.replace
@@ -46,7 +42,7 @@ def ingest(
         return snapshot_of(store, ref), report
 
 
-@step(enable_cache=False, output_materializers=TableMaterializer)
+@step(enable_cache=False)
 def build_features(
     bronze: TableSnapshot, settings: Settings, contract: DatasetContract
 ) -> tuple[Annotated[TableSnapshot, "features"], Annotated[TableSnapshot, "labels"]]:
@@ -60,7 +56,7 @@ def build_features(
         return snapshot_of(store, features), snapshot_of(store, labels)
 
 
-@step(enable_cache=False, output_materializers={"training_set": TableMaterializer, "leakage": LeakageMaterializer})
+@step(enable_cache=False)
 def build_training_set(
     features: TableSnapshot, labels: TableSnapshot, settings: Settings, contract: DatasetContract
 ) -> tuple[Annotated[TableSnapshot, "training_set"], Annotated[LeakageReport, "leakage"]]:
@@ -71,7 +67,7 @@ def build_training_set(
         ref = store.point_in_time_join(labels.ref, features.ref, contract.table("training"), known_by=cutoff)
         report = check_training_set(read_training_set(store.read(ref), contract), cutoff, settings.leakage)
         if not report.passed:
-            save_artifact(report, "leakage", materializer=LeakageMaterializer)
+            save_artifact(report, "leakage")
         report.require()
         note("build_training_set", f"{ref.rows:,} rows with a mature outcome, {len(report.checks)} leakage checks held")
         return snapshot_of(store, ref), report

@@ -22,13 +22,6 @@ from churn.training import ModelSettings, TrainingReport
 from churn.training import train as train_model
 from churn.training_set import read_training_set
 from churn.trials import TuningResult, TuningSettings
-from materializers import (
-    EvaluationMaterializer,
-    ExplanationMaterializer,
-    ModelMaterializer,
-    TrainingMaterializer,
-    TuningMaterializer,
-)
 
 from .caching import cached_on
 
@@ -38,7 +31,6 @@ __all__ = ["evaluate", "train", "tune"]
 @step(
     experiment_tracker=True,
     cache_policy=cached_on("churn.challenger", "churn.tuning", "churn.training_set"),
-    output_materializers=TuningMaterializer,
 )
 def tune(
     training_set: TableSnapshot,
@@ -67,7 +59,6 @@ def tune(
 
 @step(
     cache_policy=cached_on("churn.training", "churn.training_set"),
-    output_materializers={"model": ModelMaterializer, "training": TrainingMaterializer},
 )
 def train(
     training_set: TableSnapshot,
@@ -95,7 +86,6 @@ def train(
 
 @step(
     cache_policy=cached_on("churn.challenger", "churn.explanation", "churn.training_set"),
-    output_materializers={"evaluation": EvaluationMaterializer, "explanation": ExplanationMaterializer},
 )
 def evaluate(
     training_set: TableSnapshot,

@@ -26,14 +26,13 @@ from churn.training import TrainingReport
 from churn.training_set import read_training_set
 from churn.trials import TuningResult
 from churn.validation import ValidationReport
-from materializers import RegistrationMaterializer
 
 from .model_control_plane import mirror
 
 __all__ = ["register", "write_report"]
 
 
-@step(enable_cache=False, experiment_tracker=True, output_materializers=RegistrationMaterializer)
+@step(enable_cache=False, experiment_tracker=True)
 def register(
     training_set: TableSnapshot,
     tuning: TuningResult,
@@ -51,7 +50,7 @@ def register(
         tracker = wiring.experiment_tracker(profile, name)
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         record(tracker, settings, findings, rows)
-        tags = version_tags(settings, findings, model, wiring.code_version())
+        tags = version_tags(settings, contract, findings, code_version=wiring.code_version())
         scorer = Scorer(model, scoring_settings(contract, settings.money, settings.reasons))
         example = example_of(read_training_set(rows, contract), contract)
         package, digest = wiring.build_package(scorer, Path(folder) / "package", example, tags)

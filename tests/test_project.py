@@ -110,7 +110,13 @@ def test_importing_a_room_does_nothing_else(room: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-B", str(script), *names],
         cwd=work,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **QUIET},
+        env={
+            "HOME": str(home),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "ZENML_CUSTOM_SOURCE_ROOT": str(ROOT),
+            **QUIET,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -119,7 +125,7 @@ def test_importing_a_room_does_nothing_else(room: str, tmp_path: Path) -> None:
     assert done.stderr == ""
     changed, loaded = ast.literal_eval(done.stdout)
     assert [path for folder in (home, work) for path in folder.rglob("*")] == []
-    assert [name for name in changed if room in ("churn", "adapters", "cli")] == []
+    assert set(changed) <= {"TF_CPP_MIN_LOG_LEVEL"}  # ZenML's own
     assert [name for name in SLOW if name in loaded] == []
 
 

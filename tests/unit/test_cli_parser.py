@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli import commands
+from cli.context import settings_of
 from cli.parser import PIPELINES, build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> Non
         "pipeline": "training",
         "stack": "cloud",
         "config": Path("mine.yaml"),
-        "set": ["a.b=1", "c=[2]"],
+        "overrides": ["a.b=1", "c=[2]"],
         "data": Path("in.csv"),
         "dataset": "own.yaml",
         "no_cache": True,
@@ -71,14 +72,20 @@ def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> Non
 
 @pytest.mark.parametrize("line", ["doctor", "data simulate", "data describe", "data fetch telco", "config show", "ui"])
 def test_a_setting_may_stand_before_or_after_a_command(line: str) -> None:
-    setting = "--set seed=7 --stack cloud --dataset saas --debug"
+    setting = "--stack cloud --dataset saas --debug"
     before, after = parse(f"{setting} {line}"), parse(f"{line} {setting}")
     assert vars(before) == vars(after)
-    assert before.set == ["seed=7"]
+
+
+def test_overrides_before_and_after_a_command_are_both_kept() -> None:
+    settings = settings_of(parse("--set seed=7 --set tuning.max_trials=3 config show --set seed=8"))
+    assert (settings.seed, settings.tuning.max_trials) == (8, 3)
 
 
 def test_what_is_not_given_is_not_there_so_that_the_settings_decide() -> None:
-    assert not {"stack", "config", "set", "data", "dataset", "debug"} & set(vars(parse("--pipeline training")))
+    assert not {"stack", "config", "overrides", "command_overrides", "data", "dataset", "debug"} & set(
+        vars(parse("--pipeline training"))
+    )
 
 
 @pytest.mark.parametrize(

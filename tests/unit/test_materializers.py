@@ -156,7 +156,9 @@ def test_a_model_predicts_the_same_after_it_was_stored_and_nothing_of_it_is_pick
 ) -> None:
     materializer = materializers.ModelMaterializer(str(folder), store)
     materializer.save(model)
-    assert sorted(path.name for path in folder.iterdir()) == [
+    (page,) = materializer.save_visualizations(model)
+    assert "length of the contract" in Path(page).read_text(encoding="utf-8")
+    assert sorted(path.name for path in (folder / "model").iterdir()) == [
         "booster.ubj",
         "features.py",
         "manifest.json",
@@ -171,7 +173,7 @@ def test_a_model_predicts_the_same_after_it_was_stored_and_nothing_of_it_is_pick
 def test_a_model_that_was_tampered_with_is_refused(model: ChurnModel, store: LocalArtifactStore, folder: Path) -> None:
     materializer = materializers.ModelMaterializer(str(folder), store)
     materializer.save(model)
-    (folder / "features.py").write_text("import os\n")
+    (folder / "model" / "features.py").write_text("import os\n")
     with pytest.raises(ModelError, match=r"features\.py has changed since the model was saved"):
         materializer.load(ChurnModel)
 

@@ -11,12 +11,12 @@ import pytest
 
 from churn.money_report import headline
 from churn.recording import Findings, config_digest, record, report_page, version_tags
-from churn.settings import Settings, load_settings
+from churn.settings import Settings, load_contract, load_settings
 from tests.fakes.experiment_tracker import InMemoryTracker
 from tests.fakes.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
-from tests.fakes.scorers import small_scorer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+CONTRACT = load_contract(CONFIGS, "telco")
 CHARTS = ["importance", "lift", "precision_recall", "profit", "reliability", "roc", "score_distribution", "tuning"]
 
 
@@ -78,7 +78,6 @@ def test_every_chart_is_a_file_of_the_run(tracker: InMemoryTracker) -> None:
         "tuning.max_trials=3",
         "simulation.customers=9",
         "leakage.trusted=[tenure]",
-        "dataset=saas",
         "model_name=other",
     ],
 )
@@ -87,12 +86,13 @@ def test_the_digest_of_the_settings_changes_with_every_domain_value(override: st
 
 
 def test_the_digest_of_the_settings_is_the_same_on_every_machine() -> None:
-    elsewhere = settings("profile.resources.threads=16", "profile.name=cloud", "data=/elsewhere.csv")
+    elsewhere = settings("profile.resources.threads=16", "profile.name=cloud", "data=/x.csv", "dataset=/y.yaml")
     assert config_digest(elsewhere) == config_digest(settings())
 
 
 def tags(run: Findings, **thresholds: float) -> dict[str, str]:
-    return version_tags(settings("seed=7"), run, small_scorer().model.with_thresholds(**thresholds), "abc123")
+    verdict = run.evaluation.model_copy(update={"thresholds": thresholds})
+    return version_tags(settings("seed=7"), CONTRACT, replace(run, evaluation=verdict), code_version="abc123")
 
 
 def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() -> None:
@@ -104,6 +104,7 @@ def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() ->
         "data_digest": "d1" * 32,
         "git_commit": "abc123",
         "config_digest": config_digest(settings("seed=7")),
+        "contract_digest": CONTRACT.digest,
         "seed": "7",
     }
     assert origin.items() <= found.items()

@@ -18,7 +18,7 @@ from zenml.orchestrators.cache_utils import generate_cache_key
 from zenml.steps import BaseStep
 from zenml.utils.source_utils import set_custom_source_root
 
-from churn.codebase import closure
+from churn.codebase import closure, library_versions
 
 # ZenML writes the main module of a test worker into a message, which Python 3.11 warns of.
 pytestmark = pytest.mark.filterwarnings(r"ignore:BuiltinImporter\.module_repr:DeprecationWarning")
@@ -63,7 +63,7 @@ def test_a_cached_step_depends_on_files_that_are_there_and_on_the_libraries(
     assert policy.file_dependencies
     assert [file for file in policy.file_dependencies if Path(file).is_absolute() or not (ROOT / file).is_file()] == []
     assert policy.cache_func is not None
-    assert policy.cache_func.import_path == "steps.caching.library_versions"
+    assert policy.cache_func.import_path == "churn.codebase.library_versions"
 
 
 @pytest.mark.parametrize("name", CACHED)
@@ -78,10 +78,7 @@ def test_a_cached_step_depends_on_every_function_of_the_domain_that_it_calls(
     assert needed <= set(policy_of(steps[name]).file_dependencies or [])
 
 
-@pytest.mark.usefixtures("steps")
 def test_the_versions_of_the_libraries_that_compute_are_part_of_the_key() -> None:
-    from steps.caching import library_versions
-
     versions = dict(part.split("=") for part in library_versions().split())
     assert {"numpy", "optuna", "pandas", "scikit-learn", "scipy", "xgboost"} <= set(versions)
     assert versions["xgboost"] == version("xgboost")

@@ -137,3 +137,10 @@ def test_every_mistake_is_told_at_once() -> None:
     for part in ("`title`: Input should", "`dishes.stew.price` is missing", "`dishes.stew.prize`", "key `wine`"):
         assert part in sentence
     assert sentence.count("; `") + sentence.count("; unknown key") == 3
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("seed: 1\nmoney:\n  currency: USD\n  currency: EUR\n")
+    with pytest.raises(ConfigError, match=r"line 4, column 3: the key 'currency' stands twice"):
+        read_yaml(path, ConfigError)
