@@ -21,8 +21,7 @@ import numpy as np
 import pyarrow as pa
 from measure import Measurement, measure
 
-from churn.leakage import FEATURE_TIME
-from churn.tables import EVENT_TIME, TableRef, TableSpec
+from churn.tables import EVENT_TIME, FEATURE_TIME, TableRef, TableSpec
 
 KEY = ("customer_id", EVENT_TIME)
 CUSTOMERS, LABELS, BATCH = 100_000, 1_000_000, 1_000_000
