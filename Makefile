@@ -27,10 +27,10 @@ train: $(TRAIN) ## install what is needed, then run the training pipeline on sim
 	$(RUN) run.py --pipeline training
 
 test: lint ## everything that CI checks
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: $(TEST) ## the fast tests, for while you work
-	$(RUN) -m pytest tests/unit
+	$(RUN) -m pytest tests/unit -n 2 --dist worksteal
 
 lint: $(TEST) ## style, who may import whom, types
 	.venv/bin/ruff check

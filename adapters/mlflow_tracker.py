@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from adapters.mlflow_client import all_pages, ask, connect, ensure_experiment
 from churn.errors import StoreError
+from churn.fitting.trials import Trial
 from churn.ports import ExperimentTracker
 from churn.tables import TableRef
-from churn.trials import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

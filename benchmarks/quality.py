@@ -25,7 +25,10 @@ from benchmarks.quality_zoo import ZOO, Problem  # noqa: E402
 from churn.contract import DatasetContract, snake_case  # noqa: E402
 from churn.features import compute_features  # noqa: E402
 from churn.frame import Columns, FloatArray, columns_of  # noqa: E402
-from churn.metrics import (  # noqa: E402
+from churn.money import CostMatrix, MoneySettings  # noqa: E402
+from churn.simulator import SIMULATORS, SimulationSettings, simulate  # noqa: E402
+from churn.split import sides_of  # noqa: E402
+from churn.statistics.metrics import (  # noqa: E402
     Ranking,
     average_precision,
     brier_losses,
@@ -34,10 +37,7 @@ from churn.metrics import (  # noqa: E402
     log_losses,
     roc_auc,
 )
-from churn.money import CostMatrix, MoneySettings  # noqa: E402
-from churn.reachable import reachable  # noqa: E402
-from churn.simulator import SIMULATORS, SimulationSettings, simulate  # noqa: E402
-from churn.split import sides_of  # noqa: E402
+from churn.statistics.reachable import reachable  # noqa: E402
 from churn.training import TrainingData  # noqa: E402
 
 Method = Callable[[Rows, int], Fitted]

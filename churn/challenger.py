@@ -13,15 +13,15 @@ import pandas as pd
 from .codebase import closure, digest, library_versions
 from .contract import DatasetContract
 from .evaluation import Evaluation, EvaluationSettings, evaluate
+from .fitting.trials import Trial, TuningResult, TuningSettings
 from .frame import FloatArray
 from .model import ChurnModel
 from .money import MoneySettings, decide, expected_value
 from .profile import TableSnapshot
+from .reporting.wording import interval, number
 from .scoring import ReasonSettings, ScoringSettings
 from .training import ModelSettings, TrainingReport
 from .training_set import TrainingSet
-from .trials import Trial, TuningResult, TuningSettings
-from .wording import interval, number
 
 __all__ = ["customer_values", "describe", "evaluate_holdout", "example_of", "scoring_settings", "search", "study_name"]
 

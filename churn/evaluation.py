@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from .bootstrap import Estimate, band, bootstrap, estimates
 from .errors import NotEnoughData
 from .frame import FloatArray
-from .holdout import GRID, Holdout, HoldoutStatistic
-from .metrics import calibration_noise
 from .money import MoneySettings, expected_value, optimal_threshold
-from .reachable import Reachable, reachable
-from .slices import Slice, SliceStatistic, slice_masks
+from .statistics.bootstrap import Estimate, band, bootstrap, estimates
+from .statistics.holdout import GRID, Holdout, HoldoutStatistic
+from .statistics.metrics import calibration_noise
+from .statistics.reachable import Reachable, reachable
+from .statistics.slices import Slice, SliceStatistic, slice_masks
 
 __all__ = ["Bin", "Campaign", "Curve", "Evaluation", "EvaluationSettings", "evaluate"]
 

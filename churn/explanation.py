@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from .explain import Described, global_importance, values_in_words
 from .frame import Columns
-from .report import Block, Cell, Figure, Section, Table
+from .reporting.page import Block, Cell, Figure, Section, Table
+from .reporting.wording import number, percent
 from .scoring import Scorer
-from .wording import number, percent
 
 __all__ = ["CustomerReasons", "Explanation", "explain_rows", "explanation_section"]
 
@@ -80,7 +80,7 @@ def explain_rows(scorer: Scorer, columns: Columns, customers: np.ndarray) -> Exp
 
 def explanation_section(explanation: Explanation) -> Section:
     """Return the importance of the features, and the customers most worth treating with their reasons."""
-    from .model_charts import importance, reasons
+    from .reporting.model_charts import importance, reasons
 
     words = explanation.descriptions
     blocks: list[Block] = [

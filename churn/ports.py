@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from .fitting.trials import Trial
 from .tables import TableRef, TableSpec
-from .trials import Trial
 
 __all__ = ["ExperimentTracker", "FeatureStore", "ModelRegistry", "ModelVersion"]
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from .ports import FeatureStore
+from .reporting.wording import plain
 from .tables import TableRef
-from .wording import plain
 
 __all__ = ["SAMPLE", "ColumnProfile", "TableSnapshot", "profile_of", "snapshot_of"]
 

@@ -10,20 +10,20 @@ from typing import Any
 import pyarrow as pa
 
 from .contract import DatasetContract
-from .data_report import leakage_section, table_section, validation_section
 from .evaluation import Evaluation
-from .evaluation_report import training_report
 from .explanation import Explanation, explanation_section
+from .fitting.trials import TuningResult
 from .leakage import LeakageReport
-from .model_report import registration_section, training_section, tuning_chart, tuning_section
 from .ports import ExperimentTracker
 from .profile import TableSnapshot
 from .registration import Registration
-from .report import Cell
+from .reporting.data_report import leakage_section, table_section, validation_section
+from .reporting.evaluation_report import training_report
+from .reporting.model_report import registration_section, training_section, tuning_chart, tuning_section
+from .reporting.page import Cell
 from .settings import Settings
 from .tables import LABEL
 from .training import TrainingReport
-from .trials import TuningResult
 from .validation import ValidationReport
 
 __all__ = ["Findings", "config_digest", "record", "report_page", "version_tags"]
@@ -140,8 +140,8 @@ def _metrics(findings: Findings) -> dict[str, float]:
 
 
 def _charts(findings: Findings) -> Iterator[tuple[str, str]]:
-    from .charts import HOLDOUT_CHARTS
-    from .model_charts import importance
+    from .reporting.charts import HOLDOUT_CHARTS
+    from .reporting.model_charts import importance
 
     for name, draw in HOLDOUT_CHARTS.items():
         yield name, draw(findings.evaluation)

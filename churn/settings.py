@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from .contract import SIMULATED, DatasetContract
 from .errors import ConfigError, nearest
 from .evaluation import EvaluationSettings
+from .fitting.trials import TuningSettings
 from .labels import SplitSettings
 from .leakage import LeakageSettings
 from .money import MoneySettings
 from .scoring import ReasonSettings
 from .simulator import SimulationSettings
 from .training import ModelSettings
-from .trials import TuningSettings
 from .validation import ValidationSettings
 from .yaml_files import parse_model, read_yaml, unambiguous_yaml
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from .blending import Blend, BlendScore, choose_blend, mean_logit
-from .boosting import BoostedFolds, BoostingParams, fit_folds, merge
-from .calibration import Calibration, best_f1_threshold, calibrate
 from .contract import DatasetContract
+from .fitting.blending import Blend, BlendScore, choose_blend, mean_logit
+from .fitting.boosting import BoostedFolds, BoostingParams, fit_folds, merge
+from .fitting.calibration import Calibration, best_f1_threshold, calibrate
+from .fitting.preparation import Prepared, TrainingData, prepare
 from .frame import FloatArray
 from .model import ChurnModel, sigmoid
-from .preparation import Prepared, TrainingData, prepare
 
 if TYPE_CHECKING:
-    from .logistic import AdditiveFit
+    from .fitting.logistic import AdditiveFit
 
 __all__ = ["Candidate", "ModelSettings", "TrainingData", "TrainingReport", "TrainingResult", "train"]
 
@@ -154,7 +154,7 @@ def _fit(
     name: Candidate, ready: Prepared, settings: ModelSettings, seed: int, threads: int
 ) -> AdditiveFit | BoostedFolds:
     if name == "additive":
-        from .logistic import fit_additive
+        from .fitting.logistic import fit_additive
 
         return fit_additive(
             ready.encoded, ready.model.categories, ready.label, ready.fold, customer=ready.customer, seed=seed

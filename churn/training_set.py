@@ -12,9 +12,9 @@ import pyarrow as pa
 from .contract import DatasetContract
 from .errors import NotEnoughData
 from .features import compute_features
+from .fitting.preparation import TrainingData
 from .frame import Columns, FloatArray, columns_of
 from .leakage import LeakageReport, LeakageSettings, check_leakage
-from .preparation import TrainingData
 from .split import Side
 from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .blending import Difference
-from .boosting import BoostingParams
 from .contract import DatasetContract
 from .errors import ConfigError, StoreError
-from .journal import FileLock, is_gone, mend_last_line, owner
-from .preparation import TrainingData, prepare
+from .fitting.blending import Difference
+from .fitting.boosting import BoostingParams
+from .fitting.journal import FileLock, is_gone, mend_last_line, owner
+from .fitting.preparation import TrainingData, prepare
+from .fitting.trials import Judge, ProfitOfRows, Trial, TuningResult, TuningSettings, searched, suggest
 from .training import ModelSettings
-from .trials import Judge, ProfitOfRows, Trial, TuningResult, TuningSettings, searched, suggest
 
 if TYPE_CHECKING:
     import optuna
@@ -78,7 +78,7 @@ def tune(
     ready = prepare(data, contract, model.folds, seed)
     additive = None
     if "additive" in model.candidates:
-        from .logistic import fit_additive
+        from .fitting.logistic import fit_additive
 
         rows = ready.encoded, ready.model.categories, ready.label, ready.fold
         additive = fit_additive(*rows, customer=ready.customer, seed=seed).oof

@@ -88,7 +88,7 @@ def data_describe(arguments: argparse.Namespace) -> int:
 def dataset_infer(arguments: argparse.Namespace) -> int:
     """Print the draft of a contract for a user's table."""
     from adapters.local.sources import read_source
-    from churn.infer import infer
+    from churn.drafting.infer import infer
 
     source = read_source(arguments.file)
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])

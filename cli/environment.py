@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 
@@ -22,8 +23,13 @@ _QUIET = {
 }
 
 
+_NEW_OBJECTS = 100_000
+"""Between two collections of garbage: by default they cost a second and a half while the libraries are imported."""
+
+
 def prepare(debug: bool) -> None:
     """Set what the user has not set; with `debug` the libraries say all they have to say."""
+    gc.set_threshold(_NEW_OBJECTS)
     for name, value in _QUIET.items():
         if not (debug and ("LOGGING" in name or "WARNING" in name)):
             os.environ.setdefault(name, value)

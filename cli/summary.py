@@ -10,12 +10,12 @@ from rich.text import Text
 from zenml.models import PipelineRunResponse
 
 from churn.evaluation import Evaluation
-from churn.money_report import headline
 from churn.profile import TableSnapshot
 from churn.registration import CHALLENGER, Registration
+from churn.reporting.money_report import headline
+from churn.reporting.wording import number, percent
 from churn.settings import Settings
 from churn.validation import ValidationReport
-from churn.wording import number, percent
 
 from .display import Board
 

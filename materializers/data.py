@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from zenml.enums import ArtifactType
 
-from churn.data_report import leakage_section, table_section, validation_section
 from churn.leakage import LeakageReport
 from churn.profile import TableSnapshot
-from churn.report import Section
+from churn.reporting.data_report import leakage_section, table_section, validation_section
+from churn.reporting.page import Section
 from churn.validation import ValidationReport
 
 from .base import JsonMaterializer

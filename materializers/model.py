@@ -12,14 +12,14 @@ from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.utils import io_utils
 
 from churn.evaluation import Evaluation
-from churn.evaluation_report import evaluation_sections
 from churn.explanation import Explanation, explanation_section
+from churn.fitting.trials import TuningResult
 from churn.model import ChurnModel
-from churn.model_report import model_section, registration_section, training_section, tuning_section
 from churn.registration import Registration
-from churn.report import Section
+from churn.reporting.evaluation_report import evaluation_sections
+from churn.reporting.model_report import model_section, registration_section, training_section, tuning_section
+from churn.reporting.page import Section
 from churn.training import TrainingReport
-from churn.trials import TuningResult
 
 from .base import JsonMaterializer, save_page
 

@@ -12,6 +12,7 @@ from churn.challenger import evaluate_holdout, scoring_settings, search, study_n
 from churn.contract import DatasetContract
 from churn.evaluation import Evaluation, EvaluationSettings
 from churn.explanation import Explanation, explain_rows
+from churn.fitting.trials import TuningResult, TuningSettings
 from churn.model import ChurnModel
 from churn.money import MoneySettings
 from churn.profile import TableSnapshot
@@ -21,7 +22,6 @@ from churn.settings import Profile
 from churn.training import ModelSettings, TrainingReport
 from churn.training import train as train_model
 from churn.training_set import read_training_set
-from churn.trials import TuningResult, TuningSettings
 
 from .caching import cached_on
 

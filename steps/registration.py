@@ -14,6 +14,7 @@ from churn.challenger import describe, example_of, scoring_settings
 from churn.contract import DatasetContract
 from churn.evaluation import Evaluation
 from churn.explanation import Explanation
+from churn.fitting.trials import TuningResult
 from churn.leakage import LeakageReport
 from churn.model import ChurnModel
 from churn.profile import TableSnapshot
@@ -24,7 +25,6 @@ from churn.scoring import Scorer
 from churn.settings import Settings
 from churn.training import TrainingReport
 from churn.training_set import read_training_set
-from churn.trials import TuningResult
 from churn.validation import ValidationReport
 
 from .model_control_plane import mirror

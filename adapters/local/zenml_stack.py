@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.errors import StoreError
-from churn.journal import FileLock
+from churn.fitting.journal import FileLock
 from churn.settings import Component, Profile
 
 from .zenml_home import config_folder

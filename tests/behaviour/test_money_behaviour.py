@@ -10,7 +10,7 @@ import pytest
 
 from churn.evaluation import Evaluation, EvaluationSettings, evaluate
 from churn.money import CostMatrix, MoneySettings, decide, optimal_threshold
-from churn.profit import empc
+from churn.statistics.profit import empc
 from tests.fakes.predictions import Predictions, predictions
 
 MONEY = MoneySettings()

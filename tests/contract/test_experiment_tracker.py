@@ -11,9 +11,9 @@ import pytest
 
 from adapters.mlflow_tracker import MlflowTracker
 from churn.errors import StoreError
+from churn.fitting.trials import Trial
 from churn.ports import ExperimentTracker
 from churn.tables import TableRef
-from churn.trials import Trial
 from tests.fakes.experiment_tracker import InMemoryTracker
 
 

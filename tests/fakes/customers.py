@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from churn.contract import DatasetContract
 from churn.features import compute_features
+from churn.fitting.preparation import TrainingData
 from churn.frame import Columns
-from churn.preparation import TrainingData
 
 CONTRACT = DatasetContract.model_validate(
     {

@@ -7,11 +7,12 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from churn.blending import BlendScore
-from churn.boosting import BoostingParams
-from churn.calibration import Calibration, CalibrationScore
 from churn.evaluation import Evaluation, EvaluationSettings, evaluate
 from churn.explanation import Explanation, explain_rows
+from churn.fitting.blending import BlendScore
+from churn.fitting.boosting import BoostingParams
+from churn.fitting.calibration import Calibration, CalibrationScore
+from churn.fitting.trials import Trial, TuningResult
 from churn.frame import columns_of
 from churn.leakage import LeakageCheck, LeakageReport
 from churn.money import MoneySettings
@@ -20,7 +21,6 @@ from churn.recording import Findings
 from churn.registration import Registration
 from churn.tables import TableRef
 from churn.training import TrainingReport
-from churn.trials import Trial, TuningResult
 from churn.validation import RuleResult, ValidationReport
 
 from .predictions import predictions

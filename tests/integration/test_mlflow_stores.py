@@ -20,7 +20,7 @@ from adapters.mlflow_client import ask, connect, ensure_experiment
 from adapters.mlflow_registry import MlflowModelRegistry
 from adapters.mlflow_tracker import MlflowTracker, active_run_id
 from churn.errors import NotFound, StoreError
-from churn.trials import Trial
+from churn.fitting.trials import Trial
 
 ROOT = Path(__file__).parents[2]
 
@@ -196,7 +196,7 @@ from pathlib import Path
 import mlflow
 from adapters.mlflow_registry import MlflowModelRegistry
 from adapters.mlflow_tracker import MlflowTracker
-from churn.trials import Trial
+from churn.fitting.trials import Trial
 before = mlflow.get_tracking_uri()
 uri = "sqlite:///{tmp_path}/state/mlflow.db"
 package = Path("{tmp_path}/package"); package.mkdir(); (package / "MLmodel").write_text("flavors: {{}}")

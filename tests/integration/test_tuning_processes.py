@@ -21,7 +21,7 @@ search(Path(sys.argv[1]))
 HANG_AFTER_FOUR_TRIALS = """
 import sys, time
 from pathlib import Path
-import churn.trials
+import churn.fitting.trials
 from tests.unit.test_tuning import search
 
 def hang(*_, **__):
@@ -30,7 +30,7 @@ def hang(*_, **__):
 
 def on_trial(trial):
     if trial.number == 3:
-        churn.trials.fit_folds = hang
+        churn.fitting.trials.fit_folds = hang
 
 search(Path(sys.argv[1]), on_trial=on_trial)
 """

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.boosting import BoostingParams
 from churn.challenger import (
     customer_values,
     describe,
@@ -22,12 +21,13 @@ from churn.challenger import (
 from churn.contract import DatasetContract
 from churn.errors import ConfigError
 from churn.evaluation import EvaluationSettings
+from churn.fitting.boosting import BoostingParams
+from churn.fitting.trials import TuningSettings
 from churn.frame import columns_of
 from churn.money import MoneySettings
 from churn.scoring import ReasonSettings
 from churn.training import ModelSettings
 from churn.training_set import TrainingSet
-from churn.trials import TuningSettings
 from tests.fakes import customers as toy
 from tests.fakes.findings import SNAPSHOT, TRAINING, evaluation
 from tests.fakes.scorers import SCHEMA, small_scorer

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from churn.bootstrap import Estimate
 from churn.evaluation import Evaluation
-from churn.money_report import headline
 from churn.registration import Registration
+from churn.reporting.money_report import headline
 from churn.settings import Settings, load_settings
+from churn.statistics.bootstrap import Estimate
 from cli.display import Board, Line, plain_console
 from cli.summary import summarise
 from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 from churn.errors import ConfigError, DataError, NotEnoughData
 from churn.evaluation import Evaluation, EvaluationSettings, evaluate
 from churn.money import MoneySettings, decide, expected_value
-from churn.profit import empc
+from churn.statistics.profit import empc
 from tests.fakes.predictions import Predictions, predictions
 
 MONEY = MoneySettings()

@@ -9,7 +9,7 @@ import pytest
 
 from churn.explanation import Explanation, explain_rows, explanation_section
 from churn.frame import columns_of
-from churn.report import Figure, Table, page
+from churn.reporting.page import Figure, Table, page
 from churn.scoring import ReasonSettings, ScoringSettings
 from tests.fakes.findings import explanation
 from tests.fakes.scorers import SCHEMA, customers, small_scorer

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from churn.boosting import BoostingParams
 from churn.errors import ContractError, ModelError
+from churn.fitting.boosting import BoostingParams
 from churn.model import ChurnModel, sigmoid
 from churn.training import ModelSettings, train
 from tests.fakes.customers import CONTRACT, customers, raw_columns

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from churn.money_report import headline
 from churn.recording import Findings, config_digest, record, report_page, version_tags
+from churn.reporting.money_report import headline
 from churn.settings import Settings, load_contract, load_settings
 from tests.fakes.experiment_tracker import InMemoryTracker
 from tests.fakes.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings

@@ -126,13 +126,13 @@ def change(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        ("tune", "churn/boosting.py"),
+        ("tune", "churn/fitting/boosting.py"),
         ("tune", "churn/features.py"),
         ("tune", "churn/money.py"),
-        ("train", "churn/splines.py"),
+        ("train", "churn/fitting/splines.py"),
         ("train", "churn/frame.py"),
         ("train", "churn/training_set.py"),
-        ("evaluate", "churn/bootstrap.py"),
+        ("evaluate", "churn/statistics/bootstrap.py"),
         ("evaluate", "churn/explain.py"),
     ],
 )
@@ -147,10 +147,10 @@ def test_a_change_in_a_helper_runs_the_step_again(steps: dict[str, BaseStep], co
     ("name", "file"),
     [
         ("tune", "churn/ingest.py"),
-        ("train", "churn/bootstrap.py"),
+        ("train", "churn/statistics/bootstrap.py"),
         ("train", "churn/tuning.py"),
         ("train", "churn/simulator/telco.py"),
-        ("evaluate", "churn/infer.py"),
+        ("evaluate", "churn/drafting/infer.py"),
     ],
 )
 def test_a_change_elsewhere_does_not(steps: dict[str, BaseStep], copy: Path, name: str, file: str) -> None:

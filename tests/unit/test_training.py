@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from churn.boosting import BoostingParams
 from churn.errors import ContractError, DataError, NotEnoughData
-from churn.metrics import Ranking, roc_auc
+from churn.fitting.boosting import BoostingParams
+from churn.fitting.preparation import TrainingData, model_schema, prepare
 from churn.model import sigmoid
-from churn.preparation import TrainingData, model_schema, prepare
+from churn.statistics.metrics import Ranking, roc_auc
 from churn.training import ModelSettings, TrainingResult, train
 from tests.fakes.customers import CONTRACT, customers, raw_columns, true_logit
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from churn.boosting import BoostingParams
 from churn.errors import ConfigError, StoreError
-from churn.journal import FileLock, is_gone, mend_last_line, owner
+from churn.fitting.boosting import BoostingParams
+from churn.fitting.journal import FileLock, is_gone, mend_last_line, owner
+from churn.fitting.trials import searched, suggest
 from churn.training import ModelSettings
-from churn.trials import searched, suggest
 from churn.tuning import Trial, TuningResult, TuningSettings, tune
 from tests.fakes.customers import CONTRACT, customers
 
@@ -181,7 +181,9 @@ def test_settings_are_strict() -> None:
 def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
     first, second = FileLock(tmp_path / "log"), FileLock(tmp_path / "log")
     first.acquire()
-    acquire = "import sys, pathlib, churn.journal; churn.journal.FileLock(pathlib.Path(sys.argv[1])).acquire()"
+    acquire = (
+        "import sys, pathlib; from churn.fitting.journal import FileLock; FileLock(pathlib.Path(sys.argv[1])).acquire()"
+    )
     child = subprocess.Popen([sys.executable, "-c", acquire, str(tmp_path / "log")], cwd=ROOT)
     time.sleep(1.0)
     assert child.poll() is None

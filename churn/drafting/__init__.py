@@ -1,0 +1,1 @@
+"""Drafting a dataset contract from a sample of a table."""

@@ -1,0 +1,1 @@
+"""The parts that training is made of: folds, candidates, blends, calibration, trials."""

@@ -1,0 +1,1 @@
+"""What people read: pages that open without a network, their charts and their words."""
