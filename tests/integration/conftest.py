@@ -23,7 +23,7 @@ client.activate_stack("laptop")
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def callers() -> Iterator[Callers]:
     listening = Callers()
     yield listening
@@ -49,7 +49,7 @@ def zenml_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_user(
     tmp_path_factory: pytest.TempPathFactory, callers: Callers, request: pytest.FixtureRequest
 ) -> Callable[..., Project]:

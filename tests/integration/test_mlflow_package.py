@@ -281,7 +281,7 @@ load_package(Path({str(package)!r}))
 def test_a_package_that_was_rewritten_as_a_whole_is_refused_by_the_registered_digest(package: Path) -> None:
     registered = package_digest(package)
     settings = package / "artifacts" / "scorer" / "scoring.json"
-    settings.write_text(settings.read_text().replace('"reasons": 3', '"reasons": 1'))
+    settings.write_text(settings.read_text().replace('"top": 3', '"top": 1'))
     mlflow_package.write_manifest(package)
     assert len(load_package(package).score(customers(1))["reasons"].item()) == 1
     with pytest.raises(ModelError, match="and the registered one is"):

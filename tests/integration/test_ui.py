@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("ui")]
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
 import sys
+import time
 from zenml import pipeline, step
 from zenml.client import Client
 from zenml.types import HTMLString
@@ -193,6 +195,7 @@ def test_the_servers_end_with_the_program(home: Path, number: signal.Signals, co
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
+        time.sleep(1)  # from printing to waiting
         process.send_signal(number)
         assert process.wait(timeout=30) == code
     assert refused(port)
