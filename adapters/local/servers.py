@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from churn.errors import StoreError
@@ -55,7 +55,7 @@ class Server:
         try:
             with open_local(f"{self.address}/health", seconds=5) as answer:
                 return answer.status == 200
-        except OSError:
+        except (OSError, HTTPException):  # the latter from a port at which something else answers
             return False
 
     @property
