@@ -21,6 +21,7 @@ import yaml
 
 from adapters.package_manifest import (
     ARTIFACT,
+    CARD,
     CODE_FOLDER,
     LOADER,
     SCRIPT,
@@ -73,10 +74,18 @@ class PackagedScorer:
     Attributes:
         digest: The package's digest.
         metadata: What `build_package` was told of the model.
+        card: The model card, Markdown; empty where there is none.
+        inputs: The columns of the signature.
+        size: Bytes of the package.
+        thresholds: Probabilities from which a customer counts as a churner, by rule.
     """
 
     digest: str
     metadata: Mapping[str, Any]
+    card: str
+    inputs: tuple[str, ...]
+    size: int
+    thresholds: Mapping[str, float]
     _scorer: Scorer
 
     def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
@@ -85,7 +94,9 @@ class PackagedScorer:
             return self._scorer.score(customers, explain=explain)
 
 
-def build_package(scorer: Scorer, into: Path, *, example: pd.DataFrame, metadata: Mapping[str, Any]) -> Path:
+def build_package(
+    scorer: Scorer, into: Path, *, example: pd.DataFrame, metadata: Mapping[str, Any], card: str = ""
+) -> Path:
     """Write a scorer as an MLflow model from code; MLflow executes nothing to do so and infers nothing.
 
     The scoring code is copied in under a name that carries its digest: two versions load side by side in one
@@ -98,6 +109,7 @@ def build_package(scorer: Scorer, into: Path, *, example: pd.DataFrame, metadata
         into: A folder that is new or empty.
         example: Rows that the model scores, raw contract columns; the first few are kept as the input example.
         metadata: What else is to be known of the model, as JSON values.
+        card: The model card, Markdown.
 
     Returns:
         `into`.
@@ -118,6 +130,8 @@ def build_package(scorer: Scorer, into: Path, *, example: pd.DataFrame, metadata
     (into / SCRIPT).write_text(_MODEL_SCRIPT.format(runtime=runtime), encoding="utf-8")
     _write_environment(into)
     _write_mlmodel(scorer, into, _write_example(scorer, into, example), metadata)
+    if card:
+        (into / CARD).write_text(card, encoding="utf-8")
     write_manifest(into)
     return into
 
@@ -136,8 +150,17 @@ def load_package(package: Path, *, expected_digest: str | None = None) -> Packag
     runtime = check_package(package, expected_digest)
     with _errors_of_ours():
         scorer = _import(runtime, package / CODE_FOLDER / runtime).Scorer.load(package / ARTIFACT)
-    metadata = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8")).get("metadata") or {}
-    return PackagedScorer(digest=package_digest(package), metadata=metadata, _scorer=scorer)
+    described = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8"))
+    card = package / CARD
+    return PackagedScorer(
+        digest=package_digest(package),
+        metadata=described.get("metadata") or {},
+        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        inputs=tuple(column["name"] for column in json.loads((described.get("signature") or {}).get("inputs") or "[]")),
+        size=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
+        thresholds=scorer.model.thresholds,
+        _scorer=scorer,
+    )
 
 
 def _copy_code(sources: list[Path], into: Path) -> None:

@@ -106,6 +106,24 @@ class MlflowModelRegistry(ModelRegistry):
             lambda: self._client.set_registered_model_alias(name, alias, str(version)),
         )
 
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let `alias` name nothing."""
+        ask(
+            self._registry_uri,
+            f"remove @{alias} of {name!r}",
+            lambda: self._client.delete_registered_model_alias(name, alias),
+        )
+
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set one tag after the other: MLflow has no call for several."""
+        self._get(name, version)
+        for tag, value in tags.items():
+            ask(
+                self._registry_uri,
+                f"tag version {version} of {name!r} with {tag!r}",
+                lambda tag=tag, value=value: self._client.set_model_version_tag(name, str(version), tag, value),
+            )
+
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version; the files stay with the run that trained it."""
         self._get(name, version)

@@ -14,6 +14,7 @@ from churn.errors import ModelError
 
 __all__ = [
     "ARTIFACT",
+    "CARD",
     "CODE_FOLDER",
     "LOADER",
     "SCRIPT",
@@ -23,13 +24,13 @@ __all__ = [
     "write_manifest",
 ]
 
-CODE_FOLDER, SCRIPT, ARTIFACT = "code", "model.py", "artifacts/scorer"
+CODE_FOLDER, SCRIPT, ARTIFACT, CARD = "code", "model.py", "artifacts/scorer", "model_card.md"
 LOADER = "mlflow.pyfunc.loaders.code_model"
 """MLflow's loader of a model that is a script; its other loaders unpickle."""
 
 _FORMAT = 1
 _MANIFEST, _MLMODEL = "manifest.json", "MLmodel"
-_SUFFIXES = {".json", ".py", ".txt", ".ubj", ".yaml"}
+_SUFFIXES = {".json", ".md", ".py", ".txt", ".ubj", ".yaml"}
 _NOT_LISTED = {_MANIFEST, _MLMODEL, "registered_model_meta"}  # the last by MLflow, in what it downloads
 _FLAVOR = {
     "loader_module": LOADER,
@@ -42,7 +43,7 @@ _PARTS = {
     "MLmodel: loading": ("flavors", "signature"),
     "MLmodel: description": ("metadata", "saved_input_example_info"),
 }
-_DESCRIBING = {"MLmodel: description", "input_example.json", "serving_input_example.json"}
+_DESCRIBING = {"MLmodel: description", CARD, "input_example.json", "serving_input_example.json"}
 
 
 def runtime_name(sources: list[Path]) -> str:
@@ -59,7 +60,7 @@ def write_manifest(package: Path) -> None:
 def package_digest(package: Path) -> str:
     """Return the sha256 over what the model does, in hexadecimal: weights, settings, code, signature, requirements.
 
-    The same inputs give the same digest. What only describes the model (metadata, input example) is left out, and
+    The same inputs give the same digest. What only describes the model (metadata, card, input example) is left out, and
     what MLflow adds when it stores one (ids, times).
 
     Raises:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from churn.contract import DatasetContract
-from churn.errors import ContractError
+from churn.decisions.governance import Governance
+from churn.errors import ConfigError, ContractError, ModelError
+from churn.gate.candidate import Candidate
 from churn.ingest import Source
-from churn.ports import ExperimentTracker, FeatureStore, ModelRegistry
+from churn.ports import DecisionLedger, ExperimentTracker, FeatureStore, ModelRegistry, ModelVersion, StageMirror
+from churn.registration import MODEL_DIGEST
 from churn.scoring import Scorer
 from churn.settings import Profile, Settings
 
 __all__ = [
     "build_package",
+    "candidate",
     "code_version",
+    "decision_ledger",
     "ensure_stack",
     "experiment_tracker",
     "feature_store",
+    "governance",
+    "identity",
     "model_registry",
     "source",
+    "stage_mirror",
 ]
 
 
@@ -38,6 +47,42 @@ def model_registry(profile: Profile) -> ModelRegistry:
     from adapters.mlflow_registry import MlflowModelRegistry
 
     return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
+
+
+def decision_ledger(profile: Profile, dataset: str) -> DecisionLedger:
+    """Return the record of decisions about the models of one dataset."""
+    from adapters.local.decision_ledger import LocalDecisionLedger
+
+    return LocalDecisionLedger(profile.tables, dataset)
+
+
+def stage_mirror(profile: Profile) -> StageMirror:
+    """Return what the dashboard shows of the versions of a model."""
+    from adapters.local.zenml_models import ZenmlStageMirror
+
+    return ZenmlStageMirror()
+
+
+def governance(settings: Settings, dataset: str, model: str) -> Governance:
+    """Return everything that decisions about one model need; its ledger lies with the tables of `dataset`."""
+    profile = settings.profile
+    registry, ledger = model_registry(profile), decision_ledger(profile, dataset)
+    return Governance(registry, ledger, stage_mirror(profile), model, settings.approval)
+
+
+def identity() -> str:
+    """Return who runs this: `CHURN_USER`, or the user of the operating system.
+
+    Raises:
+        ConfigError: neither is known.
+    """
+    import getpass
+    import os
+
+    try:
+        return os.environ.get("CHURN_USER", "").strip() or getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise ConfigError("The operating system does not know who you are: set CHURN_USER to your name.") from error
 
 
 def experiment_tracker(profile: Profile, experiment: str) -> ExperimentTracker:
@@ -64,13 +109,38 @@ def source(settings: Settings, contract: DatasetContract) -> Source:
     return Source(f"the {contract.simulator} simulation", simulate(contract.simulator, settings.simulation))
 
 
-def build_package(scorer: Scorer, folder: Path, example: pd.DataFrame, metadata: Mapping[str, str]) -> tuple[Path, str]:
+def build_package(
+    scorer: Scorer, folder: Path, example: pd.DataFrame, *, metadata: Mapping[str, Any], card: str
+) -> tuple[Path, str]:
     """Return the scorer packaged for the registry, and the digest of what it does."""
     from adapters.mlflow_package import build_package as build
     from adapters.mlflow_package import package_digest
 
-    package = build(scorer, folder, example=example, metadata=metadata)
+    package = build(scorer, folder, example=example, metadata=metadata, card=card)
     return package, package_digest(package)
+
+
+def candidate(profile: Profile, version: ModelVersion, *, into: Path) -> Candidate:
+    """Return a registered version, fetched below `into`, checked against its registered digest, and loaded.
+
+    Raises:
+        ModelError: it carries no digest, or is not what was registered; nothing of it was executed.
+        StoreError: the registry does not answer, or the files are gone.
+    """
+    from adapters.mlflow_package import load_package
+
+    digest = version.tags.get(MODEL_DIGEST)
+    if not digest:
+        raise ModelError(
+            f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
+            "models with `python run.py --pipeline training`."
+        )
+    package = load_package(
+        model_registry(profile).download(version.name, version.version, into), expected_digest=digest
+    )
+    return Candidate(
+        version, package.metadata, package.inputs, package.card, package.size, package.score, package.thresholds
+    )
 
 
 def code_version() -> str:

@@ -221,7 +221,7 @@ class DatasetContract(BaseModel):
         """A digest of everything the contract says, wherever its file lies."""
         return hashlib.sha256(self.model_dump_json(exclude={"feature_module"}).encode()).hexdigest()[:16]
 
-    def table(self, name: Literal["bronze", "quarantine", "features", "labels", "training"]) -> TableSpec:
+    def table(self, name: Literal["bronze", "quarantine", "features", "labels", "training", "evaluation"]) -> TableSpec:
         """Return one of the dataset's tables."""
         per_row = (self.entity_key, EVENT_TIME)
         keys: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -230,6 +230,7 @@ class DatasetContract(BaseModel):
             "features": ("churn_features", per_row),
             "labels": ("churn_labels", per_row),
             "training": ("churn_training", per_row),
+            "evaluation": ("churn_evaluation", per_row),
         }
         table, key = keys[name]
         return TableSpec(name=table, key=key)

@@ -7,6 +7,7 @@
     │   ├── ValidationFailed       more rows broke the contract than the settings allow
     │   ├── LeakageError           the training set knows what it could not have known
     │   └── NotEnoughData          too few rows, customers or classes to do what was asked
+    ├── DecisionRefused            a decision that the ledger, the policy or the registry does not allow
     ├── ModelError                 a model that cannot be built, read or trusted
     └── StoreError                 a table, registry or disk that does not answer as it should
         ├── NotFound               a table, a model or a version that is not there
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DataError",
+    "DecisionRefused",
     "LeakageError",
     "ModelError",
     "NotEnoughData",
@@ -62,6 +64,10 @@ class LeakageError(DataError):
 
 class NotEnoughData(DataError):
     """Too few rows, customers or classes to do what was asked."""
+
+
+class DecisionRefused(ChurnError):
+    """A decision about a model version that the ledger, the policy or the registry does not allow."""
 
 
 class ModelError(ChurnError):

@@ -23,6 +23,11 @@ class SplitSettings(BaseModel):
     holdout_share: float = Field(default=0.2, gt=0, lt=1, description="Share of customers in the holdout.")
     salt: str = Field(default="churn", description="Another salt gives another split; change it only to start anew.")
 
+    @property
+    def tag(self) -> str:
+        """What tells one split from another, as a registered version is tagged with it."""
+        return f"{self.holdout_share:g} by {self.salt}"
+
 
 def labels_of(bronze: pa.Table, contract: DatasetContract, split: SplitSettings) -> pa.Table:
     """Return the rows of the label table: one for each bronze row whose outcome the source has told.

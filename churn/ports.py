@@ -5,15 +5,29 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
+from .decisions.record import Decision, Entry
 from .fitting.trials import Trial
 from .tables import TableRef, TableSpec
 
-__all__ = ["ExperimentTracker", "FeatureStore", "ModelRegistry", "ModelVersion"]
+__all__ = [
+    "DecisionLedger",
+    "ExperimentTracker",
+    "FeatureStore",
+    "ModelRegistry",
+    "ModelVersion",
+    "Stage",
+    "StageMirror",
+]
+
+Stage = Literal["staging", "production", "archived"]
+"""Where a version stands, in the words of a model control plane."""
 
 
 class FeatureStore(ABC):
@@ -131,6 +145,22 @@ class ModelRegistry(ABC):
         """
 
     @abstractmethod
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let `alias` name nothing; where it names nothing, that is all right.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+
+    @abstractmethod
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Give a version these tags, in place of those of the same names; its other tags stay.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+
+    @abstractmethod
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version that has no alias.
 
@@ -145,6 +175,55 @@ class ModelRegistry(ABC):
 
         Raises:
             NotFound: there is no such version, or its files are gone.
+        """
+
+
+class DecisionLedger(ABC):
+    """The append-only record of every decision about the models of one dataset, each chained to the one before."""
+
+    @abstractmethod
+    def read(self) -> list[Decision]:
+        """Return every record in the order of its sequence, as it is stored, whether or not the chain holds.
+
+        Raises:
+            StoreError: the store does not answer, or holds something that is no record.
+        """
+
+    @abstractmethod
+    def append(self, entry: Entry, *, after: str) -> Decision:
+        """Write `entry` as the next record, and return it when it is there to stay; all of it is written or nothing.
+
+        Args:
+            entry: What to record.
+            after: The hash of the record that the caller believes is the last; empty for a ledger without any.
+
+        Raises:
+            WriteConflict: another record is the last; nothing was written.
+            StoreError: the store refuses; nothing was written.
+        """
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Let one process and thread of this machine at a time decide; others wait, and a killed one lets go.
+
+        It cannot be entered twice by the same thread.
+
+        Raises:
+            StoreError: the place of the lock cannot be written.
+        """
+
+
+class StageMirror(ABC):
+    """What a model control plane shows of the versions of a registered model."""
+
+    @abstractmethod
+    def set_stage(self, model: str, version: int, stage: Stage) -> None:
+        """Show a version in a stage, and make it known where it is not; the same again changes nothing.
+
+        One version at a time is in production and one in staging: the one that was goes to the archive.
+
+        Raises:
+            StoreError: the control plane does not answer.
         """
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .contract import DatasetContract
 from .evaluation import Evaluation
 from .explanation import Explanation, explanation_section
 from .fitting.trials import TuningResult
+from .gate.candidate import TRAINED_UNTIL
+from .gate.recipes import Recipe
 from .leakage import LeakageReport
 from .ports import ExperimentTracker
 from .profile import TableSnapshot
@@ -22,14 +26,23 @@ from .reporting.evaluation_report import training_report
 from .reporting.model_report import registration_section, training_section, tuning_chart, tuning_section
 from .reporting.page import Cell
 from .settings import Settings
-from .tables import LABEL
+from .tables import EVENT_TIME, LABEL, SPLIT
 from .training import TrainingReport
 from .validation import ValidationReport
 
-__all__ = ["Findings", "config_digest", "record", "report_page", "version_tags"]
+__all__ = [
+    "Findings",
+    "Provenance",
+    "config_digest",
+    "provenance",
+    "record",
+    "report_page",
+    "version_tags",
+]
 
 _TAGGED = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift", "empc", "profit_per_customer")
 _SAMPLE = 1_000
+_NOT_TRAINED_WITH = {"profile", "data", "dataset", "gate", "approval", "campaign", "inference"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +56,45 @@ class Findings:
     explanation: Explanation
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """How and by whom a version was made, for the gate and for whoever audits it.
+
+    Attributes:
+        code_version: The commit of this project's code.
+        registered_by: Who ran the training.
+        trained_until: The newest event time of the rows it was trained on (UTC).
+        recipe: What made it, so that it can be made again on other rows.
+    """
+
+    code_version: str
+    registered_by: str
+    trained_until: dt.datetime
+    recipe: Recipe
+
+
+def provenance(
+    settings: Settings,
+    contract: DatasetContract,
+    tuning: TuningResult,
+    rows: pa.Table,
+    *,
+    code_version: str,
+    registered_by: str,
+) -> Provenance:
+    """Return the provenance of a model that was trained on the training side of `rows`."""
+    side = rows.filter(pc.field(SPLIT) == "train")
+    return Provenance(
+        code_version=code_version,
+        registered_by=registered_by,
+        trained_until=pc.max(side[EVENT_TIME]).as_py(),
+        recipe=Recipe.of(contract, settings.model, settings.tuning, tuning.boosting),
+    )
+
+
 def config_digest(settings: Settings) -> str:
-    """Return a digest of the domain settings: not of the machine, nor of where files lie."""
-    domain = settings.model_dump_json(exclude={"profile", "data", "dataset"})
+    """Return a digest of what a model follows from: not of the machine, of where files lie, or of how it is judged."""
+    domain = settings.model_dump_json(exclude=_NOT_TRAINED_WITH)
     return hashlib.sha256(domain.encode()).hexdigest()[:16]
 
 
@@ -60,7 +109,10 @@ def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, r
     """
     training, tuning = findings.training, findings.tuning
     chosen = {"blend": "+".join(training.chosen), **tuning.boosting.model_dump(), **training.fitted}
-    domain = settings.model_dump(mode="json", exclude={"profile", "simulation", "tuning", "evaluation"})
+    domain = settings.model_dump(
+        mode="json",
+        exclude={"profile", "simulation", "tuning", "evaluation", "gate", "approval", "campaign", "inference"},
+    )
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
     tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)
     tracker.log_metrics(_metrics(findings))
@@ -69,7 +121,7 @@ def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, r
 
 
 def version_tags(
-    settings: Settings, contract: DatasetContract, findings: Findings, *, code_version: str
+    settings: Settings, contract: DatasetContract, findings: Findings, origin: Provenance
 ) -> dict[str, str]:
     """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
     ref, evaluation = findings.training_set.ref, findings.evaluation
@@ -81,7 +133,11 @@ def version_tags(
         "data_table": ref.name,
         "data_version": str(ref.version),
         "data_digest": ref.digest,
-        "git_commit": code_version,
+        "git_commit": origin.code_version,
+        "registered_by": origin.registered_by,
+        TRAINED_UNTIL: origin.trained_until.isoformat(),
+        "recipe_digest": origin.recipe.digest,
+        "split": settings.split.tag,
         "config_digest": config_digest(settings),
         "contract_digest": contract.digest,
         "seed": str(settings.seed),

@@ -12,9 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .contract import SIMULATED, DatasetContract
+from .decisions.settings import ApprovalSettings
 from .errors import ConfigError, nearest
 from .evaluation import EvaluationSettings
 from .fitting.trials import TuningSettings
+from .gate.settings import GateSettings
 from .labels import SplitSettings
 from .leakage import LeakageSettings
 from .money import MoneySettings
@@ -119,6 +121,8 @@ class Settings(BaseModel):
     evaluation: EvaluationSettings
     money: MoneySettings
     reasons: ReasonSettings
+    gate: GateSettings
+    approval: ApprovalSettings
     profile: Profile
 
     @field_validator("model_name")

@@ -14,10 +14,13 @@ from churn.contract import snake_case
 from churn.settings import Settings
 
 from .context import CONFIGS, contract_of, settings_of
+from .decisions import approve, audit, models, reject, rollback
 from .description import describe
 from .display import plain_console
 
 __all__ = [
+    "approve",
+    "audit",
     "config_schema",
     "config_show",
     "data_describe",
@@ -25,6 +28,9 @@ __all__ = [
     "data_simulate",
     "dataset_infer",
     "doctor",
+    "models",
+    "reject",
+    "rollback",
     "ui",
 ]
 

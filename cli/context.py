@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from churn.contract import DatasetContract
 from churn.settings import Settings, load_contract, load_settings
 
-__all__ = ["CONFIGS", "contract_of", "settings_of"]
+__all__ = ["CONFIGS", "contract_of", "repeated", "settings_of"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -27,6 +28,15 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def contract_of(settings: Settings) -> DatasetContract:
     """Return the dataset contract of the settings; raises as `load_contract` does."""
     return load_contract(CONFIGS, settings.dataset)
+
+
+def repeated(arguments: argparse.Namespace, *more: str) -> str:
+    """Return the options that the next command must repeat to be about the same data; `more` names others to repeat."""
+    names = ("stack", "config", "dataset", "data", *more)
+    given = [(f"--{name}", str(value)) for name in names if (value := getattr(arguments, name, None)) is not None]
+    overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
+    given += [("--set", value) for value in overrides]
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given)
 
 
 def _quoted(text: str) -> str:

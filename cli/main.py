@@ -1,4 +1,4 @@
-"""From arguments to an exit code: 0 done, 1 a fault of the program, 2 something the user can mend."""
+"""From arguments to an exit code: 0 done, 1 a fault of the program, 2 for the user to mend, 3 refused by the gate."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if arguments.command is not None and arguments.pipeline is not None:
         parser.error(f"--pipeline and the command {arguments.command!r} exclude each other: leave one of them out")
+    if arguments.command is None and arguments.version is not None and arguments.pipeline != "deployment":
+        parser.error("--version belongs to --pipeline deployment")
     debug = getattr(arguments, "debug", False)
     try:
         code = _dispatch(arguments, debug)

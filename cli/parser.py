@@ -11,6 +11,7 @@ __all__ = ["PIPELINES", "build_parser"]
 PIPELINES = {
     "features": "source → validated rows → feature and label tables",
     "training": "features, then training set → tuning → model → evaluation → @Challenger",
+    "deployment": "the gate: @Challenger against @Champion → approval → promotion",
 }
 
 _EXAMPLES = """\
@@ -19,6 +20,7 @@ examples:
   python run.py --pipeline training --data customers.csv      your own table, by the contract telco
   python run.py dataset infer customers.csv > mine.yaml       draft a contract for another table
   python run.py --pipeline training --dataset mine.yaml --data customers.csv
+  python run.py --pipeline deployment                         gate the new model, promote it if it is better
   python run.py ui                                            ZenML dashboard and MLflow in the browser
 """
 
@@ -42,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
+    parser.add_argument(
+        "--version", type=int, metavar="N", help="with --pipeline deployment: a version other than @Challenger"
+    )
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     # A name of its own: what a command collects would replace what was collected before it.
     common = _settings_options("command_overrides")
@@ -49,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
     _config_commands(commands.add_parser("config", help="show the settings in force, or their JSON schema"), common)
+    _decision_commands(commands, common)
     ui = commands.add_parser("ui", parents=[common], help="start the ZenML dashboard and the MLflow UI")
     ui.add_argument("--zenml-port", type=int, default=8237, help="default: %(default)s")
     ui.add_argument("--mlflow-port", type=int, default=5000, help="default: %(default)s")
@@ -90,6 +96,23 @@ def _dataset_commands(parser: _Parser) -> None:
     infer.add_argument("--label", metavar="COLUMN", help="the outcome, where the guess is wrong")
     infer.add_argument("--time", metavar="COLUMN", help="the event time, where the guess is wrong")
     infer.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+
+
+def _decision_commands(commands: Any, common: _Parser) -> None:
+    model = _Parser(add_help=False, parents=[common])
+    model.add_argument("--model", metavar="NAME", help="registered model (default: that of the dataset)")
+    person = _Parser(add_help=False, parents=[model])
+    person.add_argument("--reason", required=True, metavar="TEXT", help="why, for whoever reads the record later")
+    person.add_argument(
+        "--as", dest="name", metavar="NAME", help="who decides (default: $CHURN_USER, or who is logged in)"
+    )
+    for word, what in (("approve", "let a version that waits for it go live"), ("reject", "keep a version from it")):
+        command = commands.add_parser(word, parents=[person], help=what)
+        command.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    back = commands.add_parser("rollback", parents=[person], help="let a version be live again that was live before")
+    back.add_argument("--to", type=int, metavar="N", help="a version that was live (default: the one before)")
+    commands.add_parser("models", parents=[model], help="versions with aliases, approval, metrics, what was live when")
+    commands.add_parser("audit", parents=[model], help="hold the ledger of decisions against the registry")
 
 
 def _config_commands(parser: _Parser, common: _Parser) -> None:

@@ -16,7 +16,7 @@ from zenml.utils import source_utils
 
 from adapters import wiring
 
-from .context import CONFIGS, contract_of, settings_of
+from .context import CONFIGS, contract_of, repeated, settings_of
 from .display import terminal, watch
 from .summary import summarise
 
@@ -43,11 +43,11 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
         settings={"experiment_tracker": {"experiment_name": experiment}},
     )
     prepared = time.monotonic() - started
-    pipeline.prepare(settings, contract)
+    asked = {"version": arguments.version} if name == "deployment" else {}
+    pipeline.prepare(settings, contract, **asked)
     with watch(console, list(pipeline.invocations)) as board:
-        run = pipeline(settings, contract)
-    summarise(console, _finished(run), settings, board=board, prepared=prepared)
-    return 0
+        run = pipeline(settings, contract, **asked)
+    return summarise(console, _finished(run), settings, board=board, prepared=prepared, options=repeated(arguments))
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

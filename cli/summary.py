@@ -9,11 +9,14 @@ from rich.table import Table
 from rich.text import Text
 from zenml.models import PipelineRunResponse
 
+from churn.decisions.outcome import Deployment
 from churn.evaluation import Evaluation
+from churn.gate.report import GateReport
 from churn.profile import TableSnapshot
 from churn.registration import CHALLENGER, Registration
+from churn.reporting.gate_report import gate_verdict
 from churn.reporting.money_report import headline
-from churn.reporting.wording import number, percent
+from churn.reporting.wording import number, percent, plain
 from churn.settings import Settings
 from churn.validation import ValidationReport
 
@@ -35,8 +38,16 @@ _SHOWN = {
 }
 
 
-def summarise(console: Console, run: PipelineRunResponse, settings: Settings, *, board: Board, prepared: float) -> None:
-    """Print the summary of a finished run.
+def summarise(
+    console: Console,
+    run: PipelineRunResponse,
+    settings: Settings,
+    *,
+    board: Board,
+    prepared: float,
+    options: str = "",
+) -> int:
+    """Print the summary of a finished run and return the exit code: 3 where the gate refused, else 0.
 
     Args:
         console: Where to print.
@@ -44,16 +55,21 @@ def summarise(console: Console, run: PipelineRunResponse, settings: Settings, *,
         settings: Its settings.
         board: The steps with their times.
         prepared: Seconds before the first step: imports, stores, stack.
+        options: What the next command needs to be about the same model, such as ` --data customers.csv`.
     """
     console.print()
-    if "register" in board.lines:
-        _training(console, run, settings)
+    code = 0
+    if "promotion" in board.lines:
+        code = _deployment(console, run, settings, options)
+    elif "register" in board.lines:
+        _training(console, run, settings, options)
     else:
-        _features(console, run, settings)
+        _features(console, run, settings, options)
     _times(console, board, prepared)
+    return code
 
 
-def _training(console: Console, run: PipelineRunResponse, settings: Settings) -> None:
+def _training(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
     evaluation: Evaluation = _output(run, "evaluate", "evaluation")
     version: Registration = _output(run, "register", "registration")
     console.print(_metrics(evaluation))
@@ -62,7 +78,43 @@ def _training(console: Console, run: PipelineRunResponse, settings: Settings) ->
     named = (f"\n{version.name} version {version.version}", "bold")
     console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"), soft_wrap=True)
     console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
-    console.print("Next    python run.py ui   (the run in the ZenML dashboard, the trials in MLflow)", soft_wrap=True)
+    _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
+    _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
+
+
+def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
+    report: GateReport = _output(run, "evaluation", "gate_report")
+    outcome: Deployment = _output(run, "promotion", "deployment")
+    console.print(_checks(report))
+    console.print(gate_verdict(report), soft_wrap=True)
+    for check in report.checks:
+        if not check.passed:
+            console.print(f"  {check.name}: {check.sentence}", soft_wrap=True)
+    console.print(Text.assemble((f"\n{outcome.sentence}", "bold")), soft_wrap=True)
+    for each in outcome.notes:
+        console.print(each, soft_wrap=True)
+    console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
+    if outcome.state == "waiting":
+        _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
+    _next(console, f"models{options}", "what is live, and what was")
+    return 3 if outcome.state == "refused" else 0
+
+
+def _checks(report: GateReport) -> Table:
+    table = Table(
+        "check", "", "found", "allowed", title=f"{len(report.checks)} checks", title_justify="left", title_style=""
+    )
+    for check in report.checks:
+        table.add_row(check.name, check.verdict, _cell(check.value), _cell(check.threshold))
+    return table
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else plain(value)
+
+
+def _next(console: Console, command: str, why: str) -> None:
+    console.print(f"Next    python run.py {command}   ({why})", soft_wrap=True)
 
 
 def _metrics(evaluation: Evaluation) -> Table:
@@ -78,14 +130,14 @@ def _metrics(evaluation: Evaluation) -> Table:
     return table
 
 
-def _features(console: Console, run: PipelineRunResponse, settings: Settings) -> None:
+def _features(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
     report: ValidationReport = _output(run, "ingest", "validation")
     features: TableSnapshot = _output(run, "build_features", "features")
     console.print(f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine.")
     console.print(
         f"Table   {features.ref.uri}, version {features.ref.version}, {features.ref.rows:,} rows", soft_wrap=True
     )
-    console.print("Next    python run.py --pipeline training", soft_wrap=True)
+    _next(console, f"--pipeline training{options}", "a model from them")
 
 
 def _times(console: Console, board: Board, prepared: float) -> None:

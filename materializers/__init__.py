@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .data import LeakageMaterializer, TableMaterializer, ValidationMaterializer
+from .deployment import DeploymentMaterializer, GateMaterializer, StandingMaterializer
 from .model import (
     EvaluationMaterializer,
     ExplanationMaterializer,
@@ -13,11 +14,14 @@ from .model import (
 )
 
 __all__ = [
+    "DeploymentMaterializer",
     "EvaluationMaterializer",
     "ExplanationMaterializer",
+    "GateMaterializer",
     "LeakageMaterializer",
     "ModelMaterializer",
     "RegistrationMaterializer",
+    "StandingMaterializer",
     "TableMaterializer",
     "TrainingMaterializer",
     "TuningMaterializer",

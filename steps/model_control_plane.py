@@ -33,7 +33,7 @@ def mirror(registration: Registration) -> None:
         model_version_id=version.id,
     )
     _link(client, version, _inputs_of_this_step())
-    if version.stage != _STAGE:
+    if version.stage not in {_STAGE, ModelStages.PRODUCTION}:  # what is live stays so when it is trained again
         version.set_stage(_STAGE, force=True)
 
 

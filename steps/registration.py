@@ -15,12 +15,14 @@ from churn.contract import DatasetContract
 from churn.evaluation import Evaluation
 from churn.explanation import Explanation
 from churn.fitting.trials import TuningResult
+from churn.gate.candidate import RECIPE
 from churn.leakage import LeakageReport
 from churn.model import ChurnModel
 from churn.profile import TableSnapshot
 from churn.progress import note, stage
-from churn.recording import Findings, record, report_page, version_tags
+from churn.recording import Findings, provenance, record, report_page, version_tags
 from churn.registration import Registration, register_challenger
+from churn.reporting.model_card import model_card
 from churn.scoring import Scorer
 from churn.settings import Settings
 from churn.training import TrainingReport
@@ -50,10 +52,16 @@ def register(
         tracker = wiring.experiment_tracker(profile, name)
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         record(tracker, settings, findings, rows)
-        tags = version_tags(settings, contract, findings, code_version=wiring.code_version())
-        scorer = Scorer(model, scoring_settings(contract, settings.money, settings.reasons))
-        example = example_of(read_training_set(rows, contract), contract)
-        package, digest = wiring.build_package(scorer, Path(folder) / "package", example, tags)
+        who, commit = wiring.identity(), wiring.code_version()
+        origin = provenance(settings, contract, tuning, rows, code_version=commit, registered_by=who)
+        tags = version_tags(settings, contract, findings, origin)
+        package, digest = wiring.build_package(
+            Scorer(model, scoring_settings(contract, settings.money, settings.reasons)),
+            Path(folder) / "package",
+            example_of(read_training_set(rows, contract), contract),
+            metadata={**tags, RECIPE: origin.recipe.model_dump(mode="json")},
+            card=model_card(contract, training, evaluation, explanation, training_set),
+        )
         registration = register_challenger(
             wiring.model_registry(profile), name, package,
             digest=digest, description=describe(training, evaluation, training_set), tags=tags, run_id=tracker.run_id(),

@@ -24,6 +24,7 @@ __all__ = ["DeltaVersion", "Outrun", "Stamp"]
 
 _STAMP = "churn"
 _FOR_EVER = {"delta.logRetentionDuration": "interval 3650 days"}
+_APPEND_ONLY = {"delta.appendOnly": "true"}
 _TYPES = {
     "boolean": ("BOOLEAN", pa.bool_()),
     "byte": ("TINYINT", pa.int8()),
@@ -139,18 +140,28 @@ class DeltaVersion:
         added = [Field.from_arrow(field) for field in fields]
         self._commit(lambda: self._table.alter.add_columns(added, commit_properties=_says(stamp)))
 
+    def compact(self, stamp: Stamp) -> None:
+        """Join the files into one; every row stays as it is, also in a table that is only appended to."""
+        self._table.optimize.compact(commit_properties=_says(stamp))
+
     @staticmethod
-    def create(staged: Staged, stamp: Stamp) -> None:
+    def create(staged: Staged, stamp: Stamp, *, append_only: bool = False) -> None:
         """Commit files as the first version of the table in the folder above theirs.
+
+        Args:
+            staged: The files.
+            stamp: What the commit says of them.
+            append_only: Whether Delta must refuse every later change to these rows, whoever asks for it.
 
         Raises:
             Outrun: there is a table by now.
         """
         path = str(staged.folder.parent)
         schema = Schema.from_arrow(staged.schema)
+        properties = {**_FOR_EVER, **(_APPEND_ONLY if append_only else {})}
         try:
             create_table_with_add_actions(
-                path, schema, _add(staged), configuration=_FOR_EVER, commit_properties=_says(stamp)
+                path, schema, _add(staged), configuration=properties, commit_properties=_says(stamp)
             )
         except DeltaError as cause:
             if DeltaTable.is_deltatable(path):

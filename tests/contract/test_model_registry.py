@@ -107,6 +107,37 @@ def test_an_alias_needs_a_version_that_is_there(place: Place, name: str, package
     assert place.registry.by_alias(name, "Champion") is None
 
 
+def test_an_alias_can_be_removed(place: Place, name: str, package: Path) -> None:
+    register(place, name, package)
+    place.registry.set_alias(name, "Champion", 1)
+    place.registry.set_alias(name, "Challenger", 1)
+    for _ in range(2):
+        place.registry.delete_alias(name, "Champion")
+        assert place.registry.by_alias(name, "Champion") is None
+    assert [version.aliases for version in place.registry.versions(name)] == [("Challenger",)]
+    with pytest.raises(NotFound, match="nobody"):
+        place.registry.delete_alias("nobody", "Champion")
+
+
+def test_tags_are_set_in_place_of_those_of_the_same_names(place: Place, name: str, package: Path) -> None:
+    register(place, name, package, seed="7", git_commit="abc"), register(place, name, package)
+    place.registry.set_tags(name, 1, {"gate.profit": "pass", "seed": "8"})
+    place.registry.set_tags(name, 1, {})
+    tags = {"git_commit": "abc", "gate.profit": "pass", "seed": "8"}
+    assert [version.tags for version in place.registry.versions(name)] == [tags, {}]
+    place.registry.set_alias(name, "Champion", 1)
+    champion = place.registry.by_alias(name, "Champion")
+    assert champion is not None
+    assert champion.tags == tags
+
+
+def test_tags_need_a_version_that_is_there(place: Place, name: str, package: Path) -> None:
+    register(place, name, package)
+    for tags in ({"a": "b"}, {}):
+        with pytest.raises(NotFound, match="2"):
+            place.registry.set_tags(name, 2, tags)
+
+
 def test_a_version_with_an_alias_cannot_be_deleted(place: Place, name: str, package: Path) -> None:
     register(place, name, package)
     place.registry.set_alias(name, "Champion", 1)

@@ -114,11 +114,14 @@ class MemoryFeatureStore(FeatureStore):
             known_by = known_by.replace(tzinfo=dt.UTC)
         taken = [name for name in right.column_names if name not in {*left.column_names, *entity, EVENT_TIME}]
         fields = [right.schema.field(name) for name in taken]
+        by_customer: dict[tuple[Any, ...], list[Row]] = {}
+        for row in right.to_pylist():
+            by_customer.setdefault(_identity(row, entity), []).append(row)
         rows = []
         for row in left.to_pylist():
             if known_by is not None and LABEL_TIME in row and not (row[LABEL_TIME] and row[LABEL_TIME] <= known_by):
                 continue
-            same = [found for found in right.to_pylist() if all(found[name] == row[name] for name in entity)]
+            same = by_customer.get(_identity(row, entity), [])
             found = as_known_at(row[EVENT_TIME], same, known_by) or {}
             rows.append({**row, **{name: found.get(name) for name in taken}, FEATURE_TIME: found.get(EVENT_TIME)})
         schema = pa.schema([*left.schema, *fields, pa.field(FEATURE_TIME, TIME)])

@@ -56,6 +56,15 @@ class InMemoryModelRegistry(ModelRegistry):
     def set_alias(self, name: str, alias: str, version: int) -> None:
         self._model(name, version).aliases[alias] = version
 
+    def delete_alias(self, name: str, alias: str) -> None:
+        if name not in self._models:
+            raise NotFound(f"There is no model {name!r}.")
+        self._models[name].aliases.pop(alias, None)
+
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        model = self._model(name, version)
+        model.versions[version] = replace(model.versions[version], tags={**model.versions[version].tags, **tags})
+
     def delete_version(self, name: str, version: int) -> None:
         model = self._model(name, version)
         if aliases := self._with_aliases(model, version).aliases:

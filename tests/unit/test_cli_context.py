@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from churn.errors import ConfigError
-from cli.context import CONFIGS, contract_of, settings_of
+from cli.context import CONFIGS, contract_of, repeated, settings_of
 from cli.parser import build_parser
 
 
@@ -50,3 +51,14 @@ def test_a_stack_that_is_not_there_is_refused() -> None:
 
 def test_a_command_without_settings_has_the_shipped_ones() -> None:
     assert settings_of(build_parser().parse_args(["config", "schema"])) == settings_of(parsed())
+
+
+def test_the_next_command_repeats_what_this_one_was_about(tmp_path: Path) -> None:
+    options = ["--dataset", "saas", "--data", "it's mine.csv", "--set", "seed=5", "--set", "model_name=my model"]
+    told = repeated(
+        build_parser().parse_args([*options, "--debug", "models", "--set", "seed=6", "--model", "x y"]), "model"
+    )
+    again = build_parser().parse_args(["models", *shlex.split(told)])
+    assert settings_of(again) == settings_of(parsed(*options, "--set", "seed=6"))
+    assert again.model == "x y"
+    assert repeated(parsed()) == ""

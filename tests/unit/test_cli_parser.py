@@ -21,6 +21,11 @@ COMMANDS = {
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config schema": "config_schema",
+    "approve --version 2 --reason good": "approve",
+    "reject --version 2 --reason bad": "reject",
+    "rollback --reason bad": "rollback",
+    "models": "models",
+    "audit": "audit",
     "ui": "ui",
 }
 
@@ -66,6 +71,7 @@ def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> Non
         "data": Path("in.csv"),
         "dataset": "own.yaml",
         "no_cache": True,
+        "version": None,
         "debug": True,
     }
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from churn.decisions.outcome import Deployment
 from churn.evaluation import Evaluation
+from churn.gate.checks import Check
 from churn.registration import Registration
 from churn.reporting.money_report import headline
 from churn.settings import Settings, load_settings
@@ -19,6 +21,7 @@ from churn.statistics.bootstrap import Estimate
 from cli.display import Board, Line, plain_console
 from cli.summary import summarise
 from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
+from tests.fakes.gate_reports import gate_report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -67,7 +70,10 @@ def settings(state: str = "/state") -> Settings:
 def said(run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
     output = StringIO()
     fake: Any = run
-    summarise(plain_console(output), fake, settings(state), board=board, prepared=prepared)
+    code = summarise(
+        plain_console(output), fake, settings(state), board=board, prepared=prepared, options=" --data members.csv"
+    )
+    assert code == 0
     return output.getvalue()
 
 
@@ -139,6 +145,45 @@ def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
     assert lines[1:] == [
         "960 of 1,000 rows accepted, 30 in quarantine.",
         "Table   /tables/gym, version 7, 4 rows",
-        "Next    python run.py --pipeline training",
+        "Next    python run.py --pipeline training --data members.csv   (a model from them)",
         "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
     ]
+
+
+CHECKS = (
+    Check(name="size", verdict="pass", value=0.8204, threshold=200.0, sentence="The package has 0.8 MB."),
+    Check(name="recipe", verdict="fail", value=0.5, threshold=0.05, sentence="It is not proven better."),
+)
+
+
+def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int, list[str]]:
+    report = gate_report().model_copy(update={"checks": checks})
+    ended = Deployment(model="churn_gym", version=7, champion=6, state=state, sentence="That is that.", **outcome)  # type: ignore[arg-type]
+    run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
+    output, fake = StringIO(), cast(Any, run)
+    board = board_of(evaluation=1.0, approval_check=0.1, promotion=0.1)
+    code = summarise(plain_console(output), fake, settings(), board=board, prepared=2.0, options=" --stack cloud")
+    return code, output.getvalue().splitlines()
+
+
+def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own() -> None:
+    code, lines = deployed("refused", CHECKS)
+    assert code == 3
+    assert "  recipe: It is not proven better." in lines
+    assert not [line for line in lines if "The package has" in line]
+    (row,) = [line.split() for line in lines if line.startswith("│ size")]
+    assert row[1::2] == ["size", "pass", "0.8204", "200"]
+
+
+def test_a_version_that_waits_is_told_with_the_command_that_approves_it() -> None:
+    code, lines = deployed("waiting", CHECKS[:1])
+    assert code == 0
+    assert 'Next    python run.py approve --version 7 --reason "…" --stack cloud   (or reject)' in lines
+
+
+@pytest.mark.parametrize("state", ["promoted", "unchanged"])
+def test_a_promotion_ends_with_what_is_live_and_its_notes(state: str) -> None:
+    code, lines = deployed(state, CHECKS[:1], notes=("The mirror did not answer.",))
+    assert code == 0
+    assert {"That is that.", "The mirror did not answer."} <= set(lines)
+    assert "Next    python run.py models --stack cloud   (what is live, and what was)" in lines

@@ -31,6 +31,7 @@ from tests.fakes.findings import (
     evaluation,
     explanation,
 )
+from tests.fakes.gate_reports import DEPLOYMENT, FAILED, STANDING, gate_report
 from tests.fakes.scorers import SCHEMA, customers, small_scorer
 
 CASES: dict[str, tuple[type[JsonMaterializer], Any, str]] = {
@@ -42,6 +43,9 @@ CASES: dict[str, tuple[type[JsonMaterializer], Any, str]] = {
     "evaluation": (materializers.EvaluationMaterializer, evaluation, "Evaluation on 600 customers of the holdout"),
     "explanation": (materializers.ExplanationMaterializer, explanation, "Why customers are at risk"),
     "registration": (materializers.RegistrationMaterializer, lambda: REGISTRATION, "churn_gym_simulated, version 4"),
+    "gate": (materializers.GateMaterializer, gate_report, "Version 5 passes the gate: all 4 checks say yes."),
+    "standing": (materializers.StandingMaterializer, lambda: STANDING, "churn_telco, version 5: pending"),
+    "deployment": (materializers.DeploymentMaterializer, lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
 }
 
 
@@ -114,6 +118,9 @@ def content(name: str, **changes: Any) -> str | None:
         ("evaluation", {"rows": 601}),
         ("explanation", {"rows": 4}),
         ("registration", {"version": 5}),
+        ("gate", {"checks": ()}),
+        ("standing", {"state": "approved"}),
+        ("deployment", {"champion": 3}),
         ("table", {"ref": SNAPSHOT.ref.model_copy(update={"digest": "d2" * 32})}),
         ("tuning", {"boosting": TUNING.boosting.model_copy(update={"max_depth": 4})}),
     ],
@@ -141,6 +148,25 @@ def test_a_table_and_a_model_show_what_identifies_them(store: LocalArtifactStore
     model = small_scorer().model.with_thresholds(f1=0.3)
     shown = materializers.ModelMaterializer("/nowhere").extract_metadata(model)
     assert shown == {"digest": model.digest, "thresholds": {"f1": 0.3}}
+
+
+def test_a_report_of_the_gate_keeps_the_digest_that_an_approval_is_bound_to(
+    store: LocalArtifactStore, folder: Path
+) -> None:
+    report = gate_report()
+    materializer = materializers.GateMaterializer(str(folder), store)
+    materializer.save(report)
+    assert materializer.load(type(report)).digest == report.digest == materializer.compute_content_hash(report)
+
+
+def test_the_gate_shows_every_verdict_beside_its_report() -> None:
+    report = gate_report(checks=(FAILED,))
+    assert materializers.GateMaterializer("/nowhere").extract_metadata(report) == {
+        "version": 5,
+        "verdict": "fail",
+        "digest": report.digest,
+        "gate.slices": "fail",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from churn.recording import Findings, config_digest, record, report_page, version_tags
+from churn.recording import Findings, config_digest, provenance, record, report_page, version_tags
 from churn.reporting.money_report import headline
 from churn.settings import Settings, load_contract, load_settings
+from churn.tables import EVENT_TIME, SPLIT
 from tests.fakes.experiment_tracker import InMemoryTracker
 from tests.fakes.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
 
@@ -90,9 +93,30 @@ def test_the_digest_of_the_settings_is_the_same_on_every_machine() -> None:
     assert config_digest(elsewhere) == config_digest(settings())
 
 
+def test_how_a_model_is_judged_is_no_part_of_what_it_follows_from() -> None:
+    assert config_digest(settings("gate.alpha=0.01", "approval.policy=manual")) == config_digest(settings())
+
+
+ORIGIN = provenance(
+    settings("seed=7"),
+    CONTRACT,
+    findings().tuning,
+    pa.table(
+        {
+            EVENT_TIME: pa.array(
+                [dt.datetime(2025, month, 1, tzinfo=dt.UTC) for month in (1, 3, 2)], pa.timestamp("us", "UTC")
+            ),
+            SPLIT: ["train", "holdout", "train"],
+        }
+    ),
+    code_version="abc123",
+    registered_by="ada",
+)
+
+
 def tags(run: Findings, **thresholds: float) -> dict[str, str]:
     verdict = run.evaluation.model_copy(update={"thresholds": thresholds})
-    return version_tags(settings("seed=7"), CONTRACT, replace(run, evaluation=verdict), code_version="abc123")
+    return version_tags(settings("seed=7"), CONTRACT, replace(run, evaluation=verdict), ORIGIN)
 
 
 def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() -> None:
@@ -106,6 +130,10 @@ def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() ->
         "config_digest": config_digest(settings("seed=7")),
         "contract_digest": CONTRACT.digest,
         "seed": "7",
+        "registered_by": "ada",
+        "trained_until": "2025-02-01T00:00:00+00:00",
+        "recipe_digest": ORIGIN.recipe.digest,
+        "split": "0.2 by churn",
     }
     assert origin.items() <= found.items()
     assert found["metric.roc_auc"] == f"{evaluation().metrics['roc_auc'].point:.5g}"

@@ -1,0 +1,172 @@
+"""The record of decisions on a laptop: the append-only Delta table `decisions` beside the dataset's other tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+from pydantic import ValidationError
+
+from churn.decisions.record import Decision, Entry
+from churn.errors import StoreError, WriteConflict
+from churn.fitting.journal import FileLock
+from churn.ports import DecisionLedger
+
+from .delta_table import DeltaVersion, Outrun, Stamp
+from .digest import Digest, digest_of
+from .disk_errors import explained, refuse_path
+from .duck import Duck, Staged, quoted, stage
+from .feature_store import LocalFeatureStore
+from .rows import TIME
+
+__all__ = ["LocalDecisionLedger"]
+
+_KEY = ("decision_id",)
+_SCHEMA = pa.schema(
+    {
+        "decision_id": pa.string(),
+        "sequence": pa.int64(),
+        "at": TIME,
+        "kind": pa.string(),
+        "model": pa.string(),
+        "version": pa.int64(),
+        "champion": pa.int64(),
+        "who": pa.string(),
+        "why": pa.string(),
+        "numbers": pa.string(),
+        "verdicts": pa.string(),
+        "digests": pa.string(),
+        "previous": pa.string(),
+        "hash": pa.string(),
+    }
+)
+_JSON = ("numbers", "verdicts", "digests")
+_MANY = 64
+_COLUMNS = ", ".join(map(quoted, _SCHEMA.names))
+
+
+class LocalDecisionLedger(DecisionLedger):
+    """A Delta table whose every version is the one before with one more row; Delta itself refuses to change the others.
+
+    Args:
+        root: The folder that holds a folder for each dataset.
+        dataset: The dataset's name.
+        many: How many files there may be before they are joined: each decision is a file, and each takes half a
+            millisecond to read.
+
+    Raises:
+        StoreError: the path holds characters that the Delta library cannot name.
+    """
+
+    def __init__(self, root: Path, dataset: str, *, many: int = _MANY) -> None:
+        self._path = root / dataset / "decisions"
+        refuse_path(self._path)
+        self._duck = Duck("64MB", 1, root / dataset)
+        self._tables = LocalFeatureStore(root, dataset)
+        self._many = many
+
+    def read(self) -> list[Decision]:
+        """Read every row of the newest version."""
+        with explained(self._path):
+            newest = DeltaVersion.newest(self._path)
+            return [] if newest is None else self._select(newest, "ORDER BY sequence, decision_id")
+
+    def append(self, entry: Entry, *, after: str) -> Decision:
+        """Write the row to a file of its own, then commit it on the version that ends with `after`, or not at all."""
+        with explained(self._path):
+            base = DeltaVersion.newest(self._path)
+            last = next(iter(self._select(base, "ORDER BY sequence DESC LIMIT 1")), None) if base else None
+            if (last.hash if last else "") != after:
+                raise self._outrun()
+            record = Decision.chained(entry, last)
+            staged, digest = self._stage(record)
+            try:
+                self._commit(base, staged, digest)
+            except (Outrun, DeltaError, OSError) as cause:
+                if not self._holds(staged):
+                    staged.discard()
+                    raise (self._outrun() if isinstance(cause, Outrun) else cause) from cause
+        self._join_files()
+        return record
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold a lock on the file `decisions.lock` beside the table."""
+        with explained(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._path)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _select(self, version: DeltaVersion, order: str) -> list[Decision]:
+        lacking = [name for name in _SCHEMA.names if name not in version.schema.names]
+        if lacking:
+            raise StoreError(f"The table at {self._path} holds no decisions: it lacks {', '.join(lacking)}.")
+        with self._duck.session() as connection:
+            rows = connection.sql(f"SELECT {_COLUMNS} FROM {version.relation()} {order}").to_arrow_table().to_pylist()
+        return [self._record(row) for row in rows]
+
+    def _record(self, row: Mapping[str, Any]) -> Decision:
+        try:
+            return Decision.model_validate({**row, **{name: json.loads(row[name]) for name in _JSON}})
+        except (ValidationError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"Record {row['sequence']} ({row['decision_id']}) of the table at {self._path} is no decision: restore "
+                "the table to its last good version, or move it away to begin anew."
+            ) from error
+
+    def _stage(self, record: Decision) -> tuple[Staged, Digest]:
+        values = record.model_dump() | {name: json.dumps(getattr(record, name), sort_keys=True) for name in _JSON}
+        row = pa.Table.from_pylist([values], _SCHEMA)
+        with self._duck.session() as connection:
+            connection.register("given", row)
+            staged = stage(connection, "FROM given", self._path)
+        _flush(*staged.files, staged.folder)
+        return staged, digest_of(row.to_batches())
+
+    def _commit(self, base: DeltaVersion | None, staged: Staged, digest: Digest) -> None:
+        if base is None:
+            DeltaVersion.create(staged, Stamp(_KEY, 1, str(digest)), append_only=True)
+        else:
+            before = self._tables.latest(self._path.name)
+            base.exchange((), staged, Stamp(_KEY, before.rows + 1, str(Digest.parse(before.digest) + digest)))
+        log = self._path / "_delta_log"
+        _flush(log / f"{base.version + 1 if base else 0:020}.json", log, self._path)
+
+    def _join_files(self) -> None:
+        """Keep reading fast; where that fails, the next append tries again."""
+        with suppress(DeltaError, OSError):
+            newest = DeltaVersion(self._path)
+            stamp = newest.stamp()
+            if len(newest.files) > self._many and stamp is not None:
+                newest.compact(stamp)
+
+    def _holds(self, staged: Staged) -> bool:
+        """Whether the files are part of the table: a commit can succeed before what follows it fails."""
+        newest = DeltaVersion.newest(self._path)
+        return newest is not None and set(staged.files) <= set(newest.files)
+
+    def _outrun(self) -> WriteConflict:
+        return WriteConflict(
+            f"Somebody else decided at the same time, and {self._path} has a newer record: nothing was written. Run "
+            "the same command again."
+        )
+
+
+def _flush(*paths: Path) -> None:
+    """Have files and folders on the disk before the decision counts, or is acted upon."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

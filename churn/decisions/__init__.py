@@ -1,0 +1,1 @@
+"""Who decided what, on which numbers: the ledger, approval, promotion, rollback and audit."""

@@ -1,0 +1,1 @@
+"""The gate: whether a challenger may replace the champion, how sure that is, and why."""

@@ -1,0 +1,172 @@
+"""What the gate measures: both versions on the rows that neither was trained on, both recipes on the same folds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..contract import DatasetContract
+from ..errors import NotEnoughData
+from ..evaluation import Evaluation, evaluate
+from ..ports import FeatureStore, ModelVersion
+from ..settings import Settings
+from ..tables import TableRef
+from .candidate import Candidate, contestant
+from .comparison import compare
+from .first import first_checks
+from .inquiry import Inquiry
+from .paired import PairedRows, Predictions
+from .quality import quality_checks
+from .recipes import compare_recipes
+from .report import Comparison, Contestant, RecipeComparison, Relation
+from .rows import JudgedRows, newest_rows, read_rows, unseen_rows
+
+__all__ = ["Case", "Evidence", "MatureRows", "alone", "mature_rows", "side_by_side"]
+
+_SOURCES: tuple[Literal["labels"], Literal["features"]] = ("labels", "features")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What everything is asked about."""
+
+    contract: DatasetContract
+    settings: Settings
+    relation: Relation
+    challenger: Contestant
+    champion: Contestant | None
+
+
+@dataclass(frozen=True)
+class MatureRows:
+    """All mature rows, as joined, those that neither model was trained on, and the churn share of the others' side."""
+
+    ref: TableRef
+    table: pa.Table
+    unseen: JudgedRows
+    churn_rate: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured, as far as it could be."""
+
+    challenger: Evaluation | None = None
+    champion: Evaluation | None = None
+    holdout: Comparison | None = None
+    newest: Comparison | None = None
+    recipes: RecipeComparison | None = None
+
+
+def mature_rows(
+    store: FeatureStore, case: Case, versions: tuple[ModelVersion, ModelVersion | None], now: dt.datetime
+) -> MatureRows:
+    """Join the outcomes that are known now with the features of their time."""
+    labels, features = (store.latest(case.contract.table(name).name) for name in _SOURCES)
+    ref = store.point_in_time_join(labels, features, case.contract.table("evaluation"), known_by=now)
+    table = store.read(ref)
+    known = [version for version in versions if version is not None]
+    rows = read_rows(table, case.contract, case.settings.money)
+    unseen = unseen_rows(
+        rows,
+        [contestant(version) for version in known],
+        [version.tags.get("split", "") for version in known],
+        case.settings.split.tag,
+    )
+    unseen.require(case.settings.gate.min_churners)
+    return MatureRows(ref, table, unseen, float(np.mean(rows.training.side("train").data.label)))
+
+
+def alone(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate) -> Evidence:
+    """Hold the first champion against bars of its own."""
+    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, rows.unseen, new))
+    if evaluation is not None:
+        inquiry.checks += first_checks(
+            evaluation,
+            rows.unseen.label,
+            new.probability(rows.unseen.customers),
+            rows.unseen.training.data.entity,
+            churn_rate=rows.churn_rate,
+            settings=case.settings.gate,
+        )
+    return Evidence(challenger=evaluation)
+
+
+def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate, old: Candidate) -> Evidence:
+    """Hold both versions against each other on the same rows, and both recipes on the same folds."""
+    settings = case.settings
+    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, rows.unseen, new))
+    before = inquiry.part("champion_evaluation", lambda: _evaluated(case, rows.unseen, old))
+    holdout = inquiry.part("holdout", lambda: _compared(case, rows.unseen, "holdout", new, old))
+    newest = inquiry.part("newest", lambda: _on_the_newest(case, rows.unseen, new, old))
+    recipes = None
+    if case.relation == "recipe":
+        recipes = inquiry.part(
+            "recipes",
+            lambda: compare_recipes(
+                old.recipe, new.recipe, rows.table,
+                settings=settings.gate, seed=settings.seed, threads=settings.profile.resources.threads,
+                tell=inquiry.within("both recipes refitted"),
+            ),
+        )  # fmt: skip
+    if holdout is not None and evaluation is not None:
+        inquiry.checks += quality_checks(
+            case.relation, holdout=holdout, newest=newest, recipes=recipes, evaluation=evaluation,
+            settings=settings.gate, currency=settings.money.currency,
+        )  # fmt: skip
+    return Evidence(evaluation, before, holdout, newest, recipes)
+
+
+def _evaluated(case: Case, rows: JudgedRows, model: Candidate) -> Evaluation:
+    settings = case.settings
+    return evaluate(
+        rows.label,
+        model.probability(rows.customers),
+        rows.training.data.entity,
+        thresholds=model.thresholds,
+        money=settings.money,
+        value=rows.value,
+        slices=_slices(case, rows),
+        settings=settings.evaluation,
+        seed=settings.seed,
+    )
+
+
+def _compared(
+    case: Case, rows: JudgedRows, name: Literal["holdout", "newest"], new: Candidate, old: Candidate
+) -> Comparison:
+    champion, challenger = (
+        Predictions(model.probability(rows.customers), model.thresholds["f1"]) for model in (old, new)
+    )
+    paired = PairedRows(
+        label=rows.label,
+        entity=rows.training.data.entity,
+        event_time=rows.event_time,
+        value=rows.value,
+        champion=champion,
+        challenger=challenger,
+        slices=_slices(case, rows),
+    )
+    return compare(paired, case.settings.money, case.settings.gate, name=name, seed=case.settings.seed)
+
+
+def _on_the_newest(case: Case, unseen: JudgedRows, new: Candidate, old: Candidate) -> Comparison | None:
+    """Compare on the rows that the champion is too old to know; None where they are too few to say anything."""
+    if case.champion is None:
+        return None
+    rows = newest_rows(unseen, case.champion)
+    try:
+        rows.require(case.settings.gate.min_churners)
+    except NotEnoughData:
+        return None
+    return _compared(case, rows, "newest", new, old)
+
+
+def _slices(case: Case, rows: JudgedRows) -> Mapping[str, npt.NDArray[np.generic]]:
+    return {name: rows.training.columns[name] for name in case.contract.slices}

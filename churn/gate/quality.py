@@ -1,0 +1,242 @@
+"""Does the challenger predict well enough to take the champion's place? The rule, one check at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from ..errors import NotEnoughData
+from ..evaluation import Evaluation
+from ..reporting.wording import amount, interval, number, percent
+from .checks import Check, answer
+from .comparison import profit_metric
+from .report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
+from .settings import GateSettings
+
+__all__ = ["calibration_check", "judged_on", "quality_checks", "recipe_check", "slices_check", "version_check"]
+
+_WORDS = {
+    "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "f1": "F1 at the version's own threshold",
+    "profit_per_customer": "profit per customer",
+    "profit_at_capacity": "profit per customer at the campaign's capacity",
+}
+_ROWS = {"holdout": "this holdout", "newest": "the newest rows"}
+_four = partial(number, digits=4)
+
+
+def quality_checks(
+    relation: Relation,
+    *,
+    holdout: Comparison,
+    newest: Comparison | None,
+    recipes: RecipeComparison | None,
+    evaluation: Evaluation,
+    settings: GateSettings,
+    currency: str,
+) -> tuple[Check, ...]:
+    """Return every check of a challenger against a champion; what cannot be answered is an error.
+
+    Another recipe must win the recipe question (`recipe_check`) and be no worse as a fitted version (`version_check`).
+    A refresh of the champion's recipe is asked about the version alone, on the newest rows where they can tell.
+
+    Args:
+        relation: What the challenger is to the champion; `first` has checks of its own (`first_checks`).
+        holdout: Both versions on the rows of the holdout.
+        newest: Both versions on the mature rows newer than the champion's training, where there are enough.
+        recipes: Both recipes on the same folds; needed for the relation `recipe`.
+        evaluation: The challenger on the rows of the holdout.
+        settings: Rule, level and margins.
+        currency: ISO 4217 code of every amount.
+    """
+    if relation == "identical":
+        return (_IDENTICAL,)
+    rows = judged_on(relation, holdout, newest)
+    write = partial(amount, currency=currency)
+    asked: dict[str, Callable[[], Check]] = {
+        "log_loss": lambda: version_check("log_loss", rows, "log_loss", settings),
+        "roc_auc": lambda: version_check("roc_auc", rows, "roc_auc", settings),
+        "profit": lambda: version_check("profit", rows, profit_metric(settings), settings, write),
+        "f1": lambda: version_check("f1", rows, "f1", settings),
+        "calibration": lambda: calibration_check(evaluation, settings),
+        "slices": lambda: slices_check(rows, currency),
+    }
+    if relation == "recipe":
+        asked = {"recipe": lambda: recipe_check(recipes, settings), **asked}
+    return tuple(answer(name, ask) for name, ask in asked.items())
+
+
+_IDENTICAL = Check(
+    name="difference",
+    verdict="fail",
+    sentence="The challenger is the champion, bit for bit: no difference, so nothing to promote. Train on newer data, "
+    "or change the recipe.",
+)
+
+
+def judged_on(relation: Relation, holdout: Comparison, newest: Comparison | None) -> Comparison:
+    """Return the rows on which the versions are judged.
+
+    A refresh is judged on the newest rows, where the champion is stale, if there are so many that an equal challenger
+    would be found no worse four times in five: if what they can detect lies within the margins.
+    """
+    if relation != "refresh" or newest is None:
+        return holdout
+    tells = all(metric.margin is None or metric.detectable <= metric.margin for metric in newest.metrics)
+    return newest if tells else holdout
+
+
+def recipe_check(recipes: RecipeComparison | None, settings: GateSettings) -> Check:
+    """Hold the challenger's recipe against the champion's, both refitted on the same folds.
+
+    Superiority: log loss is better beyond chance. Non-inferiority: what may truly have been lost of log loss and ROC
+    AUC is within the margins. Under either rule neither of the two is worse beyond chance.
+
+    Raises:
+        NotEnoughData: the recipes were not compared.
+    """
+    if recipes is None:
+        raise NotEnoughData("The two recipes were not refitted on the same folds: run the gate again.")
+    metrics = {metric.name: metric for metric in recipes.metrics}
+    loss, auc = metrics["log_loss"], metrics["roc_auc"]
+    ask = _superior if settings.rule == "superiority" else _non_inferior
+    passed, value, threshold, words = ask(loss, auc, settings)
+    if min(loss.p_worse, auc.p_worse) < settings.alpha:
+        passed, words = False, "that is worse, and not by chance"
+    return Check(
+        name="recipe",
+        verdict="pass" if passed else "fail",
+        value=value,
+        threshold=threshold,
+        sentence=f"Made anew {recipes.folds * recipes.repeats} times on the same {recipes.customers:,} customers, the "
+        f"challenger's recipe improves log loss by {interval(loss.gain, _four)} and ROC AUC by "
+        f"{interval(auc.gain, _four)}; {words}. Improvements under {_four(loss.detectable)} and "
+        f"{_four(auc.detectable)} may stay unseen on so many.",
+    )
+
+
+class _Finding(NamedTuple):
+    """A verdict on the recipes, the number it rests on, the bar, and the reason in words."""
+
+    passed: bool
+    value: float
+    threshold: float
+    words: str
+
+
+def _superior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Finding:
+    passed = loss.p_better < settings.alpha
+    words = f"chance alone would show such a log loss in {percent(loss.p_better)} of comparisons"
+    if loss.gain.se == auc.gain.se == loss.gain.point == auc.gain.point == 0:
+        words = "there is no difference at all"
+    elif not passed:
+        words = f"that is not proven better: {words}"
+    return _Finding(passed, loss.p_better, settings.alpha, words)
+
+
+def _non_inferior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Finding:
+    allowed = {"log_loss": settings.margins.log_loss, "roc_auc": settings.margins.roc_auc}
+    tightest = min((loss, auc), key=lambda metric: metric.gain.lower + allowed[metric.name])
+    margin = allowed[tightest.name]
+    passed = tightest.gain.lower >= -margin
+    within = "within" if passed else "beyond"
+    words = f"what may truly be lost of {_WORDS[tightest.name]} is {within} the {margin:g} that may be"
+    return _Finding(passed, tightest.gain.lower, -margin, words)
+
+
+def version_check(
+    name: str, rows: Comparison, metric: str, settings: GateSettings, write: Callable[[float], str] = _four
+) -> Check:
+    """Hold one metric of the registered challenger against the champion's, on the same rows.
+
+    It passes if the metric is not worse beyond chance and, where it has a margin, what may truly have been lost is
+    within it.
+
+    Args:
+        name: The check's name.
+        rows: Both versions on the same rows.
+        metric: Name of the metric in `rows`, one that is tested.
+        settings: The level.
+        write: How the metric's values are written.
+
+    Raises:
+        NotEnoughData: the metric could not be computed on most resamples.
+    """
+    found = next((each for each in rows.metrics if each.name == metric), None)
+    if found is None or found.p_worse is None:
+        raise NotEnoughData(f"There is no {_WORDS[metric]} on most resamples of {_ROWS[rows.name]}: bring more rows.")
+    worse = found.p_worse < settings.alpha
+    within = found.margin is None or found.gain.lower >= -found.margin
+    values = f"{_WORDS[metric]} is {write(found.challenger)}, the champion's {write(found.champion)}"
+    seen = f"Differences under {write(found.detectable)} cannot be told apart on {_ROWS[rows.name]}."
+    no = "that is worse, and not by chance" if worse else _at_most(found, write)
+    return Check.of(
+        name,
+        within and not worse,
+        value=found.p_worse if found.margin is None else found.gain.lower,
+        threshold=settings.alpha if found.margin is None else -found.margin,
+        yes=f"The challenger's {values}; {_at_most(found, write)}. {seen}",
+        no=f"The challenger's {values}; {no}. {seen}",
+    )
+
+
+def _at_most(found: PairedMetric, write: Callable[[float], str]) -> str:
+    if found.gain.lower > 0:
+        return "that is better, and not by chance"
+    lost = f"it may truly have lost up to {write(-found.gain.lower)}"
+    return lost if found.margin is None else f"{lost}, and {write(found.margin)} is allowed"
+
+
+def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
+    """Hold the calibration error against the largest allowed, or against what chance gives on so few rows.
+
+    Raises:
+        NotEnoughData: the evaluation has no calibration error.
+    """
+    error, chance = evaluation.metrics.get("ece"), evaluation.calibration_noise
+    if error is None:
+        raise NotEnoughData("There is no calibration error on most resamples of these rows: bring more rows.")
+    found = (
+        f"Predicted and observed churn differ by {percent(error.point)} on average over groups of customers; "
+        f"{percent(settings.max_ece)} may be, and chance alone gives {percent(chance)} on so many rows."
+    )
+    return Check.of(
+        "calibration",
+        error.point <= settings.max_ece or error.lower <= chance,
+        value=error.point,
+        threshold=settings.max_ece,
+        yes=found,
+        no=f"{found} Expected values computed from such probabilities would be wrong.",
+    )
+
+
+def slices_check(rows: Comparison, currency: str) -> Check:
+    """Ask whether any group of customers is served worse beyond chance, corrected for how many are asked about."""
+    asked = [each for each in rows.slices if each.skipped is None]
+    worse = [each for each in asked if each.worse]
+    small = len(rows.slices) - len(asked)
+    apart = f" ({small} more are too small to judge)" if small else ""
+    return Check.of(
+        "slices",
+        not worse,
+        value=float(len(worse)),
+        threshold=0.0,
+        yes=f"None of {len(asked)} groups of customers{apart} is served worse beyond chance on {_ROWS[rows.name]}.",
+        no=f"Of {len(asked)} groups of customers{apart}, worse beyond chance on {_ROWS[rows.name]}: "
+        + "; ".join(_slice(each, currency) for each in worse),
+    )
+
+
+def _slice(found: SliceComparison, currency: str) -> str:
+    gains = {
+        "profit_per_customer": ("profit per customer", partial(amount, currency=currency)),
+        "log_loss": ("log loss", _four),
+    }
+    lost = [
+        f"{words} worse by {write(-found.gains[name].point)}"
+        for name, (words, write) in gains.items()
+        if name in found.gains and found.gains[name].point < 0
+    ]
+    return f"{found.column} {found.value} ({', '.join(lost)})"

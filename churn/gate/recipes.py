@@ -1,0 +1,191 @@
+"""How a version was made, kept so that it can be made again: contract, settings, searched parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from ..contract import DatasetContract
+from ..errors import ChurnError, ContractError, nearest
+from ..features import check_features
+from ..fitting.boosting import BoostingParams
+from ..fitting.folds import IntArray
+from ..fitting.preparation import TrainingData
+from ..fitting.trials import TuningSettings
+from ..frame import FloatArray
+from ..tables import FEATURE_TIME
+from ..training import ModelSettings, train
+from ..training_set import bronze_to_features, read_training_set
+from ..yaml_files import parse_model
+from .refits import Learner, compare_learners
+from .report import RecipeComparison
+from .settings import GateSettings
+
+__all__ = ["Recipe", "compare_recipes", "training_side"]
+
+_MODULE = "recipe_features.py"
+_NOT_FITTED: Any = {
+    "description": True,
+    "feature_module": True,
+    "monthly_revenue": True,
+    "slices": True,
+    "simulator": True,
+    "truth": True,
+    "columns": {"__all__": {"description", "actionable", "aliases"}},
+    "features": {"__all__": {"description", "actionable"}},
+}
+"""What a contract says that no fit depends on: words, money, reports, and where the source is read."""
+
+
+class Recipe(BaseModel):
+    """How a version was made, all but the data and the seed.
+
+    Attributes:
+        model: The settings of training, as configured.
+        tuning: The settings of the search, as configured.
+        boosting: What the search chose; a refit takes it as it is and does not search again.
+        contract: The dataset contract as plain JSON values, without the path of the feature module.
+        feature_source: The text of that module, None where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelSettings
+    tuning: TuningSettings
+    boosting: BoostingParams
+    contract: dict[str, Any]
+    feature_source: str | None = None
+
+    @classmethod
+    def of(
+        cls, contract: DatasetContract, model: ModelSettings, tuning: TuningSettings, boosting: BoostingParams
+    ) -> Self:
+        """Return the recipe of a training run; the contract's feature module is read."""
+        module = contract.feature_module
+        return cls(
+            model=model,
+            tuning=tuning,
+            boosting=boosting,
+            contract=contract.model_copy(update={"feature_module": None}).model_dump(mode="json"),
+            feature_source=module.read_text(encoding="utf-8") if module else None,
+        )
+
+    @property
+    def digest(self) -> str:
+        """The identity of the recipe as configured: what another training run is to share to be a refresh.
+
+        Neither what the search chose nor the words of the contract are part of it, nor how long and how parallel the
+        search may run.
+        """
+        contract = self._parsed().model_dump(mode="json", exclude=_NOT_FITTED)
+        tuning = self.tuning.model_dump(mode="json", exclude={"timeout_seconds", "parallel_trials"})
+        whole = {"model": self.model.model_dump(mode="json"), "tuning": tuning, "contract": contract}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+    def restore_contract(self, folder: Path) -> DatasetContract:
+        """Return the contract; the feature module, where there is one, is written into `folder` and lies there.
+
+        Raises:
+            ContractError: what is stored is not a contract, or names a feature function that is no longer there.
+        """
+        contract = self._parsed()
+        if self.feature_source is not None:
+            module = folder / _MODULE
+            module.write_text(self.feature_source, encoding="utf-8", newline="")
+            contract = contract.model_copy(update={"feature_module": module})
+        check_features(contract.features, contract.kinds, contract.functions)
+        return contract
+
+    def _parsed(self) -> DatasetContract:
+        return parse_model(DatasetContract, self.contract, "the recipe's contract", ContractError)
+
+
+def compare_recipes(
+    champion: Recipe,
+    challenger: Recipe,
+    rows: pa.Table,
+    *,
+    settings: GateSettings,
+    seed: int,
+    threads: int,
+    tell: Callable[[int, int, str], None],
+) -> RecipeComparison:
+    """Refit both recipes on the same folds of the training side and test the difference; see `compare_learners`.
+
+    Each recipe computes all its features from the raw columns of the table, whatever features are stored there. Two
+    recipes that are the same, down to what the search chose, are fitted once.
+
+    Args:
+        champion: The champion's recipe.
+        challenger: The challenger's recipe.
+        rows: The joined training table: raw columns as they were known at each row's time, outcome, split.
+        settings: Folds, repeats and level.
+        seed: Seed of folds and fits, the same for both.
+        threads: Fits side by side; it does not change the result.
+        tell: Hears how many fits are done, of how many, and a word on the last.
+
+    Raises:
+        ContractError: the table lacks a column that a recipe reads; the message names it and the recipe.
+        NotEnoughData: too few rows, one class, or too few customers of a class.
+    """
+    same = challenger.digest == champion.digest and challenger.boosting == champion.boosting
+    with tempfile.TemporaryDirectory() as folder:
+        first, data = _learner("champion", champion, rows, Path(folder))
+        second = first if same else _learner("challenger", challenger, rows, Path(folder))[0]
+        return compare_learners(
+            first, second, data.label, data.entity, settings=settings, seed=seed, threads=threads, tell=tell
+        )
+
+
+def _learner(who: str, recipe: Recipe, rows: pa.Table, folder: Path) -> tuple[Learner, TrainingData]:
+    """Return the recipe as a learner over the training side of the rows, and that side."""
+    own = folder / who
+    own.mkdir()
+    try:
+        contract = recipe.restore_contract(own)
+        data = training_side(rows, contract)
+    except ChurnError as error:
+        raise type(error)(f"The {who}'s recipe cannot be made again on these rows: {error}") from error
+    settings = recipe.model.model_copy(update={"boosting": recipe.boosting})
+
+    def learn(known: IntArray, asked: IntArray, seed: int) -> FloatArray:
+        result = train(_part(data, known), contract, settings, seed=seed, threads=1)
+        return result.model.probability(_part(data, asked).columns)
+
+    return learn, data
+
+
+def training_side(rows: pa.Table, contract: DatasetContract) -> TrainingData:
+    """Return the training side of a joined table with the contract's features, computed from the raw columns anew.
+
+    Raises:
+        ContractError: the table lacks a column.
+    """
+    needed = [contract.entity_key, *contract.columns]
+    missing = [name for name in needed if name not in rows.column_names]
+    if missing:
+        raise ContractError(
+            f"The training table lacks the column {missing[0]!r}{nearest(missing[0], rows.column_names)}: bring a "
+            "source that still has it through the features pipeline."
+        )
+    computed, joined = bronze_to_features(rows, contract), rows
+    for name in (spec.name for spec in contract.stored_features):
+        if name in joined.column_names:
+            joined = joined.drop_columns([name])
+        # A row without facts has no features either, as in the join: a count over nothing would be 0, not missing.
+        values = pc.if_else(rows[FEATURE_TIME].is_valid(), computed[name], None)
+        joined = joined.append_column(name, values)
+    return read_training_set(joined, contract).side("train").data
+
+
+def _part(data: TrainingData, rows: IntArray) -> TrainingData:
+    columns = {name: values[rows] for name, values in data.columns.items()}
+    return TrainingData(columns, data.label[rows], data.entity[rows])

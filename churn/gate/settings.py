@@ -1,0 +1,45 @@
+"""What the gate asks of a challenger, and how sure it must be; docs/gate.md argues the defaults."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["GateSettings", "Margins", "Rule"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+Rule = Literal["superiority", "non-inferiority"]
+
+
+class Margins(BaseModel):
+    """How much worse than the champion a challenger may truly be and still count as no worse."""
+
+    model_config = _FROZEN
+
+    log_loss: float = Field(default=0.005, ge=0, description="In nats.")
+    roc_auc: float = Field(default=0.005, ge=0, description="Area under the ROC curve.")
+    profit_share: float = Field(default=0.05, ge=0, description="Of the champion's profit per customer.")
+
+
+class GateSettings(BaseModel):
+    """How the deployment pipeline judges a challenger."""
+
+    model_config = _FROZEN
+
+    rule: Rule = Field(
+        default="superiority", description="What another recipe must prove: that it is better, or that it is no worse."
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="One-sided significance level of every test.")
+    resamples: int = Field(default=2_000, ge=200, le=50_000, description="Paired bootstrap resamples of customers.")
+    folds: int = Field(default=5, ge=2, le=20, description="Folds by customer on which both recipes are refitted.")
+    repeats: int = Field(default=2, ge=1, le=20, description="How often the folds are drawn anew.")
+    margins: Margins = Margins()
+    max_ece: float = Field(default=0.05, gt=0, le=1, description="Calibration error beyond which a model is refused.")
+    min_churners: int = Field(default=30, ge=2, description="Customers who churned, and who stayed, to judge on.")
+    min_slice_rows: int = Field(default=100, ge=2, description="A smaller slice is listed and not judged.")
+    max_seconds_per_1000: float = Field(default=5.0, gt=0, description="Scoring 1,000 customers with reasons.")
+    max_single_ms: float = Field(default=250.0, gt=0, description="Scoring one customer with reasons, median.")
+    max_megabytes: float = Field(default=200.0, gt=0, description="Size of the packaged model.")
+    capacity: int | None = Field(default=None, ge=1, description="Customers a campaign can contact; null for all.")

@@ -1,0 +1,20 @@
+"""Evaluation → approval check → promotion of the challenger."""
+
+from __future__ import annotations
+
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from churn.contract import DatasetContract
+from churn.settings import Settings
+from steps.deployment import approval_check, evaluation, promotion
+
+__all__ = ["deployment"]
+
+
+@pipeline(name="deployment", execution_mode=ExecutionMode.FAIL_FAST)
+def deployment(settings: Settings, contract: DatasetContract, version: int | None = None) -> None:
+    """Judge the challenger, or the version that is named, and promote it if it may be."""
+    report = evaluation(settings, contract, version)
+    standing = approval_check(report, settings, contract)
+    promotion(standing, settings, contract)

@@ -1,0 +1,80 @@
+"""The way of a challenger to production: judged, approved by policy or person, promoted; none of it is cached."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from zenml import get_step_context, log_metadata, step
+
+from adapters import wiring
+from churn.contract import DatasetContract
+from churn.decisions.approval import decide, record_gate, standing
+from churn.decisions.governance import Governance
+from churn.decisions.hearing import hear, hearing_of
+from churn.decisions.outcome import Deployment, deploy
+from churn.decisions.promotion import complete_unfinished
+from churn.decisions.standing import Standing
+from churn.gate.judge import judge
+from churn.gate.report import GateReport
+from churn.progress import advance, note, stage
+from churn.reporting.gate_report import gate_page
+from churn.settings import Settings
+
+__all__ = ["approval_check", "evaluation", "promotion"]
+
+
+@step(enable_cache=False)
+def evaluation(
+    settings: Settings, contract: DatasetContract, version: int | None
+) -> Annotated[GateReport, "gate_report"]:
+    """Hold the challenger against the champion on the same rows, and record the verdict; a gate that holds is kept."""
+    with stage("evaluation"), tempfile.TemporaryDirectory() as folder:
+        store = wiring.feature_store(settings.profile, settings.namespace(contract))
+        governance = _governance(settings, contract)
+        complete_unfinished(governance, who=wiring.identity())
+        load = partial(wiring.candidate, settings.profile, into=Path(folder))
+        tell = partial(advance, "evaluation")
+        now = dt.datetime.now(dt.UTC)
+        ask = partial(judge, store=store, load=load, contract=contract, settings=settings, tell=tell, now=now)
+        hearing = hearing_of(governance, version)
+        report, new = hear(hearing, store, ask)
+        if new and not hearing.live:
+            record_gate(governance, report, who=wiring.identity())
+        settings.profile.reports.mkdir(parents=True, exist_ok=True)
+        page = settings.profile.reports / f"{get_step_context().pipeline_run.name}.html"
+        page.write_text(gate_page(report, next_command="python run.py ui"), encoding="utf-8")
+        log_metadata({"version": report.challenger.version, "verdict": report.verdict, "gate_report": report.digest})
+        note("evaluation", report.summary if new else f"{report.summary} (judged on {report.at:%Y-%m-%d %H:%M} UTC)")
+        return report
+
+
+@step(enable_cache=False)
+def approval_check(
+    report: GateReport, settings: Settings, contract: DatasetContract
+) -> Annotated[Standing, "approval"]:
+    """Let the policy answer to the gate's verdict: approved, rejected, or waiting for a person."""
+    with stage("approval_check"):
+        governance, number = _governance(settings, contract), report.challenger.version
+        live = report.champion is not None and report.champion.version == number
+        found = standing(governance, number) if live else decide(governance, number, who=wiring.identity())
+        log_metadata({"version": number, "Approval_Check": found.state})
+        note("approval_check", found.why)
+        return found
+
+
+@step(enable_cache=False)
+def promotion(found: Standing, settings: Settings, contract: DatasetContract) -> Annotated[Deployment, "deployment"]:
+    """Let @Champion name the version if it is approved; whatever else is true, nothing moves."""
+    with stage("promotion"):
+        outcome = deploy(_governance(settings, contract), found, who=wiring.identity())
+        log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
+        note("promotion", outcome.sentence)
+        return outcome
+
+
+def _governance(settings: Settings, contract: DatasetContract) -> Governance:
+    return wiring.governance(settings, settings.namespace(contract), settings.registered_name(contract))

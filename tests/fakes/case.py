@@ -1,0 +1,122 @@
+"""A dataset with known outcomes in an in-memory store, and real models of it as the gate is given them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from churn.errors import ModelError
+from churn.fitting.trials import TuningSettings
+from churn.gate.candidate import RECIPE, TRAINED_UNTIL, Candidate
+from churn.gate.recipes import Recipe
+from churn.ingest import Source, conform, to_bronze
+from churn.labels import SplitSettings, labels_of
+from churn.ports import ModelVersion
+from churn.registration import MODEL_DIGEST
+from churn.scoring import Scorer, ScoringSettings
+from churn.settings import Settings, load_settings
+from churn.training import ModelSettings, train
+from churn.training_set import bronze_to_features, read_training_set
+
+from .customers import CONTRACT, raw_columns, true_logit
+from .feature_store import MemoryFeatureStore
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SPLIT = SplitSettings()
+NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+MODEL = "churn_toy"
+GOOD = ModelSettings(candidates=("additive",), folds=3)
+"""Settings of a model that fits in a fraction of a second."""
+
+
+def settings(*overrides: str) -> Settings:
+    """Return settings under which a gate takes seconds."""
+    quick = ("gate.resamples=200", "gate.repeats=2", "gate.folds=5", "evaluation.resamples=100", "seed=5")
+    return load_settings(CONFIGS, overrides=["profile.state=/state", *quick, *overrides])
+
+
+def raw_rows(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
+    """Return made-up customers as their source delivers them."""
+    columns = raw_columns(rows, seed)
+    churned = np.random.default_rng(seed + 1).random(rows) < 1 / (1 + np.exp(-true_logit(columns)))
+    keys = [f"c{number:06d}" for number in range(rows)]
+    return pd.DataFrame({"customer_id": keys, **columns, "churn": np.where(churned, "Yes", "No")})
+
+
+def filled_store(frame: pd.DataFrame) -> MemoryFeatureStore:
+    """Return a store with the feature table and the label table of these rows."""
+    store = MemoryFeatureStore("toy")
+    bronze = to_bronze(conform(Source("made-up", pa.Table.from_pandas(frame)), CONTRACT).frame, CONTRACT)
+    store.replace(CONTRACT.table("features"), bronze_to_features(bronze, CONTRACT))
+    store.replace(CONTRACT.table("labels"), labels_of(bronze, CONTRACT, SPLIT))
+    return store
+
+
+@cache
+def store() -> MemoryFeatureStore:
+    """Return the store of the usual rows; nobody writes to it but the gate."""
+    return filled_store(raw_rows())
+
+
+def candidate(number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest: str = "", **tags: str) -> Candidate:
+    """Return a registered version whose model was trained on the training side of `store()`.
+
+    Args:
+        number: The version.
+        model: How it is trained.
+        seed: Seed of the training.
+        digest: The registered digest; one that tells number, settings and seed apart if empty.
+        tags: Tags that differ from the usual ones.
+    """
+    scorer = _scorer(model, seed)
+    recipe = Recipe.of(CONTRACT, model, TuningSettings(), model.boosting)
+    own = {
+        MODEL_DIGEST: digest or f"{number:02d}{seed:02d}" * 16,
+        "data_digest": "d0", "data_version": "0", "git_commit": "abc", "config_digest": "c0",
+        "contract_digest": CONTRACT.digest, "recipe_digest": recipe.digest,
+        TRAINED_UNTIL: "2024-01-01T00:00:00+00:00", "split": SPLIT.tag,
+        "metric.roc_auc": "0.8", "metric.log_loss": "0.4", "threshold.f1": "0.3",
+    }  # fmt: skip
+    version = ModelVersion(MODEL, number, "run-1", "A churn model of made-up customers.", {**own, **tags})
+    inputs = tuple(column.name for column in scorer.model.schema.inputs)
+    return Candidate(
+        version=version,
+        metadata={RECIPE: recipe.model_dump(mode="json")},
+        inputs=inputs,
+        card="# Card\n\nA model.",
+        size=1_000_000,
+        score=scorer.score,
+        thresholds=scorer.model.thresholds,
+    )
+
+
+@cache
+def _scorer(model: ModelSettings, seed: int) -> Scorer:
+    rows = store()
+    labels, features = (rows.latest(CONTRACT.table(name).name) for name in ("labels", "features"))
+    joined = rows.point_in_time_join(labels, features, CONTRACT.table("training"), known_by=NOW)
+    side = read_training_set(rows.read(joined), CONTRACT).side("train")
+    return Scorer(train(side.data, CONTRACT, model, seed=seed, threads=1).model, ScoringSettings())
+
+
+class Shelf:
+    """Loads candidates by version; one that is not there is refused as a registry's damaged package is."""
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self._by_number = {each.version.version: each for each in candidates}
+
+    def __call__(self, version: ModelVersion) -> Candidate:
+        if version.version not in self._by_number:
+            raise ModelError(f"The packaged model of version {version.version} is not loaded: its files are damaged.")
+        return self._by_number[version.version]
+
+
+def changed(given: Candidate, **changes: Any) -> Candidate:
+    """Return a candidate with some of its fields changed."""
+    return Candidate(**{**given.__dict__, **changes})

@@ -1,0 +1,205 @@
+"""Champion and challenger on the same rows: which way a gain points, how sure it is, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.errors import DataError, NotEnoughData
+from churn.gate.comparison import PairedRows, compare
+from churn.gate.report import Comparison, PairedMetric
+from churn.gate.settings import GateSettings, Margins
+from churn.gate.significance import chance_of_worse, holm
+from churn.money import MoneySettings
+from tests.fakes.paired_predictions import paired_rows
+
+MONEY = MoneySettings()
+QUICK = GateSettings(resamples=400)
+NAMES = ["log_loss", "brier", "profit_per_customer", "cost_matrix_profit", "roc_auc", "pr_auc", "f1", "ece"]
+
+
+def compared(rows: PairedRows, **changes: Any) -> Comparison:
+    return compare(rows, MONEY, QUICK.model_copy(update=changes), name="holdout", seed=1)
+
+
+def metrics(rows: PairedRows, **changes: Any) -> dict[str, PairedMetric]:
+    return {metric.name: metric for metric in compared(rows, **changes).metrics}
+
+
+def changed(rows: PairedRows, **changes: Any) -> PairedRows:
+    return PairedRows(**vars(rows) | changes)
+
+
+@pytest.fixture(scope="module")
+def better() -> PairedRows:
+    return paired_rows(2000, champion=2.5, challenger=0.1)
+
+
+def test_a_better_challenger_gains_whatever_the_metric(better: PairedRows) -> None:
+    found = metrics(better)
+    assert list(found) == NAMES
+    assert all(found[name].gain.lower > 0 for name in NAMES if name != "ece")
+
+
+def test_a_gain_is_the_difference_of_the_two_values(better: PairedRows) -> None:
+    for name, metric in metrics(better).items():
+        sign = -1 if name in ("log_loss", "brier", "ece") else 1
+        assert metric.gain.point == pytest.approx(sign * (metric.challenger - metric.champion))
+
+
+def test_with_the_roles_swapped_every_gain_is_a_loss(better: PairedRows) -> None:
+    swapped = metrics(changed(better, champion=better.challenger, challenger=better.champion))
+    for name, metric in metrics(better).items():
+        assert swapped[name].gain.point == pytest.approx(-metric.gain.point)
+        assert swapped[name].gain.se == pytest.approx(metric.gain.se)
+
+
+def test_identical_models_differ_in_nothing(better: PairedRows) -> None:
+    for metric in metrics(changed(better, challenger=better.champion)).values():
+        assert (metric.gain.point, metric.gain.lower, metric.gain.upper, metric.detectable) == (0, 0, 0, 0)
+
+
+def test_the_same_seed_gives_the_same_answer_whatever_the_order_of_the_rows(better: PairedRows) -> None:
+    mixed = np.random.default_rng(0).permutation(2000)
+    shuffled = changed(
+        better,
+        label=np.asarray(better.label)[mixed],
+        entity=np.asarray(better.entity)[mixed],
+        event_time=better.event_time.iloc[mixed],
+        value=np.asarray(better.value)[mixed],
+        slices={},
+        **{
+            side: type(better.champion)(getattr(better, side).probability[mixed], 0.35)
+            for side in ("champion", "challenger")
+        },
+    )
+    first, second = compared(changed(better, slices={})), compared(shuffled)
+    assert first.model_dump(exclude={"metrics"}) == second.model_dump(exclude={"metrics"})
+    for one, other in zip(first.metrics, second.metrics, strict=True):
+        assert one.gain.model_dump() == pytest.approx(other.gain.model_dump(), abs=1e-12)
+
+
+def test_rows_that_repeat_a_customer_add_no_certainty() -> None:
+    once = paired_rows(500, challenger=1.0)
+    often = changed(
+        once,
+        label=np.tile(once.label, 4),
+        entity=np.tile(once.entity, 4),
+        event_time=pd.concat([once.event_time] * 4),
+        value=np.tile(once.value, 4),
+        champion=type(once.champion)(np.tile(once.champion.probability, 4), 0.35),
+        challenger=type(once.champion)(np.tile(once.challenger.probability, 4), 0.35),
+        slices={},
+    )
+    for one, other in zip(compared(once).metrics, compared(often).metrics, strict=True):
+        assert other.gain.se == pytest.approx(one.gain.se)
+
+
+@pytest.fixture(scope="module")
+def equals() -> list[dict[str, PairedMetric]]:
+    """Pairs of models that are equally good and differ by chance."""
+    return [metrics(changed(paired_rows(600, seed=seed), slices={}), resamples=300) for seed in range(90)]
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(equals: list[dict[str, PairedMetric]]) -> None:
+    covered = np.mean([each["roc_auc"].gain.lower <= 0 <= each["roc_auc"].gain.upper for each in equals])
+    assert covered == pytest.approx(0.9, abs=0.07)
+
+
+def test_equal_models_are_hardly_ever_found_worse_in_any_metric(equals: list[dict[str, PairedMetric]]) -> None:
+    alarms = [any(m.p_worse is not None and m.p_worse < 0.05 for m in each.values()) for each in equals]
+    assert np.mean(alarms) <= 0.1
+
+
+def test_the_interval_is_as_wide_as_the_level_asks() -> None:
+    narrow, wide = (metrics(paired_rows(600), alpha=alpha)["log_loss"] for alpha in (0.2, 0.01))
+    assert wide.gain.lower < narrow.gain.lower < narrow.gain.upper < wide.gain.upper
+    assert wide.detectable > narrow.detectable
+
+
+def test_margins_are_the_configured_ones_and_money_is_a_share_of_what_the_champion_earns(better: PairedRows) -> None:
+    found = metrics(better, margins=Margins(log_loss=0.02, roc_auc=0.03, profit_share=0.5))
+    margins = {name: metric.margin for name, metric in found.items() if metric.margin is not None}
+    assert margins == {
+        "log_loss": 0.02,
+        "roc_auc": 0.03,
+        "profit_per_customer": pytest.approx(0.5 * found["profit_per_customer"].champion),
+    }
+
+
+def test_the_tested_metrics_have_p_values_corrected_for_their_number() -> None:
+    found = metrics(paired_rows(600, champion=0.3, challenger=0.6))
+    tested = [name for name, metric in found.items() if metric.p_worse is not None]
+    assert tested == ["log_loss", "profit_per_customer", "roc_auc", "f1"]
+    corrected = holm([chance_of_worse(found[name].gain) for name in tested])
+    np.testing.assert_allclose([found[name].p_worse for name in tested], corrected)
+
+
+def test_capacity_is_a_share_of_the_customers_whom_a_campaign_chooses_from() -> None:
+    rows = paired_rows(1000, champion=1.5, challenger=0.1, base=5000)
+    assert "profit_at_capacity" not in metrics(rows)
+    tight = metrics(rows, capacity=250)["profit_at_capacity"]
+    same = metrics(changed(rows, base=None), capacity=50)["profit_at_capacity"]
+    assert tight == same
+    roomy = metrics(rows, capacity=50_000)
+    assert roomy["profit_at_capacity"].gain == roomy["profit_per_customer"].gain
+
+
+def test_where_there_is_a_capacity_the_profit_within_it_is_tested() -> None:
+    found = metrics(paired_rows(1000), capacity=100)
+    tested, other = found["profit_at_capacity"], found["profit_per_customer"]
+    assert tested.margin == pytest.approx(QUICK.margins.profit_share * tested.champion)
+    assert tested.p_worse is not None
+    assert (other.margin, other.p_worse) == (None, None)
+
+
+def test_the_histogram_holds_every_draw(better: PairedRows) -> None:
+    for metric in metrics(better).values():
+        assert sum(metric.draws.counts) == 400
+        assert len(metric.draws.edges) == len(metric.draws.counts) + 1
+        assert metric.draws.edges[0] <= metric.gain.lower
+        assert metric.gain.upper <= metric.draws.edges[-1]
+
+
+def test_what_was_compared_is_told() -> None:
+    rows = paired_rows(400, rows_each=2)
+    found = compared(rows)
+    assert (found.name, found.rows, found.customers, found.resamples) == ("holdout", 400, 200, 400)
+    assert found.churners == np.sum(rows.label)
+    assert found.since == dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    assert found.until == found.since + dt.timedelta(hours=399)
+
+
+def outcomes(churners: int) -> PairedRows:
+    return changed(paired_rows(400), label=(np.arange(400) < churners).astype(int))
+
+
+@pytest.mark.parametrize("churners", [30, 370])
+def test_the_least_number_of_churners_and_of_others_is_enough(churners: int) -> None:
+    assert compared(outcomes(churners)).churners == churners
+
+
+@pytest.mark.parametrize(
+    ("churners", "message"),
+    [
+        (0, r"0 customers of the holdout rows churned, and gate\.min_churners asks for 30"),
+        (29, "29 customers of the holdout rows churned"),
+        (371, "29 customers of the holdout rows stayed"),
+    ],
+)
+def test_too_few_of_either_outcome_is_refused(churners: int, message: str) -> None:
+    with pytest.raises(NotEnoughData, match=message):
+        compared(outcomes(churners))
+
+
+def test_a_row_without_its_time_is_refused() -> None:
+    rows = paired_rows(400)
+    missing = rows.event_time.copy()
+    missing[3] = pd.NaT
+    for times in (rows.event_time.iloc[1:], missing):
+        with pytest.raises(DataError, match="Every row that is compared needs its event time"):
+            compared(changed(rows, event_time=times))

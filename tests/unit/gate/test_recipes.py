@@ -1,0 +1,181 @@
+"""A version's recipe: what is kept of it, what makes it another one, and how two are compared on a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from churn.contract import DatasetContract
+from churn.errors import ContractError
+from churn.fitting.boosting import BoostingParams
+from churn.fitting.trials import TuningSettings
+from churn.gate.recipes import Recipe, compare_recipes, training_side
+from churn.gate.report import RecipeComparison
+from churn.gate.settings import GateSettings
+from churn.split import sides_of
+from churn.training import ModelSettings, TrainingData
+from tests.fakes.customers import CONTRACT, customers
+
+FAST = ModelSettings(candidates=("boosting",), folds=2, boosting=BoostingParams(max_rounds=15))
+QUICK = GateSettings(folds=2, repeats=1)
+
+
+def recipe(contract: DatasetContract = CONTRACT, model: ModelSettings = FAST, **boosting: Any) -> Recipe:
+    searched = model.boosting.model_copy(update=boosting)
+    return Recipe.of(contract, model, TuningSettings(), searched)
+
+
+def contract_with(**changes: Any) -> DatasetContract:
+    return DatasetContract.model_validate(CONTRACT.model_dump(mode="json") | changes)
+
+
+def table(rows: int = 600, **columns: Any) -> pa.Table:
+    """The joined training table of the toy customers, with its stored feature."""
+    data: TrainingData = customers(rows)
+    frame = pd.DataFrame(dict(data.columns))
+    frame["customer_id"], frame["label"] = data.entity, data.label
+    for name in ("transaction_ts", "feature_ts", "label_ts"):
+        frame[name] = pd.Timestamp("2024-01-01", tz="UTC")
+    frame["split"] = sides_of(data.entity, 0.2, "churn")
+    return pa.Table.from_pandas(frame.assign(**columns), preserve_index=False)
+
+
+def compared(champion: Recipe, challenger: Recipe, rows: pa.Table) -> RecipeComparison:
+    return compare_recipes(champion, challenger, rows, settings=QUICK, seed=1, threads=1, tell=lambda *_: None)
+
+
+def test_a_recipe_survives_being_written_down() -> None:
+    kept = recipe(max_depth=4)
+    assert Recipe.model_validate_json(kept.model_dump_json()) == kept
+    assert Recipe.model_validate_json(kept.model_dump_json()).digest == kept.digest
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        recipe(model=FAST.model_copy(update={"folds": 3})),
+        recipe(contract_with(columns={n: c for n, c in CONTRACT.model_dump()["columns"].items() if n != "noise"})),
+        recipe(contract_with(features=[])),
+        recipe(contract_with(label=CONTRACT.label.model_dump() | {"window_days": 60})),
+        recipe(contract_with(feature_digest="0" * 64)),
+        Recipe.of(CONTRACT, FAST, TuningSettings(objective="profit"), FAST.boosting),
+    ],
+    ids=["settings", "columns", "features", "outcome", "feature functions", "search"],
+)
+def test_another_way_of_making_a_model_is_another_recipe(other: Recipe) -> None:
+    assert other.digest != recipe().digest
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        recipe(max_depth=5),
+        recipe(contract_with(description="Words.", slices=["plan"], monthly_revenue="charges")),
+        recipe(
+            contract_with(
+                columns={
+                    n: c | {"description": "words"} for n, c in CONTRACT.model_dump(mode="json")["columns"].items()
+                }
+            )
+        ),
+        Recipe.of(CONTRACT, FAST, TuningSettings(timeout_seconds=5, parallel_trials=2), FAST.boosting),
+    ],
+    ids=["what the search chose", "words and reports", "descriptions", "how long to search"],
+)
+def test_what_no_fit_depends_on_leaves_the_recipe_the_same(same: Recipe) -> None:
+    assert same.digest == recipe().digest
+
+
+def own_features(folder: Path, source: str) -> DatasetContract:
+    module = folder / "mine.py"
+    module.write_text(source, encoding="utf-8")
+    spec = {"name": "twice", "compute": "double", "inputs": ["tenure"], "description": "twice the tenure"}
+    return contract_with(features=[spec], feature_module=str(module))
+
+
+def test_feature_functions_travel_with_the_recipe_and_their_path_does_not(tmp_path: Path) -> None:
+    kept = recipe(own_features(tmp_path, "def double(values):\n    return 2 * values\n"))
+    assert str(tmp_path) not in kept.model_dump_json()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    restored = kept.restore_contract(elsewhere)
+    assert restored.functions["double"](np.array([3.0])).tolist() == [6.0]
+    assert restored.model_copy(update={"feature_module": None}) == contract_with(
+        features=kept.contract["features"], feature_module=None
+    )
+
+
+def test_a_contract_without_functions_of_its_own_writes_nothing(tmp_path: Path) -> None:
+    assert recipe().restore_contract(tmp_path) == CONTRACT
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_contract_is_refused(tmp_path: Path) -> None:
+    broken = recipe().model_copy(update={"contract": {"name": "toy"}})
+    with pytest.raises(ContractError, match="the recipe's contract: `description` is missing"):
+        broken.restore_contract(tmp_path)
+
+
+def test_a_feature_function_that_is_no_longer_there_is_named(tmp_path: Path) -> None:
+    kept = recipe(own_features(tmp_path, "def double(values):\n    return 2 * values\n"))
+    with pytest.raises(ContractError, match="'twice' is computed by 'double', which is neither built in"):
+        kept.model_copy(update={"feature_source": None}).restore_contract(tmp_path)
+
+
+def test_a_recipe_that_knows_less_is_found_worse() -> None:
+    blind = recipe(contract_with(columns={"noise": {"type": "number", "description": "nothing"}}, features=[]))
+    found = compared(recipe(), blind, table())
+    for metric in found.metrics:
+        assert metric.gain.point < -0.05
+        assert metric.p_worse < 0.1
+    assert found.rows == found.customers == int((sides_of(customers(600).entity, 0.2, "churn") == "train").sum())
+
+
+def test_the_same_recipe_shows_no_difference_and_is_fitted_once() -> None:
+    fits: list[int] = []
+    again = Recipe.model_validate_json(recipe().model_dump_json())
+    found = compare_recipes(
+        recipe(), again, table(), settings=QUICK, seed=1, threads=1, tell=lambda done, *_: fits.append(done)
+    )
+    assert fits == [1, 2]
+    assert [metric.gain.point for metric in found.metrics] == [0, 0]
+
+
+def test_the_same_recipe_with_other_searched_parameters_is_fitted_by_both() -> None:
+    found = compared(recipe(), recipe(max_depth=5, learning_rate=0.3), table())
+    assert all(metric.gain.point != 0 for metric in found.metrics)
+
+
+def test_a_recipe_computes_its_features_from_raw_columns_whatever_is_stored() -> None:
+    truthful, spoiled = (compared(recipe(), recipe(max_depth=3), rows) for rows in (table(), table(spent=7.0)))
+    assert truthful == spoiled
+    absent = compared(recipe(), recipe(max_depth=3), table().drop_columns(["spent"]))
+    assert truthful == absent
+
+
+def test_a_row_without_facts_has_no_features_either() -> None:
+    rows = table()
+    count = {"name": "plans", "compute": "count_equal", "inputs": ["plan"], "arguments": {"value": "pro"}}
+    contract = contract_with(features=[count | {"description": "plans"}])
+    times = rows["feature_ts"].to_pylist()
+    side = training_side(
+        rows.set_column(rows.column_names.index("feature_ts"), "feature_ts", [[None, *times[1:]]]), contract
+    )
+    assert rows["split"][0].as_py() == "train"
+    assert np.isnan(side.columns["plans"][0])
+    assert not np.isnan(side.columns["plans"][1:]).any()
+
+
+def test_a_column_that_the_table_lacks_is_named_with_the_recipe_that_reads_it() -> None:
+    rows = table().rename_columns([{"plan": "plans"}.get(name, name) for name in table().column_names])
+    blind = recipe(contract_with(columns={"noise": {"type": "number", "description": "nothing"}}, features=[]))
+    message = r"The champion's recipe .* lacks the column 'plan'; did you mean 'plans'\?: bring a source"
+    with pytest.raises(ContractError, match=message):
+        compared(recipe(), blind, rows)
+    with pytest.raises(ContractError, match="The challenger's recipe cannot be made again"):
+        compared(blind, recipe(), rows)
