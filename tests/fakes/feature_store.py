@@ -100,9 +100,50 @@ class MemoryFeatureStore(FeatureStore):
         return rows if columns is None else rows.select(list(columns))
 
     def scan(
-        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+        self,
+        ref: TableRef,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
-        return self.read(ref, columns).to_reader(max_chunksize=batch_rows)
+        self.read(ref, columns)
+        rows = self.read(ref)
+        kept = [row for row in rows.to_pylist() if all(row[name] == value for name, value in (where or {}).items())]
+        table = pa.Table.from_pylist(kept, rows.schema)
+        return (table if columns is None else table.select(list(columns))).to_reader(max_chunksize=batch_rows)
+
+    def latest_rows(
+        self, ref: TableRef, as_of: dt.datetime, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    ) -> pa.RecordBatchReader:
+        self.read(ref, columns)
+        rows, entity, as_of = self.read(ref), _customer_of(ref, self.read(ref)), _in_utc(as_of)
+        by_customer: dict[tuple[Any, ...], list[Row]] = {}
+        for row in rows.to_pylist():
+            if row[EVENT_TIME] is not None:
+                by_customer.setdefault(_identity(row, entity), []).append(row)
+        newest = [found for several in by_customer.values() if (found := as_known_at(as_of, several))]
+        table = pa.Table.from_pylist(newest, rows.schema)
+        return (table if columns is None else table.select(list(columns))).to_reader(max_chunksize=batch_rows)
+
+    def known_until(self, ref: TableRef, as_of: dt.datetime) -> dt.datetime | None:
+        rows, as_of = self.read(ref), _in_utc(as_of)
+        _customer_of(ref, rows)
+        seen = [max(row[EVENT_TIME], row.get(ARRIVED_AT) or row[EVENT_TIME]) for row in rows.to_pylist()]
+        return max((time for time in seen if time <= as_of), default=None)
+
+    def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
+        if column not in table.key:
+            raise StoreError(f"Batches of {table.name!r} cannot be told by {column!r}: it is not in its key.")
+        given = self._given(table, rows.read_all())
+        if any(each != value for each in given[column].to_pylist()):
+            raise StoreError(f"A row of {table.name!r} has another {column!r} than {value!r}: write it by itself.")
+        if table.name not in self._tables:
+            return self._keep(table, given)
+        before = self._tables[table.name][-1].rows
+        others = [row for row in align(before, given.schema).to_pylist() if row[column] != value]
+        schema = align(before, given.schema).schema
+        return self._keep(table, pa.Table.from_pylist(others + align(given, schema).to_pylist(), schema))
 
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
@@ -144,6 +185,19 @@ class MemoryFeatureStore(FeatureStore):
         if not last or not same or set(last.rows.column_names) != set(rows.column_names):
             versions.append(version)
         return self.latest(table.name)
+
+
+def _in_utc(time: dt.datetime) -> dt.datetime:
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+
+
+def _customer_of(ref: TableRef, rows: pa.Table) -> list[str]:
+    if EVENT_TIME not in rows.column_names:
+        raise StoreError(f"The table {ref.name!r} has no time {EVENT_TIME!r} to go by: add that column.")
+    entity = [name for name in ref.key if name not in (EVENT_TIME, ARRIVED_AT)]
+    if not entity:
+        raise StoreError(f"The table {ref.name!r} has no customer in its key: add one.")
+    return entity
 
 
 def _identity(row: Row, key: Sequence[str]) -> tuple[Any, ...]:
