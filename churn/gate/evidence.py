@@ -45,12 +45,13 @@ class Case:
 
 @dataclass(frozen=True)
 class MatureRows:
-    """All mature rows, as joined, those that neither model was trained on, and the churn share of the others' side."""
+    """All mature rows, as joined, those that neither model was trained on, the training side's churn, all customers."""
 
     ref: TableRef
     table: pa.Table
     unseen: JudgedRows
     churn_rate: float
+    customers: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def mature_rows(
         case.settings.split.tag,
     )
     unseen.require(case.settings.gate.min_churners)
-    return MatureRows(ref, table, unseen, float(np.mean(rows.training.side("train").data.label)))
+    churn_rate = float(np.mean(rows.training.side("train").data.label))
+    return MatureRows(ref, table, unseen, churn_rate, len(np.unique(rows.training.data.entity)))
 
 
 def alone(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate) -> Evidence:
@@ -103,8 +105,8 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
     settings = case.settings
     evaluation = inquiry.part("evaluation", lambda: _evaluated(case, rows.unseen, new))
     before = inquiry.part("champion_evaluation", lambda: _evaluated(case, rows.unseen, old))
-    holdout = inquiry.part("holdout", lambda: _compared(case, rows.unseen, "holdout", new, old))
-    newest = inquiry.part("newest", lambda: _on_the_newest(case, rows.unseen, new, old))
+    holdout = inquiry.part("holdout", lambda: _compared(case, rows, rows.unseen, (old, new), "holdout"))
+    newest = inquiry.part("newest", lambda: _on_the_newest(case, rows, (old, new)))
     recipes = None
     if case.relation == "recipe":
         recipes = inquiry.part(
@@ -139,11 +141,13 @@ def _evaluated(case: Case, rows: JudgedRows, model: Candidate) -> Evaluation:
 
 
 def _compared(
-    case: Case, rows: JudgedRows, name: Literal["holdout", "newest"], new: Candidate, old: Candidate
+    case: Case,
+    mature: MatureRows,
+    rows: JudgedRows,
+    models: tuple[Candidate, Candidate],
+    name: Literal["holdout", "newest"],
 ) -> Comparison:
-    champion, challenger = (
-        Predictions(model.probability(rows.customers), model.thresholds["f1"]) for model in (old, new)
-    )
+    champion, challenger = (Predictions(model.probability(rows.customers), model.thresholds["f1"]) for model in models)
     paired = PairedRows(
         label=rows.label,
         entity=rows.training.data.entity,
@@ -152,20 +156,21 @@ def _compared(
         champion=champion,
         challenger=challenger,
         slices=_slices(case, rows),
+        base=mature.customers,
     )
     return compare(paired, case.settings.money, case.settings.gate, name=name, seed=case.settings.seed)
 
 
-def _on_the_newest(case: Case, unseen: JudgedRows, new: Candidate, old: Candidate) -> Comparison | None:
+def _on_the_newest(case: Case, mature: MatureRows, models: tuple[Candidate, Candidate]) -> Comparison | None:
     """Compare on the rows that the champion is too old to know; None where they are too few to say anything."""
     if case.champion is None:
         return None
-    rows = newest_rows(unseen, case.champion)
+    rows = newest_rows(mature.unseen, case.champion)
     try:
         rows.require(case.settings.gate.min_churners)
     except NotEnoughData:
         return None
-    return _compared(case, rows, "newest", new, old)
+    return _compared(case, mature, rows, models, "newest")
 
 
 def _slices(case: Case, rows: JudgedRows) -> Mapping[str, npt.NDArray[np.generic]]:
