@@ -103,7 +103,7 @@ def _model_card(candidate: Candidate) -> Check:
         value=f"{len(candidate.card.split())} words",
         threshold="a card, metrics and thresholds",
         yes="The version has a model card, with its metrics and thresholds.",
-        no="The version has no model card" if not candidate.card.strip() else f"The version lacks {', '.join(missing)}",
+        no=f"The version lacks {', '.join(missing or ['its model card'])}: train it again.",
     )
 
 
