@@ -107,11 +107,9 @@ def print_rates(rounds: Sequence[dict[str, Any]]) -> None:
         print_row(pair, [f"{count / len(rounds):.2f} {wilson(count, len(rounds))}" for count in promoted])
     worse = [each[pair]["promoted"]["ours: superiority"] for each in rounds for pair in _WORSE]
     print(
-        "goals of superiority: an equal model 0.05 at most, one worse by 0.005 AUC 0.01, one better by 0.006 0.80 or more"
+        "goals of superiority: an equal model 0.05 at most, 0.005 of AUC worse 0.01 at most, 0.006 better 0.80 at least"
     )
-    print(
-        f"both models that are worse by about 0.005: {sum(worse)} of {len(worse)}, {wilson(sum(worse), len(worse), 3)}"
-    )
+    print(f"the two worse models together: {sum(worse)} of {len(worse)}, {wilson(sum(worse), len(worse), 3)}")
     print("\nwhich of our checks refuse it under superiority, share of rounds")
     for pair in PAIRS:
         refused = [check for each in rounds for check in each[pair]["refused"]["ours: superiority"]]
