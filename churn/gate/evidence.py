@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..contract import DatasetContract
 from ..errors import NotEnoughData
 from ..evaluation import Evaluation, evaluate
 from ..ports import FeatureStore, ModelVersion
 from ..settings import Settings
-from ..tables import TableRef
+from ..tables import SPLIT, TableRef
 from .candidate import Candidate, contestant
 from .comparison import compare
 from .first import first_checks
@@ -25,7 +26,7 @@ from .paired import PairedRows, Predictions
 from .quality import quality_checks
 from .recipes import compare_recipes
 from .report import Comparison, Contestant, RecipeComparison, Relation
-from .rows import JudgedRows, newest_rows, read_rows, unseen_rows
+from .rows import JudgedRows, drawn_customers, newest_rows, read_rows, unseen_rows
 
 __all__ = ["Case", "Evidence", "MatureRows", "alone", "mature_rows", "side_by_side"]
 
@@ -112,7 +113,7 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
         recipes = inquiry.part(
             "recipes",
             lambda: compare_recipes(
-                old.recipe, new.recipe, rows.table,
+                old.recipe, new.recipe, _refitted_on(case, rows.table),
                 settings=settings.gate, seed=settings.seed, threads=settings.profile.resources.threads,
                 tell=inquiry.within("both recipes refitted"),
             ),
@@ -123,6 +124,12 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
             settings=settings.gate, currency=settings.money.currency,
         )  # fmt: skip
     return Evidence(evaluation, before, holdout, newest, recipes)
+
+
+def _refitted_on(case: Case, table: pa.Table) -> pa.Table:
+    settings = case.settings
+    side = table.filter(pc.field(SPLIT) == "train")
+    return drawn_customers(side, case.contract.entity_key, settings.gate.max_recipe_rows, settings.seed)
 
 
 def _evaluated(case: Case, rows: JudgedRows, model: Candidate) -> Evaluation:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..challenger import customer_values
 from ..contract import DatasetContract
@@ -20,7 +21,7 @@ from ..tables import EVENT_TIME, SPLIT
 from ..training_set import TrainingSet, read_training_set
 from .report import Contestant
 
-__all__ = ["JudgedRows", "newest_rows", "read_rows", "unseen_rows"]
+__all__ = ["JudgedRows", "drawn_customers", "newest_rows", "read_rows", "unseen_rows"]
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,20 @@ def _newer(rows: JudgedRows, contestants: Sequence[Contestant]) -> npt.NDArray[n
         return np.zeros(len(rows.value), dtype=bool)
     latest: dt.datetime = max(until for until in known if until is not None)
     return np.asarray(rows.event_time > pd.Timestamp(latest))
+
+
+def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:
+    """Return the table, or all rows of as many customers, drawn at random, as make about `limit` rows.
+
+    Args:
+        table: Rows with the customer's key in the column `entity`.
+        entity: That column.
+        limit: Rows at most, but for those of one customer.
+        seed: Draws the same customers every time.
+    """
+    if table.num_rows <= limit:
+        return table
+    customers = np.unique(table[entity].to_numpy(zero_copy_only=False).astype(str))
+    share = limit / table.num_rows
+    drawn = np.random.default_rng(seed).permutation(customers)[: max(1, int(share * len(customers)))]
+    return table.filter(pc.is_in(table[entity], pa.array(drawn, table.schema.field(entity).type)))

@@ -35,6 +35,9 @@ class GateSettings(BaseModel):
     resamples: int = Field(default=2_000, ge=200, le=50_000, description="Paired bootstrap resamples of customers.")
     folds: int = Field(default=5, ge=2, le=20, description="Folds by customer on which both recipes are refitted.")
     repeats: int = Field(default=2, ge=1, le=20, description="How often the folds are drawn anew.")
+    max_recipe_rows: int = Field(
+        default=50_000, ge=1_000, description="Rows on which recipes are refitted; of more, whole customers are drawn."
+    )
     margins: Margins = Margins()
     max_ece: float = Field(default=0.05, gt=0, le=1, description="Calibration error beyond which a model is refused.")
     min_churners: int = Field(default=30, ge=2, description="Customers who churned, and who stayed, to judge on.")

@@ -6,11 +6,12 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from churn.errors import DataError, NotEnoughData
 from churn.gate.report import Contestant
-from churn.gate.rows import JudgedRows, newest_rows, unseen_rows
+from churn.gate.rows import JudgedRows, drawn_customers, newest_rows, unseen_rows
 from churn.tables import EVENT_TIME, LABEL, SPLIT
 from churn.training_set import TrainingSet
 
@@ -78,3 +79,13 @@ def test_customers_of_both_outcomes_are_counted_not_their_rows() -> None:
     found.require(1)
     with pytest.raises(NotEnoughData, match="1 customers of the holdout churned, and 2 are needed"):
         found.require(2)
+
+
+def test_of_too_many_rows_whole_customers_are_drawn_the_same_every_time() -> None:
+    table = pa.table({"customer": [f"c{number // 4}" for number in range(400)], "row": range(400)})
+    drawn = drawn_customers(table, "customer", 100, seed=1)
+    customers = set(drawn["customer"].to_pylist())
+    assert (drawn.num_rows, len(customers)) == (100, 25)
+    assert drawn_customers(table, "customer", 100, seed=1).equals(drawn)
+    assert set(drawn_customers(table, "customer", 100, seed=2)["customer"].to_pylist()) != customers
+    assert drawn_customers(table, "customer", 400, seed=1) is table
