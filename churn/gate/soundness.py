@@ -95,15 +95,15 @@ def _signature(candidate: Candidate) -> Check:
 
 
 def _model_card(candidate: Candidate) -> Check:
-    missing = [tag for tag in _CARD if tag not in candidate.version.tags]
-    present = bool(candidate.card.strip()) and not missing
+    missing = ["its model card"] * (not candidate.card.strip())
+    missing += [tag for tag in _CARD if tag not in candidate.version.tags]
     return Check.of(
         "model_card",
-        present,
+        not missing,
         value=f"{len(candidate.card.split())} words",
         threshold="a card, metrics and thresholds",
         yes="The version has a model card, with its metrics and thresholds.",
-        no=f"The version lacks {', '.join(missing or ['its model card'])}: train it again.",
+        no=f"The version lacks {', '.join(missing)}: train it again.",
     )
 
 

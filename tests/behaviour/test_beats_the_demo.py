@@ -397,4 +397,4 @@ def test_a_model_card_of_another_run_is_none(tmp_path: Path) -> None:
     bare = Candidate(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})
     checks = {each.name: each for each in soundness_checks(bare, CONTRACT, applicants(), QUICK, ReasonSettings())}
     assert checks["model_card"].verdict == "fail"
-    assert "no model card" in checks["model_card"].sentence
+    assert "lacks its model card" in checks["model_card"].sentence
