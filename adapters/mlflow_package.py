@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import json
 import platform
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -25,15 +18,13 @@ from adapters.package_manifest import (
     CODE_FOLDER,
     LOADER,
     SCRIPT,
-    check_package,
     package_digest,
     runtime_name,
     write_manifest,
 )
-from churn import errors
+from adapters.packaged_scorer import PackagedScorer, load_package
 from churn.codebase import closure
-from churn.errors import ChurnError, ModelError
-from churn.frame import Columns
+from churn.errors import ModelError
 from churn.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -65,33 +56,6 @@ class ChurnModel(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(ChurnModel())
 '''
-
-
-@dataclass(frozen=True)
-class PackagedScorer:
-    """A scorer with the code it was packaged with, whatever has changed here since.
-
-    Attributes:
-        digest: The package's digest.
-        metadata: What `build_package` was told of the model.
-        card: The model card, Markdown; empty where there is none.
-        inputs: The columns of the signature.
-        size: Bytes of the package.
-        thresholds: Probabilities from which a customer counts as a churner, by rule.
-    """
-
-    digest: str
-    metadata: Mapping[str, Any]
-    card: str
-    inputs: tuple[str, ...]
-    size: int
-    thresholds: Mapping[str, float]
-    _scorer: Scorer
-
-    def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
-        """Score customers as `churn.scoring.Scorer.score` does; its errors are those of `churn.errors`."""
-        with _errors_of_ours():
-            return self._scorer.score(customers, explain=explain)
 
 
 def build_package(
@@ -134,33 +98,6 @@ def build_package(
         (into / CARD).write_text(card, encoding="utf-8")
     write_manifest(into)
     return into
-
-
-def load_package(package: Path, *, expected_digest: str | None = None) -> PackagedScorer:
-    """Check every file of a package, then load its scorer; MLflow is not needed for it.
-
-    Args:
-        package: The folder, as built or as downloaded from a registry.
-        expected_digest: The digest that the registry has for it, if known.
-
-    Raises:
-        ModelError: the package holds a pickle, would be loaded by other means than its script, or is not what was
-            built; nothing of it was executed.
-    """
-    runtime = check_package(package, expected_digest)
-    with _errors_of_ours():
-        scorer = _import(runtime, package / CODE_FOLDER / runtime).Scorer.load(package / ARTIFACT)
-    described = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8"))
-    card = package / CARD
-    return PackagedScorer(
-        digest=package_digest(package),
-        metadata=described.get("metadata") or {},
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
-        inputs=tuple(column["name"] for column in json.loads((described.get("signature") or {}).get("inputs") or "[]")),
-        size=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
-        thresholds=scorer.model.thresholds,
-        _scorer=scorer,
-    )
 
 
 def _copy_code(sources: list[Path], into: Path) -> None:
@@ -230,40 +167,3 @@ def _signature(scorer: Scorer) -> ModelSignature:
         ColSpec(Array("string"), "reasons"),
     ]
     return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-class _SourceOnly(importlib.machinery.SourceFileLoader):
-    """Compiles what was checked: byte code lying beside it was not."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-def _import(runtime: str, folder: Path) -> ModuleType:
-    """Import the packaged code under its own name, which stands for its content, without touching `sys.path`."""
-    if runtime not in sys.modules:
-        init = folder / "__init__.py"
-        finder = importlib.machinery.FileFinder(str(folder), (_SourceOnly, [".py"]))
-        sys.path_importer_cache[str(folder)] = finder
-        spec = importlib.util.spec_from_file_location(
-            runtime, init, loader=_SourceOnly(runtime, str(init)), submodule_search_locations=[str(folder)]
-        )
-        if spec is None or spec.loader is None:
-            raise ModelError(f"The packaged code in {folder} cannot be imported: fetch the package again.")
-        package = importlib.util.module_from_spec(spec)
-        sys.modules[runtime] = package
-        spec.loader.exec_module(package)
-    return importlib.import_module(f"{runtime}.scoring")
-
-
-@contextmanager
-def _errors_of_ours() -> Iterator[None]:
-    """Raise an error of the packaged code as the class of the same name in `churn.errors`."""
-    try:
-        yield
-    except Exception as error:
-        names = [kind.__name__ for kind in type(error).__mro__]
-        if isinstance(error, ChurnError) or ChurnError.__name__ not in names:
-            raise
-        raise getattr(errors, names[0], ChurnError)(str(error)) from error

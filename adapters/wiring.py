@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,13 +12,19 @@ from churn.contract import DatasetContract
 from churn.decisions.governance import Governance
 from churn.errors import ConfigError, ContractError, ModelError
 from churn.gate.candidate import Candidate
+from churn.inference.engine import BatchEngine
+from churn.inference.settings import Engine
 from churn.ingest import Source
 from churn.ports import DecisionLedger, ExperimentTracker, FeatureStore, ModelRegistry, ModelVersion, StageMirror
 from churn.registration import MODEL_DIGEST
 from churn.scoring import Scorer
 from churn.settings import Profile, Settings
 
+if TYPE_CHECKING:
+    from adapters.mlflow_package import PackagedScorer
+
 __all__ = [
+    "batch_engine",
     "build_package",
     "candidate",
     "code_version",
@@ -29,6 +35,7 @@ __all__ = [
     "governance",
     "identity",
     "model_registry",
+    "packaged_scorer",
     "source",
     "stage_mirror",
 ]
@@ -121,6 +128,14 @@ def build_package(
 
 
 def candidate(profile: Profile, version: ModelVersion, *, into: Path) -> Candidate:
+    """Return a registered version as the gate examines it; arguments and errors as for `packaged_scorer`."""
+    package = packaged_scorer(profile, version, into=into)
+    return Candidate(
+        version, package.metadata, package.inputs, package.card, package.size, package.score, package.thresholds
+    )
+
+
+def packaged_scorer(profile: Profile, version: ModelVersion, *, into: Path) -> PackagedScorer:
     """Return a registered version, fetched below `into`, checked against its registered digest, and loaded.
 
     Raises:
@@ -135,12 +150,34 @@ def candidate(profile: Profile, version: ModelVersion, *, into: Path) -> Candida
             f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
             "models with `python run.py --pipeline training`."
         )
-    package = load_package(
-        model_registry(profile).download(version.name, version.version, into), expected_digest=digest
-    )
-    return Candidate(
-        version, package.metadata, package.inputs, package.card, package.size, package.score, package.thresholds
-    )
+    return load_package(model_registry(profile).download(version.name, version.version, into), expected_digest=digest)
+
+
+def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: PackagedScorer, *, rows: int) -> BatchEngine:
+    """Return what scores batches of a dataset's customers, and set the scorer up for it.
+
+    Args:
+        profile: The machine.
+        dataset: The tables' namespace.
+        engine: `auto` chooses by what is there and by `rows`.
+        scorer: The model; its folder must still be there.
+        rows: Rows of the table that is scored.
+
+    Raises:
+        ConfigError: Spark is asked for and cannot run here.
+    """
+    from adapters.local.batch_engine import LocalBatchEngine
+    from adapters.spark.availability import chosen_engine
+
+    store, folder, limits = feature_store(profile, dataset), profile.state / "scoring" / dataset, profile.resources
+    scorer.use_threads(1)  # parts are scored side by side
+    if chosen_engine(engine, rows, limits.spark_from) == "local":
+        return LocalBatchEngine(store, folder, limits.threads)
+    from adapters.spark.engine import SparkBatchEngine
+    from adapters.spark.shipping import ShippedPackage
+
+    package = ShippedPackage.of(scorer.folder, scorer.digest)
+    return SparkBatchEngine(store, folder, limits.threads, package=package, memory=limits.memory_limit)
 
 
 def code_version() -> str:

@@ -22,6 +22,19 @@ __all__ = ["SIMULATED", "Column", "DatasetContract", "EventTime", "Label", "snak
 
 SIMULATED = "_simulated"
 """What the tables and models of simulated customers have after the dataset's name."""
+TableName = Literal[
+    "bronze",
+    "quarantine",
+    "features",
+    "labels",
+    "training",
+    "evaluation",
+    "contacts",
+    "predictions",
+    "batches",
+    "to_score",
+]
+"""The tables of a dataset, by what they are for."""
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -221,7 +234,7 @@ class DatasetContract(BaseModel):
         """A digest of everything the contract says, wherever its file lies."""
         return hashlib.sha256(self.model_dump_json(exclude={"feature_module"}).encode()).hexdigest()[:16]
 
-    def table(self, name: Literal["bronze", "quarantine", "features", "labels", "training", "evaluation"]) -> TableSpec:
+    def table(self, name: TableName) -> TableSpec:
         """Return one of the dataset's tables."""
         per_row = (self.entity_key, EVENT_TIME)
         keys: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -231,6 +244,10 @@ class DatasetContract(BaseModel):
             "labels": ("churn_labels", per_row),
             "training": ("churn_training", per_row),
             "evaluation": ("churn_evaluation", per_row),
+            "predictions": ("churn_predictions", ("batch_id", *per_row)),
+            "batches": ("churn_batches", ("batch_id",)),
+            "to_score": ("churn_to_score", per_row),
+            "contacts": ("churn_contacts", ("batch_id", self.entity_key)),
         }
         table, key = keys[name]
         return TableSpec(name=table, key=key)

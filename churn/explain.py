@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import ModelError
-from .frame import Columns, FloatArray
+from .frame import CodedColumns, Column, FloatArray, uncoded
 
-__all__ = ["SMALLEST", "Described", "global_importance", "reason_codes", "values_in_words"]
+__all__ = ["SMALLEST", "Described", "global_importance", "ranked_reasons", "reason_codes", "values_in_words"]
 
 SMALLEST = 0.005
 """A contribution in log-odds counts as a reason above this; up to here it would print as 0.00."""
@@ -36,7 +36,7 @@ class Described(Protocol):
 
 def reason_codes(
     contributions: FloatArray,
-    columns: Columns,
+    columns: CodedColumns,
     features: Sequence[Described],
     *,
     top: int = 3,
@@ -62,6 +62,26 @@ def reason_codes(
     Raises:
         ModelError: the contributions do not have one column a feature.
     """
+    ranked = ranked_reasons(contributions, columns, features, top=top, raising=raising, actionable_only=actionable_only)
+    if not ranked:
+        return [[] for _ in range(len(contributions))]
+    return [[reason for reason in row if reason is not None] for row in zip(*ranked, strict=True)]
+
+
+def ranked_reasons(
+    contributions: FloatArray,
+    columns: CodedColumns,
+    features: Sequence[Described],
+    *,
+    top: int = 3,
+    raising: bool = True,
+    actionable_only: bool = False,
+) -> list[npt.NDArray[np.object_]]:
+    """Return what `reason_codes` does, which also names the arguments, by rank: arrays of shape `(n_rows,)`.
+
+    Where a customer has fewer reasons than `top`, theirs come first and None fills up. There are fewer arrays than
+    `top` where the model has fewer features.
+    """
     named = _without_bias(contributions, features)
     rows = np.arange(len(named))
     strength = (named if raising else -named).astype(np.float64)
@@ -74,9 +94,7 @@ def reason_codes(
         counts = strength[rows, strongest] > SMALLEST
         ranked.append(_words(np.where(counts, strongest, -1), named, columns, features))
         strength[rows, strongest] = -np.inf
-    if not ranked:
-        return [[] for _ in rows]
-    return [[reason for reason in row if reason is not None] for row in zip(*ranked, strict=True)]
+    return ranked
 
 
 def global_importance(contributions: FloatArray, names: Sequence[str]) -> dict[str, float]:
@@ -96,7 +114,7 @@ def global_importance(contributions: FloatArray, names: Sequence[str]) -> dict[s
     return dict(sorted(zip(names, means.tolist(), strict=True), key=lambda item: (-item[1], item[0])))
 
 
-def values_in_words(columns: Columns, features: Sequence[Described], row: int) -> list[str]:
+def values_in_words(columns: CodedColumns, features: Sequence[Described], row: int) -> list[str]:
     """Return one customer's features in words with their values, such as `length of the contract: Two year`."""
     return [f"{feature.description}: {_texts(columns[feature.name][[row]])[0]}" for feature in features]
 
@@ -112,7 +130,7 @@ def _without_bias(contributions: FloatArray, features: Sequence[object]) -> Floa
 
 
 def _words(
-    chosen: npt.NDArray[np.intp], contributions: FloatArray, columns: Columns, features: Sequence[Described]
+    chosen: npt.NDArray[np.intp], contributions: FloatArray, columns: CodedColumns, features: Sequence[Described]
 ) -> npt.NDArray[np.object_]:
     """Return the chosen feature of each row in words, shape `(n_rows,)`; None where -1 is chosen."""
     words = np.full(len(chosen), None, dtype=object)
@@ -125,8 +143,8 @@ def _words(
     return words
 
 
-def _texts(values: npt.NDArray[np.generic]) -> npt.NDArray[np.object_]:
-    codes, uniques = pd.factorize(values, use_na_sentinel=True)
+def _texts(values: Column) -> npt.NDArray[np.object_]:
+    codes, uniques = pd.factorize(uncoded(values), use_na_sentinel=True)
     return np.array([*(_text(value) for value in uniques), "not known"], dtype=object)[codes]
 
 

@@ -6,14 +6,15 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import ContractError, nearest
-from .frame import Columns, FloatArray, Kind, n_rows
+from .frame import Column, FloatArray, Kind, n_rows, uncoded
 
 __all__ = ["BUILT_IN", "FeatureFunction", "FeatureSpec", "check_features", "compute_features", "load_functions"]
 
@@ -22,6 +23,7 @@ FeatureFunction = Callable[..., npt.NDArray[np.generic]]
 
 A function must compute each row from that row alone: that is what makes a table and one online row agree.
 """
+C = TypeVar("C", bound=Column)
 
 
 class FeatureSpec(BaseModel):
@@ -41,7 +43,7 @@ class FeatureSpec(BaseModel):
     on_demand: bool = Field(default=False, description="Computed from the request or row at hand, never stored.")
 
 
-def count_equal(*columns: npt.NDArray[np.object_], value: str) -> FloatArray:
+def count_equal(*columns: npt.NDArray[np.object_] | pd.Categorical, value: str) -> FloatArray:
     """Count the columns that hold `value`; a missing value is not equal to anything."""
     count: FloatArray = np.sum([column == value for column in columns], axis=0, dtype=np.float64)
     return count
@@ -121,21 +123,25 @@ def check_features(
 
 
 def compute_features(
-    specs: Sequence[FeatureSpec], columns: Columns, functions: Mapping[str, FeatureFunction]
-) -> dict[str, npt.NDArray[np.generic]]:
+    specs: Sequence[FeatureSpec], columns: Mapping[str, C], functions: Mapping[str, FeatureFunction]
+) -> dict[str, C | npt.NDArray[np.generic]]:
     """Return `columns` and every feature in the order of `specs`; a later feature may read an earlier one.
 
     Args:
         specs: The definitions, checked by `check_features`.
-        columns: Arrays of shape `(n_rows,)`: float64 with NaN, or object with None.
+        columns: Arrays of shape `(n_rows,)`: float64 with NaN, or object with None; text may be coded.
         functions: What `load_functions` returned.
 
     Raises:
         ContractError: a function does not return one value a row.
     """
-    known = dict(columns)
+    known: dict[str, C | npt.NDArray[np.generic]] = dict(columns)
     for spec in specs:
-        values = np.asarray(functions[spec.compute](*(known[name] for name in spec.inputs), **spec.arguments))
+        function = functions[spec.compute]
+        # What a user's own function asks of its text, only an array of it is sure to answer.
+        given: list[Column] = [known[name] for name in spec.inputs]
+        inputs = given if function is count_equal else [uncoded(each) for each in given]
+        values = np.asarray(function(*inputs, **spec.arguments))
         if values.shape != (n_rows(columns),):
             raise ContractError(
                 f"The feature {spec.name!r} has shape {values.shape} for {n_rows(columns)} rows: "

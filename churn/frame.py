@@ -9,7 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Columns", "FloatArray", "Kind", "as_numbers", "as_strings", "canonical_text", "columns_of", "n_rows"]
+__all__ = [
+    "CodedColumns",
+    "Column",
+    "Columns",
+    "FloatArray",
+    "Kind",
+    "as_numbers",
+    "as_strings",
+    "canonical_text",
+    "columns_of",
+    "n_rows",
+    "uncoded",
+]
 
 Kind = Literal["categorical", "numeric"]
 """How a column is computed on: text with None for missing, or float64 with NaN for missing."""
@@ -17,11 +29,24 @@ Kind = Literal["categorical", "numeric"]
 FloatArray = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[np.generic]]
 """Column name to an array of shape `(n_rows,)`: float64 for numeric columns, object (str or None) for the others."""
+Column = npt.NDArray[np.generic] | pd.Categorical
+"""An array as in `Columns`, or text as codes into its distinct values, in their canonical spelling, -1 for missing."""
+CodedColumns = Mapping[str, Column]
+"""`Columns` in which text may be coded: a table read in bulk then needs no Python object for each of its values."""
 
 
-def n_rows(columns: Columns) -> int:
+def n_rows(columns: CodedColumns) -> int:
     """Return the number of rows the columns have in common (0 where there is no column)."""
     return len(next(iter(columns.values()))) if columns else 0
+
+
+def uncoded(values: Column) -> npt.NDArray[np.generic]:
+    """Return a column as an array, text as object with None for missing."""
+    if not isinstance(values, pd.Categorical):
+        return values
+    texts: npt.NDArray[np.object_] = np.array([*values.categories, None], dtype=object)
+    array: npt.NDArray[np.object_] = texts[values.codes]
+    return array
 
 
 def as_numbers(values: pd.Series) -> FloatArray:

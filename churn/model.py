@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from .additive import AdditiveModel
 from .encoding import Encoded, Encoder
 from .errors import ContractError, ModelError, nearest
 from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
-from .frame import Columns, FloatArray, Kind, n_rows
+from .frame import CodedColumns, Column, Columns, FloatArray, Kind, n_rows
 from .model_files import BOOSTER, FEATURES, MODEL, json_bytes, manifest, read_files, write_files
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ else:
 __all__ = ["ChurnModel", "InputColumn", "ModelSchema", "sigmoid"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+C = TypeVar("C", bound=Column)
 
 
 def sigmoid(logit: FloatArray) -> FloatArray:
@@ -105,7 +106,7 @@ class ChurnModel:
     feature_source: str | None = None
     functions: Mapping[str, FeatureFunction] = field(default_factory=lambda: load_functions(None))
 
-    def complete(self, columns: Columns) -> dict[str, npt.NDArray[np.generic]]:
+    def complete(self, columns: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
         """Return every input and feature in model order; features that `columns` already holds are taken as they are.
 
         Raises:
@@ -118,14 +119,14 @@ class ChurnModel:
                 "add the column, all missing if its values are not known."
             )
         absent = [spec for spec in self.schema.features if spec.name not in columns]
-        known = compute_features(absent, columns, self.functions) if absent else columns
+        known = compute_features(absent, columns, self.functions)
         return {name: known[name] for name in self.schema.kinds}
 
-    def encode(self, columns: Columns) -> Encoded:
+    def encode(self, columns: CodedColumns) -> Encoded:
         """Return every feature in model order as numbers: NaN or code -1 where a value is missing or unknown."""
         return self.encoder.encode(self.complete(columns))
 
-    def logit(self, columns: Columns) -> FloatArray:
+    def logit(self, columns: CodedColumns) -> FloatArray:
         """Return the log-odds of churn, shape `(n_rows,)`; raises as `complete` does."""
         return self.logit_of(self.encode(columns))
 
@@ -140,11 +141,11 @@ class ChurnModel:
             )
         return total
 
-    def probability(self, columns: Columns) -> FloatArray:
+    def probability(self, columns: CodedColumns) -> FloatArray:
         """Return the probability of churn, shape `(n_rows,)`; raises as `complete` does."""
         return sigmoid(self.logit(columns))
 
-    def contributions(self, columns: Columns) -> FloatArray:
+    def contributions(self, columns: CodedColumns) -> FloatArray:
         """Return what each feature adds to the log-odds, shape `(n_rows, n_features + 1)`, in model order.
 
         The last column is the bias, the log-odds of the average training customer. A row sums to its `logit`. The

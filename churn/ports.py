@@ -13,8 +13,9 @@ from typing import Literal
 import pyarrow as pa
 
 from .decisions.record import Decision, Entry
+from .feature_store import FeatureStore
 from .fitting.trials import Trial
-from .tables import TableRef, TableSpec
+from .tables import TableRef
 
 __all__ = [
     "DecisionLedger",
@@ -28,74 +29,6 @@ __all__ = [
 
 Stage = Literal["staging", "production", "archived"]
 """Where a version stands, in the words of a model control plane."""
-
-
-class FeatureStore(ABC):
-    """Keyed, versioned tables of one dataset. Every write is atomic: a reader sees all of it or nothing."""
-
-    @abstractmethod
-    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
-        """Insert rows whose key is new, replace rows whose key is known and whose values differ, keep the rest.
-
-        The table is created on the first write, and gains the columns it lacks (older rows are null there). A column
-        that `rows` lacks is null in them; one of type null is left out. Numbers take the column's type where it holds
-        them exactly. Rows without `ingested_at` get the time of the write. Rows that change nothing make no new
-        version; `ingested_at` alone is no change. Two writers at once both succeed, one after the other.
-
-        Raises:
-            StoreError: a key is null or stands twice in `rows`, is another than the table's, a column changes its type
-                or is of a type that no table holds, names differ in case alone, or the disk refuses.
-            WriteConflict: other writers kept winning; nothing was written.
-        """
-
-    @abstractmethod
-    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
-        """Make `rows` the table's whole content, with their columns, types and key; equal content makes no new version.
-
-        Raises as `upsert` does.
-        """
-
-    @abstractmethod
-    def latest(self, name: str) -> TableRef:
-        """Return the newest version of a table.
-
-        Raises:
-            NotFound: there is no such table.
-        """
-
-    @abstractmethod
-    def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of exactly that version, sorted by key; times are UTC, in microseconds.
-
-        Raises:
-            NotFound: the version is gone, or a column was never there.
-            StoreError: `columns` is empty.
-        """
-
-    @abstractmethod
-    def scan(
-        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
-    ) -> pa.RecordBatchReader:
-        """Stream the rows of exactly that version in bounded memory, in any order. Raises as `read` does."""
-
-    @abstractmethod
-    def point_in_time_join(
-        self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
-    ) -> TableRef:
-        """Give each row of `spine` the features as they were known at its event time, and store the result.
-
-        For a spine row at time t, the feature row of the same customer with the greatest event time among those with
-        event time ≤ t, arrival ≤ t and arrival ≤ `known_by`; of several with the same event time, the one that arrived
-        last. A row without an arrival arrived at its event time. A spine row without any is kept, its features null;
-        one whose `label_ts` is missing or after `known_by` is left out: its outcome was not known. Columns of the
-        result: those of the spine, those of `features` beside key and event time, and `feature_ts`, the event time of
-        the feature row (null without one). Where both have a column of the same name, the spine's wins. Memory stays
-        within the adapter's stated limit.
-
-        Raises:
-            StoreError: a table lacks the event time or a column of the customer's key, already has `feature_ts`, or
-                the key of `into` does not tell the spine's rows apart.
-        """
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -49,15 +51,15 @@ class TableSnapshot(BaseModel):
     columns: tuple[ColumnProfile, ...]
 
 
-def snapshot_of(store: FeatureStore, ref: TableRef) -> TableSnapshot:
-    """Return the reference with the profile of its first rows, `SAMPLE` at the most."""
+def snapshot_of(store: FeatureStore, ref: TableRef, where: Mapping[str, str] | None = None) -> TableSnapshot:
+    """Return the reference with the profile of its first rows, `SAMPLE` at the most, and of those `where` lets pass."""
     batches, rows = [], 0
-    for batch in store.scan(ref):
+    for batch in store.scan(ref, where=where):
         batches.append(batch)
         rows += batch.num_rows
         if rows >= SAMPLE:
             break
-    sample = pa.Table.from_batches(batches).slice(0, SAMPLE) if batches else store.read(ref)
+    sample = pa.Table.from_batches(batches, store.scan(ref).schema).slice(0, SAMPLE)
     return TableSnapshot(ref=ref, sampled=sample.num_rows, columns=profile_of(sample))
 
 

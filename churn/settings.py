@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .campaign.settings import CampaignSettings
 from .contract import SIMULATED, DatasetContract
 from .decisions.settings import ApprovalSettings
 from .errors import ConfigError, nearest
 from .evaluation import EvaluationSettings
 from .fitting.trials import TuningSettings
 from .gate.settings import GateSettings
+from .inference.settings import InferenceSettings
 from .labels import SplitSettings
 from .leakage import LeakageSettings
 from .money import MoneySettings
@@ -57,6 +59,9 @@ class Resources(BaseModel):
 
     threads: int = Field(default=2, ge=1, description="Threads for queries and for fitting folds side by side.")
     memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$", description="For queries.")
+    spark_from: int = Field(
+        default=50_000_000, ge=0, description="Rows from which `--engine auto` starts Spark, where it can run."
+    )
 
 
 class Profile(BaseModel):
@@ -80,6 +85,11 @@ class Profile(BaseModel):
     def studies(self) -> Path:
         """The journal of the tuning studies."""
         return self.state / "studies" / "journal.log"
+
+    @property
+    def campaigns(self) -> Path:
+        """The folder of the campaigns' lists."""
+        return self.state / "campaigns"
 
     @property
     def reports(self) -> Path:
@@ -123,6 +133,8 @@ class Settings(BaseModel):
     reasons: ReasonSettings
     gate: GateSettings
     approval: ApprovalSettings
+    inference: InferenceSettings
+    campaign: CampaignSettings
     profile: Profile
 
     @field_validator("model_name")
@@ -131,6 +143,15 @@ class Settings(BaseModel):
         if not re.fullmatch(r"[\w. -]+", value.replace("{dataset}", "x")):
             raise ValueError("use letters, digits, spaces, `_`, `-`, `.` and `{dataset}` alone")
         return value
+
+    @model_validator(mode="after")
+    def _salts_differ(self) -> Self:
+        if self.campaign.salt == self.split.salt:
+            raise ValueError(
+                f"`campaign.salt` and `split.salt` are both {self.split.salt!r}: the control group of a campaign would "
+                "be customers of the holdout, so choose another `campaign.salt`"
+            )
+        return self
 
     def namespace(self, contract: DatasetContract) -> str:
         """Return where the run's tables and models live: simulated customers never mix with a user's own."""

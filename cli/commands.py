@@ -17,6 +17,7 @@ from .context import CONFIGS, contract_of, settings_of
 from .decisions import approve, audit, models, reject, rollback
 from .description import describe
 from .display import plain_console
+from .explain import explain
 
 __all__ = [
     "approve",
@@ -28,6 +29,7 @@ __all__ = [
     "data_simulate",
     "dataset_infer",
     "doctor",
+    "explain",
     "models",
     "reject",
     "rollback",

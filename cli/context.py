@@ -21,6 +21,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         overrides.append(f"dataset={_quoted(dataset)}")
     if data := getattr(arguments, "data", None):
         overrides.append(f"data={_quoted(str(data.resolve()))}")
+    if as_of := getattr(arguments, "as_of", None):
+        overrides.append(f"inference.as_of={_quoted(as_of)}")
+    if engine := getattr(arguments, "engine", None):
+        overrides.append(f"inference.engine={engine}")
     stack = getattr(arguments, "stack", "local")
     return load_settings(CONFIGS, stack, getattr(arguments, "config", None), overrides)
 

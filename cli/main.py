@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--pipeline and the command {arguments.command!r} exclude each other: leave one of them out")
     if arguments.command is None and arguments.version is not None and arguments.pipeline != "deployment":
         parser.error("--version belongs to --pipeline deployment")
+    if arguments.command is None and arguments.pipeline != "inference" and (arguments.as_of or arguments.engine):
+        parser.error("--as-of and --engine belong to --pipeline inference")
     debug = getattr(arguments, "debug", False)
     try:
         code = _dispatch(arguments, debug)

@@ -12,6 +12,7 @@ PIPELINES = {
     "features": "source → validated rows → feature and label tables",
     "training": "features, then training set → tuning → model → evaluation → @Challenger",
     "deployment": "the gate: @Challenger against @Champion → approval → promotion",
+    "inference": "@Champion and the latest features → predictions → whom to contact",
 }
 
 _EXAMPLES = """\
@@ -21,6 +22,8 @@ examples:
   python run.py dataset infer customers.csv > mine.yaml       draft a contract for another table
   python run.py --pipeline training --dataset mine.yaml --data customers.csv
   python run.py --pipeline deployment                         gate the new model, promote it if it is better
+  python run.py --pipeline inference                          score every customer with the champion
+  python run.py explain --customer 7590-VHVEG                 why this customer is at risk
   python run.py ui                                            ZenML dashboard and MLflow in the browser
 """
 
@@ -47,6 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", type=int, metavar="N", help="with --pipeline deployment: a version other than @Challenger"
     )
+    parser.add_argument(
+        "--as-of", metavar="TIME", help="with --pipeline inference: score what was known then (UTC; default: now)"
+    )
+    parser.add_argument(
+        "--engine", choices=("auto", "local", "spark"), help="with --pipeline inference: where to score (default: auto)"
+    )
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     # A name of its own: what a command collects would replace what was collected before it.
     common = _settings_options("command_overrides")
@@ -55,6 +64,12 @@ def build_parser() -> argparse.ArgumentParser:
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
     _config_commands(commands.add_parser("config", help="show the settings in force, or their JSON schema"), common)
     _decision_commands(commands, common)
+    customer = commands.add_parser(
+        "explain", parents=[common], help="why a customer is at risk, and what would change it"
+    )
+    customer.add_argument("--customer", required=True, metavar="ID", help="the customer's key")
+    customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
+    customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
     ui = commands.add_parser("ui", parents=[common], help="start the ZenML dashboard and the MLflow UI")
     ui.add_argument("--zenml-port", type=int, default=8237, help="default: %(default)s")
     ui.add_argument("--mlflow-port", type=int, default=5000, help="default: %(default)s")

@@ -9,11 +9,15 @@ from rich.table import Table
 from rich.text import Text
 from zenml.models import PipelineRunResponse
 
+from churn.campaign.campaign import Campaign
 from churn.decisions.outcome import Deployment
 from churn.evaluation import Evaluation
 from churn.gate.report import GateReport
+from churn.inference.summary import BatchSummary
 from churn.profile import TableSnapshot
 from churn.registration import CHALLENGER, Registration
+from churn.reporting.batch_report import batch_headline
+from churn.reporting.campaign_report import campaign_headline
 from churn.reporting.gate_report import gate_verdict
 from churn.reporting.money_report import headline
 from churn.reporting.wording import number, percent, plain
@@ -61,6 +65,8 @@ def summarise(
     code = 0
     if "promotion" in board.lines:
         code = _deployment(console, run, settings, options)
+    elif "score" in board.lines:
+        _inference(console, run, settings, options)
     elif "register" in board.lines:
         _training(console, run, settings, options)
     else:
@@ -98,6 +104,26 @@ def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, 
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     _next(console, f"models{options}", "what is live, and what was")
     return 3 if outcome.state == "refused" else 0
+
+
+def _inference(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
+    summary: BatchSummary = _output(run, "score", "batch")
+    console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")), soft_wrap=True)
+    for rule, rows in sorted(summary.rejected.items()):
+        console.print(f"  {rows:,} in quarantine: {rule} (they do not)", soft_wrap=True)
+    for column, rows in sorted(summary.unseen.items()):
+        console.print(f"  {column}: {rows:,} customers have a value that training did not know", soft_wrap=True)
+    campaign: Campaign = _output(run, "plan", "campaign")
+    console.print(campaign_headline(campaign), soft_wrap=True)
+    ref, lists = summary.predictions, settings.profile.campaigns / summary.batch_id
+    console.print(
+        f"List    {lists}.{settings.campaign.format}   (the page beside it says who, why, and what it earns)",
+        soft_wrap=True,
+    )
+    console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}", soft_wrap=True)
+    console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
+    _next(console, f"explain --customer ID{options}", "why a customer is at risk")
+    _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
 
 
 def _checks(report: GateReport) -> Table:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .campaign import CampaignMaterializer
 from .data import LeakageMaterializer, TableMaterializer, ValidationMaterializer
 from .deployment import DeploymentMaterializer, GateMaterializer, StandingMaterializer
+from .inference import BatchMaterializer
 from .model import (
     EvaluationMaterializer,
     ExplanationMaterializer,
@@ -14,6 +16,8 @@ from .model import (
 )
 
 __all__ = [
+    "BatchMaterializer",
+    "CampaignMaterializer",
     "DeploymentMaterializer",
     "EvaluationMaterializer",
     "ExplanationMaterializer",

@@ -40,6 +40,7 @@ def diagnose(
         machine.libraries(project),
         machine.byte_code(),
         machine.git(project),
+        machine.spark(),
         machine.memory(),
         machine.disk(state),
         machine.clock(),

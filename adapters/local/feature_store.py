@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from churn.errors import NotFound, StoreError, WriteConflict, nearest
+from churn.errors import StoreError
 from churn.ports import FeatureStore
 from churn.tables import INGESTED_AT, TableRef, TableSpec
 
+from .batch_replacement import BatchReplacement
 from .delta_table import DeltaVersion, Outrun, Stamp
-from .digest import Digest, digest_of
-from .disk_errors import explained, refuse_path
-from .duck import ROW_GROUP, Duck, Staged, quoted, stage
-from .point_in_time import plan_join
+from .digest import Digest
+from .disk_errors import explained
+from .duck import ROW_GROUP, Staged, literal, quoted, stage
+from .latest_rows import known_until, newest_rows, newest_when_known
+from .point_in_time import PointInTimeJoin, plan_join
 from .rows import TIME, check_key, conform
+from .tables_on_disk import TablesOnDisk, digest_of_rows
 from .upsert import plan_upsert
 
 __all__ = ["LocalFeatureStore"]
 
-_ATTEMPTS = 20
-_LONGEST_PAUSE = 0.25  # seconds
 
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
-class LocalFeatureStore(FeatureStore):
+class LocalFeatureStore(TablesOnDisk, FeatureStore):
     """Delta tables under `root/dataset`, a folder each.
 
     Rows that bring no `ingested_at` are given the time of the write. Constructing a store touches no disk, and no call
@@ -50,21 +44,6 @@ class LocalFeatureStore(FeatureStore):
     Raises:
         StoreError: the path holds characters that the Delta library cannot name.
     """
-
-    def __init__(
-        self,
-        root: Path,
-        dataset: str,
-        *,
-        memory_limit: str = "1GB",
-        threads: int = 2,
-        clock: Callable[[], dt.datetime] = _now,
-    ) -> None:
-        self._folder = root / dataset
-        refuse_path(self._folder)
-        self._dataset = dataset
-        self._duck = Duck(memory_limit, threads, self._folder)
-        self._clock = clock
 
     def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
         """Compare with the newest version, and rewrite the files that hold a row to be replaced."""
@@ -94,17 +73,48 @@ class LocalFeatureStore(FeatureStore):
             return connection.sql(query + order).to_arrow_table()
 
     def scan(
-        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+        self,
+        ref: TableRef,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
-        """Stream the rows; DuckDB reads a few batches ahead."""
+        """Stream the rows; DuckDB reads a few batches ahead, and passes over row groups that `where` leaves out."""
         version, query = self._select(ref, columns)
-        schema = pa.schema([version.schema.field(name) for name in columns or version.schema.names])
+        only = " AND ".join(f"{quoted(name)} = {literal(value)}" for name, value in (where or {}).items())
+        return self._stream(version, columns, f"{query} WHERE {only}" if only else query, batch_rows)
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with explained(version.path), self._duck.session() as connection:
-                yield from connection.sql(query).to_arrow_reader(batch_rows)
+    def latest_rows(
+        self,
+        ref: TableRef,
+        as_of: dt.datetime,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        max_age: dt.timedelta | None = None,
+    ) -> pa.RecordBatchReader:
+        """Find the newest rows by key and time alone, then stream their values; DuckDB spills what does not fit."""
+        version, _ = self._select(ref, columns)
+        numbers = f"CREATE TEMP TABLE newest AS {newest_rows(version, ref.key, as_of, max_age)}"
+        query = newest_when_known(version, columns or version.schema.names, "newest")
+        return self._stream(version, columns, query, batch_rows, first=numbers)
 
-        return pa.RecordBatchReader.from_batches(schema, batches())
+    def known_until(self, ref: TableRef, as_of: dt.datetime) -> dt.datetime | None:
+        """Read the times alone."""
+        version = self._open(ref)
+        with explained(version.path), self._duck.session() as connection:
+            found: dt.datetime | None = connection.execute(known_until(version, as_of)).fetchall()[0][0]
+        return None if found is None else found.astimezone(dt.UTC)
+
+    def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
+        """Stream the rows into files, then exchange them for those that hold the batch."""
+        path = self._folder / table.name
+        with explained(path):
+            batch = BatchReplacement.stage(
+                self._duck, path, table=table, column=column, value=value, rows=rows, now=self._clock()
+            )
+        return self._until_first(table.name, lambda base: self._replace_batch(batch, base))
 
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
@@ -122,13 +132,18 @@ class LocalFeatureStore(FeatureStore):
                 f"told by ({', '.join(spine.key)}); take that key."
             )
         path = self._folder / into.name
-        with explained(path), self._duck.session() as connection:
-            join.match(connection)
-            staged = stage(connection, join.result, path)
+        with explained(path):
+            staged = self._joined(join, path)
         with explained(path), self._duck.session() as connection:  # a new one: the join's memory is free
             rows = connection.sql(f"FROM {staged.relation}").to_arrow_reader(ROW_GROUP)
-            stamp = Stamp(into.key, staged.rows, str(_digest(rows)))
+            stamp = Stamp(into.key, staged.rows, str(digest_of_rows(rows)))
         return self._until_first(into.name, lambda base: self._publish(staged, stamp, base))
+
+    def _joined(self, join: PointInTimeJoin, table: Path) -> Staged:
+        """Write the result of a join into new files within the folder `table`."""
+        with self._duck.session() as connection:
+            join.match(connection)
+            return stage(connection, join.result, table)
 
     def _given(self, table: TableSpec, rows: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
         given = conform(rows, schema)
@@ -138,16 +153,7 @@ class LocalFeatureStore(FeatureStore):
         return given.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._clock(), TIME), given.num_rows))
 
     def _upsert(self, table: TableSpec, given: pa.Table, base: DeltaVersion) -> TableRef:
-        before = self._stamp(base)
-        if before.key != table.key and before.key:
-            raise StoreError(
-                f"The rows of {table.name!r} are told by ({', '.join(before.key)}), not by ({', '.join(table.key)}): "
-                "use that key, or another table."
-            )
-        lacking = [field for field in given.schema if field.name not in base.schema.names]
-        if lacking:
-            base.add_columns(lacking, Stamp(table.key, before.rows, before.digest))
-            base = DeltaVersion(base.path, base.version + 1)
+        base, before = self._with_columns_of(table, given.schema, base)
         with self._duck.session() as connection:
             plan = plan_upsert(connection, base, table.key, given)
             if not plan.new and not plan.changed:
@@ -165,81 +171,21 @@ class LocalFeatureStore(FeatureStore):
         with self._duck.session() as connection:
             connection.register("given", given)
             staged = stage(connection, "FROM given", self._folder / table.name)
-        return self._publish(staged, Stamp(table.key, given.num_rows, str(_digest(given.to_batches()))), base)
+        return self._publish(staged, Stamp(table.key, given.num_rows, str(digest_of_rows(given.to_batches()))), base)
 
-    def _publish(self, staged: Staged, stamp: Stamp, base: DeltaVersion | None) -> TableRef:
-        """Make files the whole content of their table, unless it already is."""
+    def _replace_batch(self, batch: BatchReplacement, base: DeltaVersion | None) -> TableRef:
         if base is None:
-            DeltaVersion.create(staged, stamp)
-        elif self._stamp(base) == stamp and set(base.schema.names) == set(staged.schema.names):
-            staged.discard()
-            return self._ref(base)
-        else:
-            base.overwrite(staged, stamp)
-        return self._ref(DeltaVersion(staged.folder.parent, base.version + 1 if base else 0))
-
-    def _stamp(self, version: DeltaVersion) -> Stamp:
-        """Return what the commit says, or find it out where another program wrote the table."""
-        said = version.stamp()
-        if said:
-            return said
+            return self._publish(batch.written, batch.stamp(), None)
+        base, before = self._with_columns_of(batch.table, batch.written.schema, base)
         with self._duck.session() as connection:
-            rows = connection.execute(f"SELECT count(*) FROM {version.relation()}").fetchall()[0][0]
-            digest = _digest(connection.sql(_selection(version, version.schema.names)).to_arrow_reader(ROW_GROUP))
-        return Stamp(version.key(), rows, str(digest))
-
-    def _ref(self, version: DeltaVersion) -> TableRef:
-        stamp = self._stamp(version)
-        return TableRef(
-            dataset=self._dataset,
-            name=version.path.name,
-            version=version.version,
-            rows=stamp.rows,
-            digest=stamp.digest,
-            key=stamp.key,
-            uri=str(version.path),
-        )
-
-    def _open(self, ref: TableRef) -> DeltaVersion:
-        path = self._folder.parent / ref.dataset / ref.name
-        with explained(path):
-            version = DeltaVersion(path, ref.version)
-            said = version.stamp()
-            if (said and said.digest != ref.digest) or not all(file.exists() for file in version.files):
-                raise NotFound(
-                    f"Version {ref.version} of the table at {path} is no longer the one that was referred to: it was "
-                    "removed or built anew. Run the pipeline that writes it again."
-                )
-            return version
-
-    def _select(self, ref: TableRef, columns: Sequence[str] | None) -> tuple[DeltaVersion, str]:
-        version = self._open(ref)
-        names = version.schema.names if columns is None else list(columns)
-        if not names:
-            raise StoreError(f"No column of {ref.name!r} was asked for: name one, or leave `columns` out for all.")
-        for name in names:
-            if name not in version.schema.names:
-                raise NotFound(
-                    f"The table {ref.name!r} has no column {name!r} in version {ref.version}"
-                    f"{nearest(name, version.schema.names)}."
-                )
-        return version, _selection(version, names)
-
-    def _until_first(self, name: str, attempt: Callable[[DeltaVersion | None], TableRef]) -> TableRef:
-        """Repeat an attempt on the newest version until no other writer is faster."""
-        path = self._folder / name
-        for number in range(_ATTEMPTS):
-            try:
-                with explained(path):
-                    return attempt(DeltaVersion.newest(path))
-            except Outrun:
-                time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * 2**number)))
-        raise WriteConflict(f"The table at {path} was changed by others at each of {_ATTEMPTS} attempts: run again.")
-
-
-def _selection(version: DeltaVersion, names: Sequence[str]) -> str:
-    return f"SELECT {', '.join(map(quoted, names))} FROM {version.relation()}"
-
-
-def _digest(batches: Iterable[pa.RecordBatch]) -> Digest:
-    return digest_of(batches, leave_out=[INGESTED_AT])
+            gone, comes, difference, more = batch.plan(connection, base)
+        if difference == Digest() and not more:
+            comes.discard()
+            return self._ref(base)
+        digest = Digest.parse(before.digest) + difference
+        try:
+            base.exchange(gone, comes, Stamp(batch.table.key, before.rows + more, str(digest)))
+        except Outrun:
+            batch.discard_all_but_the_batch(comes)
+            raise
+        return self._ref(DeltaVersion(base.path, base.version + 1))

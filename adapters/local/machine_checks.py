@@ -14,10 +14,12 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from adapters.spark.availability import java_version, trouble
+
 from .finding import Finding
 from .servers import HOST
 
-__all__ = ["byte_code", "clock", "disk", "folder", "git", "libraries", "memory", "port", "python_version"]
+__all__ = ["byte_code", "clock", "disk", "folder", "git", "libraries", "memory", "port", "python_version", "spark"]
 
 GIB = 1024**3
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -93,6 +95,17 @@ def git(project: Path) -> Finding:
             "environment", "git", "warn", f"models will not name their commit: {reason}", "commit the project"
         )
     return Finding("environment", "git", "ok", f"commit {asked.stdout.strip()}")
+
+
+def spark() -> Finding:
+    """Can a batch be scored on Spark? Nobody needs it who did not install it."""
+    lacking = trouble()
+    if lacking is None:
+        return Finding("environment", "Spark", "ok", f"PySpark {version('pyspark')} with Java {java_version()}")
+    found, _, remedy = lacking.partition(": ")
+    if importlib.util.find_spec("pyspark") is None:
+        return Finding("environment", "Spark", "ok", f"{found}: --engine spark is not to be had", remedy)
+    return Finding("environment", "Spark", "warn", found, remedy)
 
 
 def memory(total: int | None = None) -> Finding:

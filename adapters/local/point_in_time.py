@@ -20,9 +20,10 @@ from .delta_table import DeltaVersion
 from .duck import quoted
 from .rows import TIME
 
-__all__ = ["PointInTimeJoin", "plan_join"]
+__all__ = ["ROW", "PointInTimeJoin", "plan_join"]
 
-_ROW = "(file_index::BIGINT << 40) + file_row_number"
+ROW = "(file_index::BIGINT << 40) + file_row_number"
+"""The number of a row within its table, in SQL."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PointInTimeJoin:
         return f"""
             SELECT {", ".join(own + [f"taken.{name}" for name in taken])}, matches.{FEATURE_TIME}
             FROM matches
-            LEFT JOIN (SELECT {", ".join([f"{_ROW} AS _row", *taken])} FROM {self.features.relation()}) AS taken
+            LEFT JOIN (SELECT {", ".join([f"{ROW} AS _row", *taken])} FROM {self.features.relation()}) AS taken
             USING (_row)"""
 
     def _out_of_order(self, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -103,7 +104,7 @@ class PointInTimeJoin:
         known = f"WHERE _arrival <= {self._known_by}" if self.known_by else ""
         return f"""
             SELECT {", ".join(map(quoted, self.entity))}, {EVENT_TIME} AS _event, {self._arrival} AS _arrival,
-                greatest(_event, _arrival) AS _from, {_ROW} AS _row
+                greatest(_event, _arrival) AS _from, {ROW} AS _row
             FROM {self.features.relation()} {known}"""
 
     @property

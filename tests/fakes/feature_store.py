@@ -114,7 +114,13 @@ class MemoryFeatureStore(FeatureStore):
         return (table if columns is None else table.select(list(columns))).to_reader(max_chunksize=batch_rows)
 
     def latest_rows(
-        self, ref: TableRef, as_of: dt.datetime, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+        self,
+        ref: TableRef,
+        as_of: dt.datetime,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        max_age: dt.timedelta | None = None,
     ) -> pa.RecordBatchReader:
         self.read(ref, columns)
         rows, entity, as_of = self.read(ref), _customer_of(ref, self.read(ref)), _in_utc(as_of)
@@ -123,6 +129,8 @@ class MemoryFeatureStore(FeatureStore):
             if row[EVENT_TIME] is not None:
                 by_customer.setdefault(_identity(row, entity), []).append(row)
         newest = [found for several in by_customer.values() if (found := as_known_at(as_of, several))]
+        last = max((row[EVENT_TIME] for row in newest), default=None)
+        newest = [row for row in newest if max_age is None or row[EVENT_TIME] >= last - max_age]
         table = pa.Table.from_pylist(newest, rows.schema)
         return (table if columns is None else table.select(list(columns))).to_reader(max_chunksize=batch_rows)
 

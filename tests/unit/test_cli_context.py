@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime as dt
 import shlex
 from pathlib import Path
 
@@ -42,6 +44,29 @@ def test_an_argument_of_its_own_wins_over_set_and_set_over_the_file(tmp_path: Pa
     settings = settings_of(parsed(*line, "--dataset", "saas"))
     assert (settings.dataset, settings.seed, settings.data) == ("saas", 5, Path("in_the_file.csv"))
     assert contract_of(settings).name == "saas"
+
+
+def scoring(*options: str) -> argparse.Namespace:
+    return build_parser().parse_args(["--pipeline", "inference", *options])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2024-06-30", dt.datetime(2024, 6, 30, tzinfo=dt.UTC)),
+        ("2024-06-30T12:30", dt.datetime(2024, 6, 30, 12, 30, tzinfo=dt.UTC)),
+        ("2024-06-30T12:30+02:00", dt.datetime(2024, 6, 30, 10, 30, tzinfo=dt.UTC)),
+    ],
+)
+def test_a_time_to_score_at_is_utc_unless_it_says_otherwise(typed: str, meant: dt.datetime) -> None:
+    inference = settings_of(scoring("--as-of", typed, "--engine", "local")).inference
+    assert (inference.as_of, inference.engine) == (meant, "local")
+
+
+@pytest.mark.parametrize("typed", ["yesterday", "2024", "30.06.2024"])
+def test_what_is_no_time_is_refused(typed: str) -> None:
+    with pytest.raises(ConfigError, match=r"inference\.as_of"):
+        settings_of(scoring("--as-of", typed))
 
 
 def test_a_stack_that_is_not_there_is_refused() -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback --reason bad": "rollback",
     "models": "models",
     "audit": "audit",
+    "explain --customer 7590-VHVEG": "explain",
     "ui": "ui",
 }
 
@@ -72,6 +73,8 @@ def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> Non
         "dataset": "own.yaml",
         "no_cache": True,
         "version": None,
+        "as_of": None,
+        "engine": None,
         "debug": True,
     }
 
@@ -120,9 +123,11 @@ def test_an_abbreviation_is_refused(line: str, abbreviated: str, capsys: pytest.
         ("data simulat", "argument action: invalid choice: 'simulat'"),
         ("data fetch", "the following arguments are required: name"),
         ("dataset infer", "the following arguments are required: FILE"),
+        ("explain", "the following arguments are required: --customer"),
         ("config schema --set seed=1", "unrecognized arguments: --set seed=1"),
         ("ui --zenml-port many", "argument --zenml-port: invalid int value: 'many'"),
         ("--pipeline", "argument --pipeline: expected one argument"),
+        ("--pipeline inference --engine abacus", "argument --engine: invalid choice: 'abacus'"),
     ],
 )
 def test_a_line_that_is_not_understood_is_refused_with_the_word(

@@ -20,6 +20,8 @@ from churn.settings import Settings, load_settings
 from churn.statistics.bootstrap import Estimate
 from cli.display import Board, Line, plain_console
 from cli.summary import summarise
+from tests.fakes.batches import summary_of
+from tests.fakes.campaigns import campaign
 from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
 from tests.fakes.gate_reports import gate_report
 
@@ -148,6 +150,16 @@ def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
         "Next    python run.py --pipeline training --data members.csv   (a model from them)",
         "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
     ]
+
+
+def test_a_batch_is_told_with_what_it_is_worth_and_what_did_not_fit() -> None:
+    batch = summary_of(rejected={"the row has a time": 2}, unseen={"contract": 3}, quarantined=2)
+    run = run_of(score={"batch": batch}, plan={"campaign": campaign()})
+    lines = said(run, board_of(score=1.0, plan=0.5)).splitlines()
+    assert lines[1].startswith("30 customers scored by churn_toy version 3, 2 rows set aside: ")
+    assert "  2 in quarantine: the row has a time (they do not)" in lines
+    assert "  contract: 3 customers have a value that training did not know" in lines
+    assert f"Table   memory:toy/churn_predictions, version 0, batch_id {batch.batch_id}" in lines
 
 
 CHECKS = (

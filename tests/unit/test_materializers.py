@@ -21,6 +21,8 @@ from churn.errors import ModelError
 from churn.frame import columns_of
 from churn.model import ChurnModel
 from materializers.base import JsonMaterializer
+from tests.fakes.batches import summary_of
+from tests.fakes.campaigns import campaign
 from tests.fakes.findings import (
     LEAKAGE,
     REGISTRATION,
@@ -43,8 +45,10 @@ CASES: dict[str, tuple[type[JsonMaterializer], Any, str]] = {
     "evaluation": (materializers.EvaluationMaterializer, evaluation, "Evaluation on 600 customers of the holdout"),
     "explanation": (materializers.ExplanationMaterializer, explanation, "Why customers are at risk"),
     "registration": (materializers.RegistrationMaterializer, lambda: REGISTRATION, "churn_gym_simulated, version 4"),
+    "batch": (materializers.BatchMaterializer, summary_of, "30 customers scored by churn_toy version 3"),
     "gate": (materializers.GateMaterializer, gate_report, "Version 5 passes the gate: all 4 checks say yes."),
     "standing": (materializers.StandingMaterializer, lambda: STANDING, "churn_telco, version 5: pending"),
+    "campaign": (materializers.CampaignMaterializer, campaign, "Retention campaign: 90 contacts among 500 customers"),
     "deployment": (materializers.DeploymentMaterializer, lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
 }
 
@@ -121,6 +125,7 @@ def content(name: str, **changes: Any) -> str | None:
         ("gate", {"checks": ()}),
         ("standing", {"state": "approved"}),
         ("deployment", {"champion": 3}),
+        ("campaign", {"batch_id": "b2"}),
         ("table", {"ref": SNAPSHOT.ref.model_copy(update={"digest": "d2" * 32})}),
         ("tuning", {"boosting": TUNING.boosting.model_copy(update={"max_depth": 4})}),
     ],
@@ -167,6 +172,13 @@ def test_the_gate_shows_every_verdict_beside_its_report() -> None:
         "digest": report.digest,
         "gate.slices": "fail",
     }
+
+
+def test_a_campaign_shows_its_sums_beside_its_page() -> None:
+    made = campaign()
+    shown = materializers.CampaignMaterializer("/nowhere").extract_metadata(made)
+    assert (shown["contacts"], shown["control"], shown["currency"]) == (90, 24, "USD")
+    assert shown["expected_profit"] == made.plan.profit.point
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pytest
@@ -91,7 +91,12 @@ class LargeTable(MemoryFeatureStore):
     batches = 0
 
     def scan(
-        self, ref: TableRef, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+        self,
+        ref: TableRef,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
         batch = pa.record_batch({"x": pa.array(range(50_000))})
 

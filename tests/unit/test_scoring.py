@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.errors import ConfigError, ContractError, ModelError
+from churn.features import FeatureSpec
+from churn.frame import columns_of
 from churn.model import ChurnModel
 from churn.money import CustomerValue, MoneySettings
 from churn.scoring import LEAVE, TREAT, ReasonSettings, Scorer, ScoringSettings
@@ -193,3 +196,40 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, content: str | N
     (tmp_path / "scoring.json").write_text(content) if content else (tmp_path / "scoring.json").unlink()
     with pytest.raises(ModelError, match=r"scoring\.json cannot be read"):
         Scorer.load(tmp_path)
+
+
+def test_a_table_in_bulk_has_the_numbers_of_score_whatever_its_text_comes_as() -> None:
+    frame = customers(60)
+    scorer = small_scorer(boosted=True)
+    expected = scorer.score(frame)
+    plain = columns_of(frame, scorer.kinds)
+    coded = {**plain, "contract": pd.Categorical(plain["contract"])}
+    for columns in (plain, coded):
+        found = scorer.predict(columns)
+        np.testing.assert_array_equal(found.probability, expected["probability"])
+        np.testing.assert_array_equal(found.expected_value, expected["expected_value"])
+        assert np.where(found.treat, TREAT, LEAVE).tolist() == expected["decision"].tolist()
+        given = [[reason for reason in row if reason] for row in zip(*found.reasons, strict=True)]
+        assert given == expected["reasons"].tolist()
+
+
+def test_values_that_training_did_not_know_are_counted_where_text_comes_coded() -> None:
+    plain = columns_of(customers(6), SCORER.kinds)
+    assert SCORER.predict(plain).unseen == {}
+    assert SCORER.predict({**plain, "contract": pd.Categorical(plain["contract"])}).unseen == {"contract": 2}
+
+
+def test_a_users_own_feature_gets_its_text_as_an_array() -> None:
+    def shouted(values: np.ndarray) -> np.ndarray:
+        return np.array([None if each is None else each.upper() for each in values.tolist()], dtype=object)
+
+    spec = FeatureSpec(name="loud", compute="shouted", inputs=("contract",), kind="categorical", description="loud")
+    model = replace(
+        SCORER.model,
+        schema=SCORER.model.schema.model_copy(update={"features": (*SCORER.model.schema.features, spec)}),
+        functions={**SCORER.model.functions, "shouted": shouted},
+        categories={**SCORER.model.categories, "loud": ("TWO YEAR",)},
+    )
+    plain = columns_of(customers(), SCORER.kinds)
+    coded = {**plain, "contract": pd.Categorical(plain["contract"])}
+    assert model.encode(coded)["loud"].tolist() == model.encode(plain)["loud"].tolist() == [-1, 0, -1]

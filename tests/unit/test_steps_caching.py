@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:BuiltinImporter\.module_repr:De
 ROOT = Path(__file__).parents[2]
 CACHED = ["tune", "train", "evaluate"]
 WITH_EFFECTS = ["ingest", "build_features", "build_training_set", "register", "write_report"]
+WITH_EFFECTS += ["score", "plan"]
 WITH_EFFECTS += ["evaluation", "approval_check", "promotion"]
 ZERO = UUID(int=0)
 

@@ -1,0 +1,223 @@
+"""Batch scoring on a laptop: rows streamed through files of a few thousand, each of which is scored once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.contract import DatasetContract
+from churn.errors import StoreError
+from churn.inference.engine import BatchEngine, Tell, Work
+from churn.inference.predictions import BATCH_ID, Batch, predictions_schema, stamped
+from churn.inference.scoring import BatchScorer, ScoredRows, score_batches
+from churn.inference.summary import Tally
+from churn.ports import FeatureStore
+from churn.tables import EVENT_TIME
+
+from .disk_errors import explained
+
+__all__ = ["LocalBatchEngine"]
+
+_UNSEEN = b"unseen"
+
+
+@dataclass(frozen=True)
+class LocalBatchEngine(BatchEngine):
+    """Scores with the threads of this machine.
+
+    Attributes:
+        store: The tables.
+        folder: Where unfinished work is kept, a folder for each batch.
+        threads: How many parts are scored at a time.
+        part_rows: Rows of a part, which is all that a killed run loses of each thread's work.
+    """
+
+    name: ClassVar[Literal["local", "spark"]] = "local"
+
+    store: FeatureStore
+    folder: Path
+    threads: int = 2
+    part_rows: int = 65_536
+
+    @contextmanager
+    def exclusive(self, batch_id: str) -> Iterator[None]:
+        """Hold a lock of the operating system, which lets go of a process that is killed."""
+        path = self.folder / f"{batch_id}.lock"
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def score(self, scorer: BatchScorer, batch: Batch, contract: DatasetContract, tell: Tell) -> Work:
+        """Keep the rows in parts, score each part into a file, then stream all of them into the table at once."""
+        with explained(self.folder):
+            parts = _Parts(self.folder / batch.batch_id)
+            parts.fill(lambda: self._rows(scorer, batch))
+            resumed = parts.rows - parts.waiting_rows
+            self._score_parts(scorer, batch, parts, tell)
+            tally, rejected = Tally(), parts.rejected()
+            for table, unseen in rejected:
+                tally.add_unscored(table, unseen)
+            self._quarantine([table for table, _ in rejected], contract)
+            rows = pa.RecordBatchReader.from_batches(predictions_schema(batch.entity), _counted(parts, batch, tally))
+        table = self.store.replace_batch(contract.table("predictions"), BATCH_ID, batch.batch_id, rows)
+        if tally.scored + tally.quarantined != parts.rows:
+            raise StoreError(
+                f"Of {parts.rows:,} customers {tally.scored:,} were scored and {tally.quarantined:,} set aside, which "
+                f"does not add up: the parts in {self.folder / batch.batch_id} are not those that were written. Remove "
+                "that folder and run again."
+            )
+        return Work(table, tally, resumed)
+
+    def forget(self, batch_id: str) -> None:
+        """Remove the batch's parts."""
+        shutil.rmtree(self.folder / batch_id, ignore_errors=True)
+
+    def _rows(self, scorer: BatchScorer, batch: Batch) -> Iterator[pa.RecordBatch]:
+        present = self.store.scan(batch.features).schema.names
+        columns = [batch.entity, EVENT_TIME, *(name for name in scorer.kinds if name in present)]
+        rows = self.store.latest_rows(
+            batch.features, batch.as_of, columns, batch_rows=self.part_rows, max_age=batch.max_age
+        )
+        for each in rows:
+            # DuckDB takes a batch's size for a proposal.
+            yield from (each.slice(start, self.part_rows) for start in range(0, each.num_rows, self.part_rows))
+
+    def _score_parts(self, scorer: BatchScorer, batch: Batch, parts: _Parts, tell: Tell) -> None:
+        waiting = parts.waiting()
+        source = f"{batch.features.name}, version {batch.features.version}"
+        scored = score_batches(
+            scorer,
+            map(parts.read, waiting),
+            entity=batch.entity,
+            reasons=batch.reasons,
+            source=source,
+            threads=self.threads,
+        )
+        started, done, before = time.monotonic(), 0, parts.rows - parts.waiting_rows
+        for part, found in zip(waiting, scored, strict=True):
+            parts.finish(part, found)
+            done += found.rows.num_rows + found.rejected.num_rows
+            pace = done / max(time.monotonic() - started, 1e-9)
+            left = (parts.rows - before - done) / pace
+            tell(before + done, parts.rows, f"customers, {pace:,.0f} a second, {_duration(left)} left")
+
+    def _quarantine(self, rejected: Sequence[pa.Table], contract: DatasetContract) -> None:
+        if rejected and sum(table.num_rows for table in rejected):
+            rows = pa.concat_tables(rejected)
+            first = rows.append_column("_row", pa.array(range(len(rows)))).group_by(["row_digest", "rule"])
+            kept = first.aggregate([("_row", "min")])["_row_min"]
+            self.store.upsert(contract.table("quarantine"), rows.take(kept))
+
+
+class _Parts:
+    """The rows of a batch in files: `waiting` to be scored, then `scored`; each file is there as a whole or not at all.
+
+    Once all rows are in files, a note beside them says so; without it a killed run begins anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._note = folder / "parts.json"
+        self._sizes: list[int] = []
+
+    def fill(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+        """Write the rows, which `rows()` yields, into files, unless a run that was killed has done so."""
+        if self._note.exists():
+            self._sizes = json.loads(self._note.read_text(encoding="utf-8"))
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        for number, batch in enumerate(rows()):
+            _write(self._path("waiting", number), _coded(batch))
+            self._sizes.append(batch.num_rows)
+        draft = self._note.with_suffix(".draft")
+        draft.write_text(json.dumps(self._sizes), encoding="utf-8")
+        os.replace(draft, self._note)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return sum(self._sizes)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are not scored yet."""
+        return sum(self._sizes[number] for number in self.waiting())
+
+    def waiting(self) -> list[int]:
+        """Return the parts that are not scored yet."""
+        return [number for number in range(len(self._sizes)) if not self._path("scored", number).exists()]
+
+    def read(self, number: int) -> pa.RecordBatch:
+        """Return a part's rows."""
+        return _read(self._path("waiting", number))
+
+    def finish(self, number: int, found: ScoredRows) -> None:
+        """Keep what became of a part's rows; what is scored comes last, for it says that the part is done."""
+        unseen = found.rejected.replace_schema_metadata({_UNSEEN: json.dumps(found.unseen)})
+        _write(self._path("rejected", number), unseen.combine_chunks())
+        _write(self._path("scored", number), found.rows)
+        self._path("waiting", number).unlink()
+
+    def scored(self) -> Iterator[pa.RecordBatch]:
+        """Yield the scored rows of each part."""
+        for number in range(len(self._sizes)):
+            yield _read(self._path("scored", number))
+
+    def rejected(self) -> list[tuple[pa.Table, dict[str, int]]]:
+        """Return the rows of each part that were set aside, and its counts of unseen values."""
+        found = []
+        for number in range(len(self._sizes)):
+            with pa.memory_map(str(self._path("rejected", number))) as file:
+                table = pa.ipc.open_file(file).read_all()
+            found.append((table, json.loads(table.schema.metadata[_UNSEEN])))
+        return found
+
+    def _path(self, kind: str, number: int) -> Path:
+        return self._folder / f"{kind}-{number:06}.arrow"
+
+
+def _counted(parts: _Parts, batch: Batch, tally: Tally) -> Iterator[pa.RecordBatch]:
+    for rows in parts.scored():
+        tally.add_rows(rows)
+        yield stamped(rows, batch)
+
+
+def _coded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with its text coded, but for the first column, the customer's key."""
+    columns = [
+        pc.dictionary_encode(values) if position and pa.types.is_string(values.type) else values
+        for position, values in enumerate(batch.columns)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _write(path: Path, rows: pa.RecordBatch | pa.Table) -> None:
+    draft = path.with_suffix(".draft")
+    with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+        writer.write(rows)
+    os.replace(draft, path)
+
+
+def _read(path: Path) -> pa.RecordBatch:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).get_batch(0)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

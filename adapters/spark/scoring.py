@@ -1,0 +1,110 @@
+"""Scoring on Spark: each worker runs the packaged model on the record batches that it is handed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from churn.inference.predictions import scored_schema
+from churn.inference.scoring import ScoredRows, score_batch
+from churn.scoring import Explain
+from churn.validation import QUARANTINE_SCHEMA
+
+from .shipping import ShippedPackage
+from .tables import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["REJECTED", "SCORED", "UNSEEN", "rows_in", "scored", "unscored_in"]
+
+SCORED, REJECTED, UNSEEN = "scored", "rejected", "unseen"
+_COUNTS = pa.map_(pa.string(), pa.int64())
+
+
+def scored(
+    customers: DataFrame, package: ShippedPackage, *, entity: str, reasons: Explain = "all", source: str = ""
+) -> DataFrame:
+    """Score customers; `rows_in` and `unscored_in` read what became of them.
+
+    Args:
+        customers: Customer, event time and the columns that the model reads; others are ignored.
+        package: The model.
+        entity: The column of the customer's key.
+        reasons: Which customers get reasons.
+        source: Where the rows come from, for the quarantine.
+
+    Returns:
+        Rows that hold one of three: `scored`, a struct of the columns that `scored_schema` names; `rejected`, a struct
+        of those of the quarantine; `unseen`, the rows of a record batch whose value training did not know, by column.
+    """
+
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer = package.scorer()
+        scorer.use_threads(1)  # Spark runs a task for each core
+        for batch in batches:
+            found = score_batch(scorer, batch, entity=entity, reasons=reasons, source=source)
+            yield from _packed(found, entity)
+
+    return customers.mapInArrow(score, spark_schema(_schema(entity)))
+
+
+def rows_in(batch: pa.RecordBatch, entity: str) -> pa.RecordBatch:
+    """Return the rows that a record batch of the frame holds in `scored`, as `scored_schema` has them."""
+    schema = scored_schema(entity)
+    rows = batch.column(SCORED).drop_null().cast(pa.struct(_plain(schema)))
+    columns = [_coded(values, field.type) for values, field in zip(rows.flatten(), schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def unscored_in(batch: pa.RecordBatch) -> tuple[pa.Table, dict[str, int]]:
+    """Return what a record batch of the frame holds in `rejected` and `unseen`: rows for the quarantine, and counts."""
+    rejected = batch.column(REJECTED).drop_null().cast(pa.struct(QUARANTINE_SCHEMA))
+    unseen: Counter[str] = Counter()
+    for counts in batch.column(UNSEEN).drop_null().to_pylist():
+        unseen.update(dict(counts))
+    return pa.Table.from_arrays(rejected.flatten(), schema=QUARANTINE_SCHEMA), dict(unseen)
+
+
+def _packed(found: ScoredRows, entity: str) -> list[pa.RecordBatch]:
+    rows = pa.Table.from_batches([found.rows]).cast(_plain(found.rows.schema))
+    parts = (
+        _as_struct(rows, SCORED, entity),
+        _as_struct(found.rejected, REJECTED, entity),
+        pa.table({UNSEEN: pa.array([list(found.unseen.items())] if found.unseen else [], _COUNTS)}),
+    )
+    whole = pa.concat_tables(parts, promote_options="default").select(_schema(entity).names)
+    batches: list[pa.RecordBatch] = whole.cast(_schema(entity)).to_batches()
+    return batches
+
+
+def _as_struct(rows: pa.Table, name: str, entity: str) -> pa.Table:
+    kind = _schema(entity).field(name).type
+    return pa.table({name: rows.combine_chunks().to_struct_array().cast(kind)})
+
+
+def _schema(entity: str) -> pa.Schema:
+    return pa.schema(
+        [
+            (SCORED, pa.struct(_plain(scored_schema(entity)))),
+            (REJECTED, pa.struct(QUARANTINE_SCHEMA)),
+            (UNSEEN, _COUNTS),
+        ]
+    )
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Return a schema in which coded text is text: Spark has no codes."""
+    return pa.schema(
+        [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema]
+    )
+
+
+def _coded(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(kind):
+        return values
+    coded = values.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(coded.indices.cast(kind.index_type), coded.dictionary)

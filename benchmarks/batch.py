@@ -1,0 +1,321 @@
+"""Batch scoring against its limit and its peers: customers a second, CPU and peak memory, from Parquet to Parquet.
+
+    python benchmarks/batch.py [--rows 5m] [--rounds 3] [--memory 1m,20m] [--reasons 100k] [--spark 250k]
+
+The limit is XGBoost's in-place prediction of the same trees on a float matrix that is in memory already, with all
+threads: no file, no text, no decision. Ours reads Parquet, codes its text, adds the additive part, decides, and writes
+Parquet; `whole engine` goes from the Delta table of features to that of predictions: newest row of each customer, parts
+that survive a kill, digests and the commit included. `mlflow.pyfunc` gets the same scorer, registered without reasons,
+in pandas chunks. The model is trained on the simulated telco; the customers are drawn at random from its contract. Each
+run is a process of its own and the engines take turns; medians are shown. Loading model and libraries counts in the
+memory and not in the times. Rounds of engines beside each other on a busy machine: CPU seconds tell more than seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from measure import Measurement, measure  # noqa: E402
+
+from churn.contract import DatasetContract  # noqa: E402
+from churn.inference.predictions import Batch, predictions_schema, stamped  # noqa: E402
+from churn.inference.scoring import score_batches  # noqa: E402
+from churn.scoring import Scorer  # noqa: E402
+from churn.tables import EVENT_TIME, TableRef  # noqa: E402
+
+CHUNK, PYFUNC_CHUNK, PIECE = 65_536, 524_288, 1_000_000
+NOW = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+GOALS = {
+    "rows/s against the limit": 0.70,
+    "CPU efficiency against mlflow.pyfunc": 1.3,
+    "rows/s against a warm spark_udf": 3.0,
+}
+REF = TableRef(
+    dataset="bench", name="churn_features", version=0, rows=0, digest="0", key=("customer_id", EVENT_TIME), uri=""
+)
+
+
+class Timed(NamedTuple):
+    """Seconds and CPU seconds of the work alone."""
+
+    seconds: float
+    cpu_seconds: float
+    rows: int
+
+
+def contract() -> DatasetContract:
+    return DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
+
+
+def train(folder: Path) -> None:
+    """Train on simulated customers; write the scorer, and MLflow models of it with and without reasons."""
+    from adapters.mlflow_package import build_package
+    from churn.challenger import scoring_settings
+    from churn.features import compute_features
+    from churn.frame import columns_of
+    from churn.money import MoneySettings
+    from churn.scoring import ReasonSettings
+    from churn.simulator import SimulationSettings, simulate
+    from churn.training import ModelSettings, TrainingData
+    from churn.training import train as fit
+
+    telco = contract()
+    rows = simulate("telco", SimulationSettings(customers=4000, months=6)).to_pandas()
+    rows = rows.drop_duplicates("customer_id", keep="last").reset_index(drop=True)
+    columns = compute_features(telco.features, columns_of(rows, telco.kinds), telco.functions)
+    label = (rows["churn"] == "Yes").to_numpy().astype(np.int8)
+    data = TrainingData(columns, label, rows["customer_id"].to_numpy(dtype=object))
+    model = fit(data, telco, ModelSettings(), seed=42).model
+    settings = scoring_settings(telco, MoneySettings(), ReasonSettings())
+    Scorer(model, settings).save(folder / "scorer")
+    example = rows[[*telco.columns]].head()
+    for name, top in (("package", 3), ("package_without_reasons", 0)):
+        without = settings.model_copy(update={"reasons": ReasonSettings(top=top)})
+        build_package(Scorer(model, without), folder / name, example=example, metadata={})
+
+
+def generate(folder: Path, rows: int) -> None:
+    """Write customers drawn from the contract, in one Parquet file, and the matrix that the trees read."""
+    telco, random = contract(), np.random.default_rng(rows)
+    path = folder / f"{rows}.parquet"
+    writer: pq.ParquetWriter | None = None
+    for start in range(0, rows, PIECE):
+        count = min(PIECE, rows - start)
+        piece = pa.table(
+            {
+                "customer_id": pa.array([f"C{number:09d}" for number in range(start, start + count)]),
+                EVENT_TIME: pa.array(np.full(count, 1_735_000_000_000_000), pa.timestamp("us", "UTC")),
+                **{name: drawn(random, column, count) for name, column in telco.columns.items()},
+            }
+        )
+        writer = writer or pq.ParquetWriter(path, piece.schema)
+        writer.write_table(piece, row_group_size=131_072)
+    assert writer is not None
+    writer.close()
+
+
+def drawn(random: np.random.Generator, column: object, rows: int) -> pa.Array:
+    if column.allowed:  # type: ignore[attr-defined]
+        return pa.array(column.allowed).take(pa.array(random.integers(0, len(column.allowed), rows)))  # type: ignore[attr-defined]
+    high = {0.0: 1.0}.get(column.max, min(column.max, 1000.0))  # type: ignore[attr-defined]
+    if column.type == "integer":  # type: ignore[attr-defined]
+        return pa.array(random.integers(0, min(int(high), 72) + 1, rows))
+    return pa.array(np.round(random.uniform(0, high / 8, rows), 2))
+
+
+@contextmanager
+def stopwatch(found: list[Timed], rows: int) -> Iterator[None]:
+    start, cpu = time.perf_counter(), time.process_time()
+    yield
+    found.append(Timed(time.perf_counter() - start, time.process_time() - cpu, rows))
+
+
+def limit(folder: Path, rows: int) -> Timed:
+    model = Scorer.load(folder / "scorer").model
+    matrix = np.concatenate([matrix_of(model, batch) for batch in batches(folder, rows)])
+    found: list[Timed] = []
+    with stopwatch(found, rows):
+        model.booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+    return found[0]
+
+
+def matrix_of(model: object, batch: pa.RecordBatch) -> np.ndarray:
+    from churn.inference.columns import coded_columns
+
+    kinds = {column.name: column.kind for column in model.schema.inputs}  # type: ignore[attr-defined]
+    return model.encoder.matrix(model.encode(coded_columns(batch, kinds)))  # type: ignore[attr-defined]
+
+
+def batches(folder: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    text = [name for name, column in contract().columns.items() if column.type == "categorical"]
+    file = pq.ParquetFile(folder / f"{rows}.parquet", read_dictionary=text)
+    # One row group at a time: over all of them at once Arrow keeps 14 bytes for every row that it has read.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(CHUNK, row_groups=[group], use_threads=False)  # the threads are at work scoring
+
+
+def ours(folder: Path, rows: int, reasons: str = "none") -> Timed:
+    scorer = Scorer.load(folder / "scorer")
+    scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
+    batch = Batch("b", "customer_id", "m", 1, "Champion", "p", REF, NOW, NOW, reasons)  # type: ignore[arg-type]
+    found: list[Timed] = []
+    with stopwatch(found, rows), pq.ParquetWriter(folder / "ours.parquet", predictions_schema("customer_id")) as writer:
+        scored = score_batches(scorer, batches(folder, rows), entity="customer_id", reasons=batch.reasons, threads=2)
+        for part in scored:
+            writer.write_batch(stamped(part.rows, batch))
+    return found[0]
+
+
+def with_reasons(folder: Path, rows: int) -> Timed:
+    return ours(folder, rows, "all")
+
+
+def pyfunc(folder: Path, rows: int, package: str = "package_without_reasons") -> Timed:
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(str(folder / package))
+    found: list[Timed] = []
+    with stopwatch(found, rows):
+        writer: pq.ParquetWriter | None = None
+        for chunk in pq.ParquetFile(folder / f"{rows}.parquet").iter_batches(PYFUNC_CHUNK):
+            frame = chunk.to_pandas()
+            scored = model.predict(frame[model.metadata.get_input_schema().input_names()])
+            scored.insert(0, "customer_id", frame["customer_id"])
+            table = pa.Table.from_pandas(scored, preserve_index=False)
+            writer = writer or pq.ParquetWriter(folder / "pyfunc.parquet", table.schema)
+            writer.write_table(table)
+        assert writer is not None
+        writer.close()
+    return found[0]
+
+
+def pyfunc_with_reasons(folder: Path, rows: int) -> Timed:
+    return pyfunc(folder, rows, "package")
+
+
+def fill_store(folder: Path, rows: int) -> None:
+    """Let the rows be a table of features, as another batch of them would be."""
+    from adapters.local.delta_table import DeltaVersion, Stamp
+    from adapters.local.digest import digest_of
+    from adapters.local.duck import Duck, stage
+
+    with Duck("1GB", 2, folder / "spill").session() as connection:
+        staged = stage(
+            connection,
+            f"FROM read_parquet('{folder / f'{rows}.parquet'}')",
+            folder / "tables" / str(rows) / "churn_features",
+        )
+    DeltaVersion.create(staged, Stamp(REF.key, rows, str(digest_of([]))))
+
+
+def whole_engine(folder: Path, rows: int) -> Timed:
+    from adapters.local.batch_engine import LocalBatchEngine
+    from adapters.local.feature_store import LocalFeatureStore
+
+    store = LocalFeatureStore(folder / "tables", str(rows), memory_limit="256MB")
+    features = store.latest("churn_features")
+    scorer = Scorer.load(folder / "scorer")
+    scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
+    name = f"b{time.time_ns()}"
+    batch = Batch(name, "customer_id", "m", 1, "Champion", "p", features, NOW, NOW, "none")
+    found: list[Timed] = []
+    with stopwatch(found, rows):
+        engine = LocalBatchEngine(store, folder / "scoring", 2)
+        work = engine.score(scorer, batch, contract(), lambda *_: None)
+        engine.forget(name)
+    assert work.tally.scored == rows
+    return found[0]
+
+
+def spark(folder: Path, rows: int) -> Timed:
+    """Score by `mlflow.pyfunc.spark_udf` on two local cores, once to warm up and once for the clock."""
+    import mlflow.pyfunc
+    from pyspark.sql import SparkSession
+    from pyspark.sql.functions import struct
+
+    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    model = str(folder / "package_without_reasons")
+    names = mlflow.pyfunc.load_model(model).metadata.get_input_schema().input_names()
+    kind = "probability double, decision string, expected_value double, reasons array<string>"
+    udf = mlflow.pyfunc.spark_udf(session, model, result_type=kind, env_manager="local")
+    frame = session.read.parquet(str(folder / f"{rows}.parquet"))
+    found: list[Timed] = []
+    for _ in range(2):
+        with stopwatch(found, rows):
+            frame.withColumn("scored", udf(struct(*names))).write.mode("overwrite").parquet(str(folder / "spark"))
+    return found[-1]
+
+
+IMPORTS = {
+    "whole engine": ("xgboost", "adapters.local.feature_store", "adapters.local.batch_engine"),
+    "mlflow.pyfunc": ("mlflow.pyfunc", "xgboost"),
+    "warm spark_udf": ("mlflow.pyfunc", "xgboost", "pyspark.sql"),
+}
+Engine = Callable[[Path, int], Timed]
+
+
+def compare(folder: Path, engines: dict[str, Engine], rows: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Print the medians of engines that take turns; return customers a second, and CPU microseconds a customer."""
+    runs: dict[str, list[Measurement]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            imports = IMPORTS.get(name, ("xgboost",))
+            runs[name].append(measure(engine, folder, rows, imports=imports, timeout=3600))
+    print(f"\n{rows:,} customers, {rounds} round(s)")
+    print(f"{'engine':<28}{'customers/s':>13}{'CPU us each':>13}{'peak MiB':>10}")
+    results = {}
+    for name, measured in runs.items():
+        pace = rows / statistics.median(run.value.seconds for run in measured)
+        cpu = statistics.median(run.value.cpu_seconds for run in measured) / rows * 1e6
+        memory = statistics.median(run.peak_rss_mib for run in measured)
+        results[name] = (pace, cpu)
+        print(f"{name:<28}{pace:>13,.0f}{cpu:>13.2f}{memory:>10,.0f}", flush=True)
+    return results
+
+
+def told(words: str, found: float) -> None:
+    goal = GOALS[words]
+    print(f"{words}: {found:.2f} (goal: at least {goal:.2f}) {'reached' if found >= goal else 'MISSED'}")
+
+
+def number(text: str) -> int:
+    units = {"k": 1_000, "m": 1_000_000}
+    return int(float(text[:-1]) * units[text[-1].lower()]) if text[-1].lower() in units else int(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=number, default=5_000_000, help="customers, such as 5m")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", default="", help="also the peak memory of ours at these sizes, such as 1m,20m")
+    parser.add_argument("--reasons", type=number, default=100_000, help="customers that get reasons; 0 for none")
+    parser.add_argument("--spark", type=number, default=250_000, help="customers for spark_udf; 0 for none")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="batch") as name:
+        folder = Path(name)
+        measure(train, folder)
+        sizes = [number(size) for size in options.memory.split(",") if size]
+        for rows in {options.rows, options.reasons, *sizes, options.spark} - {0}:
+            measure(generate, folder, rows, timeout=3600)
+        measure(fill_store, folder, options.rows)
+        engines: dict[str, Engine] = {
+            "limit": limit,
+            "ours": ours,
+            "whole engine": whole_engine,
+            "mlflow.pyfunc": pyfunc,
+        }
+        found = compare(folder, engines, options.rows, options.rounds)
+        told("rows/s against the limit", found["ours"][0] / found["limit"][0])
+        print(f"  by CPU: {found['limit'][1] / found['ours'][1]:.2f}")
+        told("CPU efficiency against mlflow.pyfunc", found["mlflow.pyfunc"][1] / found["ours"][1])
+        if options.spark and importlib.util.find_spec("pyspark"):
+            both = compare(folder, {"ours": ours, "warm spark_udf": spark}, options.spark, options.rounds)
+            told("rows/s against a warm spark_udf", both["ours"][0] / both["warm spark_udf"][0])
+        if options.reasons:
+            compare(
+                folder, {"ours, all reasons": with_reasons, "mlflow.pyfunc": pyfunc_with_reasons}, options.reasons, 1
+            )
+        for rows in sizes:
+            measure(fill_store, folder, rows, timeout=3600) if rows != options.rows else None
+            compare(folder, {"ours": ours, "whole engine": whole_engine}, rows, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""What a planned campaign comes to: how many, what it should earn, beside what else could be done."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict
+
+from ..money import MoneySettings
+from ..statistics.bootstrap import Estimate
+from .settings import CampaignSettings, Limits
+
+__all__ = ["Campaign", "Choice", "Comparison", "Contact", "Further", "SegmentUse"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Choice(BaseModel):
+    """A way to choose whom to treat: how many it takes, and what that is expected to earn and to cost."""
+
+    model_config = _FROZEN
+
+    name: str
+    contacts: int
+    profit: Estimate
+    cost: Estimate
+
+
+class Further(BaseModel):
+    """What a wider limit would add, in the currency; zeros where that limit does not bind."""
+
+    model_config = _FROZEN
+
+    limit: str
+    extra: float
+    contacts: int
+    profit: float
+    cost: float
+
+
+class SegmentUse(BaseModel):
+    """What a segment with limits of its own took."""
+
+    model_config = _FROZEN
+
+    column: str
+    value: str
+    limits: Limits
+    customers: int
+    contacts: int
+    cost: float
+
+
+class Comparison(BaseModel):
+    """The control group, and what the comparison of both groups can show.
+
+    Attributes:
+        customers: Customers who would have been contacted and are not, so that the contacted can be held against them.
+        never_contacted: All customers of the batch whom the control share keeps from every campaign.
+        profit: What contacting the control group too was expected to earn: the price of knowing.
+        expected_drop: By how much the model expects the churn of the contacted to fall, 0 to 1.
+        detectable_drop: The smallest fall that the two groups show four times in five (two-sided test at 5 %), 0 to 1;
+            None without both groups.
+    """
+
+    model_config = _FROZEN
+
+    customers: int
+    never_contacted: int
+    profit: float
+    expected_drop: float
+    detectable_drop: float | None
+
+
+class Contact(BaseModel):
+    """One customer of the list."""
+
+    model_config = _FROZEN
+
+    customer: str
+    probability: float
+    expected_value: float
+    customer_value: float
+    reasons: tuple[str, ...]
+
+
+class Campaign(BaseModel):
+    """Whom a batch of predictions says to contact, in sums; the list itself is a table.
+
+    Attributes:
+        customers: Scored customers.
+        worthwhile: Those whose expected value is above zero.
+        resting: Those of them who were on another list within the rest days.
+        plan: The campaign itself.
+        bound: No choice within capacity and budget is expected to earn more, after the segments' limits.
+        choices: The campaign beside other ways to choose among the same customers: without control group and resting
+            ones, and without limits.
+        curve: Contacts, most valuable first, and what that many are expected to earn and to cost.
+        repriced: Customers decided otherwise than in the predictions, for the economics have changed since.
+        first: The most valuable contacts.
+    """
+
+    model_config = _FROZEN
+
+    batch_id: str
+    model: str
+    version: str
+    as_of: dt.datetime
+    settings: CampaignSettings
+    money: MoneySettings
+    confidence: float
+    customers: int
+    worthwhile: int
+    resting: int
+    repriced: int
+    plan: Choice
+    bound: float
+    control: Comparison
+    choices: tuple[Choice, ...]
+    further: tuple[Further, ...]
+    segments: tuple[SegmentUse, ...]
+    curve: tuple[tuple[int, float, float], ...]
+    first: tuple[Contact, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,155 @@
+"""Whom to choose where not everybody may be: the most expected value within a capacity and a budget.
+
+With a capacity alone the best choice is the most valuable customers. A budget makes it a knapsack (with both, one with
+two constraints), which is solved by Lagrangian relaxation (Everett 1963, Operations Research 11(3):399-417): money gets
+a price, and the customers are chosen whose value less the price of their cost is greatest. The lowest price at which
+the choice is within the budget is at most one customer, or one exchange of two, away from the best there is; what is
+left of the budget is then filled in the order of value per cost (Dantzig 1957, Operations Research 5(2):266-288).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frame import FloatArray
+from .settings import Limits
+
+__all__ = ["Bar", "Selection", "select"]
+
+_HALVINGS = 100
+_SLACK = 1e-9
+"""What sums of floats may be beside the truth, as a share of the budget."""
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a customer had to reach to be chosen: value less the price of their cost.
+
+    Attributes:
+        price: What one unit of the budget is worth at the margin; 0 where the budget does not bind.
+        least: The lowest that was still chosen; 0 where there was room for all who are worth it.
+    """
+
+    price: float
+    least: float
+
+    def reached(self, value: FloatArray, cost: FloatArray) -> BoolArray:
+        """Return who reaches the bar, shape `(n,)`; nobody without value does."""
+        reached: BoolArray = (value > 0) & (value - self.price * cost >= self.least)
+        return reached
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen of `(n,)` customers.
+
+    Attributes:
+        chosen: Whether each is, shape `(n,)`.
+        bar: What it took.
+        bound: No choice within the limits has more value in sum.
+    """
+
+    chosen: BoolArray
+    bar: Bar
+    bound: float
+
+
+def select(value: FloatArray, cost: FloatArray, limits: Limits) -> Selection:
+    """Choose customers of positive value so that their values sum to as much as the limits allow.
+
+    A greater budget never makes the sum smaller, nor does a greater capacity where there is no budget. Where the budget
+    binds, the sum is below `bound` by at most the price times the cost of one customer; elsewhere it is the greatest
+    there is. Of equals, those that stand first are chosen.
+
+    Args:
+        value: Expected value of each customer, shape `(n,)`, finite.
+        cost: What each is expected to cost, 0 upwards, shape `(n,)`.
+        limits: Capacity and budget.
+    """
+    capacity = len(value) if limits.capacity is None else min(limits.capacity, len(value))
+    chosen = _best(value, capacity)
+    budget = limits.budget
+    if budget is None or cost[chosen].sum() <= budget * (1 + _SLACK):
+        return Selection(chosen, Bar(0.0, _least(value, chosen, limits.capacity)), float(value[chosen].sum()))
+    price, within, beyond = _priced(value, cost, capacity, budget)
+    score = value - price * cost
+    bar = Bar(price, _least(score, within, limits.capacity))
+    bound = float(np.maximum(score, 0.0)[_best(score, capacity)].sum() + price * budget)
+    chosen = _fill(_exchange(within, beyond, cost, budget), value, cost, capacity, budget)
+    return Selection(chosen, bar, max(bound, float(value[chosen].sum())))
+
+
+def _best(score: FloatArray, capacity: int) -> BoolArray:
+    """Return the `capacity` highest positive scores; of equals, those that stand first."""
+    positive = score > 0
+    if np.count_nonzero(positive) <= capacity:
+        return positive
+    if capacity == 0:
+        return np.zeros(len(score), dtype=bool)
+    last = -np.partition(-score, capacity - 1)[capacity - 1]
+    best: BoolArray = score > last
+    best[np.flatnonzero(score == last)[: capacity - np.count_nonzero(best)]] = True
+    return best
+
+
+def _least(score: FloatArray, chosen: BoolArray, capacity: int | None) -> float:
+    """Return the lowest score that was chosen where the capacity is used up, infinity where nobody can be chosen."""
+    if capacity == 0:
+        return np.inf
+    return float(score[chosen].min()) if np.count_nonzero(chosen) == capacity else 0.0
+
+
+def _priced(value: FloatArray, cost: FloatArray, capacity: int, budget: float) -> tuple[float, BoolArray, BoolArray]:
+    """Return the lowest price at which the choice is within the budget, that choice, and the one just below it."""
+    costly = cost > 0
+    low, high = 0.0, float(np.max(value[costly] / cost[costly])) * (1 + _SLACK)
+    within, beyond = _best(value - high * cost, capacity), _best(value, capacity)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        found = _best(value - middle * cost, capacity)
+        if cost[found].sum() <= budget:
+            high, within = middle, found
+        else:
+            low, beyond = middle, found
+    return high, within, beyond
+
+
+def _exchange(within: BoolArray, beyond: BoolArray, cost: FloatArray, budget: float) -> BoolArray:
+    """Go from one choice as far towards the other, one customer at a time, as the budget allows.
+
+    Both have the same value at the price, and so has every step between: the costliest is the most valuable.
+    """
+    enter, leave = (
+        rows[np.argsort(cost[rows], kind="stable")]
+        for rows in (np.flatnonzero(beyond & ~within), np.flatnonzero(within & ~beyond))
+    )
+    steps = cost[enter].copy()
+    steps[: len(leave)] -= cost[leave[: len(enter)]]
+    spent = cost[within].sum() + np.append(0.0, np.cumsum(steps))
+    furthest = int(np.argmax(np.where(spent <= budget, spent, -np.inf)))
+    chosen = within.copy()
+    chosen[enter[:furthest]] = True
+    chosen[leave[:furthest]] = False
+    return chosen
+
+
+def _fill(chosen: BoolArray, value: FloatArray, cost: FloatArray, capacity: int, budget: float) -> BoolArray:
+    """Add customers in the order of value per cost while there is room and money; one too dear is passed over."""
+    chosen, room, money = chosen.copy(), capacity - np.count_nonzero(chosen), budget - cost[chosen].sum()
+    waiting = np.flatnonzero((value > 0) & ~chosen)
+    with np.errstate(divide="ignore"):
+        waiting = waiting[np.argsort(-value[waiting] / cost[waiting], kind="stable")]
+    while room > 0 and len(waiting := waiting[cost[waiting] <= money]):
+        taken = waiting[: min(room, int(np.searchsorted(np.cumsum(cost[waiting]), money, side="right")) or 1)]
+        chosen[taken] = True
+        room, money = room - len(taken), money - cost[taken].sum()
+        waiting = waiting[len(taken) :]
+    return chosen

@@ -1,0 +1,54 @@
+"""What a campaign may do: how many it reaches, what it spends, whom it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ..frame import canonical_text
+
+__all__ = ["CampaignSettings", "Limits"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Limits(BaseModel):
+    """How many customers may be contacted, and what that may cost; null is no limit."""
+
+    model_config = _FROZEN
+
+    capacity: int | None = Field(default=None, ge=0, description="At most this many contacts.")
+    budget: float | None = Field(
+        default=None, ge=0, description="At most this much is expected to be spent on contacts and incentives."
+    )
+
+
+class CampaignSettings(Limits):
+    """The limits of a campaign, its control group, whom it lets rest, and the list that it ends in."""
+
+    segments: dict[str, dict[str, Limits]] = Field(
+        default_factory=dict, description="Limits of their own: column, value, then `capacity` and `budget`."
+    )
+    control_share: float = Field(
+        default=0.1, ge=0, le=0.5, description="Share of the customers who are never contacted, for comparison."
+    )
+    salt: str = Field(
+        default="campaign", min_length=1, description="Another salt draws another control group; not that of the split."
+    )
+    rest_days: int = Field(default=30, ge=0, description="Nobody is contacted again within so many days; 0: no rest.")
+    format: Literal["csv", "parquet"] = Field(default="csv", description="Of the list for the CRM.")
+
+    @field_validator("segments", mode="before")
+    @classmethod
+    def _values_as_text(cls, segments: object) -> object:
+        """Spell the values as the tables do: YAML reads `1` and `true` as no text."""
+        if not isinstance(segments, Mapping):
+            return segments
+        return {
+            column: {canonical_text(value): limits for value, limits in values.items()}
+            if isinstance(values, Mapping)
+            else values
+            for column, values in segments.items()
+        }

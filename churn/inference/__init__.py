@@ -1,0 +1,1 @@
+"""Batch inference: every current customer scored by the champion, into one table."""

@@ -1,0 +1,76 @@
+"""Batches of predictions to plan campaigns from, and a campaign."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from churn.campaign.campaign import Campaign
+from churn.campaign.plan import Plan, plan_campaign
+from churn.campaign.settings import CampaignSettings
+from churn.money import MoneySettings
+
+AS_OF = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
+ENTITY = "customer_id"
+
+
+def batch(
+    probability: Any, value: Any = 200.0, *, ids: list[str] | None = None, batch_id: str = "b1", **columns: Any
+) -> pa.Table:
+    """Return predictions of customers `c0000`, `c0001`, … with these probabilities and values."""
+    risk = np.asarray(probability, dtype=np.float64)
+    rows = len(risk)
+    return pa.table(
+        {
+            "batch_id": pa.array([batch_id] * rows, pa.string()),
+            ENTITY: pa.array(ids or [f"c{number:04d}" for number in range(rows)], pa.string()),
+            "probability": risk,
+            "customer_value": np.broadcast_to(np.asarray(value, dtype=np.float64), rows).copy(),
+            "reason_1": pa.array([f"months as a customer: {number} (+0.92)" for number in range(rows)], pa.string()),
+            "reason_2": pa.nulls(rows, pa.string()),
+            "model_name": pa.array(["churn_telco"] * rows, pa.string()),
+            "model_version": pa.array([3] * rows, pa.int64()),
+            **columns,
+        }
+    )
+
+
+def many(rows: int = 500, seed: int = 0, **columns: Any) -> pa.Table:
+    """Return predictions of customers who differ in risk and value."""
+    random = np.random.default_rng(seed)
+    return batch(random.beta(1, 3, rows), random.uniform(20, 600, rows), **columns)
+
+
+def regions_of(regions: list[str | None]) -> pa.Table:
+    """Return the region of each customer of a `batch`."""
+    return pa.table({ENTITY: [f"c{number:04d}" for number in range(len(regions))], "region": regions})
+
+
+def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **options: Any) -> Plan:
+    """Plan a campaign, without control group unless asked; `options` are settings, `regions`, `contacted`, `as_of`."""
+    tables = {name: options.pop(name) for name in ("contacted", "as_of") if name in options}
+    tables |= {"segments": options.pop("regions")} if "regions" in options else {}
+    settings = CampaignSettings(**{"control_share": 0.0, **options})
+    return plan_campaign(
+        predictions, money or MoneySettings(), settings, **{"entity": ENTITY, "as_of": AS_OF, **tables}
+    )
+
+
+def contacted(plan: Plan, group: str = "treatment") -> list[str]:
+    """Return the customers of a group, in the order of the list."""
+    return [row[ENTITY] for row in plan.contacts.to_pylist() if row["group"] == group]
+
+
+def campaign(**options: Any) -> Campaign:
+    """Return a campaign with limits, segments and a control group."""
+    regions = regions_of(["north", "south"] * 250)
+    wanted = {
+        "capacity": 120,
+        "budget": 700.0,
+        "control_share": 0.2,
+        "segments": {"region": {"north": {"budget": 300}}},
+    }
+    return planned(many(), regions=regions, **{**wanted, **options}).campaign
