@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import importlib.util
+import os
 import statistics
 import sys
 import tempfile
@@ -227,6 +228,8 @@ def whole_engine(folder: Path, rows: int) -> Timed:
 def spark(folder: Path, rows: int) -> Timed:
     """Score by `mlflow.pyfunc.spark_udf` on two local cores, once to warm up and once for the clock."""
     import mlflow.pyfunc
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # else the first python on PATH, without the libraries
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import struct
 

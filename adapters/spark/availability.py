@@ -59,7 +59,7 @@ def active_session() -> SparkSession | None:
         from pyspark.sql import SparkSession
 
         return SparkSession.builder.getOrCreate()
-    if sys.modules.get("pyspark.sql") is None:
+    if any(sys.modules.get(name) is None for name in ("pyspark", "pyspark.sql")):
         return None  # nobody can have started one, and the import takes a second
     from pyspark.sql import SparkSession
 

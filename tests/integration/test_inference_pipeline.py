@@ -73,7 +73,8 @@ def test_every_current_customer_has_a_row_and_the_screen_says_what_it_is_worth(p
         assert row["decision"] == ("treat" if row["expected_value"] > 0 else "leave")
         assert row["decision"] == "treat" or row["reason_1"] is None
     treated = sum(row["decision"] == "treat" for row in rows)
-    assert f"{len(rows):,} customers scored by {MODEL} version 1: {treated:,} are worth treating" in first.out
+    assert f"{len(rows):,} customers scored by {MODEL} version 1" in first.out
+    assert f"left out whose newest row is too old (inference.max_age_days): {treated:,} are worth treating" in first.out
     assert first.report.is_file()
     assert project.damaged_tables(DATASET) == []
 
