@@ -30,7 +30,7 @@ test: lint ## everything that CI checks
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: $(TEST) ## the fast tests, for while you work
-	$(RUN) -m pytest tests/unit -n 2 --dist worksteal
+	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal
 
 lint: $(TEST) ## style, who may import whom, types
 	.venv/bin/ruff check

@@ -14,6 +14,8 @@ from churn.money import MoneySettings, decide, expected_value
 from churn.statistics.profit import empc
 from tests.fakes.predictions import Predictions, predictions
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 QUICK = EvaluationSettings(resamples=100)
 

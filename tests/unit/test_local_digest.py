@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from adapters.local.digest import Digest, digest_of
 
+pytestmark = pytest.mark.slow
+
 TIME = pa.timestamp("us", tz="UTC")
 NOON = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
 SCHEMA = pa.schema([("t", pa.string()), ("f", pa.float64()), ("i", pa.int64()), ("b", pa.bool_()), ("s", TIME)])

@@ -36,6 +36,8 @@ from tests.fakes.findings import (
 from tests.fakes.gate_reports import DEPLOYMENT, FAILED, STANDING, gate_report
 from tests.fakes.scorers import SCHEMA, customers, small_scorer
 
+pytestmark = pytest.mark.slow
+
 CASES: dict[str, tuple[type[JsonMaterializer], Any, str]] = {
     "table": (materializers.TableMaterializer, lambda: SNAPSHOT, "churn_training, version 7"),
     "validation": (materializers.ValidationMaterializer, lambda: VALIDATION, "960 of 1,000 rows accepted"),

@@ -14,6 +14,8 @@ from churn.statistics.metrics import Ranking, roc_auc
 from churn.training import ModelSettings, TrainingResult, train
 from tests.fakes.customers import CONTRACT, customers, raw_columns, true_logit
 
+pytestmark = pytest.mark.slow
+
 FAST = BoostingParams(max_rounds=40)
 SETTINGS = ModelSettings(boosting=FAST, deep_boosting=FAST.model_copy(update={"max_depth": 5}))
 DATA = customers(800)

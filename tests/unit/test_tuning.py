@@ -18,6 +18,8 @@ from churn.training import ModelSettings
 from churn.tuning import Trial, TuningResult, TuningSettings, tune
 from tests.fakes.customers import CONTRACT, customers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DATA = customers(300)
 MODEL = ModelSettings(folds=3, boosting=BoostingParams(max_rounds=20), candidates=("additive", "boosting"))

@@ -13,6 +13,8 @@ from churn.errors import ValidationFailed
 from churn.ingest import Source, conform
 from churn.validation import Validated, ValidationSettings, validate
 
+pytestmark = pytest.mark.slow
+
 NOW = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
 CONTRACT = DatasetContract.model_validate(
     {

@@ -15,6 +15,8 @@ from churn.contract import DatasetContract
 from churn.drafting.infer import infer
 from churn.errors import ContractError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 N = 600
 

@@ -17,6 +17,8 @@ from churn.gate.significance import chance_of_worse, holm
 from churn.money import MoneySettings
 from tests.fakes.paired_predictions import paired_rows
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 QUICK = GateSettings(resamples=400)
 NAMES = ["log_loss", "brier", "profit_per_customer", "cost_matrix_profit", "roc_auc", "pr_auc", "f1", "ece"]

@@ -17,6 +17,8 @@ from churn.registration import MODEL_DIGEST
 from churn.training import ModelSettings
 from tests.fakes.case import CONTRACT, NOW, Shelf, candidate, changed, filled_store, raw_rows, settings, store
 
+pytestmark = pytest.mark.slow
+
 BLIND = ModelSettings(
     candidates=("boosting",), folds=3, boosting={"max_depth": 1, "learning_rate": 0.02, "max_rounds": 5}
 )  # type: ignore[arg-type]

@@ -18,6 +18,8 @@ from churn.statistics.bootstrap import Estimate
 from tests.fakes.paired_predictions import paired_rows
 from tests.fakes.predictions import predictions
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = GateSettings()
 NON_INFERIORITY = GateSettings(rule="non-inferiority")
 ALPHA, MARGIN = SETTINGS.alpha, SETTINGS.margins.roc_auc

@@ -14,6 +14,8 @@ from churn.money import MoneySettings
 from churn.statistics.bootstrap import Estimate
 from tests.fakes.paired_predictions import paired_rows
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 QUICK = GateSettings(resamples=300)
 

@@ -17,6 +17,8 @@ from churn.validation import ValidationReport
 from tests.fakes.batches import CONTRACT, NOW, day, feature_rows, predictions, run
 from tests.fakes.feature_store import MemoryFeatureStore
 
+pytestmark = pytest.mark.slow
+
 ROWS = feature_rows(6, contract=["Month-to-month", "Two year"] * 3, customer_id=[f"d{n}" for n in range(6)])
 
 

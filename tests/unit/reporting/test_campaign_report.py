@@ -13,6 +13,8 @@ from churn.reporting.campaign_report import campaign_headline, campaign_page, ca
 from churn.reporting.page import Callout, Card, Cards, Section, Table, Text
 from tests.fakes.campaigns import batch, campaign, many, planned
 
+pytestmark = pytest.mark.slow
+
 
 def section(of: Campaign, title: str) -> Section:
     return next(each for each in campaign_sections(of) if each.title == title)

@@ -19,6 +19,8 @@ from churn.reporting import charts, model_charts
 from churn.reporting.chart_style import COLOURS, chart, shortened
 from tests.fakes.predictions import predictions
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = predictions(600)
 EVALUATION = evaluate(
     SAMPLE.label,

@@ -16,6 +16,8 @@ from churn.reporting.page import Callout, Cards, Section, Table, Text
 from churn.statistics.bootstrap import Estimate
 from tests.fakes.predictions import predictions
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 SAMPLE = predictions(1500)
 

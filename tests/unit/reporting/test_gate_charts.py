@@ -13,6 +13,8 @@ from churn.reporting.chart_style import COLOURS
 from churn.reporting.gate_charts import TOP_SLICES, fold_gains, gain_distribution, profit_curves, slice_gains
 from tests.fakes.gate_reports import METRICS, RECIPES, SLICES, estimate, evaluation, paired, part
 
+pytestmark = pytest.mark.slow
+
 LOG_LOSS, _, PROFIT, PR_AUC, *_ = METRICS
 MANY = tuple(part("plan", f"value {i}", 100 + i, 0.001 * (i - 20), 0.0, 1.0, worse=i == 59) for i in range(60))
 

@@ -24,6 +24,8 @@ from tests.fakes.gate_reports import (
     gate_report,
 )
 
+pytestmark = pytest.mark.slow
+
 BARE: dict[str, Any] = {"holdout": None, "recipes": None}
 NEXT = "python run.py models"
 
