@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from .errors import ContractError, nearest
 from .features import FeatureFunction, FeatureSpec, check_features, load_functions
 from .frame import Kind, canonical_text
 from .tables import EVENT_TIME, TableSpec
+from .times import UtcTime
 from .yaml_files import parse_model, read_yaml
 
 __all__ = ["SIMULATED", "Column", "DatasetContract", "EventTime", "Label", "snake_case"]
@@ -86,20 +86,9 @@ class EventTime(BaseModel):
     model_config = _FROZEN
 
     column: str | None = Field(default=EVENT_TIME, description="The source's column; null where it has none.")
-    as_of: dt.datetime | None = Field(default=None, description="Stands for every row of a source without the column.")
+    as_of: UtcTime | None = Field(default=None, description="Stands for every row of a source without the column.")
     format: str | None = Field(default=None, description="How the source writes it where not ISO 8601: '%d/%m/%Y'.")
     arrived_at: str | None = Field(default=None, description="The source's column that says when a row could be seen.")
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _in_utc(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = dt.datetime.fromisoformat(value)
-        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            value = dt.datetime(value.year, value.month, value.day)
-        if isinstance(value, dt.datetime):
-            return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-        return value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

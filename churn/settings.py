@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from .leakage import LeakageSettings
 from .money import MoneySettings
 from .scoring import ReasonSettings
 from .simulator import SimulationSettings
+from .times import UtcTime
 from .training import ModelSettings
 from .validation import ValidationSettings
 from .yaml_files import parse_model, read_yaml, unambiguous_yaml
@@ -102,14 +102,7 @@ class TrainingSetSettings(BaseModel):
 
     model_config = _FROZEN
 
-    cutoff: dt.datetime | None = Field(default=None, description="Nothing known after it is used; null means now. UTC.")
-
-    @field_validator("cutoff")
-    @classmethod
-    def _in_utc(cls, value: dt.datetime | None) -> dt.datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    cutoff: UtcTime | None = Field(default=None, description="Nothing known after it is used; null means now. UTC.")
 
 
 class Settings(BaseModel):

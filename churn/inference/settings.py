@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..scoring import Explain
+from ..times import UtcTime
 
 __all__ = ["Engine", "InferenceSettings"]
 
@@ -20,7 +20,7 @@ class InferenceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    as_of: dt.datetime | None = Field(default=None, description="Score what was known then; null means now. UTC.")
+    as_of: UtcTime | None = Field(default=None, description="Score what was known then; null means now. UTC.")
     reasons: Explain = Field(
         default="all", description="Which customers get reasons, which take most of the time: all, treated or none."
     )
@@ -31,16 +31,3 @@ class InferenceSettings(BaseModel):
         "scored; null means the window of the label.",
     )
     engine: Engine = Field(default="auto", description="auto, local or spark.")
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _in_utc(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = dt.datetime.fromisoformat(value)
-        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            value = dt.datetime(value.year, value.month, value.day)
-        if isinstance(value, dt.datetime):
-            return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-        if value is not None:
-            raise ValueError(f"{value!r} is no time such as 2024-06-30 or 2024-06-30T12:00")
-        return None
