@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -37,7 +38,10 @@ class TrainingSet:
 
     def side(self, side: Side) -> TrainingSet:
         """Return the rows of one side of the split."""
-        mask = (self.rows[SPLIT] == side).to_numpy()
+        return self.where((self.rows[SPLIT] == side).to_numpy())
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> TrainingSet:
+        """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
         columns = {name: values[mask] for name, values in self.columns.items()}
         return TrainingSet(self.rows.loc[mask].reset_index(drop=True), columns, self.entity)
 

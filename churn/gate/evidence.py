@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..contract import DatasetContract
 from ..errors import NotEnoughData
 from ..evaluation import Evaluation, evaluate
+from ..frame import FloatArray
 from ..ports import FeatureStore, ModelVersion
 from ..settings import Settings
-from ..tables import SPLIT, TableRef
+from ..tables import TableRef
 from .candidate import Candidate, contestant
 from .comparison import compare
 from .first import first_checks
@@ -26,7 +27,7 @@ from .paired import PairedRows, Predictions
 from .quality import quality_checks
 from .recipes import compare_recipes
 from .report import Comparison, Contestant, RecipeComparison, Relation
-from .rows import JudgedRows, drawn_customers, newest_rows, read_rows, unseen_rows
+from .rows import JudgedRows, newer, read_rows, unseen_rows
 
 __all__ = ["Case", "Evidence", "MatureRows", "alone", "mature_rows", "side_by_side"]
 
@@ -88,32 +89,38 @@ def mature_rows(
 
 def alone(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate) -> Evidence:
     """Hold the first champion against bars of its own."""
-    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, rows.unseen, new))
+    unseen = rows.unseen
+    scores = inquiry.part("scores", lambda: new.probability(unseen.customers))
+    if scores is None:
+        return Evidence()
+    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, unseen, scores, new))
     if evaluation is not None:
         inquiry.checks += first_checks(
-            evaluation,
-            rows.unseen.label,
-            new.probability(rows.unseen.customers),
-            rows.unseen.training.data.entity,
-            churn_rate=rows.churn_rate,
-            settings=case.settings.gate,
-        )
+            evaluation, unseen.label, scores, unseen.training.data.entity,
+            churn_rate=rows.churn_rate, settings=case.settings.gate,
+        )  # fmt: skip
     return Evidence(challenger=evaluation)
 
 
 def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate, old: Candidate) -> Evidence:
     """Hold both versions against each other on the same rows, and both recipes on the same folds."""
-    settings = case.settings
-    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, rows.unseen, new))
-    before = inquiry.part("champion_evaluation", lambda: _evaluated(case, rows.unseen, old))
-    holdout = inquiry.part("holdout", lambda: _compared(case, rows, rows.unseen, (old, new), "holdout"))
-    newest = inquiry.part("newest", lambda: _on_the_newest(case, rows, (old, new)))
+    settings, unseen = case.settings, rows.unseen
+    scores = inquiry.part("scores", lambda: new.probability(unseen.customers))
+    before = inquiry.part("champion_scores", lambda: old.probability(unseen.customers))
+    if scores is None or before is None:
+        return Evidence()
+    evaluation = inquiry.part("evaluation", lambda: _evaluated(case, unseen, scores, new))
+    champion = inquiry.part("champion_evaluation", lambda: _evaluated(case, unseen, before, old))
+    paired = _paired(case, rows, Predictions(before, old.thresholds["f1"]), Predictions(scores, new.thresholds["f1"]))
+    judge = partial(compare, money=settings.money, settings=settings.gate, seed=settings.seed)
+    holdout = inquiry.part("holdout", lambda: judge(paired, name="holdout"))
+    newest = inquiry.part("newest", lambda: _on_the_newest(case, unseen, paired, judge))
     recipes = None
     if case.relation == "recipe":
         recipes = inquiry.part(
             "recipes",
             lambda: compare_recipes(
-                old.recipe, new.recipe, _refitted_on(case, rows.table),
+                old.recipe, new.recipe, rows.table,
                 settings=settings.gate, seed=settings.seed, threads=settings.profile.resources.threads,
                 tell=inquiry.within("both recipes refitted"),
             ),
@@ -123,20 +130,14 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
             case.relation, holdout=holdout, newest=newest, recipes=recipes, evaluation=evaluation,
             settings=settings.gate, currency=settings.money.currency,
         )  # fmt: skip
-    return Evidence(evaluation, before, holdout, newest, recipes)
+    return Evidence(evaluation, champion, holdout, newest, recipes)
 
 
-def _refitted_on(case: Case, table: pa.Table) -> pa.Table:
-    settings = case.settings
-    side = table.filter(pc.field(SPLIT) == "train")
-    return drawn_customers(side, case.contract.entity_key, settings.gate.max_recipe_rows, settings.seed)
-
-
-def _evaluated(case: Case, rows: JudgedRows, model: Candidate) -> Evaluation:
+def _evaluated(case: Case, rows: JudgedRows, scores: FloatArray, model: Candidate) -> Evaluation:
     settings = case.settings
     return evaluate(
         rows.label,
-        model.probability(rows.customers),
+        scores,
         rows.training.data.entity,
         thresholds=model.thresholds,
         money=settings.money,
@@ -147,37 +148,30 @@ def _evaluated(case: Case, rows: JudgedRows, model: Candidate) -> Evaluation:
     )
 
 
-def _compared(
-    case: Case,
-    mature: MatureRows,
-    rows: JudgedRows,
-    models: tuple[Candidate, Candidate],
-    name: Literal["holdout", "newest"],
-) -> Comparison:
-    champion, challenger = (Predictions(model.probability(rows.customers), model.thresholds["f1"]) for model in models)
-    paired = PairedRows(
-        label=rows.label,
-        entity=rows.training.data.entity,
-        event_time=rows.event_time,
-        value=rows.value,
+def _paired(case: Case, rows: MatureRows, champion: Predictions, challenger: Predictions) -> PairedRows:
+    unseen = rows.unseen
+    return PairedRows(
+        label=unseen.label,
+        entity=unseen.training.data.entity,
+        event_time=unseen.event_time,
+        value=unseen.value,
         champion=champion,
         challenger=challenger,
-        slices=_slices(case, rows),
-        base=mature.customers,
+        slices=_slices(case, unseen),
+        base=rows.customers,
     )
-    return compare(paired, case.settings.money, case.settings.gate, name=name, seed=case.settings.seed)
 
 
-def _on_the_newest(case: Case, mature: MatureRows, models: tuple[Candidate, Candidate]) -> Comparison | None:
+def _on_the_newest(
+    case: Case, unseen: JudgedRows, paired: PairedRows, judge: Callable[..., Comparison]
+) -> Comparison | None:
     """Compare on the rows that the champion is too old to know; None where they are too few to say anything."""
-    if case.champion is None:
-        return None
-    rows = newest_rows(mature.unseen, case.champion)
+    mask = newer(unseen, [] if case.champion is None else [case.champion])
     try:
-        rows.require(case.settings.gate.min_churners)
+        unseen.where(mask).require(case.settings.gate.min_churners)
     except NotEnoughData:
         return None
-    return _compared(case, mature, rows, models, "newest")
+    return judge(paired.where(mask), name="newest")
 
 
 def _slices(case: Case, rows: JudgedRows) -> Mapping[str, npt.NDArray[np.generic]]:

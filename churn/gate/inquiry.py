@@ -11,8 +11,8 @@ from .checks import Check, unanswered
 __all__ = ["Inquiry"]
 
 Found = TypeVar("Found")
-_PARTS = 8
-"""The most parts that a gate has: loading both versions, rows, two evaluations, two comparisons, recipes."""
+_PARTS = 10
+"""The most parts that a gate has: loading, scoring and evaluating both versions, rows, two comparisons, recipes."""
 
 
 class Inquiry:

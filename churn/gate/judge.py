@@ -12,6 +12,7 @@ from .candidate import Load, contestant
 from .checks import Check
 from .evidence import Case, Evidence, alone, mature_rows, side_by_side
 from .inquiry import Inquiry
+from .quality import no_difference
 from .report import Contestant, GateReport, Relation
 from .rows import JudgedRows
 from .soundness import soundness_checks
@@ -60,7 +61,8 @@ def judge(
         sample = rows.unseen.customers.head(_SAMPLE)
         inquiry.checks += soundness_checks(new, contract, sample, settings.gate, settings.reasons)
         if case.relation == "identical":
-            inquiry.checks.append(_nothing_to_promote(challenger, champion))
+            itself = champion is not None and champion.version == challenger.version
+            inquiry.checks.append(no_difference(itself=itself))
         elif champion is None:
             found = alone(inquiry, case, rows, new)
         elif old is not None:
@@ -92,12 +94,6 @@ def relation_of(challenger: Contestant, champion: Contestant | None) -> Relation
     until, before = challenger.trained_until, champion.trained_until
     newer = until is not None and before is not None and until >= before
     return "refresh" if same and newer and challenger.data_digest != champion.data_digest else "recipe"
-
-
-def _nothing_to_promote(challenger: ModelVersion, champion: ModelVersion | None) -> Check:
-    itself = champion is not None and champion.version == challenger.version
-    sentence = "It is the champion already" if itself else "No difference: it does exactly what the champion does"
-    return Check(name="difference", verdict="fail", sentence=f"{sentence}, so it is not promoted.")
 
 
 def _enough(rows: JudgedRows) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,19 @@ class PairedRows:
     challenger: Predictions
     slices: Mapping[str, npt.ArrayLike]
     base: int | None = None
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> PairedRows:
+        """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
+        return replace(
+            self,
+            label=np.asarray(self.label)[mask],
+            entity=np.asarray(self.entity)[mask],
+            event_time=self.event_time[mask].reset_index(drop=True),
+            value=np.asarray(self.value)[mask],
+            champion=replace(self.champion, probability=self.champion.probability[mask]),
+            challenger=replace(self.challenger, probability=self.challenger.probability[mask]),
+            slices={name: np.asarray(values)[mask] for name, values in self.slices.items()},
+        )
 
     def holdout(self, predictions: Predictions, money: MoneySettings) -> Holdout:
         """Return one model's predictions as a checked holdout; raises DataError or NotEnoughData as that does."""

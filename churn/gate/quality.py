@@ -14,7 +14,15 @@ from .comparison import profit_metric
 from .report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
 from .settings import GateSettings
 
-__all__ = ["calibration_check", "judged_on", "quality_checks", "recipe_check", "slices_check", "version_check"]
+__all__ = [
+    "calibration_check",
+    "judged_on",
+    "no_difference",
+    "quality_checks",
+    "recipe_check",
+    "slices_check",
+    "version_check",
+]
 
 _WORDS = {
     "log_loss": "log loss",
@@ -43,7 +51,8 @@ def quality_checks(
     A refresh of the champion's recipe is asked about the version alone, on the newest rows where they can tell.
 
     Args:
-        relation: What the challenger is to the champion; `first` has checks of its own (`first_checks`).
+        relation: What the challenger is to the champion, `recipe` or `refresh`; the others have checks of their own
+            (`first_checks`, `no_difference`).
         holdout: Both versions on the rows of the holdout.
         newest: Both versions on the mature rows newer than the champion's training, where there are enough.
         recipes: Both recipes on the same folds; needed for the relation `recipe`.
@@ -51,8 +60,6 @@ def quality_checks(
         settings: Rule, level and margins.
         currency: ISO 4217 code of every amount.
     """
-    if relation == "identical":
-        return (_IDENTICAL,)
     rows = judged_on(relation, holdout, newest)
     write = partial(amount, currency=currency)
     asked: dict[str, Callable[[], Check]] = {
@@ -68,12 +75,11 @@ def quality_checks(
     return tuple(answer(name, ask) for name, ask in asked.items())
 
 
-_IDENTICAL = Check(
-    name="difference",
-    verdict="fail",
-    sentence="The challenger is the champion, bit for bit: no difference, so nothing to promote. Train on newer data, "
-    "or change the recipe.",
-)
+def no_difference(*, itself: bool) -> Check:
+    """Return the refusal of a model that does exactly what the champion does, or of the champion `itself`."""
+    found = "It is the champion already" if itself else "No difference: it does exactly what the champion does"
+    remedy = "" if itself else " Train on newer data, or change the recipe."
+    return Check(name="difference", verdict="fail", sentence=f"{found}, so there is nothing to promote.{remedy}")
 
 
 def judged_on(relation: Relation, holdout: Comparison, newest: Comparison | None) -> Comparison:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ from ..fitting.folds import IntArray
 from ..fitting.preparation import TrainingData
 from ..fitting.trials import TuningSettings
 from ..frame import FloatArray
-from ..tables import FEATURE_TIME
+from ..tables import FEATURE_TIME, SPLIT
 from ..training import ModelSettings, train
 from ..training_set import bronze_to_features, read_training_set
 from ..yaml_files import parse_model
@@ -29,7 +30,7 @@ from .refits import Learner, compare_learners
 from .report import RecipeComparison
 from .settings import GateSettings
 
-__all__ = ["Recipe", "compare_recipes", "training_side"]
+__all__ = ["Recipe", "compare_recipes", "drawn_customers", "training_side"]
 
 _MODULE = "recipe_features.py"
 _NOT_FITTED: Any = {
@@ -121,7 +122,8 @@ def compare_recipes(
     """Refit both recipes on the same folds of the training side and test the difference; see `compare_learners`.
 
     Each recipe computes all its features from the raw columns of the table, whatever features are stored there. Two
-    recipes that are the same, down to what the search chose, are fitted once.
+    recipes that are the same, down to what the search chose, are fitted once. Of more than `settings.max_recipe_rows`
+    training rows, whole customers are drawn.
 
     Args:
         champion: The champion's recipe.
@@ -137,6 +139,9 @@ def compare_recipes(
         NotEnoughData: too few rows, one class, or too few customers of a class.
     """
     same = challenger.digest == champion.digest and challenger.boosting == champion.boosting
+    rows = drawn_customers(
+        rows.filter(pc.field(SPLIT) == "train"), champion.contract["entity_key"], settings.max_recipe_rows, seed
+    )
     with tempfile.TemporaryDirectory() as folder:
         first, data = _learner("champion", champion, rows, Path(folder))
         second = first if same else _learner("challenger", challenger, rows, Path(folder))[0]
@@ -189,3 +194,20 @@ def training_side(rows: pa.Table, contract: DatasetContract) -> TrainingData:
 def _part(data: TrainingData, rows: IntArray) -> TrainingData:
     columns = {name: values[rows] for name, values in data.columns.items()}
     return TrainingData(columns, data.label[rows], data.entity[rows])
+
+
+def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:
+    """Return the table, or all rows of as many customers, drawn at random, as make about `limit` rows.
+
+    Args:
+        table: Rows with the customer's key in the column `entity`.
+        entity: That column.
+        limit: Rows at most, but for those of one customer.
+        seed: Draws the same customers every time.
+    """
+    if table.num_rows <= limit:
+        return table
+    customers = np.unique(table[entity].to_numpy(zero_copy_only=False).astype(str))
+    share = limit / table.num_rows
+    drawn = np.random.default_rng(seed).permutation(customers)[: max(1, int(share * len(customers)))]
+    return table.filter(pc.is_in(table[entity], pa.array(drawn, table.schema.field(entity).type)))

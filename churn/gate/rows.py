@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..challenger import customer_values
 from ..contract import DatasetContract
@@ -21,7 +20,7 @@ from ..tables import EVENT_TIME, SPLIT
 from ..training_set import TrainingSet, read_training_set
 from .report import Contestant
 
-__all__ = ["JudgedRows", "drawn_customers", "newest_rows", "read_rows", "unseen_rows"]
+__all__ = ["JudgedRows", "newer", "read_rows", "unseen_rows"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,8 @@ class JudgedRows:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> JudgedRows:
         """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
-        columns = {name: values[mask] for name, values in self.training.columns.items()}
-        rows = self.training.rows.loc[mask].reset_index(drop=True)
         customers = self.customers.loc[mask].reset_index(drop=True)
-        return JudgedRows(customers, TrainingSet(rows, columns, self.training.entity), self.value[mask])
+        return JudgedRows(customers, self.training.where(mask), self.value[mask])
 
     def require(self, least: int) -> None:
         """Refuse rows that cannot tell a good model from a bad one.
@@ -101,34 +98,16 @@ def unseen_rows(rows: JudgedRows, contestants: Sequence[Contestant], splits: Seq
                 f"and the settings split them {split}: part of this holdout was in its training. Set "
                 "split.holdout_share and split.salt back, or train it again."
             )
-    return rows.where((rows.training.rows[SPLIT] == "holdout").to_numpy() | _newer(rows, contestants))
+    return rows.where((rows.training.rows[SPLIT] == "holdout").to_numpy() | newer(rows, contestants))
 
 
-def newest_rows(unseen: JudgedRows, champion: Contestant) -> JudgedRows:
-    """Return the unseen rows that are newer than everything the champion was trained on."""
-    return unseen.where(_newer(unseen, [champion]))
+def newer(rows: JudgedRows, contestants: Sequence[Contestant]) -> npt.NDArray[np.bool_]:
+    """Return which rows are newer than everything that any contestant was trained on, shape `(n_rows,)`.
 
-
-def _newer(rows: JudgedRows, contestants: Sequence[Contestant]) -> npt.NDArray[np.bool_]:
+    None is, where it is not on record until when one of them was trained.
+    """
     known = [contestant.trained_until for contestant in contestants]
     if not known or any(until is None for until in known):
         return np.zeros(len(rows.value), dtype=bool)
     latest: dt.datetime = max(until for until in known if until is not None)
     return np.asarray(rows.event_time > pd.Timestamp(latest))
-
-
-def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:
-    """Return the table, or all rows of as many customers, drawn at random, as make about `limit` rows.
-
-    Args:
-        table: Rows with the customer's key in the column `entity`.
-        entity: That column.
-        limit: Rows at most, but for those of one customer.
-        seed: Draws the same customers every time.
-    """
-    if table.num_rows <= limit:
-        return table
-    customers = np.unique(table[entity].to_numpy(zero_copy_only=False).astype(str))
-    share = limit / table.num_rows
-    drawn = np.random.default_rng(seed).permutation(customers)[: max(1, int(share * len(customers)))]
-    return table.filter(pc.is_in(table[entity], pa.array(drawn, table.schema.field(entity).type)))

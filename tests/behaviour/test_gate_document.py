@@ -11,7 +11,7 @@ import yaml
 from churn.decisions.settings import ApprovalSettings
 from churn.gate.candidate import Candidate
 from churn.gate.first import first_checks
-from churn.gate.quality import quality_checks
+from churn.gate.quality import no_difference, quality_checks
 from churn.gate.settings import GateSettings, Margins
 from churn.gate.soundness import soundness_checks
 from churn.ports import ModelVersion
@@ -24,6 +24,8 @@ from tests.fakes.scorers import customers, small_scorer
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 SETTINGS = GateSettings()
+PARTS = {"loads", "champion_loads", "rows", "scores", "champion_scores"}
+"""What must succeed before there is anything to check."""
 
 
 def section(title: str) -> str:
@@ -36,15 +38,11 @@ def names_of_checks() -> set[str]:
     bare = Candidate(version, {}, (), card="", size=1, score=small_scorer().score, thresholds={})
     sound = soundness_checks(bare, CONTRACT, customers(), SETTINGS, ReasonSettings())
     holdout = {"holdout": HOLDOUT, "newest": None, "recipes": None, "evaluation": evaluation(0.4)}
-    better = [
-        check
-        for relation in ("recipe", "identical")
-        for check in quality_checks(relation, **holdout, settings=SETTINGS, currency="USD")  # type: ignore[arg-type]
-    ]
+    better = quality_checks("recipe", **holdout, settings=SETTINGS, currency="USD")  # type: ignore[arg-type]
     sample = predictions(600)
     rows = sample.label, sample.probability, sample.entity
     first = first_checks(evaluation(0.4), *rows, churn_rate=0.25, settings=SETTINGS)
-    return {check.name for check in [*sound, *better, *first]} | {"loads", "champion_loads", "rows"}
+    return {check.name for check in [*sound, *better, *first, no_difference(itself=False)]} | PARTS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,15 @@ import pytest
 from churn.evaluation import Evaluation, EvaluationSettings, evaluate
 from churn.gate.checks import Check
 from churn.gate.comparison import compare
-from churn.gate.quality import calibration_check, judged_on, quality_checks, recipe_check, slices_check, version_check
+from churn.gate.quality import (
+    calibration_check,
+    judged_on,
+    no_difference,
+    quality_checks,
+    recipe_check,
+    slices_check,
+    version_check,
+)
 from churn.gate.report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
 from churn.gate.settings import GateSettings
 from churn.money import MoneySettings
@@ -102,10 +110,11 @@ def test_a_refresh_is_not_asked_about_its_recipe() -> None:
     assert list(verdicts("refresh", recipes=None)) == NAMES
 
 
-def test_the_identical_model_is_refused_for_want_of_a_difference() -> None:
-    (check,) = verdicts("identical").values()
+@pytest.mark.parametrize(("itself", "told"), [(False, "No difference"), (True, "It is the champion already")])
+def test_a_model_that_does_what_the_champion_does_has_nothing_to_gain(itself: bool, told: str) -> None:
+    check = no_difference(itself=itself)
     assert (check.name, check.verdict) == ("difference", "fail")
-    assert "no difference" in check.sentence
+    assert check.sentence.startswith(told)
 
 
 def test_a_question_that_cannot_be_answered_is_an_error_and_the_others_are_still_asked() -> None:

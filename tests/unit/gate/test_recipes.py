@@ -14,7 +14,7 @@ from churn.contract import DatasetContract
 from churn.errors import ContractError
 from churn.fitting.boosting import BoostingParams
 from churn.fitting.trials import TuningSettings
-from churn.gate.recipes import Recipe, compare_recipes, training_side
+from churn.gate.recipes import Recipe, compare_recipes, drawn_customers, training_side
 from churn.gate.report import RecipeComparison
 from churn.gate.settings import GateSettings
 from churn.split import sides_of
@@ -179,3 +179,13 @@ def test_a_column_that_the_table_lacks_is_named_with_the_recipe_that_reads_it() 
         compared(recipe(), blind, rows)
     with pytest.raises(ContractError, match="The challenger's recipe cannot be made again"):
         compared(blind, recipe(), rows)
+
+
+def test_of_too_many_rows_whole_customers_are_drawn_the_same_every_time() -> None:
+    table = pa.table({"customer": [f"c{number // 4}" for number in range(400)], "row": range(400)})
+    drawn = drawn_customers(table, "customer", 100, seed=1)
+    customers = set(drawn["customer"].to_pylist())
+    assert (drawn.num_rows, len(customers)) == (100, 25)
+    assert drawn_customers(table, "customer", 100, seed=1).equals(drawn)
+    assert set(drawn_customers(table, "customer", 100, seed=2)["customer"].to_pylist()) != customers
+    assert drawn_customers(table, "customer", 400, seed=1) is table

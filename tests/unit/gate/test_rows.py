@@ -6,12 +6,11 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from churn.errors import DataError, NotEnoughData
 from churn.gate.report import Contestant
-from churn.gate.rows import JudgedRows, drawn_customers, newest_rows, unseen_rows
+from churn.gate.rows import JudgedRows, newer, unseen_rows
 from churn.tables import EVENT_TIME, LABEL, SPLIT
 from churn.training_set import TrainingSet
 
@@ -61,7 +60,8 @@ def test_without_a_record_of_the_training_only_the_holdout_is_unseen() -> None:
 
 
 def test_the_newest_rows_are_those_the_champion_is_too_old_to_know() -> None:
-    found = newest_rows(unseen(trained_until(2), trained_until(1)), trained_until(2))
+    rows = unseen(trained_until(2), trained_until(1))
+    found = rows.where(newer(rows, [trained_until(2)]))
     assert found.customers["tenure"].tolist() == [8, 9, 10, 11]
 
 
@@ -79,13 +79,3 @@ def test_customers_of_both_outcomes_are_counted_not_their_rows() -> None:
     found.require(1)
     with pytest.raises(NotEnoughData, match="1 customers of the holdout churned, and 2 are needed"):
         found.require(2)
-
-
-def test_of_too_many_rows_whole_customers_are_drawn_the_same_every_time() -> None:
-    table = pa.table({"customer": [f"c{number // 4}" for number in range(400)], "row": range(400)})
-    drawn = drawn_customers(table, "customer", 100, seed=1)
-    customers = set(drawn["customer"].to_pylist())
-    assert (drawn.num_rows, len(customers)) == (100, 25)
-    assert drawn_customers(table, "customer", 100, seed=1).equals(drawn)
-    assert set(drawn_customers(table, "customer", 100, seed=2)["customer"].to_pylist()) != customers
-    assert drawn_customers(table, "customer", 400, seed=1) is table
