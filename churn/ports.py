@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
@@ -23,12 +22,8 @@ __all__ = [
     "FeatureStore",
     "ModelRegistry",
     "ModelVersion",
-    "Stage",
     "StageMirror",
 ]
-
-Stage = Literal["staging", "production", "archived"]
-"""Where a version stands, in the words of a model control plane."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +145,16 @@ class StageMirror(ABC):
     """What a model control plane shows of the versions of a registered model."""
 
     @abstractmethod
-    def set_stage(self, model: str, version: int, stage: Stage) -> None:
-        """Show a version in a stage, and make it known where it is not; the same again changes nothing.
+    def show_candidate(self, model: str, version: int, description: str) -> None:
+        """Make a version known, in staging; the one that was there goes to the archive. The champion stays where it is.
 
-        One version at a time is in production and one in staging: the one that was goes to the archive.
+        Raises:
+            StoreError: the control plane does not answer.
+        """
+
+    @abstractmethod
+    def show_champion(self, model: str, version: int) -> None:
+        """Show a version in production, and make it known where it is not; the one that was there goes to the archive.
 
         Raises:
             StoreError: the control plane does not answer.

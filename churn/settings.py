@@ -96,6 +96,10 @@ class Profile(BaseModel):
         """The folder of the self-contained reports."""
         return self.state / "reports"
 
+    def report_of(self, run: str) -> Path:
+        """Return the file with the report of a pipeline run."""
+        return self.reports / f"{run}.html"
+
 
 class TrainingSetSettings(BaseModel):
     """Which outcomes may be learned from."""

@@ -83,7 +83,7 @@ def _training(console: Console, run: PipelineRunResponse, settings: Settings, op
     state = "unchanged: the same data, settings and code gave the same model" if version.unchanged else "new"
     named = (f"\n{version.name} version {version.version}", "bold")
     console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"), soft_wrap=True)
-    console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
+    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
     _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
 
@@ -99,7 +99,7 @@ def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, 
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")), soft_wrap=True)
     for each in outcome.notes:
         console.print(each, soft_wrap=True)
-    console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
+    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     _next(console, f"models{options}", "what is live, and what was")
@@ -121,7 +121,7 @@ def _inference(console: Console, run: PipelineRunResponse, settings: Settings, o
         soft_wrap=True,
     )
     console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}", soft_wrap=True)
-    console.print(f"Report  {settings.profile.reports / run.name}.html", soft_wrap=True)
+    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
 

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from zenml import get_step_context, log_metadata, step
+from zenml import log_metadata, step
 
 from adapters import wiring
 from churn.contract import DatasetContract
-from churn.decisions.approval import decide, record_gate, standing
+from churn.decisions.approval import decide, record_gate
 from churn.decisions.governance import Governance
 from churn.decisions.hearing import hear, hearing_of
 from churn.decisions.outcome import Deployment, deploy
@@ -23,6 +23,8 @@ from churn.gate.report import GateReport
 from churn.progress import advance, note, stage
 from churn.reporting.gate_report import gate_page
 from churn.settings import Settings
+
+from .pages import write_page
 
 __all__ = ["approval_check", "evaluation", "promotion"]
 
@@ -44,9 +46,7 @@ def evaluation(
         report, new = hear(hearing, store, ask)
         if new and not hearing.live:
             record_gate(governance, report, who=wiring.identity())
-        settings.profile.reports.mkdir(parents=True, exist_ok=True)
-        page = settings.profile.reports / f"{get_step_context().pipeline_run.name}.html"
-        page.write_text(gate_page(report, next_command="python run.py ui"), encoding="utf-8")
+        write_page(settings.profile, gate_page(report, next_command="python run.py ui"))
         log_metadata({"version": report.challenger.version, "verdict": report.verdict, "gate_report": report.digest})
         note("evaluation", report.summary if new else f"{report.summary} (judged on {report.at:%Y-%m-%d %H:%M} UTC)")
         return report
@@ -58,10 +58,8 @@ def approval_check(
 ) -> Annotated[Standing, "approval"]:
     """Let the policy answer to the gate's verdict: approved, rejected, or waiting for a person."""
     with stage("approval_check"):
-        governance, number = _governance(settings, contract), report.challenger.version
-        live = report.champion is not None and report.champion.version == number
-        found = standing(governance, number) if live else decide(governance, number, who=wiring.identity())
-        log_metadata({"version": number, "Approval_Check": found.state})
+        found = decide(_governance(settings, contract), report.challenger.version, who=wiring.identity())
+        log_metadata({"version": found.version, "Approval_Check": found.state})
         note("approval_check", found.why)
         return found
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from zenml import get_step_context, log_metadata, step
+from zenml import log_metadata, step
 
 from adapters import wiring
 from churn.contract import DatasetContract
@@ -24,6 +24,8 @@ from churn.reporting.batch_report import batch_headline, batch_page
 from churn.settings import Settings
 from churn.tables import TableRef
 from churn.validation import ValidationReport
+
+from .pages import write_page
 
 __all__ = ["score"]
 
@@ -48,9 +50,7 @@ def score(
         )  # fmt: skip
         record(summary, wiring.experiment_tracker(profile, name))
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": version.version})
-        profile.reports.mkdir(parents=True, exist_ok=True)
-        path = profile.reports / f"{get_step_context().pipeline_run.name}.html"
-        path.write_text(batch_page(summary, next_command="python run.py ui"), encoding="utf-8")
+        write_page(profile, batch_page(summary, next_command="python run.py ui"))
         note("score", batch_headline(summary))
         return snapshot_of(store, summary.predictions, where={BATCH_ID: summary.batch_id}), summary
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from zenml import get_step_context, step
+from zenml import step
 from zenml.types import HTMLString
 
 from adapters import wiring
@@ -30,6 +30,7 @@ from churn.training_set import read_training_set
 from churn.validation import ValidationReport
 
 from .model_control_plane import mirror
+from .pages import write_page
 
 __all__ = ["register", "write_report"]
 
@@ -66,7 +67,7 @@ def register(
             wiring.model_registry(profile), name, package,
             digest=digest, description=describe(training, evaluation, training_set), tags=tags, run_id=tracker.run_id(),
         )  # fmt: skip
-        mirror(registration)
+        mirror(registration, wiring.stage_mirror(profile))
         note(
             "register", f"{name} version {registration.version} is @Challenger" + ", unchanged" * registration.unchanged
         )
@@ -89,8 +90,6 @@ def write_report(
     with stage("write_report"):
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         page = report_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
-        settings.profile.reports.mkdir(parents=True, exist_ok=True)
-        path = settings.profile.reports / f"{get_step_context().pipeline_run.name}.html"
-        path.write_text(page, encoding="utf-8")
+        write_page(settings.profile, page)
         wiring.experiment_tracker(settings.profile, registration.name).log_file("report.html", page)
         return HTMLString(page)

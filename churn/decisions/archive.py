@@ -45,13 +45,12 @@ def stored_report(store: FeatureStore, digest: str) -> GateReport | None:
         StoreError: what is stored is not the report that the digest stands for.
     """
     try:
-        rows = store.read(store.latest(REPORTS.name), ["digest", "report"]).to_pylist()
+        kept = store.scan(store.latest(REPORTS.name), ["report"], where={"digest": digest}).read_all()
     except NotFound:
         return None
-    found = next((row["report"] for row in rows if row["digest"] == digest), None)
-    if found is None:
+    if not kept.num_rows:
         return None
-    report = GateReport.model_validate_json(found)
+    report = GateReport.model_validate_json(kept["report"][0].as_py())
     if report.digest != digest:
         raise StoreError(
             f"The gate report {digest[:12]}… in the table {REPORTS.name} was changed after a decision was bound to it: "

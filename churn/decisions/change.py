@@ -98,7 +98,7 @@ def show(governance: Governance, live: int | None) -> tuple[str, ...]:
     if live is None:
         return ()
     remedy = f"The next deployment shows version {live} in production there."
-    return _tried(lambda: governance.stages.set_stage(governance.model, live, "production"), remedy)
+    return _tried(lambda: governance.stages.show_champion(governance.model, live), remedy)
 
 
 def _tried(act: Callable[[], None], remedy: str) -> tuple[str, ...]:

@@ -40,21 +40,21 @@ def deploy(governance: Governance, found: Standing, *, who: str) -> Deployment:
         DecisionRefused: the ledger no longer says what `found` says.
         StoreError: the registry or the ledger does not answer; the next run ends what was begun.
     """
-    champion = governance.look().champion
-    live = None if champion is None else champion.version
     name = f"{found.model} version {found.version}"
     ended = partial(Deployment, model=found.model, version=found.version)
-    if found.version == live:
-        return ended(champion=live, state="unchanged", sentence=f"{name} is @Champion already: nothing to do.")
     if found.state != "approved":
+        champion = governance.look().champion
         state: Literal["waiting", "refused"] = "waiting" if found.state == "pending" else "refused"
+        live = None if champion is None else champion.version
         return ended(champion=live, state=state, sentence=f"{name} is not promoted. {found.why}")
     change = promote(governance, found.version, who=who)
     before = "" if change.previous is None else f", version {change.previous} is @PreviousChampion"
     return ended(
         champion=change.version,
-        previous=change.previous,
+        previous=None if change.unchanged else change.previous,
         state="unchanged" if change.unchanged else "promoted",
-        sentence=f"{name} is @Champion{before}.",
+        sentence=f"{name} is @Champion already: nothing to do."
+        if change.unchanged
+        else f"{name} is @Champion{before}.",
         notes=change.notes,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from churn.errors import StoreError
-from churn.ports import Stage, StageMirror
+from churn.ports import StageMirror
 from tests.fakes.stage_mirror import InMemoryStages
 
 ZENML = """
@@ -27,7 +27,7 @@ def stages(model):
 for line in sys.stdin:
     call, arguments = json.loads(line)
     try:
-        answer = [mirror.set_stage(*arguments), None] if call == "set_stage" else [stages(*arguments), None]
+        answer = [(stages if call == "stages" else getattr(mirror, call))(*arguments), None]
     except StoreError as error:
         answer = [None, str(error)]
     print(json.dumps(answer), flush=True)
@@ -56,8 +56,11 @@ class Zenml(StageMirror):
             text=True,
         )
 
-    def set_stage(self, model: str, version: int, stage: Stage) -> None:
-        self._ask("set_stage", model, version, stage)
+    def show_candidate(self, model: str, version: int, description: str) -> None:
+        self._ask("show_candidate", model, version, description)
+
+    def show_champion(self, model: str, version: int) -> None:
+        self._ask("show_champion", model, version)
 
     def shown(self, model: str) -> dict[str, str]:
         found: dict[str, str] = self._ask("stages", model)
@@ -83,29 +86,38 @@ def mirror(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     zenml.process.communicate()
 
 
-def test_a_version_that_is_not_known_is_made_known(mirror: Memory | Zenml) -> None:
-    mirror.set_stage("churn_new", 7, "production")
+def test_a_champion_that_is_not_known_is_made_known(mirror: Memory | Zenml) -> None:
+    mirror.show_champion("churn_new", 7)
     assert mirror.shown("churn_new") == {"v7": "production"}
 
 
 def test_one_version_is_in_production_and_the_one_before_goes_to_the_archive(mirror: Memory | Zenml) -> None:
     for version in (1, 2, 2, 1):
-        mirror.set_stage("churn_one", version, "production")
+        mirror.show_champion("churn_one", version)
     assert mirror.shown("churn_one") == {"v1": "production", "v2": "archived"}
 
 
-def test_a_challenger_in_staging_leaves_production_alone(mirror: Memory | Zenml) -> None:
-    mirror.set_stage("churn_two", 1, "production")
-    mirror.set_stage("churn_two", 2, "staging")
-    mirror.set_stage("churn_two", 3, "staging")
+def test_a_candidate_goes_to_staging_and_leaves_production_alone(mirror: Memory | Zenml) -> None:
+    mirror.show_champion("churn_two", 1)
+    mirror.show_candidate("churn_two", 2, "the second")
+    mirror.show_candidate("churn_two", 3, "the third")
     assert mirror.shown("churn_two") == {"v1": "production", "v2": "archived", "v3": "staging"}
-    mirror.set_stage("churn_two", 3, "production")
-    mirror.set_stage("churn_two", 2, "archived")
+    mirror.show_champion("churn_two", 3)
     assert mirror.shown("churn_two") == {"v1": "archived", "v2": "archived", "v3": "production"}
 
 
+def test_a_champion_that_is_trained_again_stays_in_production_and_an_old_version_comes_back(
+    mirror: Memory | Zenml,
+) -> None:
+    for version in (1, 2):
+        mirror.show_champion("churn_again", version)
+    mirror.show_candidate("churn_again", 2, "the same model")
+    mirror.show_candidate("churn_again", 1, "the first, once more")
+    assert mirror.shown("churn_again") == {"v1": "staging", "v2": "production"}
+
+
 def test_models_do_not_mix(mirror: Memory | Zenml) -> None:
-    mirror.set_stage("churn_three", 1, "production")
-    mirror.set_stage("churn_four", 1, "staging")
+    mirror.show_champion("churn_three", 1)
+    mirror.show_candidate("churn_four", 1, "a first")
     assert mirror.shown("churn_three") == {"v1": "production"}
     assert mirror.shown("churn_four") == {"v1": "staging"}

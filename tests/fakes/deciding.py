@@ -20,7 +20,7 @@ from churn.decisions.standing import Standing
 from churn.gate.checks import Check
 from churn.gate.report import Contestant, GateReport
 from churn.gate.settings import GateSettings
-from churn.ports import ModelRegistry, Stage
+from churn.ports import ModelRegistry
 from churn.registration import CHALLENGER, MODEL_DIGEST
 
 from .decision_ledger import InMemoryLedger
@@ -112,9 +112,9 @@ class DoomedStages(InMemoryStages):
         super().__init__()
         self._doom = doom
 
-    def set_stage(self, model: str, version: int, stage: Stage) -> None:
+    def show_champion(self, model: str, version: int) -> None:
         with self._doom.write():
-            super().set_stage(model, version, stage)
+            super().show_champion(model, version)
 
 
 @dataclass
