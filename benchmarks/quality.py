@@ -38,6 +38,7 @@ from churn.statistics.metrics import (  # noqa: E402
     roc_auc,
 )
 from churn.statistics.reachable import reachable  # noqa: E402
+from churn.statistics.significance import corrected_resampled_t  # noqa: E402
 from churn.training import TrainingData  # noqa: E402
 
 Method = Callable[[Rows, int], Fitted]
@@ -195,13 +196,10 @@ def expected_loss(truth: FloatArray, probability: FloatArray) -> float:
 
 
 def interval(gaps: FloatArray) -> str:
-    from scipy.stats import t
-
-    splits = len(gaps)
-    if splits < 2:
+    if len(gaps) < 2:
         return f"{gaps.mean():+.4f}"
-    half = t.ppf(0.975, splits - 1) * np.sqrt((1 / splits + 0.2 / 0.8) * np.var(gaps, ddof=1))
-    return f"{gaps.mean():+.4g} ± {half:.2g}"
+    gain = corrected_resampled_t(gaps, test_share=0.2 / 0.8, alpha=0.025).gain
+    return f"{gain.point:+.4g} ± {gain.upper - gain.point:.2g}"
 
 
 def print_row(name: str, cells: Sequence[str], width: int = 12) -> None:

@@ -13,10 +13,10 @@ from ..frame import FloatArray
 from ..money import MoneySettings
 from ..statistics.bootstrap import estimate
 from ..statistics.holdout import Holdout
+from ..statistics.significance import chance_of_worse, detectable, holm
 from .paired import LOSSES, BlockMetrics, PairedRows, Predictions, weight_blocks
 from .report import Comparison, Histogram, PairedMetric, SliceComparison
 from .settings import GateSettings
-from .significance import chance_of_worse, detectable, holm
 from .slices import judged, slice_gains
 
 __all__ = ["PairedRows", "Predictions", "compare", "profit_metric"]

@@ -14,7 +14,7 @@ from ..money import MoneySettings, expected_value
 from ..statistics.bootstrap import customer_weights
 from ..statistics.holdout import Holdout
 from ..statistics.metrics import brier_losses, equal_mass_bins, log_losses
-from .ranks import BlockRanking
+from ..statistics.ranks import BlockRanking
 
 __all__ = ["LOSSES", "BlockMetrics", "PairedRows", "Predictions", "weight_blocks"]
 

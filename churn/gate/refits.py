@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ..fitting.folds import IntArray, customer_codes, customer_folds
 from ..frame import FloatArray
 from ..statistics.metrics import Ranking, log_losses, roc_auc
+from ..statistics.significance import corrected_resampled_t
 from .report import RecipeComparison, RecipeMetric
 from .settings import GateSettings
-from .significance import corrected_resampled_t
 
 __all__ = ["Learner", "compare_learners"]
 

@@ -13,10 +13,10 @@ from ..money import expected_value
 from ..statistics.bootstrap import Estimate, estimates
 from ..statistics.holdout import Holdout
 from ..statistics.metrics import IntArray, log_losses
+from ..statistics.significance import chance_of_worse, holm
 from ..statistics.slices import slice_masks
 from .report import SliceComparison
 from .settings import GateSettings
-from .significance import chance_of_worse, holm
 
 __all__ = ["SliceGains", "judged", "slice_gains"]
 

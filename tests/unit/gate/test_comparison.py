@@ -13,8 +13,8 @@ from churn.errors import DataError, NotEnoughData
 from churn.gate.comparison import PairedRows, compare
 from churn.gate.report import Comparison, PairedMetric
 from churn.gate.settings import GateSettings, Margins
-from churn.gate.significance import chance_of_worse, holm
 from churn.money import MoneySettings
+from churn.statistics.significance import chance_of_worse, holm
 from tests.fakes.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow

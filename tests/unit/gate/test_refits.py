@@ -12,8 +12,8 @@ from churn.errors import NotEnoughData
 from churn.gate.refits import Learner, compare_learners
 from churn.gate.report import RecipeComparison, RecipeMetric
 from churn.gate.settings import GateSettings
-from churn.gate.significance import corrected_resampled_t
 from churn.model import sigmoid
+from churn.statistics.significance import corrected_resampled_t
 from tests.fakes.predictions import predictions
 
 SAMPLE = predictions(1000, rows_each=2)

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from churn.errors import NotEnoughData
-from churn.gate.significance import chance_of_worse, corrected_resampled_t, detectable, holm
 from churn.statistics.bootstrap import Estimate
+from churn.statistics.significance import chance_of_worse, corrected_resampled_t, detectable, holm
 
 GAINS = np.array([0.01, -0.002, 0.006, 0.004, 0.007])
 

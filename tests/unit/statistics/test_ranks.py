@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.gate.ranks import BlockRanking
 from churn.statistics.metrics import Ranking, average_precision, roc_auc
+from churn.statistics.ranks import BlockRanking
 
 
 @pytest.mark.parametrize("levels", [3, 40, 10_000], ids=["mostly ties", "some ties", "no ties"])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import NotEnoughData
 from ..frame import FloatArray
-from ..statistics.bootstrap import Estimate
+from .bootstrap import Estimate
 
 __all__ = ["POWER", "ResampledTest", "chance_of_worse", "corrected_resampled_t", "detectable", "holm"]
 
