@@ -18,11 +18,9 @@ from adapters.package_manifest import (
     CODE_FOLDER,
     LOADER,
     SCRIPT,
-    package_digest,
     runtime_name,
     write_manifest,
 )
-from adapters.packaged_scorer import PackagedScorer, load_package
 from churn.codebase import closure
 from churn.errors import ModelError
 from churn.scoring import Scorer
@@ -30,7 +28,7 @@ from churn.scoring import Scorer
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-__all__ = ["PackagedScorer", "build_package", "load_package", "package_digest"]
+__all__ = ["build_package"]
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "xgboost")
 _EXAMPLE_ROWS = 5

@@ -21,7 +21,7 @@ from churn.scoring import Scorer
 from churn.settings import Profile, Settings
 
 if TYPE_CHECKING:
-    from adapters.mlflow_package import PackagedScorer
+    from adapters.packaged_scorer import PackagedScorer
 
 __all__ = [
     "batch_engine",
@@ -121,7 +121,7 @@ def build_package(
 ) -> tuple[Path, str]:
     """Return the scorer packaged for the registry, and the digest of what it does."""
     from adapters.mlflow_package import build_package as build
-    from adapters.mlflow_package import package_digest
+    from adapters.package_manifest import package_digest
 
     package = build(scorer, folder, example=example, metadata=metadata, card=card)
     return package, package_digest(package)
@@ -142,7 +142,7 @@ def packaged_scorer(profile: Profile, version: ModelVersion, *, into: Path) -> P
         ModelError: it carries no digest, or is not what was registered; nothing of it was executed.
         StoreError: the registry does not answer, or the files are gone.
     """
-    from adapters.mlflow_package import load_package
+    from adapters.packaged_scorer import load_package
 
     digest = version.tags.get(MODEL_DIGEST)
     if not digest:

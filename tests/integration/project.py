@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from adapters.local.digest import digest_of
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.mlflow_client import connect
-from adapters.mlflow_package import load_package
 from adapters.mlflow_registry import MlflowModelRegistry
+from adapters.packaged_scorer import load_package
 from churn.registration import MODEL_DIGEST
 from churn.tables import INGESTED_AT, TableRef
 

@@ -13,8 +13,10 @@ import yaml
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.mlflow_client import connect, ensure_experiment
-from adapters.mlflow_package import build_package, load_package, package_digest
+from adapters.mlflow_package import build_package
 from adapters.mlflow_registry import MlflowModelRegistry
+from adapters.package_manifest import package_digest
+from adapters.packaged_scorer import load_package
 from churn.decisions.approval import decide, record_gate
 from churn.decisions.governance import Governance
 from churn.decisions.promotion import promote

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from adapters import mlflow_package
-from adapters.mlflow_package import build_package, load_package, package_digest
+from adapters.mlflow_package import build_package
 from adapters.mlflow_registry import MlflowModelRegistry
 from adapters.mlflow_tracker import MlflowTracker
+from adapters.package_manifest import package_digest, write_manifest
+from adapters.packaged_scorer import load_package
 from churn.errors import ContractError, ModelError
 from churn.money import MoneySettings
 from churn.scoring import ScoringSettings
@@ -254,7 +255,7 @@ def test_changed_code_is_not_executed(package: Path) -> None:
 def test_code_under_a_name_that_is_not_its_digest_is_refused(package: Path) -> None:
     [explain] = package.glob("code/*/explain.py")
     explain.write_text("raise SystemExit('executed')")
-    mlflow_package.write_manifest(package)
+    write_manifest(package)
     with pytest.raises(ModelError, match="not under the code's own digest"):
         load_package(package)
 
@@ -272,7 +273,7 @@ def test_byte_code_beside_the_code_is_not_read(package: Path) -> None:
     explain.write_bytes(checked)
     code = f"""
 from pathlib import Path
-from adapters.mlflow_package import load_package
+from adapters.packaged_scorer import load_package
 load_package(Path({str(package)!r}))
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -282,7 +283,7 @@ def test_a_package_that_was_rewritten_as_a_whole_is_refused_by_the_registered_di
     registered = package_digest(package)
     settings = package / "artifacts" / "scorer" / "scoring.json"
     settings.write_text(settings.read_text().replace('"top": 3', '"top": 1'))
-    mlflow_package.write_manifest(package)
+    write_manifest(package)
     assert len(load_package(package).score(customers(1))["reasons"].item()) == 1
     with pytest.raises(ModelError, match="and the registered one is"):
         load_package(package, expected_digest=registered)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from adapters.mlflow_package import PackagedScorer, load_package
+from adapters.packaged_scorer import PackagedScorer, load_package
 from churn.registration import CHALLENGER, MODEL_DIGEST
 from churn.settings import load_contract
 from churn.tables import LABEL, SPLIT

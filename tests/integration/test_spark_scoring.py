@@ -14,7 +14,8 @@ import pytest
 
 from adapters.local.batch_engine import LocalBatchEngine
 from adapters.local.feature_store import LocalFeatureStore
-from adapters.mlflow_package import PackagedScorer, build_package, load_package
+from adapters.mlflow_package import build_package
+from adapters.packaged_scorer import PackagedScorer, load_package
 from adapters.spark.engine import SparkBatchEngine
 from adapters.spark.scoring import scored
 from adapters.spark.session import spark_session

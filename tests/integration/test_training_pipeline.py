@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapters.mlflow_package import load_package
+from adapters.packaged_scorer import load_package
 from churn.registration import CHALLENGER, MODEL_DIGEST
 from tests.integration.project import Callers, Project, Ran
 
