@@ -42,7 +42,8 @@ __all__ = [
 
 _TAGGED = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift", "empc", "profit_per_customer")
 _SAMPLE = 1_000
-_NOT_TRAINED_WITH = {"profile", "data", "dataset", "gate", "approval", "campaign", "inference"}
+_AFTER_TRAINING = {"gate", "approval", "campaign", "inference"}
+"""Settings of what becomes of a model, which it does not follow from."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def provenance(
 
 def config_digest(settings: Settings) -> str:
     """Return a digest of what a model follows from: not of the machine, of where files lie, or of how it is judged."""
-    domain = settings.model_dump_json(exclude=_NOT_TRAINED_WITH)
+    domain = settings.model_dump_json(exclude={"profile", "data", "dataset", *_AFTER_TRAINING})
     return hashlib.sha256(domain.encode()).hexdigest()[:16]
 
 
@@ -109,10 +110,8 @@ def record(tracker: ExperimentTracker, settings: Settings, findings: Findings, r
     """
     training, tuning = findings.training, findings.tuning
     chosen = {"blend": "+".join(training.chosen), **tuning.boosting.model_dump(), **training.fitted}
-    domain = settings.model_dump(
-        mode="json",
-        exclude={"profile", "simulation", "tuning", "evaluation", "gate", "approval", "campaign", "inference"},
-    )
+    left_out = {"profile", "simulation", "tuning", "evaluation", *_AFTER_TRAINING}
+    domain = settings.model_dump(mode="json", exclude=left_out)
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
     tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)
     tracker.log_metrics(_metrics(findings))

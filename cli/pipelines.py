@@ -47,7 +47,9 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     pipeline.prepare(settings, contract, **asked)
     with watch(console, list(pipeline.invocations)) as board:
         run = pipeline(settings, contract, **asked)
-    return summarise(console, _finished(run), settings, board=board, prepared=prepared, options=repeated(arguments))
+    return summarise(
+        console, name, _finished(run), settings, board=board, prepared=prepared, options=repeated(arguments)
+    )
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

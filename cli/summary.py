@@ -44,6 +44,7 @@ _SHOWN = {
 
 def summarise(
     console: Console,
+    pipeline: str,
     run: PipelineRunResponse,
     settings: Settings,
     *,
@@ -55,6 +56,7 @@ def summarise(
 
     Args:
         console: Where to print.
+        pipeline: Its name.
         run: The run, finished.
         settings: Its settings.
         board: The steps with their times.
@@ -62,20 +64,12 @@ def summarise(
         options: What the next command needs to be about the same model, such as ` --data customers.csv`.
     """
     console.print()
-    code = 0
-    if "promotion" in board.lines:
-        code = _deployment(console, run, settings, options)
-    elif "score" in board.lines:
-        _inference(console, run, settings, options)
-    elif "register" in board.lines:
-        _training(console, run, settings, options)
-    else:
-        _features(console, run, settings, options)
+    code = _SUMMARIES[pipeline](console, run, settings, options)
     _times(console, board, prepared)
     return code
 
 
-def _training(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
+def _training(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
     evaluation: Evaluation = _output(run, "evaluate", "evaluation")
     version: Registration = _output(run, "register", "registration")
     console.print(_metrics(evaluation))
@@ -86,6 +80,7 @@ def _training(console: Console, run: PipelineRunResponse, settings: Settings, op
     console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
     _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
+    return 0
 
 
 def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
@@ -106,7 +101,7 @@ def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, 
     return 3 if outcome.state == "refused" else 0
 
 
-def _inference(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
+def _inference(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
     summary: BatchSummary = _output(run, "score", "batch")
     console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")), soft_wrap=True)
     for rule, rows in sorted(summary.rejected.items()):
@@ -124,6 +119,7 @@ def _inference(console: Console, run: PipelineRunResponse, settings: Settings, o
     console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
+    return 0
 
 
 def _checks(report: GateReport) -> Table:
@@ -156,7 +152,7 @@ def _metrics(evaluation: Evaluation) -> Table:
     return table
 
 
-def _features(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> None:
+def _features(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
     report: ValidationReport = _output(run, "ingest", "validation")
     features: TableSnapshot = _output(run, "build_features", "features")
     console.print(f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine.")
@@ -164,6 +160,7 @@ def _features(console: Console, run: PipelineRunResponse, settings: Settings, op
         f"Table   {features.ref.uri}, version {features.ref.version}, {features.ref.rows:,} rows", soft_wrap=True
     )
     _next(console, f"--pipeline training{options}", "a model from them")
+    return 0
 
 
 def _times(console: Console, board: Board, prepared: float) -> None:
@@ -176,3 +173,6 @@ def _times(console: Console, board: Board, prepared: float) -> None:
 
 def _output(run: PipelineRunResponse, step: str, name: str) -> Any:
     return run.steps[step].outputs[name][0].load()
+
+
+_SUMMARIES = {"features": _features, "training": _training, "deployment": _deployment, "inference": _inference}

@@ -69,11 +69,17 @@ def settings(state: str = "/state") -> Settings:
     return load_settings(CONFIGS, overrides=[f"profile.state='{state}'"])
 
 
-def said(run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
+def said(pipeline: str, run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
     output = StringIO()
     fake: Any = run
     code = summarise(
-        plain_console(output), fake, settings(state), board=board, prepared=prepared, options=" --data members.csv"
+        plain_console(output),
+        pipeline,
+        fake,
+        settings(state),
+        board=board,
+        prepared=prepared,
+        options=" --data members.csv",
     )
     assert code == 0
     return output.getvalue()
@@ -84,7 +90,7 @@ def trained(
 ) -> str:
     verdict = verdict or evaluation()
     run = run_of(evaluate={"evaluation": verdict}, register={"registration": version})
-    return said(run, board_of(**{"evaluate": 1.0, "register": 0.5} | seconds), state=state)
+    return said("training", run, board_of(**{"evaluate": 1.0, "register": 0.5} | seconds), state=state)
 
 
 def test_the_metrics_are_shown_with_their_intervals() -> None:
@@ -143,7 +149,7 @@ def test_a_run_from_the_cache_took_its_start_and_nothing_else() -> None:
 
 def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
     run = run_of(ingest={"validation": VALIDATION}, build_features={"features": SNAPSHOT})
-    lines = said(run, board_of(ingest=1.0, build_features=0.4)).splitlines()
+    lines = said("features", run, board_of(ingest=1.0, build_features=0.4)).splitlines()
     assert lines[1:] == [
         "960 of 1,000 rows accepted, 30 in quarantine.",
         "Table   /tables/gym, version 7, 4 rows",
@@ -155,7 +161,7 @@ def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
 def test_a_batch_is_told_with_what_it_is_worth_and_what_did_not_fit() -> None:
     batch = summary_of(rejected={"the row has a time": 2}, unseen={"contract": 3}, quarantined=2)
     run = run_of(score={"batch": batch}, plan={"campaign": campaign()})
-    lines = said(run, board_of(score=1.0, plan=0.5)).splitlines()
+    lines = said("inference", run, board_of(score=1.0, plan=0.5)).splitlines()
     assert lines[1].startswith("30 customers scored by churn_toy version 3, 2 rows set aside: ")
     assert "  2 in quarantine: the row has a time (they do not)" in lines
     assert "  contract: 3 customers have a value that training did not know" in lines
@@ -174,7 +180,9 @@ def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int
     run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
     output, fake = StringIO(), cast(Any, run)
     board = board_of(evaluation=1.0, approval_check=0.1, promotion=0.1)
-    code = summarise(plain_console(output), fake, settings(), board=board, prepared=2.0, options=" --stack cloud")
+    code = summarise(
+        plain_console(output), "deployment", fake, settings(), board=board, prepared=2.0, options=" --stack cloud"
+    )
     return code, output.getvalue().splitlines()
 
 
