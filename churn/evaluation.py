@@ -13,7 +13,7 @@ from .frame import FloatArray
 from .money import MoneySettings, expected_value, optimal_threshold
 from .statistics.bootstrap import Estimate, band, bootstrap, estimates
 from .statistics.holdout import GRID, Holdout, HoldoutStatistic
-from .statistics.metrics import calibration_noise
+from .statistics.metrics import CalibrationNoise, calibration_noise
 from .statistics.reachable import Reachable, reachable
 from .statistics.slices import Slice, SliceStatistic, slice_masks
 
@@ -88,7 +88,7 @@ class Evaluation(BaseModel):
     money: MoneySettings = Field(description="The economics that every amount follows from, but for EMPC.")
     thresholds: dict[str, float]
     metrics: dict[str, Estimate]
-    calibration_noise: float = Field(description="The calibration error that chance alone gives at this size.")
+    calibration_noise: CalibrationNoise = Field(description="The calibration error that chance alone gives.")
     campaign: Campaign
     curves: dict[str, Curve]
     reliability: tuple[Bin, ...]
@@ -148,16 +148,17 @@ def evaluate(
 
     sample = {name: np.asarray(found) for name, found in statistic(np.ones(len(holdout.label))).items()}
     draws = bootstrap(statistic, holdout.entity, resamples=settings.resamples, seed=seed)
+    customers, customer = np.unique(holdout.entity, return_inverse=True)
     numbers = {name: float(found) for name, found in sample.items() if not found.ndim}
     metrics = estimates(numbers, draws, settings.confidence)
     return Evaluation(
         rows=len(holdout.label),
-        customers=len(np.unique(holdout.entity)),
+        customers=len(customers),
         churners=int(np.sum(holdout.label)),
         money=money,
         thresholds=dict(thresholds),
         metrics=metrics,
-        calibration_noise=calibration_noise(holdout.probability, whole.bins),
+        calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer),
         campaign=_campaign(holdout, metrics["profit_per_customer"]),
         curves={name: _curve(x, sample[name], draws[name], settings.confidence) for name, x in CURVES.items()},
         reliability=_reliability(holdout, whole.bins, draws["reliability"], settings.confidence),

@@ -166,7 +166,9 @@ def folder(area: str, name: str, path: Path) -> Finding:
     found = str(path) if there == path else f"{path} (made on first use)"
     if not there.is_dir():
         return Finding(area, name, "fail", f"{there} is a file", f"move it away: the folder {path} belongs there")
-    if os.statvfs(there).f_flag & os.ST_RDONLY or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids  # as whom this process acts, not who started it
+    permitted = os.access(there, os.R_OK | os.W_OK | os.X_OK, effective_ids=effective)
+    if os.statvfs(there).f_flag & os.ST_RDONLY or not permitted:
         return Finding(
             area, name, "fail", f"{there} is not writable", f"chown -R $(id -un) {there}, or mount it writable"
         )

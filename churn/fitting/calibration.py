@@ -97,13 +97,13 @@ def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, cu
         gain=gain.mean,
         gain_se=gain.se,
         applied=applied,
-        before=score_calibration(logit, label),
-        after=score_calibration(mended if applied else logit, label),
+        before=score_calibration(logit, label, customer),
+        after=score_calibration(mended if applied else logit, label, customer),
     )
 
 
-def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8]) -> CalibrationScore:
-    """Return how well the probabilities that belong to `logit` match `label`, both of shape `(n_rows,)`."""
+def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8], customer: IntArray) -> CalibrationScore:
+    """Return how well the probabilities that belong to `logit` match `label`; all arrays have shape `(n_rows,)`."""
     probability, outcome = sigmoid(logit), label.astype(np.float64)
     bins = equal_mass_bins(probability, BINS)
     slope, intercept = fit_platt(logit, label)
@@ -111,7 +111,7 @@ def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8]) -> Calibra
         log_loss=float(np.mean(logit_losses(label, logit))),
         brier=float(np.mean(brier_losses(outcome, probability))),
         ece=calibration_gap(outcome, probability, bins, np.ones_like(outcome)),
-        ece_by_chance=calibration_noise(probability, bins),
+        ece_by_chance=calibration_noise(outcome, probability, bins, customer).mean,
         slope=slope,
         intercept=intercept,
     )

@@ -196,10 +196,7 @@ def _at_most(found: PairedMetric, write: Callable[[float], str]) -> str:
 
 
 def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
-    """Ask whether the calibration error is surely above the largest allowed.
-
-    On few rows chance alone makes it large: the point estimate would refuse well calibrated models. It is the lower
-    end of its interval that must not lie above the bar, nor above what chance gives.
+    """Hold the calibration error against the largest allowed, or against what chance gives on so few customers.
 
     Raises:
         NotEnoughData: the evaluation has no calibration error.
@@ -208,14 +205,14 @@ def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
     if error is None:
         raise NotEnoughData("There is no calibration error on most resamples of these rows: bring more rows.")
     found = (
-        f"Predicted and observed churn differ by {percent(error.point)} on average over groups of customers, surely by "
-        f"{percent(error.lower)}; {percent(settings.max_ece)} may be, and chance alone gives {percent(chance)} on so "
-        "many rows."
+        f"Predicted and observed churn differ by {percent(error.point)} on average over groups of customers; "
+        f"{percent(settings.max_ece)} may be, and chance alone gives {percent(chance.mean)} on so many customers, "
+        f"seldom more than {percent(chance.upper)}."
     )
     return Check.of(
         "calibration",
-        error.lower <= max(settings.max_ece, chance),
-        value=error.lower,
+        error.point <= max(settings.max_ece, chance.upper),
+        value=error.point,
         threshold=settings.max_ece,
         yes=found,
         no=f"{found} Expected values computed from such probabilities would be wrong.",

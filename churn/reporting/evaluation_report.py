@@ -76,7 +76,7 @@ def _glance(evaluation: Evaluation) -> Section:
         Card(
             "Calibration error",
             percent(error.point),
-            f"chance alone gives {percent(evaluation.calibration_noise)}",
+            f"chance alone gives {percent(evaluation.calibration_noise.mean)}",
             "good" if true else "warn",
         ),
     ]
@@ -94,8 +94,8 @@ def _range(estimate: Estimate, digits: int) -> str:
 
 
 def _is_calibrated(evaluation: Evaluation) -> bool:
-    """Whether the calibration error is of the size that chance alone gives."""
-    return evaluation.metrics["ece"].lower <= evaluation.calibration_noise
+    """Whether chance alone would give such a calibration error more than once in twenty times."""
+    return evaluation.metrics["ece"].point <= evaluation.calibration_noise.upper
 
 
 def _quality(evaluation: Evaluation) -> Section:
@@ -117,13 +117,14 @@ def _quality(evaluation: Evaluation) -> Section:
 
 
 def _calibration(evaluation: Evaluation) -> Callout:
-    metrics, noise = evaluation.metrics, percent(evaluation.calibration_noise)
+    metrics, chance = evaluation.metrics, evaluation.calibration_noise
+    noise = f"about {percent(chance.mean)}, seldom above {percent(chance.upper)}"
     gap, predicted, observed = (percent(metrics[name].point) for name in ("ece", "mean_probability", "churn_share"))
     found = f"The model predicted that {predicted} would churn, and {observed} did."
     if _is_calibrated(evaluation):
-        verdict = f"is no more than chance explains (about {noise}): the probabilities can be taken at their word."
+        verdict = f"is no more than chance explains ({noise}): the probabilities can be taken at their word."
         return Callout(f"{found} The average gap of {gap} {verdict}", "good")
-    verdict = f"is more than chance explains (about {noise}), and expected values are off with it:"
+    verdict = f"is more than chance explains ({noise}), and expected values are off with it:"
     advice = "calibrate the model on more recent outcomes before acting on them."
     return Callout(f"{found} The average gap of {gap} {verdict} {advice}", "warn")
 

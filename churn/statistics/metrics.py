@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from ..frame import FloatArray
 
 __all__ = [
+    "CalibrationNoise",
     "Counts",
     "Ranking",
     "average_precision",
@@ -137,13 +139,35 @@ def calibration_gap(label: FloatArray, probability: FloatArray, bins: IntArray, 
     return float(np.sum(np.abs(difference)) / np.sum(weights))
 
 
-def calibration_noise(probability: FloatArray, bins: IntArray) -> float:
+class CalibrationNoise(NamedTuple):
+    """The expected calibration error that chance alone gives: on average, and at most 19 times in 20."""
+
+    mean: float
+    upper: float
+
+
+def calibration_noise(
+    label: FloatArray, probability: FloatArray, bins: IntArray, customer: IntArray
+) -> CalibrationNoise:
     """Return the expected calibration error that chance alone would give if every probability were true.
 
-    A bin's observed share then has variance `sum p(1 - p) / n²`, and the mean of |N(0, s²)| is `s·sqrt(2 / pi)`.
+    The rows of one customer share a fate: a bin's sum of residuals has the variance s² that summing over customers
+    first gives, the cluster-robust one (Liang and Zeger 1986, Biometrika 73:13-22). The error is a sum of |N(0, s²)|
+    over bins, of mean `s·sqrt(2/pi)` and variance `s²·(1 - 2/pi)` each; the upper end takes it for normal.
+
+    Args:
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        probability: Churn probabilities, 0 to 1, shape `(n_rows,)`.
+        bins: The bin of each row, 0 upwards, shape `(n_rows,)`.
+        customer: The customer of each row as a number, 0 upwards, shape `(n_rows,)`.
     """
-    variance = np.bincount(bins, probability * (1 - probability))
-    return float(np.sqrt(2 / np.pi) * np.sum(np.sqrt(variance)) / len(probability))
+    customers = int(np.max(customer)) + 1
+    cells = (int(np.max(bins)) + 1) * customers
+    residual = np.bincount(bins * customers + customer, label - probability, minlength=cells).reshape(-1, customers)
+    variance = np.sum(residual**2, axis=1) / len(probability) ** 2
+    mean = float(np.sqrt(2 / np.pi) * np.sum(np.sqrt(variance)))
+    spread = float(np.sqrt((1 - 2 / np.pi) * np.sum(variance)))
+    return CalibrationNoise(mean, mean + NormalDist().inv_cdf(0.95) * spread)
 
 
 def calibration_slope(label: FloatArray, probability: FloatArray, weights: FloatArray) -> float:

@@ -40,6 +40,15 @@ SMALL = (
 )
 """Settings of a run that takes seconds, with each of its parts."""
 
+DEPLOYABLE = (
+    "simulation.customers=1000",
+    "simulation.months=6",
+    "tuning.mode=off",
+    "gate.resamples=300",
+    "gate.repeats=1",
+)
+"""Settings of a run with enough customers for a gate to judge its model, and no more."""
+
 _NOT_THE_USERS = ("ZENML_", "MLFLOW_", "XDG_", "PYTEST_", "HTTP", "http", "NO_PROXY", "no_proxy", "ALL_PROXY")
 _SLOW = "PYTHONDONTWRITEBYTECODE"  # would have every command compile the project anew
 _RECORDS = Path(__file__).with_name("zenml_records.py")

@@ -14,19 +14,11 @@ from churn.decisions.situation import CHAMPION, PREVIOUS_CHAMPION
 from churn.errors import ContractError
 from churn.registration import CHALLENGER
 from churn.yaml_files import read_yaml
-from tests.integration.project import ROOT, Project, Ran
+from tests.integration.project import DEPLOYABLE, ROOT, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
 MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
-QUICK = (
-    "simulation.customers=1000",
-    "simulation.months=6",
-    "tuning.mode=off",
-    "gate.resamples=300",
-    "gate.repeats=1",
-    "gate.max_ece=0.1",
-)
 LEFT_OUT = {"contract", "tenure", "internet_service", "payment_method", "total_charges"}
 """Columns without which churn is hard to see."""
 STEPS = ["evaluation", "approval_check", "promotion"]
@@ -38,11 +30,11 @@ def project(new_user: Callable[..., Project]) -> Project:
 
 
 def trained(project: Project, *settings: str, **options: Any) -> Ran:
-    return project.train(*QUICK, *settings, **options).succeeded()
+    return project.train(*DEPLOYABLE, *settings, **options).succeeded()
 
 
 def deployed(project: Project, *settings: str, **options: Any) -> Ran:
-    return project.run(*project.arguments("deployment", *QUICK, *settings, **options))
+    return project.run(*project.arguments("deployment", *DEPLOYABLE, *settings, **options))
 
 
 def state_of(project: Project) -> str:

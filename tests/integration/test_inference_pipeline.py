@@ -8,20 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.project import Project, Ran, finished, kill_when
+from tests.integration.project import DEPLOYABLE, Project, Ran, finished, kill_when
 
 pytestmark = pytest.mark.timeout(300)
 
 MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
-QUICK = (
-    "simulation.customers=1000",
-    "simulation.months=6",
-    "tuning.mode=off",
-    "gate.resamples=300",
-    "gate.repeats=1",
-    "gate.max_ece=0.1",
-    "inference.reasons=treated",
-)
+QUICK = (*DEPLOYABLE, "inference.reasons=treated")
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,18 @@ import pytest
 from adapters.local.feature_store import LocalFeatureStore
 from churn.errors import ContractError, NotFound, StoreError
 from tests.fakes.batches import CONTRACT, Registered, feature_rows, predictions, run
+from tests.permissions import may_only_be_read, public_folder
 
 CUSTOMERS, PART = 900, 100
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalFeatureStore:
-    store = LocalFeatureStore(tmp_path / "tables", "toy", memory_limit="256MB")
+    return filled(tmp_path)
+
+
+def filled(root: Path) -> LocalFeatureStore:
+    store = LocalFeatureStore(root / "tables", "toy", memory_limit="256MB")
     store.upsert(
         CONTRACT.table("features"), feature_rows(CUSTOMERS, customer_id=[f"c{n:04}" for n in range(CUSTOMERS)])
     )
@@ -122,17 +127,13 @@ def test_the_size_of_the_parts_and_the_threads_make_no_difference(store: LocalFe
     assert store.latest("churn_predictions").rows == rows.rows
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 @pytest.mark.parametrize("place", ["scoring", "tables/toy"])
-def test_a_folder_that_may_not_be_written_is_named(store: LocalFeatureStore, tmp_path: Path, place: str) -> None:
-    folder = tmp_path / place
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o500)
-    try:
-        with pytest.raises(StoreError, match="this user may not write there"):
-            run(store, tmp_path / "scoring")
-    finally:
-        folder.chmod(0o700)
+def test_a_folder_that_may_not_be_written_is_named(place: str) -> None:
+    with public_folder() as root:
+        store = filled(root)
+        (root / place).mkdir(exist_ok=True)
+        with may_only_be_read(root / place), pytest.raises(StoreError, match="this user may not write there"):
+            run(store, root / "scoring")
 
 
 @pytest.mark.parametrize("place", ["scoring", "tables/toy/churn_predictions"])

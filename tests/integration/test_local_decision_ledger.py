@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from churn.errors import StoreError, WriteConflict
 from churn.tables import TableSpec
 from tests.contract.test_decision_ledger import entry
 from tests.integration.delta_tables import files
+from tests.permissions import may_only_be_read, public_folder
 
 CHILD = """
 import os, signal, sys
@@ -202,21 +202,11 @@ except StoreError as error:
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder with a ledger, owned by somebody else, and a user whom that stops."""
-    with tempfile.TemporaryDirectory() as name:
-        folder, user = Path(name), os.geteuid()
+    """A folder with a ledger that may only be read."""
+    with public_folder() as folder:
         filled(LocalDecisionLedger(folder, "gym"), 2)
-        inside = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-        for path in inside:
-            path.chmod(0o555)
-        if user == 0:
-            os.seteuid(65534)
-        try:
+        with may_only_be_read(folder):
             yield folder
-        finally:
-            os.seteuid(user)
-            for path in inside:
-                path.chmod(0o755)
 
 
 def test_a_ledger_that_may_only_be_read_says_so_and_can_be_read(unprivileged: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +16,7 @@ from adapters.local.feature_store import LocalFeatureStore
 from churn.errors import StoreError, WriteConflict
 from churn.tables import TableSpec
 from tests.integration.delta_tables import FEATURES, KEY, START, assert_whole, files, some
+from tests.permissions import may_only_be_read, public_folder
 
 # What every child process starts with.
 CHILD = """
@@ -151,21 +150,11 @@ for write in (store.upsert, store.replace):
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder that may only be read, and a user whom that stops."""
-    with tempfile.TemporaryDirectory() as name:
-        folder, user = Path(name), os.geteuid()
+    """A folder with a table that may only be read."""
+    with public_folder() as folder:
         LocalFeatureStore(folder, "telco").upsert(FEATURES, some(0, 3))
-        inside = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-        for path in inside:
-            path.chmod(0o555)
-        if user == 0:
-            os.seteuid(65534)
-        try:
+        with may_only_be_read(folder):
             yield folder
-        finally:
-            os.seteuid(user)
-            for path in inside:
-                path.chmod(0o755)
 
 
 def test_a_folder_that_may_only_be_read_says_so_and_can_be_read(unprivileged: Path) -> None:

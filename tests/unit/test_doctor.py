@@ -16,6 +16,7 @@ from adapters.local import machine_checks as machine
 from adapters.local import store_checks as stores
 from adapters.local.doctor import diagnose
 from adapters.local.servers import HOST
+from tests.permissions import may_only_be_read, public_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,11 +130,9 @@ def test_a_folder_that_everybody_may_write_to_is_warned_of(tmp_path: Path) -> No
     assert machine.folder("state", "folder", folder).remedy == f"chmod -R o-w {folder}"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_a_trouble(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
-    assert machine.folder("state", "folder", tmp_path / "state").status == "fail"
-    tmp_path.chmod(0o755)
+def test_a_read_only_folder_is_a_trouble() -> None:
+    with public_folder() as folder, may_only_be_read(folder):
+        assert machine.folder("state", "folder", folder / "state").status == "fail"
 
 
 def test_a_checkout_without_a_commit_is_warned_of(tmp_path: Path) -> None:

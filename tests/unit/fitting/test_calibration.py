@@ -56,7 +56,7 @@ def test_equal_log_odds_are_moved_to_the_base_rate() -> None:
 
 def test_the_scores_are_those_of_the_probabilities() -> None:
     logit, label = np.log([1 / 4, 1 / 4, 4.0, 4.0]), np.array([0, 1, 1, 1], dtype=np.int8)
-    found = score_calibration(logit, label)
+    found = score_calibration(logit, label, np.arange(4))
     assert found.brier == pytest.approx((0.04 + 0.64 + 0.04 + 0.04) / 4)
     assert found.ece == pytest.approx((abs(0.5 - 0.2) + abs(1 - 0.8)) / 2)
 

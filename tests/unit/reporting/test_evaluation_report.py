@@ -121,15 +121,15 @@ def test_the_glance_warns_where_the_model_earns_no_more_than_treating_everybody(
 
 
 def test_calibration_beyond_chance_is_a_warning(evaluation: Evaluation) -> None:
-    noise = evaluation.calibration_noise
+    limit = evaluation.calibration_noise.upper
 
-    def callout(lower: float) -> Callout:
-        changed = with_metric(evaluation, "ece", lower, 0.2, 0.3)
+    def callout(error: float) -> Callout:
+        changed = with_metric(evaluation, "ece", 0.0, error, 0.3)
         found: Callout = block_of(evaluation_sections(changed), "Quality", Callout)
         return found
 
-    assert callout(noise).tone == "good"
-    beyond = callout(noise + 1e-6)
+    assert callout(limit).tone == "good"
+    beyond = callout(limit + 1e-6)
     assert beyond.tone == "warn"
     assert "calibrate the model" in beyond.text
 

@@ -101,14 +101,30 @@ def test_calibration_gap_is_the_weighted_mean_gap_of_the_bins() -> None:
     assert calibration_gap(label, probability, bins, np.array([3.0, 1, 1, 1])) == pytest.approx((0.1 + 0.4) / 6)
 
 
-def test_calibration_noise_is_the_gap_that_true_probabilities_show() -> None:
-    truth = predictions(1500).truth
+@pytest.mark.parametrize("rows_each", [1, 4])
+def test_calibration_noise_is_the_gap_that_true_probabilities_show_to_customers_who_share_a_fate(
+    rows_each: int,
+) -> None:
+    truth = np.repeat(predictions(1500).truth, rows_each)
+    customer = np.repeat(np.arange(1500), rows_each)
     bins = equal_mass_bins(truth, 10)
     random = np.random.default_rng(0)
-    gaps = [
-        calibration_gap((random.random(1500) < truth).astype(float), truth, bins, np.ones(1500)) for _ in range(400)
-    ]
-    assert calibration_noise(truth, bins) == pytest.approx(np.mean(gaps), rel=0.05)
+    outcomes = [np.repeat(random.random(1500), rows_each) < truth for _ in range(400)]
+    gaps = [calibration_gap(each.astype(float), truth, bins, np.ones(len(truth))) for each in outcomes]
+    noise = [calibration_noise(each.astype(float), truth, bins, customer) for each in outcomes[:50]]
+    assert np.mean([each.mean for each in noise]) == pytest.approx(np.mean(gaps), rel=0.05)
+    assert np.mean([each.upper for each in noise]) == pytest.approx(np.quantile(gaps, 0.95), rel=0.07)
+
+
+@pytest.mark.parametrize("rows_each", [1, 4])
+def test_a_calibrated_model_exceeds_its_noise_about_once_in_twenty_times(rows_each: int) -> None:
+    exceeded = []
+    for seed in range(300):
+        sample = predictions(1500 * rows_each, seed=seed, rows_each=rows_each)
+        label, bins = sample.label.astype(float), equal_mass_bins(sample.truth, 10)
+        noise = calibration_noise(label, sample.truth, bins, np.unique(sample.entity, return_inverse=True)[1])
+        exceeded.append(calibration_gap(label, sample.truth, bins, np.ones(len(label))) > noise.upper)
+    assert 0.02 < np.mean(exceeded) < 0.1
 
 
 def test_calibration_slope_equals_a_logistic_regression() -> None:
