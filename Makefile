@@ -10,6 +10,7 @@ REMEDY  := needs Python 3.11 to 3.13: PYTHON=/path/to/python3.12 make $(MAKECMDG
 RUN     := .venv/bin/python
 TRAIN   := .venv/.installed-$(VERSION)
 TEST    := .venv/.installed-$(VERSION)-dev
+SPARK   := .venv/.installed-$(VERSION)-spark
 
 # Some machines forbid byte code; importing the libraries without it takes three times as long.
 export UV_COMPILE_BYTECODE := 1
@@ -18,13 +19,15 @@ export PATH := $(CURDIR)/.uv/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help train test unit lint clean python
+.PHONY: help train spark test unit lint clean python
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(TRAIN) ## install what is needed, then run the training pipeline on simulated data
 	$(RUN) run.py --pipeline training
+
+spark: $(SPARK) ## install PySpark too, for --engine spark; Java 17 is yours to bring
 
 test: lint ## everything that CI checks
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -43,6 +46,7 @@ clean: ## remove the environment and every cache; .churn/ with your tables and m
 
 # The training environment is part of the test environment: installing it again removes nothing.
 $(TRAIN): GROUPS := --no-dev --inexact
+$(SPARK): GROUPS := --no-dev --inexact --extra spark
 .venv/.installed-%: pyproject.toml uv.lock | python
 	@uv=$$($(PYTHON) tools/get_uv.py) && \
 	  "$$uv" sync --frozen --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(GROUPS) || \

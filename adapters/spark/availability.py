@@ -42,7 +42,7 @@ def java_version() -> int | None:
 def trouble() -> str | None:
     """Return what Spark lacks on this machine, a colon and the remedy; None where it can run. Nothing is imported."""
     if importlib.util.find_spec("pyspark") is None:
-        return "PySpark is not installed: `pip install '.[spark]'` in the project's folder"
+        return "PySpark is not installed: `make spark`, or `pip install '.[spark]'` in an environment of your own"
     java = java_version()
     if java is None:
         return (

@@ -64,7 +64,9 @@ def test_spark_needs_a_java_that_is_new_enough(home: Path, java: str | None, lac
 def test_a_machine_without_pyspark_is_told_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_java(home, f"{OLDEST_JAVA}.0.1")
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    assert trouble() == "PySpark is not installed: `pip install '.[spark]'` in the project's folder"
+    assert (
+        trouble() == "PySpark is not installed: `make spark`, or `pip install '.[spark]'` in an environment of your own"
+    )
     with pytest.raises(ConfigError, match=r"--engine spark cannot be had .*PySpark is not installed.* --engine local"):
         chosen_engine("spark", 10**9, 0)
     assert chosen_engine("auto", 10**9, 0) == "local"
