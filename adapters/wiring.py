@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from churn.contract import DatasetContract
-from churn.decisions.governance import Governance
-from churn.errors import ConfigError, ContractError, ModelError
+from churn.approval.governance import Governance
+from churn.core.errors import ConfigError, ContractError, ModelError
+from churn.data.contract import DatasetContract
+from churn.data.ingest import Source
 from churn.gate.candidate import Candidate
-from churn.inference.engine import BatchEngine
-from churn.inference.settings import Engine
-from churn.ingest import Source
-from churn.ports import DecisionLedger, ExperimentTracker, FeatureStore, ModelRegistry, ModelVersion, StageMirror
-from churn.registration import MODEL_DIGEST
-from churn.scoring import Scorer
+from churn.model.scorer import Scorer
+from churn.ports.ledger import DecisionLedger
+from churn.ports.registry import MODEL_DIGEST, ModelRegistry, ModelVersion
+from churn.ports.stages import StageMirror
+from churn.ports.tables import FeatureStore
+from churn.ports.tracker import ExperimentTracker
+from churn.scoring.engine import BatchEngine
+from churn.scoring.settings import Engine
 from churn.settings import Profile, Settings
 
 if TYPE_CHECKING:
-    from adapters.packaged_scorer import PackagedScorer
+    from .mlflow.load import PackagedScorer
 
 __all__ = [
     "batch_engine",
@@ -43,7 +46,7 @@ __all__ = [
 
 def feature_store(profile: Profile, dataset: str) -> FeatureStore:
     """Return the tables of one dataset, named as `Settings.namespace` or a table reference names it."""
-    from adapters.local.feature_store import LocalFeatureStore
+    from .local.feature_store import LocalFeatureStore
 
     limits = profile.resources
     return LocalFeatureStore(profile.tables, dataset, memory_limit=limits.memory_limit, threads=limits.threads)
@@ -51,21 +54,21 @@ def feature_store(profile: Profile, dataset: str) -> FeatureStore:
 
 def model_registry(profile: Profile) -> ModelRegistry:
     """Return the registry of models."""
-    from adapters.mlflow_registry import MlflowModelRegistry
+    from .mlflow.registry import MlflowModelRegistry
 
     return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
 
 
 def decision_ledger(profile: Profile, dataset: str) -> DecisionLedger:
     """Return the record of decisions about the models of one dataset."""
-    from adapters.local.decision_ledger import LocalDecisionLedger
+    from .local.decision_ledger import LocalDecisionLedger
 
     return LocalDecisionLedger(profile.tables, dataset)
 
 
 def stage_mirror(profile: Profile) -> StageMirror:
     """Return what the dashboard shows of the versions of a model."""
-    from adapters.local.zenml_models import ZenmlStageMirror
+    from .local.zenml_models import ZenmlStageMirror
 
     return ZenmlStageMirror()
 
@@ -94,7 +97,7 @@ def identity() -> str:
 
 def experiment_tracker(profile: Profile, experiment: str) -> ExperimentTracker:
     """Return the record of the run that the stack's experiment tracker has opened for this step."""
-    from adapters.mlflow_tracker import MlflowTracker, active_run_id
+    from .mlflow.tracker import MlflowTracker, active_run_id
 
     return MlflowTracker(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts, run_id=active_run_id())
 
@@ -106,12 +109,12 @@ def source(settings: Settings, contract: DatasetContract) -> Source:
         ContractError: the table cannot be read, or there is neither a table nor a simulation.
     """
     if settings.data is not None:
-        from adapters.local.sources import read_source
+        from .local.sources import read_source
 
         return read_source(settings.data)
     if contract.simulator is None:
         raise ContractError(f"The contract {contract.name!r} names no `simulator`: give your table with --data PATH.")
-    from churn.simulator import simulate
+    from churn.simulation import simulate
 
     return Source(f"the {contract.simulator} simulation", simulate(contract.simulator, settings.simulation))
 
@@ -120,8 +123,8 @@ def build_package(
     scorer: Scorer, folder: Path, example: pd.DataFrame, *, metadata: Mapping[str, Any], card: str
 ) -> tuple[Path, str]:
     """Return the scorer packaged for the registry, and the digest of what it does."""
-    from adapters.mlflow_package import build_package as build
-    from adapters.package_manifest import package_digest
+    from .mlflow.manifest import package_digest
+    from .mlflow.package import build_package as build
 
     package = build(scorer, folder, example=example, metadata=metadata, card=card)
     return package, package_digest(package)
@@ -142,7 +145,7 @@ def packaged_scorer(profile: Profile, version: ModelVersion, *, into: Path) -> P
         ModelError: it carries no digest, or is not what was registered; nothing of it was executed.
         StoreError: the registry does not answer, or the files are gone.
     """
-    from adapters.packaged_scorer import load_package
+    from .mlflow.load import load_package
 
     digest = version.tags.get(MODEL_DIGEST)
     if not digest:
@@ -166,15 +169,15 @@ def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: Package
     Raises:
         ConfigError: Spark is asked for and cannot run here.
     """
-    from adapters.local.batch_engine import LocalBatchEngine
-    from adapters.spark.availability import chosen_engine
+    from .local.batch_engine import LocalBatchEngine
+    from .spark.availability import chosen_engine
 
     store, folder, limits = feature_store(profile, dataset), profile.state / "scoring" / dataset, profile.resources
     scorer.use_threads(1)  # parts are scored side by side
     if chosen_engine(engine, rows, limits.spark_from) == "local":
         return LocalBatchEngine(store, folder, limits.threads)
-    from adapters.spark.engine import SparkBatchEngine
-    from adapters.spark.shipping import ShippedPackage
+    from .spark.engine import SparkBatchEngine
+    from .spark.shipping import ShippedPackage
 
     package = ShippedPackage.of(scorer.folder, scorer.digest)
     return SparkBatchEngine(store, folder, limits.threads, package=package, memory=limits.memory_limit)
@@ -182,15 +185,15 @@ def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: Package
 
 def code_version() -> str:
     """Return the commit of this project's code."""
-    from adapters.local.git import commit_of
+    from .local.git import commit_of
 
     return commit_of(Path(__file__).parents[1])
 
 
 def ensure_stack(profile: Profile, experiment: str) -> str:
     """Return the id of the profile's ZenML stack, and see to it that the MLflow experiment is there."""
-    from adapters.local.zenml_stack import ensure_stack as register
-    from adapters.mlflow_client import ensure_experiment
+    from .local.zenml_stack import ensure_stack as register
+    from .mlflow.client import ensure_experiment
 
     ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
     return register(profile)

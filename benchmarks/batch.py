@@ -35,11 +35,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from measure import Measurement, measure  # noqa: E402
 
-from churn.contract import DatasetContract  # noqa: E402
-from churn.inference.predictions import Batch, predictions_schema, stamped  # noqa: E402
-from churn.inference.scoring import score_batches  # noqa: E402
-from churn.scoring import Scorer  # noqa: E402
-from churn.tables import EVENT_TIME, TableRef  # noqa: E402
+from churn.data.contract import DatasetContract  # noqa: E402
+from churn.data.tables import EVENT_TIME  # noqa: E402
+from churn.model.scorer import Scorer  # noqa: E402
+from churn.ports.tables import TableRef  # noqa: E402
+from churn.scoring.predictions import Batch, predictions_schema, stamped  # noqa: E402
+from churn.scoring.rows import score_batches  # noqa: E402
 
 CHUNK, PYFUNC_CHUNK, PIECE = 65_536, 524_288, 1_000_000
 NOW = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -67,15 +68,15 @@ def contract() -> DatasetContract:
 
 def train(folder: Path) -> None:
     """Train on simulated customers; write the scorer, and MLflow models of it with and without reasons."""
-    from adapters.mlflow_package import build_package
-    from churn.challenger import scoring_settings
-    from churn.features import compute_features
-    from churn.frame import columns_of
-    from churn.money import MoneySettings
-    from churn.scoring import ReasonSettings
-    from churn.simulator import SimulationSettings, simulate
-    from churn.training import ModelSettings, TrainingData
-    from churn.training import train as fit
+    from adapters.mlflow.package import build_package
+    from churn.lifecycle.challenger import scoring_settings
+    from churn.model.features import compute_features
+    from churn.model.frame import columns_of
+    from churn.model.money import MoneySettings
+    from churn.model.scorer import ReasonSettings
+    from churn.simulation import SimulationSettings, simulate
+    from churn.training.train import ModelSettings, TrainingData
+    from churn.training.train import train as fit
 
     telco = contract()
     rows = simulate("telco", SimulationSettings(customers=4000, months=6)).to_pandas()
@@ -138,7 +139,7 @@ def limit(folder: Path, rows: int) -> Timed:
 
 
 def matrix_of(model: object, batch: pa.RecordBatch) -> np.ndarray:
-    from churn.inference.columns import coded_columns
+    from churn.scoring.columns import coded_columns
 
     kinds = {column.name: column.kind for column in model.schema.inputs}  # type: ignore[attr-defined]
     return model.encoder.matrix(model.encode(coded_columns(batch, kinds)))  # type: ignore[attr-defined]

@@ -22,10 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import interval, read_telco, split  # noqa: E402
 from benchmarks.quality_peers import METHODS, warm_up  # noqa: E402
-from churn.contract import DatasetContract  # noqa: E402
-from churn.frame import FloatArray  # noqa: E402
-from churn.money import MoneySettings, decide, expected_value  # noqa: E402
-from churn.statistics.bootstrap import bootstrap, estimate  # noqa: E402
+from churn.data.contract import DatasetContract  # noqa: E402
+from churn.evaluation.bootstrap import bootstrap, estimate  # noqa: E402
+from churn.model.frame import FloatArray  # noqa: E402
+from churn.model.money import MoneySettings, decide, expected_value  # noqa: E402
 
 Policy = Callable[[FloatArray, FloatArray, MoneySettings], npt.NDArray[np.bool_]]
 """Whom to treat, from probabilities and customer values."""

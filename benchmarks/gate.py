@@ -30,9 +30,9 @@ from benchmarks.gate_contestants import PAIRS, TRAINER, Known  # noqa: E402
 from benchmarks.gate_rounds import RULES, one_round, start_worker  # noqa: E402
 from benchmarks.gate_time import print_times  # noqa: E402
 from benchmarks.quality import read_telco  # noqa: E402
-from churn.contract import DatasetContract  # noqa: E402
+from churn.data.contract import DatasetContract  # noqa: E402
 from churn.gate.settings import GateSettings  # noqa: E402
-from churn.training import ModelSettings, train  # noqa: E402
+from churn.training.train import ModelSettings, train  # noqa: E402
 
 _SETTINGS = {"alpha", "resamples", "folds", "repeats", "margins", "max_ece", "min_churners", "min_slice_rows"}
 _WORSE = ("trained on a quarter of the rows", "without contract and internet")

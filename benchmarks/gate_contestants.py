@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from churn.contract import DatasetContract
-from churn.fitting.boosting import BoostingParams
-from churn.frame import FloatArray
+from churn.data.contract import DatasetContract
+from churn.evaluation.ranking import Counts, log_losses, roc_auc
 from churn.gate.paired import Predictions
-from churn.money import MoneySettings, decide, expected_value
-from churn.statistics.metrics import Counts, log_losses, roc_auc
-from churn.training import ModelSettings, TrainingData, train
+from churn.model.frame import FloatArray
+from churn.model.money import MoneySettings, decide, expected_value
+from churn.training.boosting import BoostingParams
+from churn.training.train import ModelSettings, TrainingData, train
 
 __all__ = ["MONEY", "PAIRS", "TRAINER", "Contestant", "Known", "contestants", "part", "values", "without"]
 

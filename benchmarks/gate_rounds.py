@@ -14,13 +14,13 @@ import pandas as pd
 
 from benchmarks.gate_contestants import MONEY, PAIRS, Contestant, Known, contestants, values
 from benchmarks.quality_peers import warm_up
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.gate.comparison import PairedRows, Predictions, compare
 from churn.gate.quality import quality_checks
 from churn.gate.refits import Learner, compare_learners
 from churn.gate.report import Comparison, RecipeComparison
 from churn.gate.settings import GateSettings
-from churn.training import TrainingData
+from churn.training.train import TrainingData
 
 __all__ = ["RULES", "one_round", "start_worker"]
 

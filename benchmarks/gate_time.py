@@ -13,19 +13,20 @@ import pyarrow as pa
 
 from benchmarks.gate_contestants import MONEY, without
 from benchmarks.quality_peers import warm_up
-from churn.challenger import customer_values, evaluate_holdout
-from churn.contract import DatasetContract
-from churn.evaluation import EvaluationSettings
-from churn.fitting.trials import TuningSettings
+from churn.core.shares import sides_of
+from churn.data.contract import DatasetContract
+from churn.data.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
+from churn.data.training_set import TrainingSet, customer_values, read_training_set
+from churn.evaluation.evaluate import EvaluationSettings
 from churn.gate.comparison import PairedRows, Predictions, compare
 from churn.gate.quality import quality_checks
-from churn.gate.recipes import Recipe, compare_recipes
+from churn.gate.recipes import compare_recipes
 from churn.gate.settings import GateSettings
-from churn.model import ChurnModel
-from churn.split import sides_of
-from churn.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
-from churn.training import ModelSettings, TrainingData, train
-from churn.training_set import TrainingSet, read_training_set
+from churn.lifecycle.challenger import evaluate_holdout
+from churn.model.model import ChurnModel
+from churn.training.recipe import Recipe
+from churn.training.train import ModelSettings, TrainingData, train
+from churn.training.trials import TuningSettings
 
 __all__ = ["print_times"]
 

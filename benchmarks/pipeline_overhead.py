@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from cli.environment import prepare  # noqa: E402
 
 if TYPE_CHECKING:
-    from churn.contract import DatasetContract
+    from churn.data.contract import DatasetContract
     from churn.settings import Profile, Settings
 
 LIMIT_SECONDS = 8.0
@@ -105,17 +105,19 @@ def _pipeline(settings: Settings, contract: DatasetContract) -> Callable[[], obj
 def _bare(settings: Settings, contract: DatasetContract) -> str:
     """Do the pipeline's work without a framework."""
     from adapters import wiring
-    from churn.challenger import evaluate_holdout, scoring_settings, search
-    from churn.explanation import explain_rows
-    from churn.ingest import conform, to_bronze
-    from churn.labels import labels_of
-    from churn.profile import snapshot_of
-    from churn.recording import Findings, report_page
-    from churn.registration import Registration
-    from churn.scoring import Scorer
-    from churn.training import train
-    from churn.training_set import bronze_to_features, check_training_set, read_training_set
-    from churn.validation import validate
+    from churn.data.ingest import conform, to_bronze
+    from churn.data.labels import labels_of
+    from churn.data.snapshot import snapshot_of
+    from churn.data.training_set import bronze_to_features, check_training_set, read_training_set
+    from churn.data.validation import validate
+    from churn.evaluation.importance import explain_rows
+    from churn.lifecycle.challenger import evaluate_holdout, scoring_settings
+    from churn.lifecycle.recording import Findings
+    from churn.lifecycle.registration import Registration
+    from churn.model.scorer import Scorer
+    from churn.training.search import search
+    from churn.training.train import train
+    from reports.training_page import report_page
 
     profile, now = settings.profile, dt.datetime.now(dt.UTC)
     store = wiring.feature_store(profile, settings.namespace(contract))

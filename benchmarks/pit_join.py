@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 from measure import Measurement, measure
 
-from churn.tables import EVENT_TIME, FEATURE_TIME, TableRef, TableSpec
+from churn.data.tables import EVENT_TIME, FEATURE_TIME
+from churn.ports.tables import TableRef, TableSpec
 
 KEY = ("customer_id", EVENT_TIME)
 CUSTOMERS, LABELS, BATCH = 100_000, 1_000_000, 1_000_000

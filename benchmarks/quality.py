@@ -22,13 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality_peers import METHODS, Fitted, Rows, automl, warm_up  # noqa: E402
 from benchmarks.quality_zoo import ZOO, Problem  # noqa: E402
-from churn.contract import DatasetContract, snake_case  # noqa: E402
-from churn.features import compute_features  # noqa: E402
-from churn.frame import Columns, FloatArray, columns_of  # noqa: E402
-from churn.money import CostMatrix, MoneySettings  # noqa: E402
-from churn.simulator import SIMULATORS, SimulationSettings, simulate  # noqa: E402
-from churn.split import sides_of  # noqa: E402
-from churn.statistics.metrics import (  # noqa: E402
+from churn.core.shares import sides_of  # noqa: E402
+from churn.data.contract import DatasetContract, snake_case  # noqa: E402
+from churn.evaluation.oracle import reachable  # noqa: E402
+from churn.evaluation.ranking import (  # noqa: E402
     Ranking,
     average_precision,
     brier_losses,
@@ -37,9 +34,12 @@ from churn.statistics.metrics import (  # noqa: E402
     log_losses,
     roc_auc,
 )
-from churn.statistics.reachable import reachable  # noqa: E402
-from churn.statistics.significance import corrected_resampled_t  # noqa: E402
-from churn.training import TrainingData  # noqa: E402
+from churn.evaluation.significance import corrected_resampled_t  # noqa: E402
+from churn.model.features import compute_features  # noqa: E402
+from churn.model.frame import Columns, FloatArray, columns_of  # noqa: E402
+from churn.model.money import CostMatrix, MoneySettings  # noqa: E402
+from churn.simulation import SIMULATORS, SimulationSettings, simulate  # noqa: E402
+from churn.training.train import TrainingData  # noqa: E402
 
 Method = Callable[[Rows, int], Fitted]
 METRICS = ("AUC", "PR AUC", "log loss", "Brier", "ECE", "F1", "$/customer", "CPU s")

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.contract import DatasetContract
-from churn.frame import FloatArray
-from churn.training import ModelSettings, TrainingData, train
+from churn.data.contract import DatasetContract
+from churn.model.frame import FloatArray
+from churn.training.train import ModelSettings, TrainingData, train
 
 __all__ = ["METHODS", "Fitted", "Rows", "automl", "warm_up"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from churn.frame import Columns, FloatArray
-from churn.model import sigmoid
+from churn.model.frame import Columns, FloatArray
+from churn.model.model import sigmoid
 
 __all__ = ["ZOO", "Draw", "Problem"]
 

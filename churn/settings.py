@@ -10,23 +10,23 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .approval.settings import ApprovalSettings
 from .campaign.settings import CampaignSettings
-from .contract import SIMULATED, DatasetContract
-from .decisions.settings import ApprovalSettings
-from .errors import ConfigError, nearest
-from .evaluation import EvaluationSettings
-from .fitting.trials import TuningSettings
-from .gate.settings import GateSettings
-from .inference.settings import InferenceSettings
-from .labels import SplitSettings
-from .leakage import LeakageSettings
-from .money import MoneySettings
-from .scoring import ReasonSettings
-from .simulator import SimulationSettings
-from .times import UtcTime
-from .training import ModelSettings
-from .validation import ValidationSettings
-from .yaml_files import parse_model, read_yaml, unambiguous_yaml
+from .core.clock import UtcTime
+from .core.errors import ConfigError, nearest
+from .core.yaml_files import parse_model, read_yaml, unambiguous_yaml
+from .data.contract import SIMULATED, DatasetContract
+from .data.labels import SplitSettings
+from .data.leakage import LeakageSettings
+from .data.validation import ValidationSettings
+from .evaluation.evaluate import EvaluationSettings
+from .gate.settings import GateRules, GateSettings
+from .model.money import MoneySettings
+from .model.scorer import ReasonSettings
+from .scoring.settings import InferenceSettings
+from .simulation import SimulationSettings
+from .training.train import ModelSettings
+from .training.trials import TuningSettings
 
 __all__ = ["Component", "MlflowSettings", "Profile", "Resources", "Settings", "load_contract", "load_settings"]
 
@@ -157,6 +157,19 @@ class Settings(BaseModel):
     def registered_name(self, contract: DatasetContract) -> str:
         """Return the name of the registered model."""
         return self.model_name.replace("{dataset}", self.namespace(contract))
+
+    @property
+    def gate_rules(self) -> GateRules:
+        """What a gate is run with."""
+        return GateRules(
+            gate=self.gate,
+            money=self.money,
+            evaluation=self.evaluation,
+            reasons=self.reasons,
+            split=self.split.tag,
+            seed=self.seed,
+            threads=self.profile.resources.threads,
+        )
 
     @classmethod
     def parse(cls, raw: dict[str, Any], source: str) -> Self:

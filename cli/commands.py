@@ -10,7 +10,7 @@ import sys
 from rich.text import Text
 
 from adapters import wiring
-from churn.contract import snake_case
+from churn.data.contract import snake_case
 from churn.settings import Settings
 
 from .context import CONFIGS, contract_of, settings_of
@@ -81,9 +81,9 @@ def data_fetch(arguments: argparse.Namespace) -> int:
 
 def data_describe(arguments: argparse.Namespace) -> int:
     """Print what a table holds and how it keeps its contract."""
-    from churn.ingest import conform, to_bronze
-    from churn.profile import profile_of
-    from churn.validation import validate
+    from churn.data.ingest import conform, to_bronze
+    from churn.data.snapshot import profile_of
+    from churn.data.validation import validate
 
     settings = settings_of(arguments)
     contract = contract_of(settings)

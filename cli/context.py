@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from churn.contract import DatasetContract
+from churn.data.contract import DatasetContract
 from churn.settings import Settings, load_contract, load_settings
 
 __all__ = ["CONFIGS", "contract_of", "repeated", "settings_of"]

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters import wiring
-from churn.decisions.approval import Standing
-from churn.decisions.governance import Governance
-from churn.decisions.situation import CHAMPION, Situation
-from churn.decisions.standing import standing_of
+from churn.approval.approval import Standing
+from churn.approval.governance import Governance
+from churn.approval.situation import Situation
+from churn.approval.standing import standing_of
+from churn.ports.registry import CHAMPION
 
 from .context import contract_of, repeated, settings_of
 from .display import plain_console
@@ -25,21 +26,21 @@ _METRICS = {"roc_auc": "AUC", "log_loss": "log loss", "profit_per_customer": "pr
 
 def approve(arguments: argparse.Namespace) -> int:
     """Approve a version that waits for a person; the next deployment run promotes it."""
-    from churn.decisions.approval import approve as decide
+    from churn.approval.approval import approve as decide
 
     return _decided(arguments, decide)
 
 
 def reject(arguments: argparse.Namespace) -> int:
     """Reject a version."""
-    from churn.decisions.approval import reject as decide
+    from churn.approval.approval import reject as decide
 
     return _decided(arguments, decide)
 
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Let a version be live again that was live before."""
-    from churn.decisions.rollback import rollback as go_back
+    from churn.approval.rollback import rollback as go_back
 
     governance, console = _governance(arguments), plain_console()
     change = go_back(governance, to=arguments.to, who=_who(arguments), why=arguments.reason)
@@ -70,7 +71,7 @@ def models(arguments: argparse.Namespace) -> int:
 
 def audit(arguments: argparse.Namespace) -> int:
     """Print what does not fit between the ledger and the registry; the exit code is 2 if anything does not."""
-    from churn.decisions.audit import audit as look_into
+    from churn.approval.audit import audit as look_into
 
     governance, console = _governance(arguments), plain_console()
     found = look_into(governance)

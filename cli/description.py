@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from churn.profile import ColumnProfile
-from churn.validation import ValidationReport
+from churn.data.snapshot import ColumnProfile
+from churn.data.validation import ValidationReport
 
 __all__ = ["describe"]
 

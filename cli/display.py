@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from churn.progress import LOGGER, Event
+from churn.core.progress import LOGGER, Event
 
 __all__ = ["Board", "plain_console", "terminal", "watch"]
 

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from adapters import wiring
-from churn.contract import DatasetContract
-from churn.customer.answer import CustomerAnswer, answer
-from churn.customer.facts import alike, facts_of
-from churn.inference.run import champion_of
+from churn.data.contract import DatasetContract
+from churn.lifecycle.inference import champion_of
+from churn.scoring.customer import CustomerAnswer, answer
+from churn.scoring.facts import alike, facts_of
 from churn.settings import Settings
 
 from .context import contract_of, settings_of
@@ -24,7 +24,7 @@ __all__ = ["explain", "file_name"]
 
 def explain(arguments: argparse.Namespace) -> int:
     """Print the prediction for a customer with its reasons, and write its page."""
-    from churn.reporting.customer_report import customer_lines, customer_page
+    from reports.customer_report import customer_lines, customer_page
 
     settings = settings_of(arguments)
     contract = contract_of(settings)

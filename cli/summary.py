@@ -10,19 +10,20 @@ from rich.text import Text
 from zenml.models import PipelineRunResponse
 
 from churn.campaign.campaign import Campaign
-from churn.decisions.outcome import Deployment
-from churn.evaluation import Evaluation
+from churn.core.wording import number, percent, plain
+from churn.data.snapshot import TableSnapshot
+from churn.data.validation import ValidationReport
+from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.headline import headline
 from churn.gate.report import GateReport
-from churn.inference.summary import BatchSummary
-from churn.profile import TableSnapshot
-from churn.registration import CHALLENGER, Registration
-from churn.reporting.batch_report import batch_headline
-from churn.reporting.campaign_report import campaign_headline
-from churn.reporting.gate_report import gate_verdict
-from churn.reporting.money_report import headline
-from churn.reporting.wording import number, percent, plain
+from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.registration import Registration
+from churn.ports.registry import CHALLENGER
+from churn.scoring.summary import BatchSummary
 from churn.settings import Settings
-from churn.validation import ValidationReport
+from reports.batch_report import batch_headline
+from reports.campaign_report import campaign_headline
+from reports.gate_report import gate_verdict
 
 from .display import Board
 

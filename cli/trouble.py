@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from churn.errors import ChurnError
+from churn.core.errors import ChurnError
 
 __all__ = ["explain"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
-from churn.reporting.page import Section, page
+from reports.page import Section, page
 
 __all__ = ["JsonMaterializer", "save_page"]
 

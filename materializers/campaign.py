@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from churn.campaign.campaign import Campaign
-from churn.reporting.campaign_report import campaign_sections
-from churn.reporting.page import Section
+from reports.campaign_report import campaign_sections
+from reports.page import Section
 
 from .base import JsonMaterializer
 

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from zenml.enums import ArtifactType
 
-from churn.leakage import LeakageReport
-from churn.profile import TableSnapshot
-from churn.reporting.data_report import leakage_section, table_section, validation_section
-from churn.reporting.page import Section
-from churn.validation import ValidationReport
+from churn.data.leakage import LeakageReport
+from churn.data.snapshot import TableSnapshot
+from churn.data.validation import ValidationReport
+from reports.data_report import leakage_section, table_section, validation_section
+from reports.page import Section
 
 from .base import JsonMaterializer
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from churn.decisions.outcome import Deployment
-from churn.decisions.standing import Standing
+from churn.approval.standing import Standing
 from churn.gate.report import GateReport
-from churn.reporting.decision_report import deployment_section, standing_section
-from churn.reporting.gate_report import gate_sections, gate_verdict
-from churn.reporting.page import Section
+from churn.lifecycle.outcome import Deployment
+from reports.decision_report import deployment_section, standing_section
+from reports.gate_report import gate_sections, gate_verdict
+from reports.page import Section
 
 from .base import JsonMaterializer
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from churn.inference.summary import BatchSummary
-from churn.reporting.batch_report import batch_sections
-from churn.reporting.page import Section
+from churn.scoring.summary import BatchSummary
+from reports.batch_report import batch_sections
+from reports.page import Section
 
 from .base import JsonMaterializer
 

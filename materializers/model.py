@@ -11,15 +11,16 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.utils import io_utils
 
-from churn.evaluation import Evaluation
-from churn.explanation import Explanation, explanation_section
-from churn.fitting.trials import TuningResult
-from churn.model import ChurnModel
-from churn.registration import Registration
-from churn.reporting.evaluation_report import evaluation_sections
-from churn.reporting.model_report import model_section, registration_section, training_section, tuning_section
-from churn.reporting.page import Section
-from churn.training import TrainingReport
+from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.importance import Explanation
+from churn.lifecycle.registration import Registration
+from churn.model.model import ChurnModel
+from churn.training.train import TrainingReport
+from churn.training.trials import TuningResult
+from reports.evaluation_report import evaluation_sections
+from reports.explanation_report import explanation_section
+from reports.model_report import model_section, registration_section, training_section, tuning_section
+from reports.page import Section
 
 from .base import JsonMaterializer, save_page
 

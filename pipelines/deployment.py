@@ -5,7 +5,7 @@ from __future__ import annotations
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
-from churn.contract import DatasetContract
+from churn.data.contract import DatasetContract
 from churn.settings import Settings
 from steps.deployment import approval_check, evaluation, promotion
 

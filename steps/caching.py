@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zenml.config.cache_policy import CachePolicy
 
-from churn.codebase import closure
+from churn.core.codebase import closure
 
 __all__ = ["cached_on"]
 
@@ -16,4 +16,4 @@ _ROOT = Path(__file__).resolve().parents[1]
 def cached_on(*modules: str) -> CachePolicy:
     """Return the policy of a step without effects: any change in `modules`, or in a module they import, runs it."""
     files = [str(path.relative_to(_ROOT)) for path in closure(*modules)]
-    return CachePolicy(file_dependencies=files, cache_func="churn.codebase.library_versions")
+    return CachePolicy(file_dependencies=files, cache_func="churn.core.codebase.library_versions")

@@ -10,11 +10,11 @@ from adapters import wiring
 from churn.campaign.batch import plan_batch, record_contacts
 from churn.campaign.campaign import Campaign
 from churn.campaign.crm import write_lists
-from churn.contract import DatasetContract
-from churn.inference.summary import BatchSummary
-from churn.progress import note, stage
-from churn.reporting.campaign_report import campaign_headline, campaign_page
+from churn.core.progress import note, stage
+from churn.data.contract import DatasetContract
+from churn.scoring.summary import BatchSummary
 from churn.settings import Settings
+from reports.campaign_report import campaign_headline, campaign_page
 
 __all__ = ["plan"]
 

@@ -8,15 +8,15 @@ from typing import Annotated
 from zenml import save_artifact, step
 
 from adapters import wiring
-from churn.contract import DatasetContract
-from churn.ingest import conform, to_bronze
-from churn.labels import labels_of
-from churn.leakage import LeakageReport
-from churn.profile import TableSnapshot, snapshot_of
-from churn.progress import note, stage
+from churn.core.progress import note, stage
+from churn.data.contract import DatasetContract
+from churn.data.ingest import conform, to_bronze
+from churn.data.labels import labels_of
+from churn.data.leakage import LeakageReport
+from churn.data.snapshot import TableSnapshot, snapshot_of
+from churn.data.training_set import bronze_to_features, check_training_set, read_training_set
+from churn.data.validation import ValidationReport, validate
 from churn.settings import Settings
-from churn.training_set import bronze_to_features, check_training_set, read_training_set
-from churn.validation import ValidationReport, validate
 
 __all__ = ["build_features", "build_training_set", "ingest"]
 

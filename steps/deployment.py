@@ -11,18 +11,18 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from adapters import wiring
-from churn.contract import DatasetContract
-from churn.decisions.approval import decide, record_gate
-from churn.decisions.governance import Governance
-from churn.decisions.hearing import hear, hearing_of
-from churn.decisions.outcome import Deployment, deploy
-from churn.decisions.promotion import complete_unfinished
-from churn.decisions.standing import Standing
+from churn.approval.approval import decide, record_gate
+from churn.approval.governance import Governance
+from churn.approval.promotion import complete_unfinished
+from churn.approval.standing import Standing
+from churn.core.progress import advance, note, stage
+from churn.data.contract import DatasetContract
 from churn.gate.judge import judge
 from churn.gate.report import GateReport
-from churn.progress import advance, note, stage
-from churn.reporting.gate_report import gate_page
+from churn.lifecycle.hearing import hear, hearing_of
+from churn.lifecycle.outcome import Deployment, deploy
 from churn.settings import Settings
+from reports.gate_report import gate_page
 
 from .pages import write_page
 
@@ -41,7 +41,7 @@ def evaluation(
         load = partial(wiring.candidate, settings.profile, into=Path(folder))
         tell = partial(advance, "evaluation")
         now = dt.datetime.now(dt.UTC)
-        ask = partial(judge, store=store, load=load, contract=contract, settings=settings, tell=tell, now=now)
+        ask = partial(judge, store=store, load=load, contract=contract, rules=settings.gate_rules, tell=tell, now=now)
         hearing = hearing_of(governance, version)
         report, new = hear(hearing, store, ask)
         if new and not hearing.live:

@@ -11,19 +11,18 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from adapters import wiring
-from churn.contract import DatasetContract
-from churn.inference.intake import take_in
-from churn.inference.predictions import BATCH_ID
-from churn.inference.record import record
-from churn.inference.run import champion_of, run_batch
-from churn.inference.summary import BatchSummary
-from churn.ports import FeatureStore
-from churn.profile import TableSnapshot, snapshot_of
-from churn.progress import advance, note, stage
-from churn.reporting.batch_report import batch_headline, batch_page
+from churn.core.progress import advance, note, stage
+from churn.data.contract import DatasetContract
+from churn.data.snapshot import TableSnapshot, snapshot_of
+from churn.data.validation import ValidationReport
+from churn.lifecycle.batch_record import record
+from churn.lifecycle.inference import champion_of, run_batch
+from churn.lifecycle.intake import take_in
+from churn.ports.tables import FeatureStore, TableRef
+from churn.scoring.predictions import BATCH_ID
+from churn.scoring.summary import BatchSummary
 from churn.settings import Settings
-from churn.tables import TableRef
-from churn.validation import ValidationReport
+from reports.batch_report import batch_headline, batch_page, score_chart
 
 from .pages import write_page
 
@@ -48,9 +47,11 @@ def score(
             contract=contract, features=features, settings=asked, now=now, intake=intake,
             tell=partial(advance, "score"),
         )  # fmt: skip
-        record(summary, wiring.experiment_tracker(profile, name))
+        page = batch_page(summary, next_command="python run.py ui")
+        files = {"charts/scores.svg": score_chart(summary), "report.html": page}
+        record(summary, wiring.experiment_tracker(profile, name), files)
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": version.version})
-        write_page(profile, batch_page(summary, next_command="python run.py ui"))
+        write_page(profile, page)
         note("score", batch_headline(summary))
         return snapshot_of(store, summary.predictions, where={BATCH_ID: summary.batch_id}), summary
 

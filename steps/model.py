@@ -8,20 +8,21 @@ from typing import Annotated
 from zenml import step
 
 from adapters import wiring
-from churn.challenger import evaluate_holdout, scoring_settings, search, study_name
-from churn.contract import DatasetContract
-from churn.evaluation import Evaluation, EvaluationSettings
-from churn.explanation import Explanation, explain_rows
-from churn.fitting.trials import TuningResult, TuningSettings
-from churn.model import ChurnModel
-from churn.money import MoneySettings
-from churn.profile import TableSnapshot
-from churn.progress import advance, note, stage
-from churn.scoring import ReasonSettings, Scorer
+from churn.core.progress import advance, note, stage
+from churn.data.contract import DatasetContract
+from churn.data.snapshot import TableSnapshot
+from churn.data.training_set import read_training_set
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings
+from churn.evaluation.importance import Explanation, explain_rows
+from churn.lifecycle.challenger import evaluate_holdout, scoring_settings
+from churn.model.model import ChurnModel
+from churn.model.money import MoneySettings
+from churn.model.scorer import ReasonSettings, Scorer
 from churn.settings import Profile
-from churn.training import ModelSettings, TrainingReport
-from churn.training import train as train_model
-from churn.training_set import read_training_set
+from churn.training.search import search, study_name
+from churn.training.train import ModelSettings, TrainingReport
+from churn.training.train import train as train_model
+from churn.training.trials import TuningResult, TuningSettings
 
 from .caching import cached_on
 
@@ -30,7 +31,7 @@ __all__ = ["evaluate", "train", "tune"]
 
 @step(
     experiment_tracker=True,
-    cache_policy=cached_on("churn.challenger", "churn.tuning", "churn.training_set"),
+    cache_policy=cached_on("churn.lifecycle.challenger", "churn.training.search", "churn.data.training_set"),
 )
 def tune(
     training_set: TableSnapshot,
@@ -58,7 +59,7 @@ def tune(
 
 
 @step(
-    cache_policy=cached_on("churn.training", "churn.training_set"),
+    cache_policy=cached_on("churn.training.train", "churn.data.training_set"),
 )
 def train(
     training_set: TableSnapshot,
@@ -85,7 +86,7 @@ def train(
 
 
 @step(
-    cache_policy=cached_on("churn.challenger", "churn.explanation", "churn.training_set"),
+    cache_policy=cached_on("churn.lifecycle.challenger", "churn.evaluation.importance", "churn.data.training_set"),
 )
 def evaluate(
     training_set: TableSnapshot,

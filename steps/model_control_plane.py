@@ -6,8 +6,8 @@ from zenml import get_step_context, log_metadata
 from zenml.client import Client
 from zenml.model.utils import link_artifact_version_to_model_version
 
-from churn.ports import StageMirror
-from churn.registration import Registration
+from churn.lifecycle.registration import Registration
+from churn.ports.stages import StageMirror
 
 __all__ = ["mirror"]
 

@@ -10,24 +10,25 @@ from zenml import step
 from zenml.types import HTMLString
 
 from adapters import wiring
-from churn.challenger import describe, example_of, scoring_settings
-from churn.contract import DatasetContract
-from churn.evaluation import Evaluation
-from churn.explanation import Explanation
-from churn.fitting.trials import TuningResult
+from churn.core.progress import note, stage
+from churn.data.contract import DatasetContract
+from churn.data.leakage import LeakageReport
+from churn.data.snapshot import TableSnapshot
+from churn.data.training_set import read_training_set
+from churn.data.validation import ValidationReport
+from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.importance import Explanation
 from churn.gate.candidate import RECIPE
-from churn.leakage import LeakageReport
-from churn.model import ChurnModel
-from churn.profile import TableSnapshot
-from churn.progress import note, stage
-from churn.recording import Findings, provenance, record, report_page, version_tags
-from churn.registration import Registration, register_challenger
-from churn.reporting.model_card import model_card
-from churn.scoring import Scorer
+from churn.lifecycle.challenger import describe, example_of, scoring_settings
+from churn.lifecycle.model_card import model_card
+from churn.lifecycle.recording import Findings, provenance, record, version_tags
+from churn.lifecycle.registration import Registration, register_challenger
+from churn.model.model import ChurnModel
+from churn.model.scorer import Scorer
 from churn.settings import Settings
-from churn.training import TrainingReport
-from churn.training_set import read_training_set
-from churn.validation import ValidationReport
+from churn.training.train import TrainingReport
+from churn.training.trials import TuningResult
+from reports.training_page import report_page, training_charts
 
 from .model_control_plane import mirror
 from .pages import write_page
@@ -52,7 +53,7 @@ def register(
         rows = wiring.feature_store(profile, training_set.ref.dataset).read(training_set.ref)
         tracker = wiring.experiment_tracker(profile, name)
         findings = Findings(training_set, tuning, training, evaluation, explanation)
-        record(tracker, settings, findings, rows)
+        record(tracker, settings, findings, rows, training_charts(findings))
         who, commit = wiring.identity(), wiring.code_version()
         origin = provenance(settings, contract, tuning, rows, code_version=commit, registered_by=who)
         tags = version_tags(settings, contract, findings, origin)

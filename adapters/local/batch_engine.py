@@ -16,14 +16,14 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.contract import DatasetContract
-from churn.errors import StoreError
-from churn.inference.engine import BatchEngine, Tell, Work
-from churn.inference.predictions import BATCH_ID, Batch, predictions_schema, stamped
-from churn.inference.scoring import BatchScorer, ScoredRows, score_batches
-from churn.inference.summary import Tally
-from churn.ports import FeatureStore
-from churn.tables import EVENT_TIME
+from churn.core.errors import StoreError
+from churn.data.contract import DatasetContract
+from churn.data.tables import EVENT_TIME
+from churn.ports.tables import FeatureStore
+from churn.scoring.engine import BatchEngine, Tell, Work
+from churn.scoring.predictions import BATCH_ID, Batch, predictions_schema, stamped
+from churn.scoring.rows import BatchScorer, ScoredRows, score_batches
+from churn.scoring.summary import Tally
 
 from .disk_errors import explained
 

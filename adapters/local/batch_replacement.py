@@ -12,8 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.errors import StoreError
-from churn.tables import INGESTED_AT, TableSpec
+from churn.core.errors import StoreError
+from churn.data.tables import INGESTED_AT
+from churn.ports.tables import TableSpec
 
 from .delta_table import DeltaVersion, Stamp
 from .digest import Digest, digest_of

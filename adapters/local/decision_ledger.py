@@ -13,10 +13,9 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
-from churn.decisions.record import Decision, Entry
-from churn.errors import StoreError, WriteConflict
-from churn.fitting.journal import FileLock
-from churn.ports import DecisionLedger
+from churn.core.errors import StoreError, WriteConflict
+from churn.ports.ledger import Decision, DecisionLedger, Entry
+from churn.training.journal import FileLock
 
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of

@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import Field, PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from churn.errors import NotFound, StoreError
+from churn.core.errors import NotFound, StoreError
 
 from .duck import Staged, literal, quoted
 from .rows import TIME

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from churn.errors import StoreError
+from churn.core.errors import StoreError
 
 __all__ = ["explained", "refuse_path"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from churn.errors import StoreError
-from churn.ports import FeatureStore
-from churn.tables import INGESTED_AT, TableRef, TableSpec
+from churn.core.errors import StoreError
+from churn.data.tables import INGESTED_AT
+from churn.ports.tables import FeatureStore, TableRef, TableSpec
 
 from .batch_replacement import BatchReplacement
 from .delta_table import DeltaVersion, Outrun, Stamp

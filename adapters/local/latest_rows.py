@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from churn.errors import StoreError
-from churn.tables import ARRIVED_AT, EVENT_TIME
+from churn.core.errors import StoreError
+from churn.data.tables import ARRIVED_AT, EVENT_TIME
 
 from .delta_table import DeltaVersion
 from .duck import quoted

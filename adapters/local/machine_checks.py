@@ -14,8 +14,7 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from adapters.spark.availability import java_version, trouble
-
+from ..spark.availability import java_version, trouble
 from .finding import Finding
 from .servers import HOST
 

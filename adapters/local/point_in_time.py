@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from churn.errors import StoreError
-from churn.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
+from churn.core.errors import StoreError
+from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
 
 from .delta_table import DeltaVersion
 from .duck import quoted

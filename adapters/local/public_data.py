@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from churn.errors import ConfigError, StoreError, nearest
+from churn.core.errors import ConfigError, StoreError, nearest
 
 __all__ = ["PUBLIC_DATA", "fetch"]
 

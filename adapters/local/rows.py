@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.errors import StoreError
-from churn.tables import TableSpec
+from churn.core.errors import StoreError
+from churn.ports.tables import TableSpec
 
 __all__ = ["TIME", "align", "check_key", "conform"]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from churn.errors import StoreError
+from churn.core.errors import StoreError
 
 __all__ = [
     "HOST",

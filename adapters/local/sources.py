@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from churn.errors import ContractError, StoreError
-from churn.ingest import Source
+from churn.core.errors import ContractError, StoreError
+from churn.data.ingest import Source
 
 __all__ = ["fingerprint", "read_source"]
 

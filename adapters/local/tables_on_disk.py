@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from churn.errors import NotFound, StoreError, WriteConflict, nearest
-from churn.tables import INGESTED_AT, TableRef, TableSpec
+from churn.core.errors import NotFound, StoreError, WriteConflict, nearest
+from churn.data.tables import INGESTED_AT
+from churn.ports.tables import TableRef, TableSpec
 
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from churn.tables import INGESTED_AT
+from churn.data.tables import INGESTED_AT
 
 from .delta_table import DeltaVersion
 from .digest import Digest, digest_of

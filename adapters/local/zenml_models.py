@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from churn.errors import StoreError
-from churn.ports import StageMirror
+from churn.core.errors import StoreError
+from churn.ports.stages import StageMirror
 
 if TYPE_CHECKING:
     from zenml.client import Client

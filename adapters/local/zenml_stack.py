@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.errors import StoreError
-from churn.fitting.journal import FileLock
+from churn.core.errors import StoreError
 from churn.settings import Component, Profile
+from churn.training.journal import FileLock
 
 from .zenml_home import config_folder
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from churn.errors import ConfigError
+from churn.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from adapters.local.batch_engine import LocalBatchEngine
-from adapters.local.delta_table import DeltaVersion
-from adapters.local.disk_errors import explained
-from churn.contract import DatasetContract
-from churn.inference.engine import Tell, Work
-from churn.inference.predictions import BATCH_ID, Batch, predictions_schema, stamped
-from churn.inference.scoring import BatchScorer
-from churn.inference.summary import Tally
-from churn.tables import ARRIVED_AT, EVENT_TIME
+from churn.data.contract import DatasetContract
+from churn.data.tables import ARRIVED_AT, EVENT_TIME
+from churn.scoring.engine import Tell, Work
+from churn.scoring.predictions import BATCH_ID, Batch, predictions_schema, stamped
+from churn.scoring.rows import BatchScorer
+from churn.scoring.summary import Tally
 
+from ..local.batch_engine import LocalBatchEngine
+from ..local.delta_table import DeltaVersion
+from ..local.disk_errors import explained
 from .point_in_time import newest
 from .scoring import REJECTED, SCORED, UNSEEN, rows_in, scored, unscored_in
 from .session import spark_session

@@ -5,10 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from adapters.local.duck import Staged, literal, stage
-from adapters.local.feature_store import LocalFeatureStore
-from adapters.local.point_in_time import PointInTimeJoin
-
+from ..local.duck import Staged, literal, stage
+from ..local.feature_store import LocalFeatureStore
+from ..local.point_in_time import PointInTimeJoin
 from .point_in_time import joined
 from .session import spark_session
 from .tables import address, frame_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from churn.contract import DatasetContract
-from churn.training_set import bronze_to_features
+from churn.data.contract import DatasetContract
+from churn.data.training_set import bronze_to_features
 
 from .tables import spark_schema
 
@@ -19,7 +19,7 @@ __all__ = ["features_of"]
 
 
 def features_of(bronze: DataFrame, contract: DatasetContract) -> DataFrame:
-    """Return the rows of the feature table, as `churn.training_set.bronze_to_features` makes them of a whole table.
+    """Return the rows of the feature table, as `bronze_to_features` makes them of a whole table.
 
     A contract's own feature functions travel with it; a library that they import must be on the workers.
     """

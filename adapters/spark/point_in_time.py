@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from churn.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
+from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
 
 from .tables import column
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from churn.inference.predictions import scored_schema
-from churn.inference.scoring import ScoredRows, score_batch
-from churn.scoring import Explain
-from churn.validation import QUARANTINE_SCHEMA
+from churn.data.validation import QUARANTINE_SCHEMA
+from churn.model.scorer import Explain
+from churn.scoring.predictions import scored_schema
+from churn.scoring.rows import ScoredRows, score_batch
 
 from .shipping import ShippedPackage
 from .tables import spark_schema

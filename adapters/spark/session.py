@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import errors
-from churn.errors import ChurnError, ConfigError, StoreError
+from churn.core import errors
+from churn.core.errors import ChurnError, ConfigError, StoreError
 
 from .availability import active_session, trouble
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from adapters.packaged_scorer import PackagedScorer, load_package
+from ..mlflow.load import PackagedScorer, load_package
 
 __all__ = ["ShippedPackage"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from adapters.local.delta_table import DeltaVersion
+from ..local.delta_table import DeltaVersion
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

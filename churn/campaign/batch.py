@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ..contract import DatasetContract
-from ..errors import ConfigError, NotFound, nearest
-from ..inference.predictions import BATCH_ID, REASONS
-from ..inference.summary import BatchSummary
-from ..money import MoneySettings
-from ..ports import FeatureStore
-from ..tables import TableRef
+from ..core.errors import ConfigError, NotFound, nearest
+from ..data.contract import DatasetContract
+from ..model.money import MoneySettings
+from ..ports.tables import FeatureStore, TableRef
+from ..scoring.predictions import BATCH_ID, REASONS
+from ..scoring.summary import BatchSummary
 from .candidates import CONTACTED_AT
 from .plan import Plan, plan_campaign
 from .settings import CampaignSettings

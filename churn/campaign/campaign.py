@@ -6,8 +6,8 @@ import datetime as dt
 
 from pydantic import BaseModel, ConfigDict
 
-from ..money import MoneySettings
-from ..statistics.bootstrap import Estimate
+from ..core.estimate import Estimate
+from ..model.money import MoneySettings
 from .settings import CampaignSettings, Limits
 
 __all__ = ["Campaign", "Choice", "Comparison", "Contact", "Further", "SegmentUse"]

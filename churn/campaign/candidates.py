@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import ContractError, DataError, nearest
-from ..frame import FloatArray
-from ..inference.predictions import BATCH_ID
-from ..money import MoneySettings, expected_value
-from ..scoring import TREAT
+from ..core.errors import ContractError, DataError, nearest
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings, expected_value
+from ..model.scorer import TREAT
+from ..scoring.predictions import BATCH_ID
 from .outlook import expected_cost
 
 __all__ = ["CONTACTED_AT", "BoolArray", "Candidates", "resting"]

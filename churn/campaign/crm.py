@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .plan import CONTROL, TREATMENT, Plan
 
 __all__ = ["Lists", "write_lists"]

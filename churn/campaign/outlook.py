@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..frame import FloatArray
-from ..money import MoneySettings
-from ..statistics.bootstrap import Estimate
+from ..core.estimate import Estimate
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings
 
 __all__ = ["Outlook", "expected_cost", "outlook"]
 

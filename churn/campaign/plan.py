@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ..inference.predictions import BATCH_ID
-from ..money import MoneySettings
-from ..split import sides_of
+from ..core.shares import sides_of
+from ..model.money import MoneySettings
+from ..scoring.predictions import BATCH_ID
 from .campaign import Campaign, Further
 from .candidates import CONTACTED_AT, BoolArray, Candidates, resting
 from .segments import SegmentLimits

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ..errors import ContractError, DataError, nearest
-from ..frame import as_strings
+from ..core.errors import ContractError, DataError, nearest
+from ..model.frame import as_strings
 from .campaign import SegmentUse
 from .candidates import BoolArray, Candidates
 from .selection import Bar, select

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..frame import FloatArray
+from ..model.frame import FloatArray
 from .settings import Limits
 
 __all__ = ["Bar", "Selection", "select"]

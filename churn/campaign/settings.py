@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ..frame import canonical_text
+from ..model.frame import canonical_text
 
 __all__ = ["CampaignSettings", "Limits"]
 

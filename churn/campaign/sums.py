@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..frame import FloatArray
-from ..money import MoneySettings
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings
 from .campaign import Choice, Comparison, Contact
 from .candidates import BoolArray, Candidates
 from .outlook import outlook

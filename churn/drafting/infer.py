@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ..contract import SIMULATED, snake_case
-from ..errors import ContractError, nearest
-from ..leakage import LeakageSettings, lone_auc
-from ..tables import TRUTH
+from ..core.errors import ContractError, nearest
+from ..data.contract import SIMULATED, snake_case
+from ..data.leakage import LeakageSettings, lone_auc
+from ..data.tables import TRUTH
 from .draft import Draft, write
 from .seen import SeenColumn, look
 

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..contract import snake_case
-from ..errors import ContractError
-from ..frame import as_strings
+from ..core.errors import ContractError
+from ..data.contract import snake_case
+from ..model.frame import as_strings
 
 __all__ = ["SeenColumn", "look"]
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import ModelError
-from ..frame import FloatArray
-from ..ports import ModelVersion
-from ..registration import MODEL_DIGEST
-from .recipes import Recipe
+from ..core.errors import ModelError
+from ..model.frame import FloatArray
+from ..ports.registry import MODEL_DIGEST, ModelVersion
+from ..training.recipe import Recipe
 from .report import Contestant
 
 __all__ = ["RECIPE", "TRAINED_UNTIL", "Candidate", "Load", "contestant"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Check", "Verdict", "answer", "unanswered"]
+from ..ports.ledger import Verdict
 
-Verdict = Literal["pass", "fail", "error"]
+__all__ = ["Check", "answer", "unanswered"]
 
 
 class Check(BaseModel):

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, NotEnoughData
-from ..frame import FloatArray
-from ..money import MoneySettings
-from ..statistics.bootstrap import estimate
-from ..statistics.holdout import Holdout
-from ..statistics.significance import chance_of_worse, detectable, holm
+from ..core.errors import DataError, NotEnoughData
+from ..evaluation.bootstrap import estimate
+from ..evaluation.holdout import Holdout
+from ..evaluation.significance import chance_of_worse, detectable, holm
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings
 from .paired import LOSSES, BlockMetrics, PairedRows, Predictions, weight_blocks
 from .report import Comparison, Histogram, PairedMetric, SliceComparison
 from .settings import GateSettings

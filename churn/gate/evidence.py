@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..contract import DatasetContract
-from ..errors import NotEnoughData
-from ..evaluation import Evaluation, evaluate
-from ..frame import FloatArray
-from ..ports import FeatureStore, ModelVersion
-from ..settings import Settings
-from ..tables import TableRef
+from ..core.errors import NotEnoughData
+from ..data.contract import DatasetContract
+from ..evaluation.evaluate import Evaluation, evaluate
+from ..model.frame import FloatArray
+from ..ports.registry import ModelVersion
+from ..ports.tables import FeatureStore, TableRef
 from .candidate import Candidate, contestant
 from .comparison import compare
 from .first import first_checks
@@ -28,6 +27,7 @@ from .quality import quality_checks
 from .recipes import compare_recipes
 from .report import Comparison, Contestant, RecipeComparison, Relation
 from .rows import JudgedRows, newer, read_rows, unseen_rows
+from .settings import GateRules
 
 __all__ = ["Case", "Evidence", "MatureRows", "alone", "mature_rows", "side_by_side"]
 
@@ -39,7 +39,7 @@ class Case:
     """What everything is asked about."""
 
     contract: DatasetContract
-    settings: Settings
+    rules: GateRules
     relation: Relation
     challenger: Contestant
     champion: Contestant | None
@@ -75,14 +75,14 @@ def mature_rows(
     ref = store.point_in_time_join(labels, features, case.contract.table("evaluation"), known_by=now)
     table = store.read(ref)
     known = [version for version in versions if version is not None]
-    rows = read_rows(table, case.contract, case.settings.money)
+    rows = read_rows(table, case.contract, case.rules.money)
     unseen = unseen_rows(
         rows,
         [contestant(version) for version in known],
         [version.tags.get("split", "") for version in known],
-        case.settings.split.tag,
+        case.rules.split,
     )
-    unseen.require(case.settings.gate.min_churners)
+    unseen.require(case.rules.gate.min_churners)
     churn_rate = float(np.mean(rows.training.side("train").data.label))
     return MatureRows(ref, table, unseen, churn_rate, len(np.unique(rows.training.data.entity)))
 
@@ -97,14 +97,14 @@ def alone(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate) -> Evi
     if evaluation is not None:
         inquiry.checks += first_checks(
             evaluation, unseen.label, scores, unseen.training.data.entity,
-            churn_rate=rows.churn_rate, settings=case.settings.gate,
+            churn_rate=rows.churn_rate, settings=case.rules.gate,
         )  # fmt: skip
     return Evidence(challenger=evaluation)
 
 
 def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate, old: Candidate) -> Evidence:
     """Hold both versions against each other on the same rows, and both recipes on the same folds."""
-    settings, unseen = case.settings, rows.unseen
+    rules, unseen = case.rules, rows.unseen
     scores = inquiry.part("scores", lambda: new.probability(unseen.customers))
     before = inquiry.part("champion_scores", lambda: old.probability(unseen.customers))
     if scores is None or before is None:
@@ -112,7 +112,7 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
     evaluation = inquiry.part("evaluation", lambda: _evaluated(case, unseen, scores, new))
     champion = inquiry.part("champion_evaluation", lambda: _evaluated(case, unseen, before, old))
     paired = _paired(case, rows, Predictions(before, old.thresholds["f1"]), Predictions(scores, new.thresholds["f1"]))
-    judge = partial(compare, money=settings.money, settings=settings.gate, seed=settings.seed)
+    judge = partial(compare, money=rules.money, settings=rules.gate, seed=rules.seed)
     holdout = inquiry.part("holdout", lambda: judge(paired, name="holdout"))
     newest = inquiry.part("newest", lambda: _on_the_newest(case, unseen, paired, judge))
     recipes = None
@@ -121,30 +121,30 @@ def side_by_side(inquiry: Inquiry, case: Case, rows: MatureRows, new: Candidate,
             "recipes",
             lambda: compare_recipes(
                 old.recipe, new.recipe, rows.table,
-                settings=settings.gate, seed=settings.seed, threads=settings.profile.resources.threads,
+                settings=rules.gate, seed=rules.seed, threads=rules.threads,
                 tell=inquiry.within("both recipes refitted"),
             ),
         )  # fmt: skip
     if holdout is not None and evaluation is not None:
         inquiry.checks += quality_checks(
             case.relation, holdout=holdout, newest=newest, recipes=recipes, evaluation=evaluation,
-            settings=settings.gate, currency=settings.money.currency,
+            settings=rules.gate, currency=rules.money.currency,
         )  # fmt: skip
     return Evidence(evaluation, champion, holdout, newest, recipes)
 
 
 def _evaluated(case: Case, rows: JudgedRows, scores: FloatArray, model: Candidate) -> Evaluation:
-    settings = case.settings
+    rules = case.rules
     return evaluate(
         rows.label,
         scores,
         rows.training.data.entity,
         thresholds=model.thresholds,
-        money=settings.money,
+        money=rules.money,
         value=rows.value,
         slices=_slices(case, rows),
-        settings=settings.evaluation,
-        seed=settings.seed,
+        settings=rules.evaluation,
+        seed=rules.seed,
     )
 
 
@@ -168,7 +168,7 @@ def _on_the_newest(
     """Compare on the rows that the champion is too old to know; None where they are too few to say anything."""
     mask = newer(unseen, [] if case.champion is None else [case.champion])
     try:
-        unseen.where(mask).require(case.settings.gate.min_churners)
+        unseen.where(mask).require(case.rules.gate.min_churners)
     except NotEnoughData:
         return None
     return judge(paired.where(mask), name="newest")

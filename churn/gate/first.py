@@ -9,13 +9,13 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError, NotEnoughData
-from ..evaluation import Evaluation
-from ..fitting.blending import paired_difference
-from ..frame import FloatArray
-from ..reporting.wording import amount, number, percent
-from ..statistics.bootstrap import Estimate
-from ..statistics.metrics import log_losses
+from ..core.errors import ConfigError, NotEnoughData
+from ..core.estimate import Estimate
+from ..core.wording import amount, number, percent
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.ranking import log_losses
+from ..model.frame import FloatArray
+from ..training.blending import paired_difference
 from .checks import Check, answer
 from .quality import calibration_check
 from .settings import GateSettings

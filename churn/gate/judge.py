@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
-from ..contract import DatasetContract
-from ..ports import FeatureStore, ModelVersion
-from ..settings import Settings
+from ..data.contract import DatasetContract
+from ..ports.registry import ModelVersion
+from ..ports.tables import FeatureStore
 from .candidate import Load, contestant
 from .checks import Check
 from .evidence import Case, Evidence, alone, mature_rows, side_by_side
@@ -15,6 +15,7 @@ from .inquiry import Inquiry
 from .quality import no_difference
 from .report import Contestant, GateReport, Relation
 from .rows import JudgedRows
+from .settings import GateRules
 from .soundness import soundness_checks
 
 __all__ = ["judge", "relation_of"]
@@ -30,7 +31,7 @@ def judge(
     store: FeatureStore,
     load: Load,
     contract: DatasetContract,
-    settings: Settings,
+    rules: GateRules,
     tell: Callable[[int, int, str], None],
     now: dt.datetime,
 ) -> GateReport:
@@ -45,13 +46,13 @@ def judge(
         store: The dataset's tables.
         load: Fetches and loads a version.
         contract: The dataset's contract as it is now.
-        settings: The run's settings.
+        rules: What it is judged by.
         tell: Hears which of how many parts begins.
         now: The time until which outcomes may be known (UTC).
     """
     inquiry = Inquiry(tell)
     subject, holder = contestant(challenger), None if champion is None else contestant(champion)
-    case = Case(contract, settings, relation_of(subject, holder), subject, holder)
+    case = Case(contract, rules, relation_of(subject, holder), subject, holder)
     new = inquiry.part("loads", lambda: load(challenger))
     old = None if champion is None else inquiry.part("champion_loads", lambda: load(champion))
     rows = inquiry.part("rows", lambda: mature_rows(store, case, (challenger, champion), now))
@@ -59,7 +60,7 @@ def judge(
     if new is not None and rows is not None:
         inquiry.checks.append(_enough(rows.unseen))
         sample = rows.unseen.customers.head(_SAMPLE)
-        inquiry.checks += soundness_checks(new, contract, sample, settings.gate, settings.reasons)
+        inquiry.checks += soundness_checks(new, contract, sample, rules.gate, rules.reasons)
         if case.relation == "identical":
             itself = champion is not None and champion.version == challenger.version
             inquiry.checks.append(no_difference(itself=itself))
@@ -70,8 +71,8 @@ def judge(
     return GateReport(
         model=challenger.name,
         at=now,
-        settings=settings.gate,
-        currency=settings.money.currency,
+        settings=rules.gate,
+        currency=rules.money.currency,
         relation=case.relation,
         challenger=subject.model_copy(update={"evaluation": found.challenger}),
         champion=None if holder is None else holder.model_copy(update={"evaluation": found.champion}),

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..frame import FloatArray
-from ..money import MoneySettings, expected_value
-from ..statistics.bootstrap import customer_weights
-from ..statistics.holdout import Holdout
-from ..statistics.metrics import brier_losses, equal_mass_bins, log_losses
-from ..statistics.ranks import BlockRanking
+from ..evaluation.bootstrap import customer_weights
+from ..evaluation.holdout import Holdout
+from ..evaluation.ranking import BlockRanking, brier_losses, equal_mass_bins, log_losses
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings, expected_value
 
 __all__ = ["LOSSES", "BlockMetrics", "PairedRows", "Predictions", "weight_blocks"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ..errors import NotEnoughData
-from ..evaluation import Evaluation
-from ..reporting.wording import amount, interval, number, percent
+from ..core.errors import NotEnoughData
+from ..core.wording import amount, interval, number, percent
+from ..evaluation.evaluate import Evaluation
 from .checks import Check, answer
 from .comparison import profit_metric
 from .report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison

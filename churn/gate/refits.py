@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..fitting.folds import IntArray, customer_codes, customer_folds
-from ..frame import FloatArray
-from ..statistics.metrics import Ranking, log_losses, roc_auc
-from ..statistics.significance import corrected_resampled_t
+from ..evaluation.ranking import Ranking, log_losses, roc_auc
+from ..evaluation.significance import corrected_resampled_t
+from ..model.frame import FloatArray
+from ..training.folds import IntArray, customer_codes, customer_folds
 from .report import RecipeComparison, RecipeMetric
 from .settings import GateSettings
 

@@ -8,9 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..evaluation import Evaluation
-from ..statistics.bootstrap import Estimate
-from .checks import Check, Verdict
+from ..core.estimate import Estimate
+from ..evaluation.evaluate import Evaluation
+from ..ports.ledger import Verdict
+from .checks import Check
 from .settings import GateSettings
 
 __all__ = [

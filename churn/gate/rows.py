@@ -11,13 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ..challenger import customer_values
-from ..contract import DatasetContract
-from ..errors import DataError, NotEnoughData
-from ..frame import FloatArray
-from ..money import MoneySettings
-from ..tables import EVENT_TIME, SPLIT
-from ..training_set import TrainingSet, read_training_set
+from ..core.errors import DataError, NotEnoughData
+from ..data.contract import DatasetContract
+from ..data.tables import EVENT_TIME, SPLIT
+from ..data.training_set import TrainingSet, customer_values, read_training_set
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings
 from .report import Contestant
 
 __all__ = ["JudgedRows", "newer", "read_rows", "unseen_rows"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["GateSettings", "Margins", "Rule"]
+from ..evaluation.evaluate import EvaluationSettings
+from ..model.money import MoneySettings
+from ..model.scorer import ReasonSettings
+
+__all__ = ["GateRules", "GateSettings", "Margins", "Rule"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,3 +51,26 @@ class GateSettings(BaseModel):
     max_single_ms: float = Field(default=250.0, gt=0, description="Scoring one customer with reasons, median.")
     max_megabytes: float = Field(default=200.0, gt=0, description="Size of the packaged model.")
     capacity: int | None = Field(default=None, ge=1, description="Customers a campaign can contact; null for all.")
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """Everything that a gate is run with beside the versions and the tables.
+
+    Attributes:
+        gate: Bars, margins and resamples.
+        money: What a decision is worth.
+        evaluation: How each version is evaluated by itself.
+        reasons: How many reasons a prediction has.
+        split: The tag of the split that parts the holdout from the training side, as versions carry it.
+        seed: Seed of everything random.
+        threads: Fits side by side; they change no result.
+    """
+
+    gate: GateSettings
+    money: MoneySettings
+    evaluation: EvaluationSettings
+    reasons: ReasonSettings
+    split: str
+    seed: int
+    threads: int

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..frame import FloatArray
-from ..money import expected_value
-from ..statistics.bootstrap import Estimate, estimates
-from ..statistics.holdout import Holdout
-from ..statistics.metrics import IntArray, log_losses
-from ..statistics.significance import chance_of_worse, holm
-from ..statistics.slices import slice_masks
+from ..core.estimate import Estimate
+from ..evaluation.bootstrap import estimates
+from ..evaluation.holdout import Holdout
+from ..evaluation.ranking import IntArray, log_losses
+from ..evaluation.significance import chance_of_worse, holm
+from ..evaluation.slices import slice_masks
+from ..model.frame import FloatArray
+from ..model.money import expected_value
 from .report import SliceComparison
 from .settings import GateSettings
 

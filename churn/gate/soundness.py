@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..contract import DatasetContract
-from ..registration import MODEL_DIGEST
-from ..scoring import LEAVE, TREAT, ReasonSettings
+from ..data.contract import DatasetContract
+from ..model.scorer import LEAVE, TREAT, ReasonSettings
+from ..ports.registry import MODEL_DIGEST
 from .checks import Check, answer
 from .settings import GateSettings
 

@@ -13,20 +13,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from churn.challenger import study_name
-from churn.decisions.approval import approve, decide, record_gate, standing
-from churn.decisions.governance import Governance
-from churn.decisions.hearing import hearing_of
-from churn.decisions.promotion import promote
-from churn.decisions.rollback import rollback
-from churn.decisions.settings import ApprovalSettings
-from churn.decisions.situation import CHAMPION, PREVIOUS_CHAMPION
-from churn.errors import DecisionRefused, StoreError
-from churn.fitting.boosting import BoostingParams
-from churn.fitting.preparation import prepare
-from churn.fitting.trials import Judge, TuningSettings, suggest
+from churn.approval.approval import approve, decide, record_gate, standing
+from churn.approval.governance import Governance
+from churn.approval.promotion import promote
+from churn.approval.rollback import rollback
+from churn.approval.settings import ApprovalSettings
+from churn.core.errors import DecisionRefused, StoreError
 from churn.gate.candidate import Candidate
-from churn.gate.checks import Check, Verdict, answer
+from churn.gate.checks import Check, answer
 from churn.gate.comparison import PairedRows, compare
 from churn.gate.comparison import Predictions as Scores
 from churn.gate.quality import quality_checks, recipe_check
@@ -34,12 +28,17 @@ from churn.gate.refits import compare_learners
 from churn.gate.report import Comparison, Contestant, GateReport
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
-from churn.money import CostMatrix, MoneySettings
-from churn.ports import ModelVersion
-from churn.registration import CHALLENGER, MODEL_DIGEST, register_challenger
-from churn.scoring import ReasonSettings
-from churn.training import ModelSettings
-from churn.tuning import tune
+from churn.lifecycle.hearing import hearing_of
+from churn.lifecycle.registration import register_challenger
+from churn.model.money import CostMatrix, MoneySettings
+from churn.model.scorer import ReasonSettings
+from churn.ports.ledger import Verdict
+from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelVersion
+from churn.training.boosting import BoostingParams
+from churn.training.preparation import prepare
+from churn.training.search import study_name, tune
+from churn.training.train import ModelSettings
+from churn.training.trials import Judge, TuningSettings, suggest
 from tests.fakes import demo
 from tests.fakes.customers import CONTRACT, customers
 from tests.fakes.decision_ledger import InMemoryLedger

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from churn.campaign.plan import Plan
-from churn.money import MoneySettings
+from churn.model.money import MoneySettings
 from tests.fakes.campaigns import AS_OF, contacted, many, planned
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from churn.decisions.settings import ApprovalSettings
+from churn.approval.settings import ApprovalSettings
 from churn.gate.candidate import Candidate
 from churn.gate.first import first_checks
 from churn.gate.quality import no_difference, quality_checks
 from churn.gate.settings import GateSettings, Margins
 from churn.gate.soundness import soundness_checks
-from churn.ports import ModelVersion
-from churn.scoring import ReasonSettings
+from churn.model.scorer import ReasonSettings
+from churn.ports.registry import ModelVersion
 from tests.fakes.customers import CONTRACT
 from tests.fakes.gate_reports import HOLDOUT, evaluation
 from tests.fakes.predictions import predictions

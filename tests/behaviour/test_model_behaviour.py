@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from churn.contract import DatasetContract, snake_case
-from churn.features import compute_features
-from churn.frame import columns_of
-from churn.model import ChurnModel
-from churn.training import ModelSettings, TrainingData, train
+from churn.data.contract import DatasetContract, snake_case
+from churn.model.features import compute_features
+from churn.model.frame import columns_of
+from churn.model.model import ChurnModel
+from churn.training.train import ModelSettings, TrainingData, train
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")

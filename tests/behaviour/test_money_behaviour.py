@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
-from churn.money import CostMatrix, MoneySettings, decide, optimal_threshold
-from churn.statistics.profit import empc
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from churn.evaluation.profit import empc
+from churn.model.money import CostMatrix, MoneySettings, decide, optimal_threshold
 from tests.fakes.predictions import Predictions, predictions
 
 MONEY = MoneySettings()

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.money import MoneySettings
-from churn.simulator import (
+from churn.evaluation.oracle import reachable
+from churn.model.money import MoneySettings
+from churn.simulation import (
     SIMULATORS,
     NewProduct,
     PriceRise,
@@ -17,9 +18,8 @@ from churn.simulator import (
     SimulationSettings,
     simulate,
 )
-from churn.simulator.engine import live
-from churn.simulator.script import Script
-from churn.statistics.reachable import reachable
+from churn.simulation.engine import live
+from churn.simulation.script import Script
 
 EVENTS = (
     PriceRise(month=3, share=0.15, only={"internet_service": ("Fiber optic",)}),

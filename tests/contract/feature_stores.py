@@ -10,8 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.local.feature_store import LocalFeatureStore
-from churn.ports import FeatureStore
-from churn.tables import TableRef, TableSpec
+from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.fakes.feature_store import MemoryFeatureStore
 
 FEATURES = TableSpec(name="features", key=("customer_id", "transaction_ts"))

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from adapters.local.decision_ledger import LocalDecisionLedger
-from churn.decisions.record import Entry, breaks
-from churn.errors import WriteConflict
-from churn.ports import DecisionLedger
+from churn.core.errors import WriteConflict
+from churn.ports.ledger import DecisionLedger, Entry, breaks
 from tests.fakes.decision_ledger import InMemoryLedger
 
 AT = dt.datetime(2024, 5, 1, 8, 30, 15, 123456, tzinfo=dt.UTC)

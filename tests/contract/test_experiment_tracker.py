@@ -9,11 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from adapters.mlflow_tracker import MlflowTracker
-from churn.errors import StoreError
-from churn.fitting.trials import Trial
-from churn.ports import ExperimentTracker
-from churn.tables import TableRef
+from adapters.mlflow.tracker import MlflowTracker
+from churn.core.errors import StoreError
+from churn.ports.tables import TableRef
+from churn.ports.tracker import ExperimentTracker, Trial
 from tests.fakes.experiment_tracker import InMemoryTracker
 
 

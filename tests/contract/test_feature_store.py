@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn.errors import NotFound, StoreError
-from churn.ports import FeatureStore
-from churn.tables import TableSpec
+from churn.core.errors import NotFound, StoreError
+from churn.ports.tables import FeatureStore, TableSpec
 from tests.contract.feature_stores import FEATURES, STORES, TIME, Clock, Ticking, day, rows, table
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from churn.errors import NotFound, StoreError
-from churn.ports import FeatureStore
-from churn.tables import TableRef, TableSpec
+from churn.core.errors import NotFound, StoreError
+from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.contract.feature_stores import FEATURES, STORES, TIME, Clock, Ticking, day, rows, table
 from tests.fakes.feature_store import as_known_at
 

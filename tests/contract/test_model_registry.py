@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.mlflow_client import ensure_experiment
-from adapters.mlflow_registry import MlflowModelRegistry
-from churn.errors import NotFound, StoreError
-from churn.ports import ModelRegistry, ModelVersion
+from adapters.mlflow.client import ensure_experiment
+from adapters.mlflow.registry import MlflowModelRegistry
+from churn.core.errors import NotFound, StoreError
+from churn.ports.registry import ModelRegistry, ModelVersion
 from tests.fakes.model_registry import InMemoryModelRegistry
 
 

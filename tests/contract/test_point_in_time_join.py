@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.local.feature_store import LocalFeatureStore
-from churn.errors import StoreError
-from churn.ports import FeatureStore
-from churn.tables import TableRef, TableSpec
+from churn.core.errors import StoreError
+from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.contract.feature_stores import FEATURES, LABELS, STORES, TIME, TRAINING, Clock, Ticking, day, rows, table
 from tests.fakes.feature_store import as_known_at
 

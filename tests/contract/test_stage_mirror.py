@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from churn.errors import StoreError
-from churn.ports import StageMirror
+from churn.core.errors import StoreError
+from churn.ports.stages import StageMirror
 from tests.fakes.stage_mirror import InMemoryStages
 
 ZENML = """
 import json, sys
 from adapters.local.zenml_models import ZenmlStageMirror
-from churn.errors import StoreError
+from churn.core.errors import StoreError
 from zenml.client import Client
 mirror = ZenmlStageMirror()
 def stages(model):

@@ -13,14 +13,15 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.local.batch_engine import LocalBatchEngine
-from churn.contract import DatasetContract
-from churn.frame import CodedColumns, Kind
-from churn.inference.run import run_batch
-from churn.inference.settings import InferenceSettings
-from churn.inference.summary import BatchSummary
-from churn.ports import FeatureStore, ModelVersion
-from churn.scoring import Explain, Predictions, Scorer
-from churn.tables import EVENT_TIME
+from churn.data.contract import DatasetContract
+from churn.data.tables import EVENT_TIME
+from churn.lifecycle.inference import run_batch
+from churn.model.frame import CodedColumns, Kind
+from churn.model.scorer import Explain, Predictions, Scorer
+from churn.ports.registry import ModelVersion
+from churn.ports.tables import FeatureStore
+from churn.scoring.settings import InferenceSettings
+from churn.scoring.summary import BatchSummary
 from tests.fakes.feature_store import MemoryFeatureStore
 from tests.fakes.scorers import small_scorer
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from churn.campaign.campaign import Campaign
 from churn.campaign.plan import Plan, plan_campaign
 from churn.campaign.settings import CampaignSettings
-from churn.money import MoneySettings
+from churn.model.money import MoneySettings
 
 AS_OF = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
 ENTITY = "customer_id"

@@ -11,18 +11,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from churn.errors import ModelError
-from churn.fitting.trials import TuningSettings
+from churn.core.errors import ModelError
+from churn.data.ingest import Source, conform, to_bronze
+from churn.data.labels import SplitSettings, labels_of
+from churn.data.training_set import bronze_to_features, read_training_set
 from churn.gate.candidate import RECIPE, TRAINED_UNTIL, Candidate
-from churn.gate.recipes import Recipe
-from churn.ingest import Source, conform, to_bronze
-from churn.labels import SplitSettings, labels_of
-from churn.ports import ModelVersion
-from churn.registration import MODEL_DIGEST
-from churn.scoring import Scorer, ScoringSettings
+from churn.model.scorer import Scorer, ScoringSettings
+from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.settings import Settings, load_settings
-from churn.training import ModelSettings, train
-from churn.training_set import bronze_to_features, read_training_set
+from churn.training.recipe import Recipe
+from churn.training.train import ModelSettings, train
+from churn.training.trials import TuningSettings
 
 from .customers import CONTRACT, raw_columns, true_logit
 from .feature_store import MemoryFeatureStore

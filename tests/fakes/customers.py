@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from churn.contract import DatasetContract
-from churn.features import compute_features
-from churn.fitting.preparation import TrainingData
-from churn.frame import Columns
+from churn.data.contract import DatasetContract
+from churn.data.training_set import TrainingData
+from churn.model.features import compute_features
+from churn.model.frame import Columns
 
 CONTRACT = DatasetContract.model_validate(
     {

@@ -10,18 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from churn.decisions.approval import decide, record_gate
-from churn.decisions.governance import Governance
-from churn.decisions.promotion import Promotion, promote
-from churn.decisions.record import Decision, Entry
-from churn.decisions.settings import ApprovalSettings
-from churn.decisions.situation import CHAMPION, PREVIOUS_CHAMPION
-from churn.decisions.standing import Standing
+from churn.approval.approval import decide, record_gate
+from churn.approval.governance import Governance
+from churn.approval.promotion import Promotion, promote
+from churn.approval.settings import ApprovalSettings
+from churn.approval.standing import Standing
 from churn.gate.checks import Check
 from churn.gate.report import Contestant, GateReport
 from churn.gate.settings import GateSettings
-from churn.ports import ModelRegistry
-from churn.registration import CHALLENGER, MODEL_DIGEST
+from churn.ports.ledger import Decision, Entry
+from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelRegistry
 
 from .decision_ledger import InMemoryLedger
 from .model_registry import InMemoryModelRegistry

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from churn.decisions.record import Decision, Entry
-from churn.errors import WriteConflict
-from churn.ports import DecisionLedger
+from churn.core.errors import WriteConflict
+from churn.ports.ledger import Decision, DecisionLedger, Entry
 
 
 class InMemoryLedger(DecisionLedger):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.ports import ModelRegistry, ModelVersion
+from churn.ports.registry import ModelRegistry, ModelVersion
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_NEGATIVE = 1500, -500, 2000, 0
 """04a, line 264 and around it: what each outcome earns, in dollars."""

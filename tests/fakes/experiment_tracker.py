@@ -9,10 +9,9 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from churn.errors import StoreError
-from churn.fitting.trials import Trial
-from churn.ports import ExperimentTracker
-from churn.tables import TableRef
+from churn.core.errors import StoreError
+from churn.ports.tables import TableRef
+from churn.ports.tracker import ExperimentTracker, Trial
 
 
 @dataclass

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from churn.contract import DatasetContract
-from churn.explain import Described
-from churn.frame import CodedColumns, Columns, FloatArray, Kind
-from churn.scoring import Explain, Predictions, Scorer, ScoringSettings
+from churn.data.contract import DatasetContract
+from churn.model.frame import CodedColumns, Columns, FloatArray, Kind
+from churn.model.reasons import Described
+from churn.model.scorer import Explain, Predictions, Scorer, ScoringSettings
 from tests.fakes.feature_store import MemoryFeatureStore
 from tests.fakes.scorers import small_scorer
 

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.local.rows import TIME, align, check_key, conform
-from churn.errors import NotFound, StoreError
-from churn.ports import FeatureStore
-from churn.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME, TableRef, TableSpec
+from churn.core.errors import NotFound, StoreError
+from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME
+from churn.ports.tables import FeatureStore, TableRef, TableSpec
 
 __all__ = ["MemoryFeatureStore", "as_known_at"]
 

@@ -7,21 +7,22 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
-from churn.explanation import Explanation, explain_rows
-from churn.fitting.blending import BlendScore
-from churn.fitting.boosting import BoostingParams
-from churn.fitting.calibration import Calibration, CalibrationScore
-from churn.fitting.trials import Trial, TuningResult
-from churn.frame import columns_of
-from churn.leakage import LeakageCheck, LeakageReport
-from churn.money import MoneySettings
-from churn.profile import TableSnapshot, profile_of
-from churn.recording import Findings
-from churn.registration import Registration
-from churn.tables import TableRef
-from churn.training import TrainingReport
-from churn.validation import RuleResult, ValidationReport
+from churn.data.leakage import LeakageCheck, LeakageReport
+from churn.data.snapshot import TableSnapshot, profile_of
+from churn.data.validation import RuleResult, ValidationReport
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from churn.evaluation.importance import Explanation, explain_rows
+from churn.lifecycle.recording import Findings
+from churn.lifecycle.registration import Registration
+from churn.model.frame import columns_of
+from churn.model.money import MoneySettings
+from churn.ports.tables import TableRef
+from churn.ports.tracker import Trial
+from churn.training.blending import BlendScore
+from churn.training.boosting import BoostingParams
+from churn.training.calibration import Calibration, CalibrationScore
+from churn.training.train import TrainingReport
+from churn.training.trials import TuningResult
 
 from .predictions import predictions
 from .scorers import SCHEMA, customers, small_scorer

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from churn.decisions.outcome import Deployment
-from churn.decisions.record import Decision, Entry
-from churn.decisions.standing import Standing
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
+from churn.approval.standing import Standing
+from churn.core.estimate import Estimate
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.gate.checks import Check
 from churn.gate.report import (
     Comparison,
@@ -24,8 +23,9 @@ from churn.gate.report import (
     SliceComparison,
 )
 from churn.gate.settings import GateSettings
-from churn.money import MoneySettings
-from churn.statistics.bootstrap import Estimate
+from churn.lifecycle.outcome import Deployment
+from churn.model.money import MoneySettings
+from churn.ports.ledger import Decision, Entry
 
 from .predictions import predictions
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from churn.errors import NotFound, StoreError
-from churn.ports import ModelRegistry, ModelVersion
+from churn.core.errors import NotFound, StoreError
+from churn.ports.registry import ModelRegistry, ModelVersion
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from churn.gate.paired import PairedRows, Predictions
-from churn.model import sigmoid
+from churn.model.model import sigmoid
 
 __all__ = ["paired_rows"]
 

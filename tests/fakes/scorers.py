@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from churn.additive import AdditiveModel, Curve
-from churn.features import FeatureSpec
-from churn.model import ChurnModel, InputColumn, ModelSchema
-from churn.scoring import Scorer, ScoringSettings
+from churn.model.additive import AdditiveModel, Curve
+from churn.model.features import FeatureSpec
+from churn.model.model import ChurnModel, InputColumn, ModelSchema
+from churn.model.scorer import Scorer, ScoringSettings
 
 SCHEMA = ModelSchema(
     inputs=(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from churn.errors import StoreError
-from churn.ports import StageMirror
+from churn.core.errors import StoreError
+from churn.ports.stages import StageMirror
 
 
 class InMemoryStages(StageMirror):

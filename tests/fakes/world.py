@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from churn.frame import FloatArray
-from churn.simulator import World
-from churn.simulator.world import ColumnKinds, State
+from churn.model.frame import FloatArray
+from churn.simulation import World
+from churn.simulation.world import ColumnKinds, State
 
 
 class Gym(World):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from churn.contract import DatasetContract
-from churn.errors import ConfigError, ContractError
+from churn.core.errors import ConfigError, ContractError
+from churn.data.contract import DatasetContract
 from churn.settings import Settings, load_contract, load_settings
 from tests.fakes.customers import CONTRACT
 

@@ -9,10 +9,11 @@ import pytest
 
 from churn.campaign.batch import plan_batch, record_contacts
 from churn.campaign.settings import CampaignSettings
-from churn.errors import ConfigError
-from churn.inference.summary import BatchSummary
-from churn.money import MoneySettings
-from churn.tables import EVENT_TIME, TableSpec
+from churn.core.errors import ConfigError
+from churn.data.tables import EVENT_TIME
+from churn.model.money import MoneySettings
+from churn.ports.tables import TableSpec
+from churn.scoring.summary import BatchSummary
 from tests.fakes.campaigns import AS_OF, ENTITY, batch, contacted
 from tests.fakes.customers import CONTRACT
 from tests.fakes.feature_store import MemoryFeatureStore

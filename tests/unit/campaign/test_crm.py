@@ -10,7 +10,7 @@ import pytest
 
 from churn.campaign import crm
 from churn.campaign.crm import write_lists
-from churn.errors import DataError
+from churn.core.errors import DataError
 from tests.fakes.campaigns import ENTITY, batch, contacted, many, planned
 
 

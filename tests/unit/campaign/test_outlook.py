@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from churn.campaign.outlook import expected_cost, outlook
-from churn.money import Acceptance, MoneySettings, expected_value
+from churn.model.money import Acceptance, MoneySettings, expected_value
 
 MONEY = MoneySettings()
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from churn.campaign.outlook import expected_cost
-from churn.errors import ContractError, DataError
-from churn.money import MoneySettings, expected_value
+from churn.core.errors import ContractError, DataError
+from churn.model.money import MoneySettings, expected_value
 from tests.fakes.campaigns import AS_OF, ENTITY, batch, contacted, many, planned, regions_of
 
 MONEY = MoneySettings()

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from churn.campaign.settings import CampaignSettings
-from churn.errors import ConfigError
+from churn.core.errors import ConfigError
 from churn.settings import load_settings
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from adapters.local.sources import read_source
-from churn.contract import DatasetContract
+from churn.core.errors import ContractError
+from churn.data.contract import DatasetContract
 from churn.drafting.infer import infer
-from churn.errors import ContractError
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.errors import DataError, NotEnoughData
+from churn.core.errors import DataError, NotEnoughData
+from churn.evaluation.significance import chance_of_worse, holm
 from churn.gate.comparison import PairedRows, compare
 from churn.gate.report import Comparison, PairedMetric
 from churn.gate.settings import GateSettings, Margins
-from churn.money import MoneySettings
-from churn.statistics.significance import chance_of_worse, holm
+from churn.model.money import MoneySettings
 from tests.fakes.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow

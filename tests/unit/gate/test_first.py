@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
+from churn.core.estimate import Estimate
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.gate.checks import Check
 from churn.gate.first import beats_chance, beats_everybody, beats_nobody, beats_prior, first_checks
 from churn.gate.settings import GateSettings
-from churn.money import CustomerValue, MoneySettings
-from churn.statistics.bootstrap import Estimate
+from churn.model.money import CustomerValue, MoneySettings
 from tests.fakes.predictions import Predictions, predictions
 
 MONEY = MoneySettings()

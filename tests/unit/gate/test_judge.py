@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from churn.errors import StoreError
+from churn.core.errors import StoreError
 from churn.gate.candidate import Candidate
 from churn.gate.judge import judge, relation_of
 from churn.gate.report import Contestant, GateReport
-from churn.ports import FeatureStore, ModelVersion
-from churn.registration import MODEL_DIGEST
-from churn.training import ModelSettings
+from churn.ports.registry import MODEL_DIGEST, ModelVersion
+from churn.ports.tables import FeatureStore
+from churn.training.train import ModelSettings
 from tests.fakes.case import CONTRACT, NOW, Shelf, candidate, changed, filled_store, raw_rows, settings, store
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def gate(
         store=tables or store(),
         load=shelf or Shelf(*given),
         contract=CONTRACT,
-        settings=settings(*overrides),
+        rules=settings(*overrides).gate_rules,
         tell=lambda *_: None,
         **{"now": NOW, **changes},
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.errors import DataError
+from churn.core.errors import DataError
+from churn.evaluation.bootstrap import customer_weights
+from churn.evaluation.holdout import Holdout, HoldoutStatistic
 from churn.gate.paired import BlockMetrics, PairedRows, Predictions, weight_blocks
-from churn.money import CustomerValue, MoneySettings, expected_value
-from churn.statistics.bootstrap import customer_weights
-from churn.statistics.holdout import Holdout, HoldoutStatistic
+from churn.model.money import CustomerValue, MoneySettings, expected_value
 from tests.fakes.paired_predictions import paired_rows
 
 MONEY = MoneySettings()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from churn.evaluation import Evaluation, EvaluationSettings, evaluate
+from churn.core.estimate import Estimate
+from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from churn.evaluation.ranking import CalibrationNoise
 from churn.gate.checks import Check
 from churn.gate.comparison import compare
 from churn.gate.quality import (
@@ -21,9 +23,7 @@ from churn.gate.quality import (
 )
 from churn.gate.report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
 from churn.gate.settings import GateSettings
-from churn.money import MoneySettings
-from churn.statistics.bootstrap import Estimate
-from churn.statistics.metrics import CalibrationNoise
+from churn.model.money import MoneySettings
 from tests.fakes.paired_predictions import paired_rows
 from tests.fakes.predictions import predictions
 

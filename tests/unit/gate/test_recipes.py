@@ -10,15 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.contract import DatasetContract
-from churn.errors import ContractError
-from churn.fitting.boosting import BoostingParams
-from churn.fitting.trials import TuningSettings
-from churn.gate.recipes import Recipe, compare_recipes, drawn_customers, training_side
+from churn.core.errors import ContractError
+from churn.core.shares import sides_of
+from churn.data.contract import DatasetContract
+from churn.gate.recipes import compare_recipes, drawn_customers, training_side
 from churn.gate.report import RecipeComparison
 from churn.gate.settings import GateSettings
-from churn.split import sides_of
-from churn.training import ModelSettings, TrainingData
+from churn.training.boosting import BoostingParams
+from churn.training.recipe import Recipe
+from churn.training.train import ModelSettings, TrainingData
+from churn.training.trials import TuningSettings
 from tests.fakes.customers import CONTRACT, customers
 
 FAST = ModelSettings(candidates=("boosting",), folds=2, boosting=BoostingParams(max_rounds=15))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from churn.errors import NotEnoughData
+from churn.core.errors import NotEnoughData
+from churn.evaluation.significance import corrected_resampled_t
 from churn.gate.refits import Learner, compare_learners
 from churn.gate.report import RecipeComparison, RecipeMetric
 from churn.gate.settings import GateSettings
-from churn.model import sigmoid
-from churn.statistics.significance import corrected_resampled_t
+from churn.model.model import sigmoid
 from tests.fakes.predictions import predictions
 
 SAMPLE = predictions(1000, rows_each=2)

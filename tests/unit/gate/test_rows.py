@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.errors import DataError, NotEnoughData
+from churn.core.errors import DataError, NotEnoughData
+from churn.data.tables import EVENT_TIME, LABEL, SPLIT
+from churn.data.training_set import TrainingSet
 from churn.gate.report import Contestant
 from churn.gate.rows import JudgedRows, newer, unseen_rows
-from churn.tables import EVENT_TIME, LABEL, SPLIT
-from churn.training_set import TrainingSet
 
 SPLIT_TAG = "0.2 by churn"
 

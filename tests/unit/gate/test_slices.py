@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from churn.core.estimate import Estimate
 from churn.gate.comparison import compare
 from churn.gate.paired import PairedRows, Predictions
 from churn.gate.report import SliceComparison
 from churn.gate.settings import GateSettings
 from churn.gate.slices import judged
-from churn.money import MoneySettings
-from churn.statistics.bootstrap import Estimate
+from churn.model.money import MoneySettings
 from tests.fakes.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow

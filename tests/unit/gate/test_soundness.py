@@ -12,8 +12,8 @@ from churn.gate.candidate import Candidate
 from churn.gate.checks import Check
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
-from churn.ports import ModelVersion
-from churn.scoring import ReasonSettings
+from churn.model.scorer import ReasonSettings
+from churn.ports.registry import ModelVersion
 from tests.fakes.case import CONTRACT, candidate, changed, raw_rows
 
 CUSTOMERS = raw_rows(40).drop(columns=["customer_id", "churn"])

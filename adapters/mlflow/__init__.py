@@ -1,0 +1,1 @@
+"""MLflow: tracker, registry and packages; a laptop and Databricks use the same."""

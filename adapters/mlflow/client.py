@@ -1,0 +1,198 @@
+"""A client of one MLflow store, with the store's faults in this project's words."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from churn.core.errors import NotFound, StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.store.entities import PagedList
+
+__all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict"]
+
+T = TypeVar("T")
+
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages else open on its agents' view
+_PROBE_SECONDS = 5.0
+_CREATION_SECONDS = 60.0
+_ATTEMPTS = 3  # MLflow itself waits 20 s for a SQLite lock in each
+_PAUSE_SECONDS = 0.5
+
+
+def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
+    """Return a client that speaks to these stores alone; MLflow's global tracking address is neither read nor set.
+
+    A SQLite store is created where there is none, by one process at a time. A server is asked first whether it is
+    there: MLflow would try for four minutes.
+
+    Raises:
+        StoreError: a store cannot be opened or does not answer.
+    """
+    for uri in {tracking_uri, registry_uri or tracking_uri}:
+        if uri.startswith(("http://", "https://")):
+            _probe(uri)
+    from mlflow import MlflowClient
+
+    def client() -> MlflowClient:
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri or tracking_uri)
+
+    if tracking_uri.startswith("sqlite:///"):
+        with _alone(tracking_uri), _without_progress_notes():
+            return ask(tracking_uri, "open the store", client)
+    return ask(tracking_uri, "open the store", client)
+
+
+def ask(uri: str, what: str, call: Callable[[], T]) -> T:
+    """Return what `call` returns; a locked SQLite file is tried again, for about a minute in all.
+
+    Args:
+        uri: The store that is asked, for the message; a password in it is hidden.
+        what: What is asked, as in 'could not …'.
+        call: Does it through MLflow.
+
+    Raises:
+        NotFound: the store has no such thing.
+        StoreError: the store refuses or does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return call()
+        except MlflowException as error:
+            if _is_locked(error) and attempt < _ATTEMPTS:
+                time.sleep(_PAUSE_SECONDS * attempt)
+                continue
+            kind = NotFound if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"} else StoreError
+            raise kind(_message(uri, what, error, _remedy(error))) from error
+        except OSError as error:
+            raise StoreError(_message(uri, what, error, "Check free space and permissions there.")) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def ensure_experiment(tracking_uri: str, name: str, artifact_root: str | Path | None) -> str:
+    """Return the id of the experiment `name`, made where there is none.
+
+    Args:
+        tracking_uri: The tracking store.
+        name: The experiment's name.
+        artifact_root: A folder or URI below which the files of a new experiment lie. A store in a local database
+            needs one: MLflow would write `./mlruns` into the current folder. None leaves it to a server.
+
+    Raises:
+        StoreError: the store does not answer, or the experiment was deleted.
+    """
+    client = connect(tracking_uri)
+    location = None if artifact_root is None else f"{_as_uri(artifact_root)}/{name.replace(' ', '_')}"
+
+    def find() -> str | None:
+        found = ask(tracking_uri, f"find the experiment {name!r}", lambda: client.get_experiment_by_name(name))
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise StoreError(
+                f"The experiment {name!r} in {tracking_uri} was deleted: bring it back with "
+                f"`mlflow experiments restore -x {found.experiment_id}`, or choose another name."
+            )
+        return None if found is None else str(found.experiment_id)
+
+    try:
+        return find() or ask(
+            tracking_uri,
+            f"create the experiment {name!r}",
+            lambda: client.create_experiment(name, artifact_location=location, tags=_KIND),
+        )
+    except StoreError as error:
+        # Another process was faster.
+        if is_conflict(error) and (theirs := find()):
+            return theirs
+        raise
+
+
+def is_conflict(error: StoreError) -> bool:
+    """Whether a store refused because what was to be created is there already."""
+    return getattr(error.__cause__, "error_code", None) in {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+
+
+def all_pages(page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Yield the items of every page of a search; `page` takes the token of the page to fetch."""
+    token: str | None = None
+    while True:
+        found = page(token)
+        yield from found
+        token = found.token
+        if not token:
+            return
+
+
+def _as_uri(root: str | Path) -> str:
+    text = str(root).rstrip("/")
+    return text if "://" in text or text.startswith("dbfs:/") else Path(text).resolve().as_uri()
+
+
+def _probe(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # an error page is an answer too
+    except OSError as error:
+        remedy = "Start the server, or correct the address in the profile."
+        raise StoreError(_message(uri, "be reached", error, remedy)) from error
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Keep other processes from creating the same SQLite store: two at once leave each other half a schema."""
+    store = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(store)) as database:
+            database.execute("PRAGMA schema_version")  # a file that is no database fails here, at once
+        lock = sqlite3.connect(store.with_name(f"{store.name}.lock"), timeout=_CREATION_SECONDS, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except (OSError, sqlite3.Error) as error:
+        remedy = "Check that its folder can be written and that no run hangs while it creates the store."
+        raise StoreError(_message(uri, "be opened", error, remedy)) from error
+    with closing(lock):
+        yield
+
+
+@contextmanager
+def _without_progress_notes() -> Iterator[None]:
+    """Leave out the two notes with which MLflow announces the tables of a new store."""
+    logger = logging.getLogger("mlflow.store.db.utils")
+    level = logger.level
+    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _is_locked(error: Exception) -> bool:
+    return "database is locked" in str(error)
+
+
+def _remedy(error: Exception) -> str:
+    if _is_locked(error):
+        return "Another process keeps it locked: wait for that process or stop it, then try again."
+    if "disk is full" in str(error):
+        return "Free some space, then try again."
+    if re.search("connect|timed out|Max retries", str(error), re.IGNORECASE):
+        return "Check that the server runs and that its address is right."
+    return "Correct what it names and try again."
+
+
+def _message(uri: str, what: str, error: Exception, remedy: str) -> str:
+    shown = re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
+    reason = " ".join(str(error).partition("[SQL:")[0].split()).rstrip(".")
+    return f"The MLflow store {shown} could not {what}: {reason}. {remedy}"

@@ -1,0 +1,233 @@
+"""The model registry in MLflow: SQLite, a server or Unity Catalog; only the addresses differ."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from churn.core.errors import NotFound, StoreError
+from churn.ports.registry import ModelRegistry, ModelVersion
+
+from .client import all_pages, ask, connect, is_conflict
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+__all__ = ["MlflowModelRegistry"]
+
+
+class MlflowModelRegistry(ModelRegistry):
+    """Registered models of one MLflow registry, whose files lie with the runs of one MLflow tracking store.
+
+    Args:
+        tracking_uri: Where the runs are, such as `sqlite:////folder/mlflow.db`, `http://host:5000`, `databricks`.
+        registry_uri: Where the registered models are; the same place unless it is `databricks-uc`.
+    """
+
+    def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
+        self._tracking_uri = tracking_uri
+        self._registry_uri = registry_uri or tracking_uri
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return connect(self._tracking_uri, self._registry_uri)
+
+    @property
+    def _in_unity_catalog(self) -> bool:
+        return self._registry_uri.startswith("databricks-uc")
+
+    def register(
+        self, name: str, package: Path, *, description: str, tags: Mapping[str, str], run_id: str
+    ) -> ModelVersion:
+        """Store the package as a logged model of the run, then create the version, complete, in one call."""
+        _check_name(name)
+        if not (package / "MLmodel").is_file():
+            raise StoreError(f"{package} holds no packaged model (no MLmodel file): build the package first.")
+        logged = self._log(name, package, run_id)
+        self._create_model(name)
+        version = ask(
+            self._registry_uri,
+            f"register a version of {name!r}",
+            lambda: self._client.create_model_version(
+                name,
+                # The plain location: MLflow would look `models:/…` up in its global tracking store.
+                source=logged.artifact_location,
+                run_id=run_id,
+                tags=dict(tags),
+                description=description,
+                model_id=logged.model_id,
+            ),
+        )
+        self._link(logged, name, version.version)
+        return _version(version, ())
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Return every version; one search, and in Unity Catalog, whose search leaves tags out, one look-up each."""
+        _check_name(name)
+        found = ask(
+            self._registry_uri,
+            f"list the versions of {name!r}",
+            lambda: list(
+                all_pages(lambda token: self._client.search_model_versions(f"name='{name}'", page_token=token))
+            ),
+        )
+        if not found:
+            return []
+        if self._in_unity_catalog:
+            found = [self._get(name, int(each.version)) for each in found]
+        aliases = self._aliases(name)
+        return sorted(
+            (_version(each, aliases.get(int(each.version), ())) for each in found), key=lambda each: each.version
+        )
+
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """Return the version that `alias` names, or None."""
+        try:
+            aliases = self._aliases(name)
+        except NotFound:
+            return None
+        version = next((version for version, names in aliases.items() if alias in names), None)
+        return None if version is None else _version(self._get(name, version), aliases[version])
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Let `alias` name `version`."""
+        ask(
+            self._registry_uri,
+            f"let @{alias} name version {version} of {name!r}",
+            lambda: self._client.set_registered_model_alias(name, alias, str(version)),
+        )
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let `alias` name nothing."""
+        ask(
+            self._registry_uri,
+            f"remove @{alias} of {name!r}",
+            lambda: self._client.delete_registered_model_alias(name, alias),
+        )
+
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set one tag after the other: MLflow has no call for several."""
+        self._get(name, version)
+        for tag, value in tags.items():
+            ask(
+                self._registry_uri,
+                f"tag version {version} of {name!r} with {tag!r}",
+                lambda tag=tag, value=value: self._client.set_model_version_tag(name, str(version), tag, value),
+            )
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Remove a version; the files stay with the run that trained it."""
+        self._get(name, version)
+        if aliases := self._aliases(name).get(version):
+            raise StoreError(
+                f"Version {version} of {name!r} is @{', @'.join(aliases)}: let the alias name another version first."
+            )
+        ask(
+            self._registry_uri,
+            f"delete version {version} of {name!r}",
+            lambda: self._client.delete_model_version(name, str(version)),
+        )
+
+    def download(self, name: str, version: int, into: Path) -> Path:
+        """Copy the files of a version to `into/<name>-v<version>`, in place of what is there."""
+        self._get(name, version)
+        folder = into / f"{name}-v{version}"
+        shutil.rmtree(folder, ignore_errors=True)
+        return ask(
+            self._registry_uri,
+            f"read the files of version {version} of {name!r}",
+            lambda: self._copy(name, version, folder),
+        )
+
+    def _copy(self, name: str, version: int, folder: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+
+        if self._in_unity_catalog:
+            source = f"models:/{name}/{version}"
+        else:
+            source = self._client.get_model_version_download_uri(name, str(version))
+        location = urlparse(source)
+        if location.scheme not in {"", "file"}:
+            folder.mkdir(parents=True)
+            return Path(download_artifacts(source, None, None, str(folder), self._tracking_uri, self._registry_uri))
+        try:
+            return shutil.copytree(url2pathname(location.path), folder)
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"The files of version {version} of {name!r} are gone from {source}: train it again."
+            ) from error
+
+    def _create_model(self, name: str) -> None:
+        try:
+            ask(self._registry_uri, f"create the model {name!r}", lambda: self._client.create_registered_model(name))
+        except StoreError as error:
+            if not is_conflict(error):
+                raise
+
+    def _log(self, name: str, package: Path, run_id: str) -> LoggedModel:
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        def log() -> LoggedModel:
+            run = self._client.get_run(run_id)
+            logged = self._client.create_logged_model(
+                run.info.experiment_id, name=name.rpartition(".")[2], source_run_id=run_id
+            )
+            self._client.log_model_artifacts(logged.model_id, str(package))
+            self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+            return self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+        return ask(self._tracking_uri, f"store the package of {name!r} with run {run_id}", log)
+
+    def _link(self, logged: LoggedModel, name: str, version: int | str) -> None:
+        """Let MLflow's pages lead from the run's model to the registered version."""
+        from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+        link = json.dumps([{"name": name, "version": int(version)}])
+        ask(
+            self._tracking_uri,
+            f"link the logged model to {name!r}",
+            lambda: self._client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: link}),
+        )
+
+    def _get(self, name: str, version: int) -> MlflowVersion:
+        return ask(
+            self._registry_uri,
+            f"find version {version} of {name!r}",
+            lambda: self._client.get_model_version(name, str(version)),
+        )
+
+    def _aliases(self, name: str) -> dict[int, tuple[str, ...]]:
+        model = ask(self._registry_uri, f"find {name!r}", lambda: self._client.get_registered_model(name))
+        by_version: dict[int, tuple[str, ...]] = {}
+        for alias, version in sorted(model.aliases.items()):
+            by_version[int(version)] = (*by_version.get(int(version), ()), alias)
+        return by_version
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[\w. -]+", name):
+        raise StoreError(
+            f"{name!r} is no name for a registered model: use letters, digits, spaces, `_`, `-` and `.` alone."
+        )
+
+
+def _version(found: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
+    return ModelVersion(
+        name=found.name,
+        version=int(found.version),
+        run_id=found.run_id or None,
+        description=found.description or "",
+        tags=dict(found.tags),
+        aliases=aliases,
+        created_at=dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
+    )

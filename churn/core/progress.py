@@ -1,0 +1,49 @@
+"""What a run is doing right now, as log records: a terminal draws them, a log keeps them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+__all__ = ["LOGGER", "Event", "advance", "note", "stage"]
+
+LOGGER = "churn.core.progress"
+"""The logger that carries the events, each as the `event` attribute of its record."""
+
+
+class Event(NamedTuple):
+    """Something happened in a stage of the run: it started, went on, has something to say, finished or failed."""
+
+    kind: Literal["started", "advanced", "noted", "finished", "failed"]
+    stage: str
+    message: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Report that a stage starts, and that it finishes or fails."""
+    _report(Event("started", name), f"{name} started")
+    try:
+        yield
+    except BaseException:
+        _report(Event("failed", name), f"{name} failed")
+        raise
+    _report(Event("finished", name), f"{name} finished")
+
+
+def advance(name: str, done: int, total: int, message: str) -> None:
+    """Report how far a stage has come."""
+    _report(Event("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
+
+
+def note(name: str, message: str) -> None:
+    """Report something a user wants to know of a stage."""
+    _report(Event("noted", name, message), f"{name}: {message}")
+
+
+def _report(event: Event, text: str) -> None:
+    logging.getLogger(LOGGER).info(text, extra={"event": event})

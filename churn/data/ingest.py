@@ -1,0 +1,189 @@
+"""From a source's rows to the contract's: names, types and times, with every value that does not fit written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..core.errors import ContractError, nearest
+from ..model.frame import as_strings
+from .contract import DatasetContract, snake_case
+from .tables import ARRIVED_AT, EVENT_TIME, LABEL_TIME, TRUTH
+
+__all__ = ["RAW_LABEL", "Conformed", "Fault", "Source", "bronze_schema", "conform", "to_bronze"]
+
+RAW_LABEL = "raw_label"
+"""The outcome as the source spells it."""
+
+
+class Source(NamedTuple):
+    """Rows as a source delivered them: where from, the table (values may be text), and lines that are no row of it."""
+
+    name: str
+    rows: pa.Table
+    broken_lines: tuple[str, ...] = ()
+
+
+class Fault(NamedTuple):
+    """One value that breaks a rule: the row's position, the column, the rule in words, the value as it arrived."""
+
+    row: int
+    column: str
+    rule: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A source's rows under the contract's names and types.
+
+    Attributes:
+        frame: One row per row of the source, less exact copies, index from 0. Key, categorical columns and the raw
+            label are text (None for missing), numeric columns float64 (NaN for missing), times UTC (NaT for missing).
+        raw: The same rows as they arrived.
+        faults: Values that could not be read as their column's type; they are missing in `frame`.
+        copies: Rows left out because an earlier row was the same in every column.
+        ignored: The source's columns that the contract does not know.
+        source: Where the rows came from.
+        broken_lines: Lines of a text file that do not have one value for each column.
+    """
+
+    frame: pd.DataFrame
+    raw: pd.DataFrame
+    faults: tuple[Fault, ...]
+    copies: int
+    ignored: tuple[str, ...]
+    source: str
+    broken_lines: tuple[str, ...]
+
+
+def conform(source: Source, contract: DatasetContract) -> Conformed:
+    """Read a source's rows as the contract's.
+
+    Raises:
+        ContractError: the table is empty, two columns have the same normalised name, or a column that the contract
+            requires is not there; the message names the columns and the nearest ones that are.
+    """
+    if source.rows.num_rows == 0:
+        raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
+    table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))
+    known = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
+    _require_columns(known, table.column_names, contract)
+    for name in known:
+        if pa.types.is_nested(table.schema.field(name).type):
+            raise ContractError(f"The column {name!r} holds lists or structures, not single values: flatten it first.")
+    ignored = tuple(name for name in table.column_names if name not in known)
+    raw = table.select(known).to_pandas(integer_object_nulls=True)
+    copied = raw.duplicated()
+    raw = raw.loc[~copied].reset_index(drop=True)
+    frame, faults = _typed(raw, contract)
+    return Conformed(frame, raw, tuple(faults), int(copied.sum()), ignored, source.name, source.broken_lines)
+
+
+def bronze_schema(contract: DatasetContract) -> pa.Schema:
+    """Return the columns and types of the bronze table: key, times, inputs, raw label and a simulation's truth."""
+    time = pa.timestamp("us", tz="UTC")
+    types = {"categorical": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+    return pa.schema(
+        [
+            (contract.entity_key, pa.string()),
+            (EVENT_TIME, time),
+            (ARRIVED_AT, time),
+            *((name, types[column.type]) for name, column in contract.columns.items()),
+            (RAW_LABEL, pa.string()),
+            (LABEL_TIME, time),
+            *([(TRUTH, pa.float64())] if contract.truth else []),
+        ]
+    )
+
+
+def to_bronze(frame: pd.DataFrame, contract: DatasetContract) -> pa.Table:
+    """Return conformed rows as the bronze table stores them."""
+    schema = bronze_schema(contract)
+    complete = frame.reindex(columns=schema.names)
+    return pa.Table.from_pandas(complete, schema=schema, preserve_index=False, safe=False).replace_schema_metadata(None)
+
+
+def _normalised(names: list[str], contract: DatasetContract) -> list[str]:
+    aliases = {alias: name for name, column in contract.columns.items() for alias in column.aliases}
+    result = [aliases.get(name, snake_case(name)) for name in names]
+    twice = sorted({name for name in result if result.count(name) > 1})
+    if twice:
+        sources = [name for name, normal in zip(names, result, strict=True) if normal in twice]
+        raise ContractError(f"The source's columns {sources} are all {twice} once normalised: keep one of each.")
+    return result
+
+
+def _require_columns(known: list[str], present: list[str], contract: DatasetContract) -> None:
+    required = [contract.entity_key, *contract.columns]
+    if contract.event_time.column is not None and contract.event_time.as_of is None:
+        required.append(contract.event_time.column)
+    spare = [name for name in present if name not in known]
+    missing = [f"{name!r}{nearest(name, spare)}" for name in required if name not in known]
+    if missing:
+        raise ContractError(
+            f"The source lacks {len(missing)} column(s) of the contract {contract.name!r}: {', '.join(missing)}. "
+            f"It has: {', '.join(present)}. Rename the source's columns, or list the source's name under `aliases` of "
+            "the contract's column."
+        )
+
+
+def _typed(raw: pd.DataFrame, contract: DatasetContract) -> tuple[pd.DataFrame, list[Fault]]:
+    faults: list[Fault] = []
+    columns = {contract.entity_key: _text(raw[contract.entity_key])}
+    columns[EVENT_TIME] = _event_time(raw, contract, faults)
+    columns[ARRIVED_AT] = _time(raw, contract.event_time.arrived_at, None, faults).fillna(columns[EVENT_TIME])
+    for name, column in contract.columns.items():
+        is_text = column.kind == "categorical"
+        columns[name] = _text(raw[name]) if is_text else _number(raw[name], column.type == "integer", faults)
+    label, truth = contract.label.column, contract.truth
+    columns[RAW_LABEL] = _text(raw[label]) if label in raw else pd.Series([None] * len(raw), dtype=object)
+    columns[LABEL_TIME] = _time(raw, contract.label.known_at, None, faults)
+    if truth in raw:
+        columns[TRUTH] = _number(raw[truth], False, faults)
+    return pd.DataFrame(columns), faults
+
+
+def _text(values: pd.Series) -> pd.Series:
+    return pd.Series(as_strings(values), dtype=object, name=values.name)
+
+
+def _number(values: pd.Series, whole: bool, faults: list[Fault]) -> pd.Series:
+    text = _text(values)
+    numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
+    finite = numbers.notna() & ~numbers.isin([np.inf, -np.inf])
+    says_missing = text.str.lower().isin(["nan", "null", "none", "na", "n/a"])
+    faults += _faults(text, ~finite & text.notna() & ~says_missing, "is a finite number")
+    if whole:
+        fractional = finite & (numbers != np.floor(numbers))
+        faults += _faults(text, fractional, "is a whole number")
+        finite &= ~fractional
+    return numbers.where(finite)
+
+
+def _event_time(raw: pd.DataFrame, contract: DatasetContract, faults: list[Fault]) -> pd.Series:
+    clock = contract.event_time
+    if clock.as_of is not None and clock.column not in raw:
+        return pd.Series(pd.Timestamp(clock.as_of), index=raw.index).dt.as_unit("us")
+    return _time(raw, clock.column, clock.format, faults)
+
+
+def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list[Fault]) -> pd.Series:
+    if name not in raw:
+        return pd.Series(pd.NaT, index=raw.index, dtype="datetime64[us, UTC]")
+    values = raw[name]
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return pd.to_datetime(values, utc=True).dt.as_unit("us")
+    text = _text(values)
+    times = pd.to_datetime(text, errors="coerce", utc=True, format=written or "ISO8601")
+    rule = f"is a time written as {written!r}" if written else "is a date or a time such as 2025-01-31"
+    faults += _faults(text, times.isna() & text.notna(), rule)
+    return times.dt.as_unit("us")
+
+
+def _faults(text: pd.Series, broken: pd.Series, rule: str) -> list[Fault]:
+    return [Fault(int(row), str(text.name), rule, str(text.iloc[row])) for row in np.flatnonzero(broken)]

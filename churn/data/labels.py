@@ -1,0 +1,60 @@
+"""Outcomes: what happened to a customer within the window after a row, and from when on that may be used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.shares import sides_of
+from .contract import DatasetContract
+from .ingest import RAW_LABEL
+from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+
+__all__ = ["SplitSettings", "labels_of"]
+
+
+class SplitSettings(BaseModel):
+    """Which customers are held out, by a hash of their key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    holdout_share: float = Field(default=0.2, gt=0, lt=1, description="Share of customers in the holdout.")
+    salt: str = Field(default="churn", description="Another salt gives another split; change it only to start anew.")
+
+    @property
+    def tag(self) -> str:
+        """What tells one split from another, as a registered version is tagged with it."""
+        return f"{self.holdout_share:g} by {self.salt}"
+
+
+def labels_of(bronze: pa.Table, contract: DatasetContract, split: SplitSettings) -> pa.Table:
+    """Return the rows of the label table: one for each bronze row whose outcome the source has told.
+
+    `label_ts` is when a label may first be used: when it became known (the source's own time for it, else the end of
+    the outcome window plus the delay), but never before the window has closed. An early "churned" would otherwise
+    enter the training set before the "stayed" of the same day, and the churn rate would be too high.
+
+    Returns:
+        Key, event time, label (1 churned, 0 stayed), label_ts, split and, for a simulation, the true probability.
+    """
+    columns = [contract.entity_key, EVENT_TIME, RAW_LABEL, LABEL_TIME, *([TRUTH] if contract.truth else [])]
+    frame = bronze.select(columns).to_pandas().dropna(subset=[RAW_LABEL]).reset_index(drop=True)
+    closed = frame[EVENT_TIME] + pd.Timedelta(days=contract.label.window_days)
+    known = frame[LABEL_TIME].fillna(closed + pd.Timedelta(days=contract.label.delay_days))
+    frame[LABEL_TIME] = np.maximum(known, closed)
+    frame[LABEL] = (frame[RAW_LABEL] == contract.label.positive).astype(np.int8)
+    frame[SPLIT] = sides_of(frame[contract.entity_key], split.holdout_share, split.salt)
+    time = pa.timestamp("us", tz="UTC")
+    schema = pa.schema(
+        [
+            (contract.entity_key, pa.string()),
+            (EVENT_TIME, time),
+            (LABEL, pa.int8()),
+            (LABEL_TIME, time),
+            (SPLIT, pa.string()),
+            *([(TRUTH, pa.float64())] if contract.truth else []),
+        ]
+    )
+    return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)

@@ -1,0 +1,198 @@
+"""Proof that a training set knows nothing it could not have known when the prediction would have been made."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.errors import LeakageError
+from ..core.shares import sides_of
+from ..model.frame import Columns
+from .tables import FEATURE_TIME, LABEL_TIME
+
+__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "lone_auc"]
+
+_BINS = 50
+_SHRINKAGE = 10.0
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class LeakageSettings(BaseModel):
+    """When a feature is too good to be true."""
+
+    model_config = _FROZEN
+
+    max_feature_auc: float = Field(
+        default=0.9, ge=0.5, le=1, description="The ROC AUC above which one feature alone is held to know the outcome."
+    )
+    trusted: tuple[str, ...] = Field(default=(), description="Features that may be that good: you know why they are.")
+
+
+class LeakageCheck(BaseModel):
+    """One check, whether it held, and what was found."""
+
+    model_config = _FROZEN
+
+    name: str
+    passed: bool
+    found: str
+
+
+class LeakageReport(BaseModel):
+    """Every leakage check of a training set, and how well each feature alone predicts the label."""
+
+    model_config = _FROZEN
+
+    checks: tuple[LeakageCheck, ...]
+    feature_auc: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check held."""
+        return all(check.passed for check in self.checks)
+
+    def require(self) -> None:
+        """Stop a run whose training set leaks.
+
+        Raises:
+            LeakageError: naming each check that failed and what it found.
+        """
+        failed = [f"{check.name}: {check.found}" for check in self.checks if not check.passed]
+        if failed:
+            raise LeakageError("The training set knows what it could not have known. " + " ".join(failed))
+
+
+def check_leakage(
+    rows: pd.DataFrame,
+    features: Columns,
+    *,
+    entity: str,
+    event_time: str,
+    label: str,
+    split: str,
+    cutoff: dt.datetime,
+    settings: LeakageSettings,
+) -> LeakageReport:
+    """Run every leakage check.
+
+    Args:
+        rows: The training set's own columns: customer, event time, `feature_ts`, label (0/1), `label_ts` and split.
+        features: Every feature the model would see, arrays of shape `(n_rows,)`.
+        entity: Name of the customer column in `rows`; likewise `event_time`, `label` and `split`.
+        event_time: See `entity`.
+        label: See `entity`.
+        split: See `entity`.
+        cutoff: Nothing after it may be known.
+        settings: When a feature is too good to be true.
+    """
+    outcome = rows[label].to_numpy(dtype=np.int8)
+    aucs = {name: lone_auc(values, outcome, rows[entity]) for name, values in features.items()}
+    return LeakageReport(
+        checks=(
+            _times(rows, event_time, cutoff),
+            _copies(features, outcome, label),
+            _too_good(aucs, settings),
+            _sides(rows, entity, split),
+        ),
+        feature_auc=aucs,
+    )
+
+
+def lone_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], entity: pd.Series) -> float:
+    """Return the ROC AUC that one feature reaches alone, 0.5 to 1, whatever the shape of its effect.
+
+    The feature's values (numbers in up to 50 bins of equal mass, missing as a bin of its own) are scored by their
+    churn rate among the customers of the other half, shrunk towards the mean: a key that is unique to each row learns
+    nothing that way, while a copy of the label, a threshold on it or its missing values all show.
+    """
+    if label.min() == label.max():
+        return 0.5
+    codes = _binned(values)
+    half = sides_of(entity, 0.5, "leakage") == "holdout"
+    score = np.full(len(label), label.mean())
+    for this, other in ((half, ~half), (~half, half)):
+        if this.any() and other.any():
+            count = np.bincount(codes[other], minlength=codes.max() + 1)
+            churned = np.bincount(codes[other], weights=label[other], minlength=codes.max() + 1)
+            prior = label[other].mean()
+            score[this] = ((churned + _SHRINKAGE * prior) / (count + _SHRINKAGE))[codes[this]]
+    ranks = pd.Series(score).rank().to_numpy()
+    positives = int(label.sum())
+    auc = (ranks[label == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(label) - positives))
+    return float(max(auc, 0.5))
+
+
+def _binned(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+    """Return a code from 0 for each value: its bin or category; missing values have a code of their own."""
+    if values.dtype == object:
+        return pd.factorize(values, use_na_sentinel=False)[0]
+    numbers = values.astype(np.float64)
+    known = numbers[~np.isnan(numbers)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else known
+    return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right")).astype(np.intp)
+
+
+def _times(rows: pd.DataFrame, event_time: str, cutoff: dt.datetime) -> LeakageCheck:
+    late_features = int((rows[FEATURE_TIME] > rows[event_time]).sum())
+    late_labels = int((rows[LABEL_TIME] > pd.Timestamp(cutoff)).sum())
+    passed = late_features == late_labels == 0
+    found = (
+        f"all {len(rows):,} rows see only features up to their own time, and labels known by {cutoff:%Y-%m-%d}"
+        if passed
+        else f"{late_features:,} rows have features from after their own time, {late_labels:,} have labels from after "
+        f"the cut-off {cutoff:%Y-%m-%d %H:%M}. Correct the event times of the source, or the table that was joined."
+    )
+    return LeakageCheck(name="Nothing from the future", passed=passed, found=found)
+
+
+def _copies(features: Columns, label: npt.NDArray[np.int8], label_name: str) -> LeakageCheck:
+    copies = [name for name, values in features.items() if name == label_name or _determines(values, label)]
+    return LeakageCheck(
+        name="No copy of the label",
+        passed=not copies,
+        found="no feature is the label under another name"
+        if not copies
+        else f"{', '.join(copies)} always tells the outcome. Take it out of the contract's `columns`.",
+    )
+
+
+def _determines(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8]) -> bool:
+    """Whether each of a few distinct values goes with one outcome only, as in a copy of the label."""
+    codes, uniques = pd.factorize(values, use_na_sentinel=False)
+    if len(uniques) > min(20, len(label) // 10) or label.min() == label.max():
+        return False
+    rate = np.bincount(codes, weights=label) / np.bincount(codes)
+    return bool(np.isin(rate, (0.0, 1.0)).all())
+
+
+def _too_good(aucs: Mapping[str, float], settings: LeakageSettings) -> LeakageCheck:
+    suspects = {n: a for n, a in aucs.items() if a > settings.max_feature_auc and n not in settings.trusted}
+    best = max(aucs, key=lambda name: aucs[name])
+    listed = ", ".join(f"{name} (ROC AUC {auc:.3f})" for name, auc in suspects.items())
+    return LeakageCheck(
+        name="No feature too good to be true",
+        passed=not suspects,
+        found=f"the best single feature is {best}, ROC AUC {aucs[best]:.3f}"
+        if not suspects
+        else f"{listed} alone predicts the outcome better than leakage.max_feature_auc = {settings.max_feature_auc:g}: "
+        "it was probably written after the customer left. Take it out of the contract's `columns`; if you know why "
+        "it is that good, list it under leakage.trusted.",
+    )
+
+
+def _sides(rows: pd.DataFrame, entity: str, split: str) -> LeakageCheck:
+    sides = rows.groupby(entity)[split].nunique()
+    both = sides.index[sides > 1]
+    return LeakageCheck(
+        name="Every customer on one side of the split",
+        passed=both.empty,
+        found=f"{len(sides):,} customers, each in train or in the holdout"
+        if both.empty
+        else f"{len(both):,} customers are on both sides, such as {', '.join(map(str, both[:3]))}. The split was "
+        "changed by hand: build the label table anew.",
+    )

@@ -1,0 +1,31 @@
+"""What the stores hold, by name, and the reference to a table that crosses a step in place of its rows."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ARRIVED_AT",
+    "EVENT_TIME",
+    "FEATURE_TIME",
+    "INGESTED_AT",
+    "LABEL",
+    "LABEL_TIME",
+    "SPLIT",
+    "TRUTH",
+]
+
+EVENT_TIME = "transaction_ts"
+"""When the facts of a row were true (UTC); every table of features and labels has it under this name."""
+ARRIVED_AT = "arrived_at"
+"""When a row could first be seen (UTC): the contract's arrival column, or the event time where the source has none."""
+INGESTED_AT = "ingested_at"
+"""When a row was written (UTC)."""
+LABEL = "label"
+"""The outcome: 1 churned, 0 stayed, missing while it is not known."""
+LABEL_TIME = "label_ts"
+"""When the outcome became known (UTC)."""
+FEATURE_TIME = "feature_ts"
+"""The event time of the feature row that the point-in-time join gave to a row (UTC)."""
+SPLIT = "split"
+"""The side a customer is on for ever: `train` or `holdout`."""
+TRUTH = "true_probability"
+"""The churn probability a simulation drew the label from; never a feature."""

@@ -1,0 +1,155 @@
+"""The training set: rows with a mature outcome, the features known at their time, and the side each customer is on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from ..core.errors import DataError, NotEnoughData
+from ..core.shares import Side
+from ..model.features import compute_features
+from ..model.frame import Columns, FloatArray, columns_of
+from ..model.money import MoneySettings
+from .contract import DatasetContract
+from .leakage import LeakageReport, LeakageSettings, check_leakage
+from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+
+__all__ = [
+    "TrainingData",
+    "TrainingSet",
+    "bronze_to_features",
+    "check_training_set",
+    "customer_values",
+    "read_training_set",
+]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows that were joined for training.
+
+    Attributes:
+        rows: Customer, event time, `feature_ts`, label, `label_ts`, split and, for a simulation, the true probability.
+        columns: Every input column and feature, arrays of shape `(n_rows,)`.
+        entity: Name of the customer column in `rows`.
+    """
+
+    rows: pd.DataFrame
+    columns: Columns
+    entity: str
+
+    def side(self, side: Side) -> TrainingSet:
+        """Return the rows of one side of the split."""
+        return self.where((self.rows[SPLIT] == side).to_numpy())
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> TrainingSet:
+        """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
+        columns = {name: values[mask] for name, values in self.columns.items()}
+        return TrainingSet(self.rows.loc[mask].reset_index(drop=True), columns, self.entity)
+
+    @property
+    def data(self) -> TrainingData:
+        """The rows as a trainer takes them."""
+        return TrainingData(
+            columns=self.columns,
+            label=self.rows[LABEL].to_numpy(dtype=np.int8),
+            entity=self.rows[self.entity].to_numpy(dtype=object),
+        )
+
+    @property
+    def truth(self) -> FloatArray | None:
+        """The true churn probabilities, shape `(n_rows,)`, where a simulation gives all of them."""
+        if TRUTH not in self.rows or self.rows[TRUTH].isna().any():
+            return None
+        return self.rows[TRUTH].to_numpy(dtype=np.float64)
+
+
+def bronze_to_features(bronze: pa.Table, contract: DatasetContract) -> pa.Table:
+    """Return the rows of the feature table: key, times, every input, and the features that are stored; no label."""
+    kept = bronze.drop_columns([name for name in bronze.column_names if name not in _stored(contract, bronze)])
+    computed = compute_features(
+        contract.stored_features, columns_of(kept.to_pandas(), contract.kinds), contract.functions
+    )
+    for spec in contract.stored_features:
+        kind = pa.float64() if spec.kind == "numeric" else pa.string()
+        kept = kept.append_column(spec.name, pa.array(computed[spec.name], type=kind, from_pandas=True))
+    return kept
+
+
+def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet:
+    """Return the joined table as a training set, computing the features that are made on demand.
+
+    Raises:
+        NotEnoughData: the table has no rows, because no outcome is mature.
+    """
+    if table.num_rows == 0:
+        raise NotEnoughData(
+            f"No outcome of {contract.name!r} may be learned from yet: a label counts once its window of "
+            f"{contract.label.window_days} days has closed and it is known by the cut-off. Bring older rows, or set a "
+            "later training_set.cutoff."
+        )
+    frame = table.to_pandas()
+    stored = {**contract.kinds, **{spec.name: spec.kind for spec in contract.stored_features}}
+    on_demand = [spec for spec in contract.features if spec.on_demand]
+    columns = compute_features(on_demand, columns_of(frame, stored), contract.functions)
+    own = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH]
+    return TrainingSet(frame[[name for name in own if name in frame]], columns, contract.entity_key)
+
+
+def _stored(contract: DatasetContract, bronze: pa.Table) -> set[str]:
+    names = {contract.entity_key, EVENT_TIME, ARRIVED_AT, *contract.columns}
+    return names & set(bronze.column_names)
+
+
+def check_training_set(training: TrainingSet, cutoff: dt.datetime, settings: LeakageSettings) -> LeakageReport:
+    """Return every leakage check of the training set; nothing after `cutoff` may be known."""
+    return check_leakage(
+        training.rows,
+        training.columns,
+        entity=training.entity,
+        event_time=EVENT_TIME,
+        label=LABEL,
+        split=SPLIT,
+        cutoff=cutoff,
+        settings=settings,
+    )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows to learn from, best sorted by customer and time: XGBoost samples rows by position.
+
+    Attributes:
+        columns: Raw contract columns and features, arrays of shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        entity: The customer of each row, shape `(n_rows,)`.
+
+    Raises:
+        DataError: the shapes differ, a label is neither 0 nor 1, or a customer is missing.
+    """
+
+    columns: Columns
+    label: npt.NDArray[np.int8]
+    entity: npt.NDArray[np.object_]
+
+    def __post_init__(self) -> None:
+        rows = self.label.shape
+        wrong = [name for name, values in {**self.columns, "entity": self.entity}.items() if values.shape != rows]
+        if wrong:
+            raise DataError(f"{wrong[0]!r} does not have one value for each of the {len(self.label)} labels.")
+        if not np.isin(self.label, (0, 1)).all():
+            raise DataError("A training label is neither 0 nor 1: leave out rows whose outcome is not known.")
+        if any(customer is None for customer in self.entity):
+            raise DataError("A training row has no customer: every row needs its key, so that folds part customers.")
+
+
+def customer_values(training: TrainingSet, contract: DatasetContract, money: MoneySettings) -> FloatArray:
+    """Return what keeping each row's customer is worth, in the currency, shape `(n_rows,)`."""
+    revenue = None if contract.monthly_revenue is None else training.columns[contract.monthly_revenue]
+    known = None if revenue is None else revenue.astype(np.float64)
+    return money.customer_value.values(len(training.rows), known)

@@ -1,0 +1,221 @@
+"""What a holdout says about a model, with uncertainty: quality, calibration and money, overall and by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.errors import NotEnoughData
+from ..core.estimate import Estimate
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings, expected_value, optimal_threshold
+from .bootstrap import band, bootstrap, estimates
+from .holdout import GRID, Holdout, HoldoutStatistic
+from .oracle import Reachable, reachable
+from .ranking import CalibrationNoise, calibration_noise
+from .slices import Slice, SliceStatistic, slice_masks
+
+__all__ = ["Bin", "Campaign", "Curve", "Evaluation", "EvaluationSettings", "evaluate"]
+
+SCORE_BINS = 40
+CURVES = {
+    "roc": GRID,
+    "precision_recall": GRID[1:],
+    "lift": GRID[1:],
+    "profit": GRID,
+    "profit_expected": GRID,
+}
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EvaluationSettings(BaseModel):
+    """How a holdout is evaluated."""
+
+    model_config = _FROZEN
+
+    resamples: int = Field(default=500, ge=100, le=20_000, description="Bootstrap resamples; more cost time only.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of every interval.")
+    calibration_bins: int = Field(default=10, ge=2, le=100, description="Groups of equally many rows.")
+    min_per_class: int = Field(default=10, ge=2, description="Customers who churned, and who stayed, to evaluate on.")
+    min_slice_rows: int = Field(default=50, ge=1, description="A smaller slice is listed and not evaluated.")
+
+
+class Curve(BaseModel):
+    """Points of a curve, and the band that holds each of them with the evaluation's confidence."""
+
+    model_config = _FROZEN
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
+class Bin(BaseModel):
+    """One group of the reliability curve: what was predicted and what happened."""
+
+    model_config = _FROZEN
+
+    rows: int
+    predicted: float
+    observed: float
+    lower: float
+    upper: float
+
+
+class Campaign(BaseModel):
+    """Treating everybody whose expected value is positive."""
+
+    model_config = _FROZEN
+
+    treated: int = Field(description="Rows that are treated.")
+    churners: int = Field(description="Rows among them that churned.")
+    threshold: tuple[float, float] = Field(description="Lowest and highest churn probability at which treating pays.")
+    expected_profit: float = Field(description="What the model expects the campaign to earn, in the currency.")
+    profit: Estimate = Field(description="What it earned, in the currency, at the expected acceptance.")
+
+
+class Evaluation(BaseModel):
+    """A model on a holdout. Amounts are in `currency`; shares and probabilities are 0 to 1."""
+
+    model_config = _FROZEN
+
+    rows: int
+    customers: int
+    churners: int = Field(description="Rows whose customer churned.")
+    money: MoneySettings = Field(description="The economics that every amount follows from, but for EMPC.")
+    thresholds: dict[str, float]
+    metrics: dict[str, Estimate]
+    calibration_noise: CalibrationNoise = Field(description="The calibration error that chance alone gives.")
+    campaign: Campaign
+    curves: dict[str, Curve]
+    reliability: tuple[Bin, ...]
+    scores: dict[str, tuple[int, ...]] = Field(description="Rows in equally wide bins of probability, by outcome.")
+    slices: tuple[Slice, ...]
+    reachable: Reachable | None = Field(default=None, description="Set where the true probabilities are known.")
+    confidence: float
+    resamples: int
+
+    @property
+    def currency(self) -> str:
+        """ISO 4217 code of every amount but EMPC."""
+        return self.money.currency
+
+
+def evaluate(
+    label: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    entity: npt.ArrayLike,
+    *,
+    thresholds: Mapping[str, float],
+    money: MoneySettings,
+    value: npt.ArrayLike,
+    slices: Mapping[str, npt.ArrayLike],
+    settings: EvaluationSettings,
+    seed: int,
+    truth: npt.ArrayLike | None = None,
+) -> Evaluation:
+    """Evaluate predictions on rows that neither trained, tuned nor calibrated the model.
+
+    Args:
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        probability: The model's churn probabilities, 0 to 1, shape `(n_rows,)`.
+        entity: The customer of each row, shape `(n_rows,)`; the bootstrap draws customers with all their rows.
+        thresholds: Name to the probability from which on a row counts as a churner, such as `{"f1": 0.31}`; the
+            treatments by expected value (`profit`) and by the cost matrix (`cost_matrix`) are always evaluated.
+        money: The economics. EMPC alone is computed on the literature's, which makes it comparable with papers.
+        value: What keeping each customer is worth, in the currency, shape `(n_rows,)` or one number.
+        slices: Column name to its values, shape `(n_rows,)`.
+        settings: Resamples, confidence and sizes.
+        seed: Makes the intervals the same in every run.
+        truth: The true churn probabilities of a simulation, shape `(n_rows,)`.
+
+    Raises:
+        DataError: arrays do not fit each other, or hold what is not a label, a probability or an amount.
+        NotEnoughData: fewer than `settings.min_per_class` customers churned or stayed.
+        ConfigError: a threshold's name is taken.
+    """
+    holdout = Holdout.of(label, probability, entity, thresholds=thresholds, money=money, value=value)
+    _require_both_classes(holdout, settings.min_per_class)
+    whole = HoldoutStatistic(holdout, calibration_bins=settings.calibration_bins, literature=MoneySettings())
+    parts = [SliceStatistic.of(holdout, *part, min_rows=settings.min_slice_rows) for part in slice_masks(slices)]
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray | float]:
+        in_slices = np.array([part.metrics(weights) for part in parts])
+        return {**whole.metrics(weights), **whole.curves(weights), "slices": in_slices}
+
+    sample = {name: np.asarray(found) for name, found in statistic(np.ones(len(holdout.label))).items()}
+    draws = bootstrap(statistic, holdout.entity, resamples=settings.resamples, seed=seed)
+    customers, customer = np.unique(holdout.entity, return_inverse=True)
+    numbers = {name: float(found) for name, found in sample.items() if not found.ndim}
+    metrics = estimates(numbers, draws, settings.confidence)
+    return Evaluation(
+        rows=len(holdout.label),
+        customers=len(customers),
+        churners=int(np.sum(holdout.label)),
+        money=money,
+        thresholds=dict(thresholds),
+        metrics=metrics,
+        calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer),
+        campaign=_campaign(holdout, metrics["profit_per_customer"]),
+        curves={name: _curve(x, sample[name], draws[name], settings.confidence) for name, x in CURVES.items()},
+        reliability=_reliability(holdout, whole.bins, draws["reliability"], settings.confidence),
+        scores=_scores(holdout),
+        slices=tuple(
+            part.result(sample["slices"][i], draws["slices"][:, i], settings.confidence) for i, part in enumerate(parts)
+        ),
+        reachable=None if truth is None else reachable(holdout.probability, truth, holdout.value, money),
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+    )
+
+
+def _require_both_classes(holdout: Holdout, least: int) -> None:
+    for outcome, word in ((1.0, "churned"), (0.0, "stayed")):
+        customers = len(np.unique(holdout.entity[holdout.label == outcome]))
+        if customers < least:
+            raise NotEnoughData(
+                f"{customers} customers of the holdout {word} and evaluation.min_per_class asks for {least}: give the "
+                "holdout more customers (split.holdout_share) or more history; with fewer, no metric means anything."
+            )
+
+
+def _campaign(holdout: Holdout, profit: Estimate) -> Campaign:
+    treated = holdout.treated["profit"]
+    thresholds = np.minimum(optimal_threshold(holdout.value, holdout.money), 1.0)
+    expected = expected_value(holdout.probability, holdout.value, holdout.money)
+    return Campaign(
+        treated=int(np.sum(treated)),
+        churners=int(np.sum(holdout.label[treated])),
+        threshold=(float(np.min(thresholds)), float(np.max(thresholds))),
+        expected_profit=float(np.sum(expected[treated])),
+        profit=profit.scaled(len(treated)),
+    )
+
+
+def _curve(x: FloatArray, y: FloatArray, draws: FloatArray, confidence: float) -> Curve:
+    lower, upper = band(draws, confidence)
+    points = {"x": x, "y": y, "lower": lower, "upper": upper}
+    return Curve(**{name: tuple(np.round(values, 6).tolist()) for name, values in points.items()})
+
+
+def _reliability(
+    holdout: Holdout, bins: npt.NDArray[np.int64], draws: FloatArray, confidence: float
+) -> tuple[Bin, ...]:
+    rows = np.bincount(bins)
+    predicted, observed = (np.bincount(bins, each) / rows for each in (holdout.probability, holdout.label))
+    columns = (rows, predicted, observed, *band(draws, confidence))
+    return tuple(
+        Bin(rows=int(n), predicted=p, observed=o, lower=low, upper=high)
+        for n, p, o, low, high in zip(*(column.tolist() for column in columns), strict=True)
+    )
+
+
+def _scores(holdout: Holdout) -> dict[str, tuple[int, ...]]:
+    return {
+        word: tuple(np.histogram(holdout.probability[holdout.label == outcome], SCORE_BINS, (0, 1))[0].tolist())
+        for outcome, word in ((0.0, "stayed"), (1.0, "churned"))
+    }

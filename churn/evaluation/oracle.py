@@ -1,0 +1,89 @@
+"""How close a model comes to the best that anybody could do, where a simulation knows the true probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.errors import DataError
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings, decide, expected_value
+from .ranking import Ranking, log_losses, roc_auc
+
+__all__ = ["Reachable", "Reached", "reachable"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Reached(BaseModel):
+    """One metric of a model beside that of the true probabilities, both as expected over what could have happened."""
+
+    model_config = _FROZEN
+
+    model: float
+    best: float
+    share: float | None = Field(description="Of the gain over knowing nothing; none where there is nothing to gain.")
+
+
+class Reachable(BaseModel):
+    """The model against the truth; the gain is counted from 0.5, from the base rate's log loss, and from 0 money."""
+
+    model_config = _FROZEN
+
+    roc_auc: Reached
+    log_loss: Reached
+    profit_per_customer: Reached
+
+
+def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, money: MoneySettings) -> Reachable:
+    """Compare a model with the true probabilities.
+
+    Outcomes are not looked at: each row counts as a churner with its true probability and as a stayer with the rest,
+    so that the luck of the draw blurs neither side.
+
+    Args:
+        probability: The model's churn probabilities, 0 to 1, shape `(n_rows,)`.
+        truth: The probabilities that the outcomes were drawn from, 0 to 1, shape `(n_rows,)`.
+        value: What keeping each customer is worth, in the currency, shape `(n_rows,)`.
+        money: The economics.
+
+    Raises:
+        DataError: `truth` has another length, or holds what is not a probability.
+    """
+    true = np.asarray(truth, dtype=np.float64)
+    if true.shape != probability.shape or not np.all((true >= 0) & (true <= 1)):
+        raise DataError(
+            f"The true probabilities (shape {true.shape}) must be numbers between 0 and 1, one for each of the "
+            f"{len(probability)} rows: take the column that the simulation drew the outcomes from."
+        )
+    auc, best_auc = (_expected_auc(score, true) for score in (probability, true))
+    base_rate = np.full(true.shape, np.mean(true))
+    loss, best_loss, base_loss = (_expected_loss(score, true) for score in (probability, true, base_rate))
+    profit, best_profit = (_expected_profit(score, true, value, money) for score in (probability, true))
+    return Reachable(
+        roc_auc=_reached(auc, best_auc, 0.5),
+        log_loss=_reached(loss, best_loss, base_loss),
+        profit_per_customer=_reached(profit, best_profit, 0.0),
+    )
+
+
+def _reached(model: float, best: float, nothing: float) -> Reached:
+    gain = best - nothing
+    return Reached(model=model, best=best, share=(model - nothing) / gain if abs(gain) > 1e-9 else None)
+
+
+def _expected_auc(score: FloatArray, true: FloatArray) -> float:
+    outcome = np.repeat([1.0, 0.0], len(true))
+    area = roc_auc(Ranking.of(outcome, np.tile(score, 2)).counts(np.concatenate([true, 1 - true])))
+    return area if np.isfinite(area) else 0.5
+
+
+def _expected_loss(score: FloatArray, true: FloatArray) -> float:
+    happens, stays = log_losses(np.ones_like(score), score), log_losses(np.zeros_like(score), score)
+    return float(np.mean(true * happens + (1 - true) * stays))
+
+
+def _expected_profit(score: FloatArray, true: FloatArray, value: FloatArray, money: MoneySettings) -> float:
+    earned = expected_value(true, value, money)
+    return float(np.mean(np.where(decide(score, value, money), earned, 0.0)))

@@ -1,1 +1,0 @@
-"""The parts that training is made of: folds, candidates, blends, calibration, trials."""

@@ -1,1 +1,0 @@
-"""Batch inference: every current customer scored by the champion, into one table."""

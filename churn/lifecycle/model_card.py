@@ -1,0 +1,82 @@
+"""The model card that travels with a model: what it is for, what it learned from, how good it is, where it ends.
+
+Its headings are those of Mitchell et al. (2019), Model Cards for Model Reporting, FAT* '19.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from churn.evaluation.headline import headline
+
+from ..core.wording import interval, number, percent, spoken
+from ..data.contract import DatasetContract
+from ..data.snapshot import TableSnapshot
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.importance import Explanation
+from ..training.train import TrainingReport
+
+__all__ = ["model_card"]
+
+_SHOWN = {"roc_auc": "ROC AUC", "pr_auc": "average precision", "log_loss": "log loss", "ece": "calibration error"}
+_TOP = 8
+
+
+def model_card(
+    contract: DatasetContract,
+    training: TrainingReport,
+    evaluation: Evaluation,
+    explanation: Explanation,
+    snapshot: TableSnapshot,
+) -> str:
+    """Return the card as Markdown."""
+    label, ref = contract.label, snapshot.ref
+    measured = [
+        f"- {words}: {interval(evaluation.metrics[name])}"
+        for name, words in _SHOWN.items()
+        if name in evaluation.metrics
+    ]
+    profit = interval(evaluation.metrics["profit_per_customer"], partial(number, digits=2))
+    strongest = [f"- {explanation.descriptions[name]}" for name in list(explanation.importance)[:_TOP]]
+    thresholds = [f"- {spoken(name)}: {percent(value)}" for name, value in evaluation.thresholds.items()]
+    lines = [
+        f"# Churn model of {ref.dataset}",
+        "",
+        contract.description,
+        "",
+        "## Intended use",
+        "",
+        f"The probability that a customer leaves within {label.window_days} days, and whether a retention offer is "
+        "worth its cost. It says who is at risk, not who is persuaded by an offer.",
+        "",
+        "## Training data",
+        "",
+        f"{training.rows:,} rows of {training.customers:,} customers, {percent(training.churn_rate)} of which churned; "
+        f"table {ref.name}, version {ref.version}, digest {ref.digest[:12]}.",
+        "",
+        "## Model",
+        "",
+        f"{' + '.join(training.chosen)}, the mean of their log-odds. What weighs most:",
+        "",
+        *strongest,
+        "",
+        "## Evaluation",
+        "",
+        f"On {evaluation.customers:,} customers that no part of training saw; {percent(evaluation.confidence, 0)} "
+        "intervals over customers:",
+        "",
+        *measured,
+        f"- profit per customer: {profit} {evaluation.currency}",
+        "",
+        headline(evaluation),
+        "",
+        "## Thresholds",
+        "",
+        "- expected value above 0, which depends on the customer's value",
+        *thresholds,
+        "",
+        "## Limits",
+        "",
+        "It holds for customers like those it was trained on. A value it never saw counts as missing.",
+    ]
+    return "\n".join(lines) + "\n"

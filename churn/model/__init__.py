@@ -1,0 +1,1 @@
+"""Exactly what a registered model carries: from raw contract columns to decisions and reasons."""

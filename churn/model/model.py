@@ -1,0 +1,250 @@
+"""The trained model: raw contract columns in, churn probabilities and their exact contributions out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.errors import ContractError, ModelError, nearest
+from .additive import AdditiveModel
+from .encoding import Encoded, Encoder
+from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
+from .files import BOOSTER, FEATURES, MODEL, json_bytes, manifest, read_files, write_files
+from .frame import CodedColumns, Column, Columns, FloatArray, Kind, n_rows
+
+if TYPE_CHECKING:
+    import xgboost
+    from xgboost import Booster
+else:
+    # Pydantic, which ZenML asks about a step's types, resolves this annotation without importing XGBoost.
+    Booster = Any
+
+__all__ = ["ChurnModel", "InputColumn", "ModelSchema", "sigmoid"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+C = TypeVar("C", bound=Column)
+
+
+def sigmoid(logit: FloatArray) -> FloatArray:
+    """Return the probability for log-odds of any size, without overflow."""
+    return np.exp(-np.logaddexp(0.0, -logit))
+
+
+class InputColumn(BaseModel):
+    """One raw column that the model reads, as the dataset contract describes it."""
+
+    model_config = _FROZEN
+
+    name: str
+    kind: Kind
+    integer: bool = False
+    nullable: bool = False
+    description: str
+    actionable: bool = False
+
+
+class ModelSchema(BaseModel):
+    """What the model reads: raw columns, and the features it computes from them. Inputs come first in model order."""
+
+    model_config = _FROZEN
+
+    inputs: tuple[InputColumn, ...] = Field(min_length=1)
+    features: tuple[FeatureSpec, ...] = ()
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """How each input and feature is computed on, in model order."""
+        kinds = {column.name: column.kind for column in self.inputs}
+        return kinds | {feature.name: feature.kind for feature in self.features}
+
+
+class _Content(BaseModel):
+    model_config = _FROZEN
+
+    model_schema: ModelSchema
+    categories: dict[str, tuple[str, ...]]
+    intercept: float
+    additive: AdditiveModel | None
+    thresholds: dict[str, float]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """Churn log-odds as one sum: an intercept, an additive model's terms and the margin of a gradient-boosted ensemble.
+
+    Whatever weights and calibration training chose are already inside the parts, so a prediction is a plain sum.
+    A value that is missing, infinite or was never seen in training never fails: it is scored as a missing value.
+
+    Attributes:
+        schema: Inputs and features, in model order.
+        categories: The values each categorical feature may have, in the order of their codes.
+        intercept: Log-odds that belong to no part.
+        additive: The interpretable part, or None.
+        booster: One XGBoost booster over all features in model order, or None.
+        thresholds: Probabilities from which a customer counts as a churner, by the name of the rule that chose them.
+        details: What training wants to be remembered, as plain JSON values; part of the digest, so no times in it.
+        feature_source: Source text of the user's own feature functions, saved with the model.
+        functions: The feature functions by name.
+    """
+
+    schema: ModelSchema
+    categories: Mapping[str, tuple[str, ...]]
+    intercept: float = 0.0
+    additive: AdditiveModel | None = None
+    booster: Booster | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    feature_source: str | None = None
+    functions: Mapping[str, FeatureFunction] = field(default_factory=lambda: load_functions(None))
+
+    def complete(self, columns: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
+        """Return every input and feature in model order; features that `columns` already holds are taken as they are.
+
+        Raises:
+            ContractError: an input column is not there.
+        """
+        missing = [column.name for column in self.schema.inputs if column.name not in columns]
+        if missing:
+            raise ContractError(
+                f"The model reads {missing[0]!r}, which the columns lack{nearest(missing[0], columns)}: "
+                "add the column, all missing if its values are not known."
+            )
+        absent = [spec for spec in self.schema.features if spec.name not in columns]
+        known = compute_features(absent, columns, self.functions)
+        return {name: known[name] for name in self.schema.kinds}
+
+    def encode(self, columns: CodedColumns) -> Encoded:
+        """Return every feature in model order as numbers: NaN or code -1 where a value is missing or unknown."""
+        return self.encoder.encode(self.complete(columns))
+
+    def logit(self, columns: CodedColumns) -> FloatArray:
+        """Return the log-odds of churn, shape `(n_rows,)`; raises as `complete` does."""
+        return self.logit_of(self.encode(columns))
+
+    def logit_of(self, encoded: Encoded) -> FloatArray:
+        """Return the log-odds of churn for columns that `encode` returned, shape `(n_rows,)`."""
+        total = np.full(n_rows(encoded), self.intercept)
+        if self.additive is not None:
+            total += self.additive.logit(encoded)
+        if self.booster is not None and len(total):
+            total += self.booster.inplace_predict(
+                self.encoder.matrix(encoded), predict_type="margin", validate_features=False
+            )
+        return total
+
+    def probability(self, columns: CodedColumns) -> FloatArray:
+        """Return the probability of churn, shape `(n_rows,)`; raises as `complete` does."""
+        return sigmoid(self.logit(columns))
+
+    def contributions(self, columns: CodedColumns) -> FloatArray:
+        """Return what each feature adds to the log-odds, shape `(n_rows, n_features + 1)`, in model order.
+
+        The last column is the bias, the log-odds of the average training customer. A row sums to its `logit`. The
+        boosted part is explained by exact SHAP values (Lundberg et al. 2020, "From local explanations to global
+        understanding with explainable AI for trees"), the additive part by its terms.
+
+        Raises:
+            ContractError: an input column is not there.
+        """
+        encoded = self.encode(columns)
+        added = np.zeros((n_rows(encoded), len(encoded) + 1))
+        if self.booster is not None and len(added):
+            added += self.booster.predict(self._explained(encoded), pred_contribs=True)
+        if self.additive is not None:
+            position = {name: index for index, name in enumerate(encoded)}
+            for name, values in self.additive.terms(encoded):
+                added[:, position[name]] += values
+        # XGBoost sums in single precision; its rounding goes to the bias, so that a row adds up to the logit.
+        added[:, -1] = self.logit_of(encoded) - added[:, :-1].sum(axis=1)
+        return added
+
+    def unknown_categories(self, columns: Columns) -> dict[str, list[str]]:
+        """Return the values that training did not know, by column, sorted; they are scored as missing."""
+        return self.encoder.unknown(self.complete(columns))
+
+    def with_thresholds(self, **thresholds: float) -> Self:
+        """Return the model with these thresholds added to its own."""
+        return replace(self, thresholds={**self.thresholds, **thresholds})
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of everything that is saved: the same for the same model."""
+        return hashlib.sha256(manifest(self._files)).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write the model into `folder`, which is made if need be: JSON, UBJ and the user's own feature functions.
+
+        Raises:
+            ModelError: the folder holds other files, or the disk refuses.
+        """
+        write_files(folder, self._files)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote. Nothing is read or run before its sha256 is right; pickle is never read.
+
+        Raises:
+            ModelError: a file is missing, changed, of another format, or none of the model's.
+        """
+        files = read_files(folder)
+        try:
+            content = _Content.model_validate_json(files[MODEL])
+        except ValidationError as error:
+            raise ModelError(
+                f"{folder / MODEL} does not hold a model ({error.error_count()} faults): train it again."
+            ) from error
+        source = files[FEATURES].decode("utf-8") if FEATURES in files else None
+        return cls(
+            schema=content.model_schema,
+            categories=content.categories,
+            intercept=content.intercept,
+            additive=content.additive,
+            booster=_booster(files[BOOSTER]) if BOOSTER in files else None,
+            thresholds=content.thresholds,
+            details=content.details,
+            feature_source=source,
+            functions=load_functions(folder / FEATURES if source is not None else None),
+        )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The codes of the categories."""
+        return Encoder(self.categories)
+
+    def _explained(self, encoded: Encoded) -> xgboost.DMatrix:
+        import xgboost
+
+        types = ["c" if name in self.categories else "float" for name in encoded]
+        return xgboost.DMatrix(self.encoder.matrix(encoded), feature_types=types)
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        content = _Content(
+            model_schema=self.schema,
+            categories=dict(self.categories),
+            intercept=self.intercept,
+            additive=self.additive,
+            thresholds=dict(self.thresholds),
+            details=dict(self.details),
+        )
+        files = {MODEL: json_bytes(content.model_dump(mode="json"))}
+        if self.booster is not None:
+            files[BOOSTER] = bytes(self.booster.save_raw("ubj"))
+        if self.feature_source is not None:
+            files[FEATURES] = self.feature_source.encode("utf-8")
+        return files
+
+
+def _booster(content: bytes) -> xgboost.Booster:
+    import xgboost
+
+    return xgboost.Booster(model_file=bytearray(content))

@@ -1,0 +1,149 @@
+"""The port of the decision ledger: an append-only record, each entry chained by hash to the one before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Annotated, Literal, Self
+from uuid import uuid4
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+__all__ = ["Decision", "DecisionLedger", "Entry", "Kind", "Verdict", "breaks"]
+
+Kind = Literal[
+    "gate_passed",
+    "gate_refused",
+    "pending",
+    "approved",
+    "rejected",
+    "promotion_begun",
+    "promoted",
+    "rollback_begun",
+    "rolled_back",
+    "undone",
+]
+"""What happened. A change of the champion is begun before the registry is touched, and `promoted`, `rolled_back` or
+`undone` after it."""
+
+
+def _utc(time: dt.datetime) -> dt.datetime:
+    return time.astimezone(dt.UTC)
+
+
+class Entry(BaseModel):
+    """What is to be recorded about a model version; the ledger gives it its place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Kind
+    model: str = Field(description="The registered model.")
+    version: int = Field(description="The version that was judged, decided about, or is to be live.")
+    champion: int | None = Field(description="The version that was live then, which this one was held against.")
+    at: Annotated[AwareDatetime, AfterValidator(_utc)]
+    who: str = Field(description="A person, or `policy:auto` and `policy:manual` for what the settings decided.")
+    why: str
+    numbers: dict[str, float] = Field(default_factory=dict, description="What it rests on.")
+    verdicts: dict[str, Verdict] = Field(default_factory=dict, description="The checks of a gate.")
+    digests: dict[str, str] = Field(
+        default_factory=dict,
+        description="Exactly what it is about: `model`, `champion`, `gate_report`; `begun` is the hash of the record "
+        "that this one ends.",
+    )
+
+    @property
+    def by_policy(self) -> bool:
+        """Whether the settings decided, and no person."""
+        return self.who.startswith("policy:")
+
+
+class Decision(Entry):
+    """A record of the ledger. `hash` covers everything else in it, the hash of the record before it included."""
+
+    decision_id: str
+    sequence: int = Field(description="1, 2, 3, …")
+    previous: str = Field(description="The hash of the record before; empty in the first one.")
+    hash: str
+
+    @classmethod
+    def chained(cls, entry: Entry, last: Decision | None) -> Self:
+        """Return `entry` as the record that follows `last`."""
+        sequence = last.sequence + 1 if last else 1
+        unsealed = cls(
+            **entry.model_dump(),
+            decision_id=f"{sequence:06d}-{uuid4().hex[:8]}",
+            sequence=sequence,
+            previous=last.hash if last else "",
+            hash="",
+        )
+        return unsealed.model_copy(update={"hash": unsealed.seal()})
+
+    def seal(self) -> str:
+        """Return the SHA-256, in hexadecimal digits, of everything but `hash` as canonical JSON."""
+        content = self.model_dump(mode="json", exclude={"hash"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def breaks(records: Sequence[Decision]) -> Iterator[str]:
+    """Yield a sentence for every place where the chain does not hold: altered, missing, added or reordered records.
+
+    Args:
+        records: The whole ledger, in order. That the last records were cut off does not show here; the registry's tags
+            tell that (`audit`).
+    """
+    last: Decision | None = None
+    for record in records:
+        expected = last.sequence + 1 if last else 1
+        if record.hash != record.seal():
+            yield f"Record {record.sequence} ({record.decision_id}) was altered: its hash does not fit what it says."
+        if record.sequence > expected:
+            gone = range(expected, record.sequence)
+            yield f"Before record {record.sequence}, {len(gone)} missing: {gone[0]} to {gone[-1]}."
+        elif record.sequence < expected:
+            yield f"Record {record.sequence} ({record.decision_id}) stands twice or out of order."
+        elif record.previous != (last.hash if last else ""):
+            yield f"Record {record.sequence} ({record.decision_id}) does not follow the record before it."
+        last = record
+
+
+Verdict = Literal["pass", "fail", "error"]
+
+
+class DecisionLedger(ABC):
+    """The append-only record of every decision about the models of one dataset, each chained to the one before."""
+
+    @abstractmethod
+    def read(self) -> list[Decision]:
+        """Return every record in the order of its sequence, as it is stored, whether or not the chain holds.
+
+        Raises:
+            StoreError: the store does not answer, or holds something that is no record.
+        """
+
+    @abstractmethod
+    def append(self, entry: Entry, *, after: str) -> Decision:
+        """Write `entry` as the next record, and return it when it is there to stay; all of it is written or nothing.
+
+        Args:
+            entry: What to record.
+            after: The hash of the record that the caller believes is the last; empty for a ledger without any.
+
+        Raises:
+            WriteConflict: another record is the last; nothing was written.
+            StoreError: the store refuses; nothing was written.
+        """
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Let one process and thread of this machine at a time decide; others wait, and a killed one lets go.
+
+        It cannot be entered twice by the same thread.
+
+        Raises:
+            StoreError: the place of the lock cannot be written.
+        """

@@ -1,0 +1,156 @@
+"""The port of the tables of one dataset; its docstrings are what every adapter is tested against."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["FeatureStore", "TableRef", "TableSpec"]
+
+
+class TableSpec(BaseModel):
+    """A table: its name within the dataset and the columns that identify a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    key: tuple[str, ...]
+
+
+class TableRef(BaseModel):
+    """One version of one table; the same reference always reads the same rows.
+
+    `digest` is the same for the same rows in any order and any file layout, and leaves out `ingested_at`:
+    two tables with the same digest give the same model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    name: str
+    version: int
+    rows: int
+    digest: str
+    key: tuple[str, ...]
+    uri: str
+
+
+class FeatureStore(ABC):
+    """Keyed, versioned tables of one dataset. Every write is atomic: a reader sees all of it or nothing."""
+
+    @abstractmethod
+    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        """Insert rows whose key is new, replace rows whose key is known and whose values differ, keep the rest.
+
+        The table is created on the first write, and gains the columns it lacks (older rows are null there). A column
+        that `rows` lacks is null in them; one of type null is left out. Numbers take the column's type where it holds
+        them exactly. Rows without `ingested_at` get the time of the write. Rows that change nothing make no new
+        version; `ingested_at` alone is no change. Two writers at once both succeed, one after the other.
+
+        Raises:
+            StoreError: a key is null or stands twice in `rows`, is another than the table's, a column changes its type
+                or is of a type that no table holds, names differ in case alone, or the disk refuses.
+            WriteConflict: other writers kept winning; nothing was written.
+        """
+
+    @abstractmethod
+    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
+        """Make `rows` the table's whole content, with their columns, types and key; equal content makes no new version.
+
+        Raises as `upsert` does.
+        """
+
+    @abstractmethod
+    def latest(self, name: str) -> TableRef:
+        """Return the newest version of a table.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+
+    @abstractmethod
+    def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of exactly that version, sorted by key; times are UTC, in microseconds.
+
+        Raises:
+            NotFound: the version is gone, or a column was never there.
+            StoreError: `columns` is empty.
+        """
+
+    @abstractmethod
+    def scan(
+        self,
+        ref: TableRef,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        where: Mapping[str, str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Stream the rows of exactly that version in bounded memory, in any order. Raises as `read` does.
+
+        With `where`, only rows whose text columns hold these values, such as `{"batch_id": "3f2a…"}`.
+        """
+
+    @abstractmethod
+    def latest_rows(
+        self,
+        ref: TableRef,
+        as_of: dt.datetime,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        *,
+        max_age: dt.timedelta | None = None,
+    ) -> pa.RecordBatchReader:
+        """Stream one row for each customer: the newest of those that were known by `as_of`; in any order.
+
+        A row is known from the later of its event time and its arrival (without one, from its event time); of
+        several with the same event time, the one that arrived last counts. Customers without such a row are
+        left out, and those whose newest event time lies more than `max_age` before the newest of all. Memory
+        stays within the adapter's stated limit.
+
+        Raises:
+            NotFound: the version is gone, or a column was never there.
+            StoreError: the table has no event time, or no customer in its key.
+        """
+
+    @abstractmethod
+    def known_until(self, ref: TableRef, as_of: dt.datetime) -> dt.datetime | None:
+        """Return the newest time, not after `as_of`, at which a row became known; None where none was.
+
+        Between that time and `as_of`, `latest_rows` are the same. Raises as `latest_rows` does.
+        """
+
+    @abstractmethod
+    def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
+        """Make `rows` all rows of the table whose `column` is `value`; the table is created, or gains columns.
+
+        The rows are streamed in bounded memory. Equal content makes no new version. Of two writers of one batch the
+        last one's rows stay; writers of different batches do not disturb each other.
+
+        Raises:
+            StoreError: as `upsert`; also where `column` is not in the key, or a row has another value there.
+            WriteConflict: other writers kept winning; nothing was written.
+        """
+
+    @abstractmethod
+    def point_in_time_join(
+        self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
+    ) -> TableRef:
+        """Give each row of `spine` the features as they were known at its event time, and store the result.
+
+        For a spine row at time t, the feature row of the same customer with the greatest event time among those with
+        event time ≤ t, arrival ≤ t and arrival ≤ `known_by`; of several with the same event time, the one that arrived
+        last. A row without an arrival arrived at its event time. A spine row without any is kept, its features null;
+        one whose `label_ts` is missing or after `known_by` is left out: its outcome was not known. Columns of the
+        result: those of the spine, those of `features` beside key and event time, and `feature_ts`, the event time of
+        the feature row (null without one). Where both have a column of the same name, the spine's wins. Memory stays
+        within the adapter's stated limit.
+
+        Raises:
+            StoreError: a table lacks the event time or a column of the customer's key, already has `feature_ts`, or
+                the key of `into` does not tell the spine's rows apart.
+        """

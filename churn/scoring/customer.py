@@ -1,0 +1,120 @@
+"""Everything that is said of one customer: prediction, reasons, facts, decision, and what would change it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict
+
+from ..data.contract import DatasetContract
+from ..model.model import sigmoid
+from ..model.money import MoneySettings, optimal_threshold
+from ..model.reasons import values_in_words
+from ..model.scorer import LEAVE, TREAT
+from .facts import Alike, Facts
+from .what_if import Change, ExplainedScorer, what_if
+
+__all__ = ["CustomerAnswer", "FeaturePart", "answer"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeaturePart(BaseModel):
+    """One feature with the customer's value in words, and what it adds to the log-odds of churn."""
+
+    model_config = _FROZEN
+
+    words: str
+    added: float
+    actionable: bool
+
+
+class CustomerAnswer(BaseModel):
+    """What a version of the model says of a customer, and why.
+
+    Attributes:
+        true_at: When the facts were true (UTC).
+        known_at: When they could first be seen (UTC).
+        base: The log-odds of the average customer; with the parts' contributions, those of this one.
+        average: The probability of the average customer, 0 to 1.
+        threshold: The probability from which treating this customer pays; 1 or more: never.
+        parts: Every feature, what moves the prediction most first.
+        changes: See `what_if`.
+    """
+
+    model_config = _FROZEN
+
+    customer: str
+    model: str
+    version: int
+    window_days: int
+    as_of: dt.datetime
+    true_at: dt.datetime
+    known_at: dt.datetime
+    currency: str
+    probability: float
+    decision: str
+    expected_value: float
+    customer_value: float
+    threshold: float
+    base: float
+    average: float
+    parts: tuple[FeaturePart, ...]
+    changes: tuple[Change, ...]
+
+
+def answer(
+    scorer: ExplainedScorer,
+    facts: Facts,
+    others: Alike,
+    contract: DatasetContract,
+    *,
+    model: str,
+    version: int,
+    as_of: dt.datetime,
+) -> CustomerAnswer:
+    """Explain one customer by the version that is given.
+
+    Args:
+        scorer: The version.
+        facts: What is known of the customer; see `facts_of`.
+        others: What values occur; see `alike`.
+        contract: The dataset's contract.
+        model: The registered model.
+        version: Its version.
+        as_of: Up to when facts counted (UTC).
+
+    Raises:
+        ContractError: the version reads a column that the contract does not have.
+    """
+    inputs = {name: values for name, values in facts.columns.items() if name in scorer.kinds}
+    found = scorer.predict(inputs, explain="none")
+    columns = scorer.complete(inputs)
+    added = scorer.contributions(inputs)[0]
+    money = MoneySettings.model_validate(scorer.scoring["money"])
+    parts = [
+        FeaturePart(words=words, added=float(each), actionable=feature.actionable)
+        for words, each, feature in zip(
+            values_in_words(columns, scorer.described, 0), added[:-1], scorer.described, strict=True
+        )
+    ]
+    value = float(found.customer_value[0])
+    return CustomerAnswer(
+        customer=facts.customer,
+        model=model,
+        version=version,
+        window_days=contract.label.window_days,
+        as_of=as_of,
+        true_at=facts.true_at,
+        known_at=facts.known_at,
+        currency=money.currency,
+        probability=float(found.probability[0]),
+        decision=TREAT if found.treat[0] else LEAVE,
+        expected_value=float(found.expected_value[0]),
+        customer_value=value,
+        threshold=float(optimal_threshold(value, money)),
+        base=float(added[-1]),
+        average=float(sigmoid(added[-1])),
+        parts=tuple(sorted(parts, key=lambda part: -abs(part.added))),
+        changes=what_if(scorer, inputs, contract, others),
+    )

@@ -1,0 +1,33 @@
+"""How a batch is scored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.clock import UtcTime
+from ..model.scorer import Explain
+
+__all__ = ["Engine", "InferenceSettings"]
+
+Engine = Literal["auto", "local", "spark"]
+"""Where a batch is scored: on this machine, on Spark, or wherever it fits."""
+
+
+class InferenceSettings(BaseModel):
+    """How a batch is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: UtcTime | None = Field(default=None, description="Score what was known then; null means now. UTC.")
+    reasons: Explain = Field(
+        default="all", description="Which customers get reasons, which take most of the time: all, treated or none."
+    )
+    max_age_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="A customer whose newest row lies more days than this before the newest of all has left and is not "
+        "scored; null means the window of the label.",
+    )
+    engine: Engine = Field(default="auto", description="auto, local or spark.")

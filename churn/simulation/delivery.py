@@ -1,0 +1,158 @@
+"""The table a source would deliver from a simulated business, with the faults and delays that were scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..data.tables import ARRIVED_AT, TRUTH
+from .engine import Month, stream
+from .events import BrokenFeed, Event, Fault, LateArrivals, LateLabels, Nulls, RenamedCategory
+from .script import shown_as, shown_values
+from .world import Mask, World
+
+__all__ = ["LABEL_KNOWN_AT", "deliver"]
+
+LABEL_KNOWN_AT = "label_known_at"
+"""When the outcome of a row became known (UTC), where labels are scripted to come late."""
+
+_UTC = pa.timestamp("us", tz="UTC")
+_DAY = np.timedelta64(1, "D")
+_FEED = 100
+# Prime to 10 and to 26, so that no two customers get the same key.
+_KEY_STEP = 9_876_543_211
+_Rows = Callable[[Sequence[npt.NDArray[Any]]], npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Column:
+    values: npt.NDArray[Any]
+    missing: Mask
+    categories: tuple[str, ...] | None = None
+    whole: bool = False
+
+    def to_arrow(self) -> pa.Array:
+        if self.categories is not None:
+            codes = pa.array(self.values, mask=self.missing)
+            return pa.DictionaryArray.from_arrays(codes, pa.array(self.categories, pa.string())).dictionary_decode()
+        values = np.where(self.missing, 0, self.values)
+        return pa.array(
+            np.rint(values).astype(np.int64) if self.whole else values.astype(np.float64), mask=self.missing
+        )
+
+
+def deliver(
+    world: World, months: Sequence[Month], first: np.datetime64, events: Sequence[Event], seed: int
+) -> pa.Table:
+    """Return one row per customer and month, sorted by key and time.
+
+    Args:
+        world: The business.
+        months: Its months in order; the table stands as of the first day of the last one.
+        first: The calendar month of `months[0]`.
+        events: What was scripted; only the faults and delays of the feed matter here.
+        seed: The run's seed.
+    """
+    customers = len(months[0].customer)
+    codes = _key_codes(world.key_pattern, np.concatenate([month.customer for month in months]), seed)
+    order = np.argsort(codes * len(months) + np.repeat(np.arange(len(months)), customers))
+    month = order // customers + 1
+
+    def rows(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate(parts)[order]
+
+    start = (first.astype("datetime64[M]") + (month - 1)).astype("datetime64[us]")
+    table = {world.entity_key: _keys(world.key_pattern, codes[order]), world.event_time: pa.array(start, _UTC)}
+    for name in world.columns:
+        column = _read(world, months, events, name, rows)
+        table[name] = _through_the_feed(column, name, events, month, seed).to_arrow()
+    left, undecided = _outcome(world, months, rows)
+    table[world.label] = _Column(left, undecided, (world.negative, world.positive)).to_arrow()
+    table[TRUTH] = pa.array(rows([lived.truth for lived in months]))
+    if (delay := _delay(events, LateArrivals, month, seed)) is not None:
+        table[ARRIVED_AT] = pa.array(start + delay, _UTC)
+    if (delay := _delay(events, LateLabels, month, seed)) is not None:
+        known = start + (world.window_days + world.delay_days) * _DAY + delay
+        table[LABEL_KNOWN_AT] = pa.array(known, _UTC, mask=undecided)
+    return pa.table(table)
+
+
+def _read(world: World, months: Sequence[Month], events: Sequence[Event], name: str, rows: _Rows) -> _Column:
+    kind = world.columns[name]
+    values = rows([month.state[name] for month in months])
+    if not isinstance(kind, tuple):
+        return _Column(values, np.isnan(values), whole=kind is int)
+    if shown_as(name) in months[0].state:
+        new = rows([month.state[shown_as(name)] for month in months])
+        values = np.where(new >= 0, new, values)
+    return _Column(values, np.zeros(len(values), dtype=bool), shown_values(world, events, name))
+
+
+def _through_the_feed(
+    column: _Column, name: str, events: Sequence[Event], month: npt.NDArray[np.int64], seed: int
+) -> _Column:
+    for i, event in enumerate(events):
+        if isinstance(event, BrokenFeed) and event.fault.column == name:
+            column = _break(column, event.fault, _during(event, month), stream(seed, _FEED + i, event.month))
+    return column
+
+
+def _break(column: _Column, fault: Fault, hit: Mask, rng: np.random.Generator) -> _Column:
+    if isinstance(fault, Nulls):
+        return replace(column, missing=column.missing | (hit & (rng.random(len(hit)) < fault.share)))
+    if isinstance(fault, RenamedCategory):
+        known = column.categories or ()
+        categories = known if fault.becomes in known else (*known, fault.becomes)
+        renamed = hit & (column.values == known.index(fault.value))
+        values = np.where(renamed, np.int16(categories.index(fault.becomes)), column.values)
+        return replace(column, values=values, categories=categories)
+    return replace(column, values=np.where(hit, column.values * fault.factor, column.values))
+
+
+def _outcome(world: World, months: Sequence[Month], rows: _Rows) -> tuple[npt.NDArray[np.int8], Mask]:
+    """Return who left within the window, and whose window has not closed on the first day of the last month."""
+    left = [month.left for month in months]
+    window = world.window_months
+    outcome = [np.logical_or.reduce(left[i : i + window]).astype(np.int8) for i in range(len(left))]
+    unknown = [np.full(len(left[0]), i + window >= len(left)) for i in range(len(left))]
+    return rows(outcome), rows(unknown)
+
+
+def _during(event: BrokenFeed | LateArrivals | LateLabels, month: npt.NDArray[np.int64]) -> Mask:
+    from_start = month >= event.month
+    return from_start if event.months is None else from_start & (month < event.month + event.months)
+
+
+def _delay(
+    events: Sequence[Event], kind: type[LateArrivals | LateLabels], month: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.timedelta64] | None:
+    """Return how much later each row comes than usual, None where no event of this kind is scripted."""
+    days = None
+    for i, event in enumerate(events):
+        if isinstance(event, kind):
+            late = _during(event, month) & (stream(seed, _FEED + i, event.month).random(len(month)) < event.share)
+            days = (0 if days is None else days) + event.days * late
+    return None if days is None else days * _DAY
+
+
+def _key_codes(pattern: str, customer: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Return one number per customer, scattered over all that `pattern` can write, in the order of the written keys."""
+    space = 10 ** pattern.count("#") * 26 ** pattern.count("@")
+    return np.asarray((customer * _KEY_STEP + int(stream(seed, _FEED - 1, 0).integers(space))) % space)
+
+
+def _keys(pattern: str, codes: npt.NDArray[np.int64]) -> pa.Array:
+    text = np.empty((len(codes), len(pattern)), dtype=np.uint8)
+    for i, sign in reversed(list(enumerate(pattern))):
+        if sign in "#@":
+            codes, digit = np.divmod(codes, 10 if sign == "#" else 26)
+            text[:, i] = digit + ord("0" if sign == "#" else "A")
+        else:
+            text[:, i] = ord(sign)
+    offsets = np.arange(len(text) + 1, dtype=np.int32) * np.int32(len(pattern))
+    return pa.StringArray.from_buffers(len(text), pa.py_buffer(offsets), pa.py_buffer(text))

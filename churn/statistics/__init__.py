@@ -1,1 +1,0 @@
-"""How good predictions are and how sure that is: metrics under weights, bootstrap, slices, profit."""

@@ -1,0 +1,1 @@
+"""How a model is made: preparation, candidates, blend, calibration, search, recipe."""

@@ -1,0 +1,103 @@
+"""Choosing what the model is made of: the mean of which candidates' log-odds, by out-of-fold log loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from ..model.frame import FloatArray
+from .folds import IntArray
+
+__all__ = ["Blend", "BlendScore", "Difference", "choose_blend", "logit_losses", "mean_logit", "paired_difference"]
+
+Blend = tuple[str, ...]
+"""The candidates whose log-odds are averaged, in the order of the settings."""
+
+
+class Difference(NamedTuple):
+    """A mean difference over rows and its standard error over customers."""
+
+    mean: float
+    se: float
+
+
+class BlendScore(BaseModel):
+    """How one blend did out of fold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: Blend
+    log_loss: float
+    se: float
+    behind_default: float
+    behind_default_se: float
+    default: bool
+    chosen: bool
+
+
+def logit_losses(label: npt.NDArray[np.int8], logit: FloatArray) -> FloatArray:
+    """Return each row's log loss in nats, from log-odds of any size, shape `(n_rows,)`."""
+    return np.asarray(np.logaddexp(0.0, logit) - label * logit)
+
+
+def paired_difference(left: FloatArray, right: FloatArray, customer: IntArray) -> Difference:
+    """Return the mean of `left - right` over rows, and its standard error when whole customers vary, not rows.
+
+    The error is that of a ratio of two sums over customers (the cluster-robust or linearised estimate, Cochran 1977).
+    """
+    gap = left - right
+    mean = float(np.mean(gap))
+    scatter = np.bincount(customer, weights=gap - mean)
+    clusters = len(scatter)
+    correction = clusters / (clusters - 1) if clusters > 1 else np.inf
+    return Difference(mean, float(np.sqrt(correction * np.sum(scatter**2)) / len(gap)))
+
+
+def mean_logit(oof: Mapping[str, FloatArray], blend: Blend) -> FloatArray:
+    """Return the mean log-odds of the blend's members, shape `(n_rows,)`."""
+    return np.asarray(np.mean([oof[name] for name in blend], axis=0))
+
+
+def choose_blend(
+    oof: Mapping[str, FloatArray], label: npt.NDArray[np.int8], customer: IntArray, default: Blend
+) -> tuple[Blend, tuple[BlendScore, ...]]:
+    """Return the blend to use, and how every blend did, least loss first.
+
+    It is the default unless the blend with the least loss beats it by more than one standard error of their paired
+    difference. So chance does not decide, and the kind of model stays the same from run to run.
+
+    Args:
+        oof: Out-of-fold log-odds of each candidate, shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        customer: Each row's customer as a number, shape `(n_rows,)`.
+        default: The blend that needs no proof.
+    """
+    losses = {blend: logit_losses(label, mean_logit(oof, blend)) for blend in _blends(tuple(oof))}
+    least = min(losses, key=lambda blend: float(np.mean(losses[blend])))
+    gain = paired_difference(losses[default], losses[least], customer)
+    chosen = least if gain.mean > gain.se else default
+    scores = []
+    for blend, loss in losses.items():
+        own = paired_difference(loss, np.zeros_like(loss), customer)
+        behind = paired_difference(loss, losses[default], customer)
+        scores.append(
+            BlendScore(
+                members=blend,
+                log_loss=own.mean,
+                se=own.se,
+                behind_default=behind.mean,
+                behind_default_se=behind.se,
+                default=blend == default,
+                chosen=blend == chosen,
+            )
+        )
+    return chosen, tuple(sorted(scores, key=lambda score: score.log_loss))
+
+
+def _blends(candidates: Sequence[str]) -> list[Blend]:
+    return [blend for size in range(1, len(candidates) + 1) for blend in combinations(candidates, size)]

@@ -1,0 +1,154 @@
+"""Whether predicted probabilities are the shares that churn, and the mending of them where it pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from ..evaluation.ranking import Ranking, brier_losses, calibration_gap, calibration_noise, equal_mass_bins
+from ..model.frame import FloatArray
+from ..model.model import sigmoid
+from .blending import logit_losses, paired_difference
+from .folds import IntArray
+
+__all__ = [
+    "BINS",
+    "Calibration",
+    "CalibrationScore",
+    "best_f1_threshold",
+    "calibrate",
+    "fit_platt",
+    "score_calibration",
+]
+
+BINS = 10
+"""Groups of equally many rows by rising probability, over which the expected calibration error is taken."""
+_PAYS = 2.0
+_ROUNDS = 50
+
+
+class CalibrationScore(BaseModel):
+    """How well probabilities match outcomes.
+
+    Attributes:
+        log_loss: Mean log loss, in nats.
+        brier: Mean squared error of the probability (Brier 1950).
+        ece: Expected calibration error over 10 bins of equally many rows.
+        ece_by_chance: What `ece` would be if every probability were true.
+        slope: Of the logistic regression of outcome on log-odds; below 1 they are too extreme, above 1 too timid.
+        intercept: Of the same regression; above 0 where churn is underestimated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_loss: float
+    brier: float
+    ece: float
+    ece_by_chance: float
+    slope: float
+    intercept: float
+
+
+class Calibration(BaseModel):
+    """The line that log-odds are put through, and what it is worth out of fold.
+
+    Attributes:
+        slope: 1 where the log-odds are left as they are.
+        intercept: 0 where the log-odds are left as they are.
+        gain: Out-of-fold log loss that the line saves when it is fitted on the other folds.
+        gain_se: Standard error of `gain` over customers.
+        applied: Whether the gain is more than two standard errors, so that the line is used.
+        before: Out-of-fold scores without it.
+        after: Out-of-fold scores with it, or those without it where it is not applied.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slope: float
+    intercept: float
+    gain: float
+    gain_se: float
+    applied: bool
+    before: CalibrationScore
+    after: CalibrationScore
+
+
+def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, customer: IntArray) -> Calibration:
+    """Fit Platt's line (1999, "Probabilistic outputs for support vector machines") and keep it only where it pays.
+
+    Args:
+        logit: Out-of-fold log-odds, shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        fold: The fold of each row, shape `(n_rows,)`.
+        customer: Each row's customer as a number, shape `(n_rows,)`.
+    """
+    mended = np.empty_like(logit)
+    for index in np.unique(fold):
+        out = fold == index
+        slope, intercept = fit_platt(logit[~out], label[~out])
+        mended[out] = slope * logit[out] + intercept
+    gain = paired_difference(logit_losses(label, logit), logit_losses(label, mended), customer)
+    applied = gain.mean > _PAYS * gain.se
+    slope, intercept = fit_platt(logit, label) if applied else (1.0, 0.0)
+    return Calibration(
+        slope=slope,
+        intercept=intercept,
+        gain=gain.mean,
+        gain_se=gain.se,
+        applied=applied,
+        before=score_calibration(logit, label, customer),
+        after=score_calibration(mended if applied else logit, label, customer),
+    )
+
+
+def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8], customer: IntArray) -> CalibrationScore:
+    """Return how well the probabilities that belong to `logit` match `label`; all arrays have shape `(n_rows,)`."""
+    probability, outcome = sigmoid(logit), label.astype(np.float64)
+    bins = equal_mass_bins(probability, BINS)
+    slope, intercept = fit_platt(logit, label)
+    return CalibrationScore(
+        log_loss=float(np.mean(logit_losses(label, logit))),
+        brier=float(np.mean(brier_losses(outcome, probability))),
+        ece=calibration_gap(outcome, probability, bins, np.ones_like(outcome)),
+        ece_by_chance=calibration_noise(outcome, probability, bins, customer).mean,
+        slope=slope,
+        intercept=intercept,
+    )
+
+
+def fit_platt(logit: FloatArray, label: npt.NDArray[np.int8]) -> tuple[float, float]:
+    """Return slope and intercept of the logistic regression of `label` on `logit`, both of shape `(n_rows,)`.
+
+    The outcomes are drawn towards each other as Platt proposes, so that a line exists even where the classes are parted
+    without error. Log-odds that are all the same have no slope: it stays 1.
+    """
+    churned, stayed = float(np.sum(label == 1)), float(np.sum(label == 0))
+    target = np.where(label == 1, (churned + 1) / (churned + 2), 1 / (stayed + 2))
+    if np.ptp(logit) < 1e-12:
+        share = float(np.mean(target))
+        return 1.0, float(np.log(share / (1 - share)) - logit[0])
+    line = np.array([1.0, 0.0])
+    design = np.stack([logit, np.ones_like(logit)])
+    loss = np.mean(logit_losses(target, line @ design))
+    for _ in range(_ROUNDS):
+        fitted = sigmoid(line @ design)
+        step = np.linalg.lstsq((design * (fitted * (1 - fitted))) @ design.T, design @ (target - fitted), rcond=None)[0]
+        while (better := np.mean(logit_losses(target, (line + step) @ design))) > loss and np.max(np.abs(step)) > 1e-10:
+            step = step / 2
+        line, loss = line + step, better
+        if np.max(np.abs(step)) < 1e-9:
+            break
+    return float(line[0]), float(line[1])
+
+
+def best_f1_threshold(probability: FloatArray, label: npt.NDArray[np.int8]) -> float:
+    """Return the probability from which on calling a customer a churner gives the greatest F1, 0 to 1.
+
+    It lies halfway between two neighbouring probabilities, so that a rounding error moves no customer.
+    """
+    counts = Ranking.of(label, probability).counts()
+    f1 = 2 * counts.positive / (counts.positive + counts.negative + counts.positive[-1])
+    distinct = np.unique(probability)[::-1]
+    best = int(np.argmax(f1))
+    return float((distinct[best] + distinct[best + 1]) / 2) if best + 1 < len(distinct) else float(distinct[best])

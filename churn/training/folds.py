@@ -1,0 +1,64 @@
+"""Folds by customer, alike in their share of churners and the same for every candidate."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import NotEnoughData
+
+__all__ = ["LEAST_ROWS", "IntArray", "customer_codes", "customer_folds"]
+
+IntArray = npt.NDArray[np.intp]
+
+LEAST_ROWS = 50
+"""With fewer rows nothing that is learned can be told from chance."""
+
+
+def customer_codes(entity: npt.NDArray[np.object_]) -> IntArray:
+    """Return each row's customer as a number, 0 upwards in the order of the keys, shape `(n_rows,)`."""
+    return np.unique(entity.astype(str), return_inverse=True)[1]
+
+
+def customer_folds(customer: IntArray, label: npt.NDArray[np.int8], folds: int, seed: int) -> IntArray:
+    """Deal the customers into folds; all rows of a customer are in one fold.
+
+    Customers who churn in some row and customers who never do are dealt apart, so that every fold has its share of
+    both. The same customers, labels and seed give the same folds whatever the order of the rows.
+
+    Args:
+        customer: What `customer_codes` returned, shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        folds: Number of folds, 2 or more.
+        seed: Seed of the deal.
+
+    Returns:
+        The fold of each row, 0 to `folds - 1`, shape `(n_rows,)`.
+
+    Raises:
+        NotEnoughData: fewer than 50 rows, one class, or fewer customers of a class than folds.
+    """
+    _require_enough(customer, label, folds)
+    churner = np.bincount(customer, weights=label) > 0
+    dealt = np.argsort(np.random.default_rng(seed).permutation(len(churner)))
+    order = np.lexsort((dealt, churner))
+    fold = np.empty(len(churner), dtype=np.intp)
+    fold[order] = np.arange(len(order)) % folds
+    return fold[customer]
+
+
+def _require_enough(customer: IntArray, label: npt.NDArray[np.int8], folds: int) -> None:
+    if len(label) < LEAST_ROWS:
+        raise NotEnoughData(f"{len(label)} rows are too few to train on: at least {LEAST_ROWS} are needed. Bring more.")
+    for value, verb in ((1, "churned"), (0, "stayed")):
+        found = len(np.unique(customer[label == value]))
+        if found == 0:
+            raise NotEnoughData(
+                f"No customer in the {len(label)} training rows {verb}: a model needs both outcomes. Check the label's "
+                "`positive` and `negative` values in the contract, or bring rows of a longer time."
+            )
+        if found < folds:
+            raise NotEnoughData(
+                f"Only {found} customers in the training rows {verb}, fewer than the {folds} folds: "
+                "bring more rows, or lower `model.folds`."
+            )

@@ -1,0 +1,245 @@
+"""The interpretable candidate: a penalised logistic model over curves and categories, collapsed into an additive model.
+
+Each numeric feature enters as a straight line and, beside it, as curvature: its signed logarithm and a cubic P-spline
+(Eilers and Marx 1996, "Flexible smoothing with B-splines and penalties"), whose columns are scaled so that the ridge
+penalty on their coefficients is the penalty on second differences of the spline's. Cross-validation chooses how strong
+the penalty is and how much curvature is allowed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model.additive import AdditiveModel, Curve
+from ..model.encoding import Encoded
+from ..model.frame import FloatArray
+from .blending import logit_losses, paired_difference
+from .splines import NumericTerm
+
+__all__ = ["AdditiveFit", "Design", "fit_additive"]
+
+PENALTIES: tuple[float, ...] = tuple(10.0 ** (power / 2) for power in range(-7, 5))
+"""Values of scikit-learn's C that cross-validation may choose, from the strongest penalty to the weakest."""
+CURVATURES: tuple[float, ...] = (0.0, 0.3, 1.0)
+"""Factors on the curvature columns: none, a stiff curve, a free one."""
+_START = 6
+_MOST_KNOTS, _MOST_CURVED_COLUMNS = 8, 600
+_SEARCH_ROWS, _LEAST_OF_A_CLASS = 20_000, 1000
+_DENSE_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Design:
+    """The columns of the logistic model, learned from the training rows without the label.
+
+    Attributes:
+        numeric: The terms of the numeric features.
+        levels: For each categorical feature, the codes that training holds, ascending; -1 means missing or rare.
+        sizes: For each categorical feature, its number of categories.
+    """
+
+    numeric: tuple[NumericTerm, ...]
+    levels: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int]
+
+    @classmethod
+    def learn(cls, encoded: Encoded, categories: Mapping[str, Sequence[str]]) -> Design:
+        """Return the design for encoded training columns; the more numeric features, the fewer knots each has."""
+        numbers = [name for name in encoded if name not in categories]
+        knots = min(_MOST_KNOTS, _MOST_CURVED_COLUMNS // max(len(numbers), 1))
+        numeric = tuple(NumericTerm.learn(name, encoded[name].astype(np.float64), knots) for name in numbers)
+        levels = {name: tuple(np.unique(encoded[name].astype(np.int64)).tolist()) for name in categories}
+        return cls(numeric, levels, {name: len(values) for name, values in categories.items()})
+
+    @property
+    def curved(self) -> npt.NDArray[np.bool_]:
+        """For each column, whether it is curvature, shape `(n_columns,)`."""
+        numeric = [flag for term in self.numeric for flag in term.curved]
+        return np.array(numeric + [False] * sum(map(len, self.levels.values())), dtype=bool)
+
+    def columns(self, encoded: Encoded) -> Any:
+        """Return the design of shape `(n_rows, n_columns)`: an array, or a CSR matrix where categories are many."""
+        import scipy.sparse
+
+        numeric = [
+            column
+            for term in self.numeric
+            for column in term.columns(encoded[term.name].astype(np.float64, copy=False))
+        ]
+        if sum(map(len, self.levels.values())) <= _DENSE_LIMIT:
+            hot = [encoded[name] == code for name, codes in self.levels.items() for code in codes]
+            return np.column_stack([*numeric, *hot]).astype(np.float64)
+        blocks = [scipy.sparse.csr_array(np.column_stack(numeric))] if numeric else []
+        blocks += [_one_hot(encoded[name], codes) for name, codes in self.levels.items()]
+        return scipy.sparse.hstack(blocks, format="csr")
+
+    def collapse(self, weights: FloatArray, intercept: float, encoded: Encoded) -> AdditiveModel:
+        """Return the additive model that equals `columns @ weights + intercept`, its terms centred on `encoded`."""
+        position = 0
+        curves: dict[str, Curve] = {}
+        tables: dict[str, tuple[float, ...]] = {}
+        for term in self.numeric:
+            width = len(term.curved)
+            curve = term.curve(weights[position : position + width])
+            position += width
+            if curve is None:
+                continue
+            mean = float(np.mean(curve(encoded[term.name].astype(np.float64))))
+            centred = curve.shifted_and_scaled(-mean, 1.0)
+            # Where training lacks no value, a missing one is worth the average customer's.
+            curves[term.name] = centred if term.has_missing else centred.model_copy(update={"missing": 0.0})
+            intercept += mean
+        for name, codes in self.levels.items():
+            table = np.zeros(self.sizes[name] + 1)
+            table[list(codes)] = weights[position : position + len(codes)]
+            position += len(codes)
+            mean = float(np.mean(table[encoded[name]]))
+            table -= mean
+            if -1 not in codes:
+                table[-1] = 0.0
+            tables[name] = tuple(table.tolist())
+            intercept += mean
+        return AdditiveModel(intercept=intercept, curves=curves, tables=tables)
+
+
+@dataclass(frozen=True)
+class AdditiveFit:
+    """What fitting returned.
+
+    Attributes:
+        model: The additive model, learned from all rows.
+        oof: Out-of-fold log-odds, shape `(n_rows,)`.
+        penalty: The value of scikit-learn's C that was chosen.
+        curvature: The factor on the curvature columns that was chosen.
+    """
+
+    model: AdditiveModel
+    oof: FloatArray
+    penalty: float
+    curvature: float
+
+
+def fit_additive(
+    encoded: Encoded,
+    categories: Mapping[str, Sequence[str]],
+    label: npt.NDArray[np.int8],
+    fold: npt.NDArray[np.intp],
+    *,
+    customer: npt.NDArray[np.intp],
+    seed: int,
+) -> AdditiveFit:
+    """Fit the additive model; penalty and curvature are those with the least out-of-fold log loss.
+
+    Straight lines need no proof: curves are used where they save more than one standard error of log loss.
+
+    Args:
+        encoded: Features of the training rows.
+        categories: The values of each categorical feature.
+        label: 0 or 1, shape `(n_rows,)`.
+        fold: The fold that predicts each row, shape `(n_rows,)`.
+        customer: Each row's customer as a number, shape `(n_rows,)`.
+        seed: Chooses the rows of the search where there are more than enough.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    design = Design.learn(encoded, categories)
+    everything = _CrossValidation(design.columns(encoded), design.curved, label, fold, customer)
+    # Threads would change the order of sums, and with it the last bits of the model.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        place = _choose(everything.sample(_SEARCH_ROWS, seed))
+        oof = everything.logit(place)
+        columns, kept = everything.scaled(CURVATURES[place[1]])
+        fitted = _logistic(PENALTIES[place[0]], columns.shape[1]).fit(columns, label)
+    weights = np.zeros(len(design.curved))
+    weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[place[1]], 1.0)[kept]
+    model = design.collapse(weights, float(fitted.intercept_[0]), encoded)
+    return AdditiveFit(model, oof, PENALTIES[place[0]], CURVATURES[place[1]])
+
+
+@dataclass
+class _CrossValidation:
+    """Out-of-fold log-odds for any place in the grid of penalties and curvatures, each computed once."""
+
+    columns: Any
+    curved: npt.NDArray[np.bool_]
+    label: npt.NDArray[np.int8]
+    fold: npt.NDArray[np.intp]
+    customer: npt.NDArray[np.intp]
+    logits: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
+
+    def sample(self, rows: int, seed: int) -> _CrossValidation:
+        """Return the cross-validation on about `rows` rows: C weighs a sum over rows, so a sample finds it as well."""
+        if len(self.label) <= rows:
+            return self
+        mixed = np.random.default_rng(seed).permutation(len(self.label))
+        chosen = []
+        for value in (0, 1):
+            known = mixed[self.label[mixed] == value]
+            chosen.append(known[: max(rows * len(known) // len(mixed), _LEAST_OF_A_CLASS)])
+        some = np.sort(np.concatenate(chosen))
+        return _CrossValidation(self.columns[some], self.curved, self.label[some], self.fold[some], self.customer[some])
+
+    def scaled(self, curvature: float) -> tuple[Any, npt.NDArray[np.intp]]:
+        """Return the columns with curvature scaled, without it for a factor of 0, and which columns are left."""
+        kept = np.flatnonzero(~self.curved | (curvature > 0))
+        scaled = self.columns[:, kept] * np.where(self.curved[kept], curvature, 1.0)
+        return scaled.tocsr() if hasattr(scaled, "tocsr") else scaled, kept
+
+    def logit(self, place: tuple[int, int]) -> FloatArray:
+        if place not in self.logits:
+            penalty, columns = PENALTIES[place[0]], self.scaled(CURVATURES[place[1]])[0]
+            logit = np.empty(len(self.label))
+            for index in np.unique(self.fold):
+                out = self.fold == index
+                fitted = _logistic(penalty, columns.shape[1]).fit(columns[~out], self.label[~out])
+                logit[out] = fitted.decision_function(columns[out])
+            self.logits[place] = logit
+        return self.logits[place]
+
+    def losses(self, place: tuple[int, int]) -> FloatArray:
+        return logit_losses(self.label, self.logit(place))
+
+
+def _choose(validation: _CrossValidation) -> tuple[int, int]:
+    """Return the place with the least loss, or the best one of straight lines where curves do not pay."""
+    straight = _walk(validation, (_START, 0), range(1))
+    curved = _walk(validation, (_START, 1), range(1, len(CURVATURES)))
+    gain = paired_difference(validation.losses(straight), validation.losses(curved), validation.customer)
+    return curved if gain.mean > gain.se else straight
+
+
+def _walk(validation: _CrossValidation, start: tuple[int, int], curvatures: range) -> tuple[int, int]:
+    """Walk from the start to the neighbour with less loss until there is none."""
+    here = start
+    while True:
+        for step in ((0, 1), (1, 0), (-1, 0), (0, -1)):
+            there = here[0] + step[0], here[1] + step[1]
+            inside = there[0] in range(len(PENALTIES)) and there[1] in curvatures
+            if inside and np.mean(validation.losses(there)) < np.mean(validation.losses(here)):
+                here = there
+                break
+        else:
+            return here
+
+
+def _logistic(penalty: float, n_columns: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    # A Newton step builds a square matrix of the columns: quickest for few of them, hopeless for many.
+    solver = "newton-cholesky" if n_columns <= _DENSE_LIMIT else "newton-cg"
+    return LogisticRegression(C=penalty, solver=solver, max_iter=500)
+
+
+def _one_hot(codes: npt.NDArray[np.generic], levels: Sequence[int]) -> Any:
+    import scipy.sparse
+
+    rows = len(codes)
+    column = np.searchsorted(levels, codes)
+    return scipy.sparse.csr_array((np.ones(rows), (np.arange(rows), column)), shape=(rows, len(levels)))

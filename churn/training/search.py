@@ -1,0 +1,333 @@
+"""Searching for better trees with Optuna: resumable after a kill, and honest about what the search bought."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..core.codebase import closure, digest, library_versions
+from ..core.errors import ConfigError, StoreError
+from ..core.wording import number
+from ..data.contract import DatasetContract
+from ..data.snapshot import TableSnapshot
+from ..data.training_set import TrainingData, TrainingSet, customer_values
+from ..model.frame import FloatArray
+from ..model.money import MoneySettings, decide, expected_value
+from ..ports.tracker import Trial
+from .blending import Difference
+from .boosting import BoostingParams
+from .journal import FileLock, is_gone, mend_last_line, owner
+from .preparation import prepare
+from .train import ModelSettings
+from .trials import Judge, ProfitOfRows, TuningResult, TuningSettings, searched, suggest
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Trial", "TuningResult", "TuningSettings", "search", "study_name", "tune"]
+
+_FIXED, _OWNER = "fixed", "owner"
+_FINISHED = ("COMPLETE", "PRUNED")
+_RANDOM_TRIALS = 6
+_NOISE = 2.0
+
+
+def tune(
+    data: TrainingData,
+    contract: DatasetContract,
+    model: ModelSettings,
+    settings: TuningSettings,
+    *,
+    seed: int,
+    storage: Path,
+    study: str,
+    threads: int = 2,
+    on_trial: Callable[[Trial], None] | None = None,
+    profit: ProfitOfRows | None = None,
+) -> TuningResult:
+    """Search for the parameters of the boosted trees, on the folds that training uses.
+
+    A trial's value is that of the trees alone or of their mean with the additive model, whichever is better. The fixed
+    configuration is the first trial, so `best` is never worse. A study that was killed goes on where it stopped and,
+    with one trial at a time, draws what it would have drawn.
+
+    Args:
+        data: The training side only.
+        contract: What the columns mean.
+        model: The settings of training; `model.boosting` is the fixed configuration.
+        settings: How to search.
+        seed: Seed of folds, trees and search.
+        storage: The journal file that all studies share; any number of processes may use it at once.
+        study: Name of the study. It must carry the data, code and configuration: trials under it are taken as they are.
+        threads: Folds grown side by side where trials are not.
+        on_trial: Called after each trial, from the thread that ran it.
+        profit: Needed for the objective `profit`.
+
+    Raises:
+        ConfigError: the objective is profit, and `profit` is not given.
+        StoreError: the journal cannot be opened, written or read.
+        NotEnoughData: as `train` does.
+    """
+    reason = _no_search(data, model, settings)
+    if reason:
+        return TuningResult(boosting=model.boosting, objective=settings.objective, reason=reason)
+    if settings.objective == "profit" and profit is None:
+        raise ConfigError("tuning.objective is profit, but nothing values the rows: use log_loss.")
+    ready = prepare(data, contract, model.folds, seed)
+    additive = None
+    if "additive" in model.candidates:
+        from .logistic import fit_additive
+
+        rows = ready.encoded, ready.model.categories, ready.label, ready.fold
+        additive = fit_additive(*rows, customer=ready.customer, seed=seed).oof
+    judge = Judge(ready, additive, seed, threads, profit if settings.objective == "profit" else None)
+    with _quiet():
+        return _Search(judge, model.boosting, settings, seed, storage, study, on_trial).run()
+
+
+def _no_search(data: TrainingData, model: ModelSettings, settings: TuningSettings) -> str:
+    """Return why there is nothing to search, or an empty string."""
+    if settings.mode == "off":
+        return "Tuning is off: the fixed configuration is used."
+    if "boosting" not in model.candidates:
+        return "Tuning has nothing to tune: boosting is not among model.candidates."
+    if settings.mode == "auto" and len(data.label) < settings.min_rows:
+        return (
+            f"Tuning was skipped: on {len(data.label)} rows its gain could not be told from noise "
+            f"(tuning.min_rows is {settings.min_rows})."
+        )
+    return ""
+
+
+@dataclass
+class _Search:
+    """One process's part in a study."""
+
+    judge: Judge
+    fixed: BoostingParams
+    settings: TuningSettings
+    seed: int
+    storage: Path
+    name: str
+    on_trial: Callable[[Trial], None] | None
+
+    def run(self) -> TuningResult:
+        started = time.monotonic()
+        study = self._study()
+        for trial in study.get_trials(deepcopy=False):
+            # A kill left it running; nobody will finish it.
+            if trial.state.name == "RUNNING" and is_gone(trial.user_attrs.get(_OWNER, "")):
+                study.tell(trial.number, state=_state("FAIL"), skip_if_finished=True)
+        deadline = started + self.settings.timeout_seconds
+        workers = self.settings.parallel_trials
+        with ThreadPoolExecutor(workers) as pool:
+            reasons = list(pool.map(lambda _: self._work(deadline), range(workers)))
+        return self._result(self._study(), time.monotonic() - started, reasons[0])
+
+    def _work(self, deadline: float) -> str:
+        """Run trials until there is a reason to stop, and return it."""
+        study = self._study()
+        while not (reason := self._reason_to_stop(study, deadline)):
+            finished = _finished(study)
+            study.sampler = self._sampler(len(finished))
+            waiting = any(trial.state.name == "WAITING" for trial in study.get_trials(deepcopy=False))
+            if not any(trial.user_attrs.get(_FIXED) for trial in finished) and not waiting:
+                study.enqueue_trial(searched(self.fixed), user_attrs={_FIXED: True})
+            self._try(study, study.ask())
+        return reason
+
+    def _try(self, study: optuna.Study, trial: optuna.Trial) -> None:
+        import optuna
+
+        trial.set_user_attr(_OWNER, owner())
+        params = suggest(trial, self.fixed)
+
+        def after_fold(index: int, loss: float) -> None:
+            trial.report(loss if self.judge.profit is None else -loss, index)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            score = float(np.mean(self.judge.scores(params, after_fold)))
+        except optuna.TrialPruned:
+            told = study.tell(trial, state=_state("PRUNED"))
+        else:
+            told = study.tell(trial, score if self.judge.profit is not None else -score)
+        if self.on_trial is not None:
+            self.on_trial(Trial.of(told))
+
+    def _reason_to_stop(self, study: optuna.Study, deadline: float) -> str:
+        finished = _finished(study)
+        if len(finished) >= self.settings.max_trials:
+            return f"all {self.settings.max_trials} trials of the budget are done"
+        if finished and time.monotonic() > deadline:
+            return f"the {self.settings.timeout_seconds:g} seconds of the budget are over"
+        if self.settings.mode == "auto" and len(finished) >= self.settings.min_trials:
+            gain = self.judge.gain(self._best_params(study), self.fixed)
+            if gain.mean <= _NOISE * gain.se:
+                return f"after {len(finished)} trials the gain was within its noise"
+        return ""
+
+    def _result(self, study: optuna.Study, seconds: float, stopped: str) -> TuningResult:
+        trials = tuple(Trial.of(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
+        boosting = self._best_params(study)
+        gain, objective = self.judge.gain(boosting, self.fixed), self.settings.objective
+        unit = "log loss" if objective == "log_loss" else "money a row"
+        spent = f"{len(trials)} trials and {seconds:.0f} seconds of this run. It stopped because {stopped}."
+        return TuningResult(
+            trials=trials,
+            best=Trial.of(study.best_trial),
+            boosting=boosting,
+            objective=objective,
+            gain=gain.mean,
+            gain_se=gain.se,
+            seconds=seconds,
+            reason=f"{_bought(gain, unit)}, with {spent}",
+        )
+
+    def _best_params(self, study: optuna.Study) -> BoostingParams:
+        return self.fixed.model_copy(update=study.best_trial.params)
+
+    def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
+        """Return the sampler of the next trial; its draws depend on the seed and on finished trials alone."""
+        import optuna
+
+        seed = int.from_bytes(sha256(f"{self.seed}:{finished}".encode()).digest()[:4], "big")
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=_RANDOM_TRIALS, constant_liar=self.settings.parallel_trials > 1
+        )
+
+    def _study(self) -> optuna.Study:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+
+        try:
+            self.storage.parent.mkdir(parents=True, exist_ok=True)
+            self.storage.touch()
+            mend_last_line(self.storage)
+            backend = JournalFileBackend(str(self.storage), lock_obj=cast("Any", FileLock(self.storage)))
+            return optuna.create_study(
+                storage=optuna.storages.JournalStorage(backend),
+                study_name=self.name,
+                direction="minimize" if self.judge.profit is None else "maximize",
+                pruner=optuna.pruners.WilcoxonPruner(p_threshold=0.1),
+                load_if_exists=True,
+            )
+        except OSError as error:
+            raise StoreError(f"The studies in {self.storage} cannot be written ({error.strerror}).") from error
+        except (ValueError, KeyError) as error:
+            raise StoreError(f"The studies in {self.storage} cannot be read ({error}): move the file away.") from error
+
+
+def _bought(gain: Difference, unit: str) -> str:
+    if gain.mean <= 0:
+        return "Tuning bought nothing: no trial beat the fixed configuration"
+    pays = "more than" if gain.mean > _NOISE * gain.se else "within"
+    return f"Tuning bought {gain.mean:.4f} ± {gain.se:.4f} of {unit}, {pays} two standard errors"
+
+
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in _FINISHED]
+
+
+def _state(name: str) -> optuna.trial.TrialState:
+    import optuna
+
+    return optuna.trial.TrialState[name]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's own log and its notes on experimental classes out of the user's way."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(level)
+
+
+def study_name(
+    snapshot: TableSnapshot,
+    contract: DatasetContract,
+    model: ModelSettings,
+    tuning: TuningSettings,
+    money: MoneySettings,
+    *,
+    seed: int,
+) -> str:
+    """Return a name that carries all that a trial's value depends on: data, contract, settings, seed, code, libraries.
+
+    The budget is no part of it, so that a larger one goes on from the trials there are. Neither are the economics,
+    unless it is profit that the search maximises.
+    """
+    whole = "|".join(
+        [
+            snapshot.ref.digest,
+            contract.model_dump_json(),
+            model.model_dump_json(),
+            tuning.objective,
+            money.model_dump_json() if tuning.objective == "profit" else "",
+            str(seed),
+            digest(closure("churn.training.search", "churn.model.money")),
+            library_versions(),
+        ]
+    )
+    return f"{snapshot.ref.dataset}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+
+
+def search(
+    training: TrainingSet,
+    contract: DatasetContract,
+    model: ModelSettings,
+    tuning: TuningSettings,
+    money: MoneySettings,
+    *,
+    seed: int,
+    storage: Path,
+    study: str,
+    threads: int,
+    tell: Callable[[int, int, str], None],
+) -> TuningResult:
+    """Search for better trees on the training side; `tell` hears trials done, trials at most, and the best so far."""
+    side = training.side("train")
+    value = customer_values(side, contract, money)
+    label = side.data.label.astype(np.float64)
+    best: list[float] = []
+
+    def on_trial(trial: Trial) -> None:
+        if trial.value is not None:
+            better = min if tuning.objective == "log_loss" else max
+            best[:] = [better([trial.value, *best])]
+        unit = tuning.objective.replace("_", " ")
+        tell(trial.number + 1, tuning.max_trials, f"best {unit} {number(best[0], 5)}" if best else "")
+
+    def profit(probability: FloatArray) -> FloatArray:
+        return np.where(decide(probability, value, money), expected_value(label, value, money), 0.0)
+
+    return tune(
+        side.data,
+        contract,
+        model,
+        tuning,
+        seed=seed,
+        storage=storage,
+        study=study,
+        threads=threads,
+        on_trial=on_trial,
+        profit=profit,
+    )

@@ -1,0 +1,118 @@
+"""A scored batch as sections of a page: how many, whom it pays to treat, and the scores beside the holdout's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from churn.core.wording import amount, number, percent
+from churn.scoring.summary import BatchSummary
+
+from .data_report import validation_section
+from .page import Block, Card, Cards, Cell, Definitions, Figure, Section, Table, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["batch_headline", "batch_page", "batch_sections", "score_chart"]
+
+
+def batch_headline(summary: BatchSummary) -> str:
+    """Return the batch in one sentence."""
+    there = " (unchanged: it was there already)" if summary.unchanged else ""
+    aside = f", {summary.set_aside:,} rows set aside" if summary.set_aside else ""
+    aside += f", {summary.gone:,} left out whose newest row is too old (inference.max_age_days)" if summary.gone else ""
+    return (
+        f"{summary.scored:,} customers scored by {summary.model_name} version {summary.model_version}{aside}: "
+        f"{summary.treated:,} are worth treating, {amount(summary.value_at_stake, summary.currency)} in all{there}"
+    )
+
+
+def batch_page(summary: BatchSummary, *, next_command: str) -> str:
+    """Return the self-contained page of an inference run."""
+    facts: dict[str, Cell] = {
+        "batch": summary.batch_id,
+        "dataset": summary.dataset,
+        "known until": f"{summary.as_of:%Y-%m-%d %H:%M} UTC",
+        "scored": f"{summary.scored_at:%Y-%m-%d %H:%M} UTC",
+        "next": next_command,
+    }
+    return page(batch_headline(summary), batch_sections(summary), facts=facts)
+
+
+def batch_sections(summary: BatchSummary) -> tuple[Section, ...]:
+    """Return what a batch came to: key figures, the scores, what was set aside, and what made it."""
+    return (_scores(summary), *_faults(summary), _origin(summary))
+
+
+def score_chart(summary: BatchSummary) -> str:
+    """Draw the share of customers in each bin of probability, beside the holdout's."""
+    import numpy as np
+
+    from .chart_style import COLOURS, chart, in_percent
+
+    def draw(axes: Axes) -> None:
+        drawn = [("this batch", summary.scores, "primary")]
+        if summary.baseline is not None:
+            drawn.append(("holdout of the training data", summary.baseline, "secondary"))
+        for label, counts, role in drawn:
+            shares = np.array(counts) / max(sum(counts), 1)
+            edges = np.linspace(0, 1, len(counts) + 1)
+            if role == "primary":
+                axes.stairs(shares, edges, fill=True, alpha=0.25, color=COLOURS[role])
+            axes.stairs(shares, edges, color=COLOURS[role], label=label, linewidth=1.6)
+        axes.legend(loc="upper right")
+        in_percent(axes, x=(0, 1))
+
+    return chart("Who gets which probability", "predicted churn probability", "share of customers", draw)
+
+
+def _scores(summary: BatchSummary) -> Section:
+    share = summary.treated / summary.scored if summary.scored else 0.0
+    mean = "" if summary.mean_probability is None else f"mean probability {percent(summary.mean_probability)}"
+    cards = Cards(
+        [
+            Card("customers scored", summary.scored, mean),
+            Card("worth treating", summary.treated, f"{percent(share)} of them"),
+            Card("value at stake", amount(summary.value_at_stake, summary.currency), "what treating them should earn"),
+            Card("rows set aside", summary.set_aside, "in quarantine", "warn" if summary.set_aside else "plain"),
+        ]
+    )
+    caption = (
+        "A batch that lies elsewhere than the holdout has other customers than the model was judged on."
+        if summary.baseline is not None
+        else "There are no customers held out of training in these tables to compare with."
+    )
+    return Section("Scores", [cards, Figure(score_chart(summary), caption)])
+
+
+def _faults(summary: BatchSummary) -> tuple[Section, ...]:
+    blocks: list[Block] = []
+    if summary.rejected:
+        broken: list[list[Cell]] = [[rule, count] for rule, count in sorted(summary.rejected.items())]
+        blocks.append(Table(["the rule", "rows that do not"], broken))
+    if summary.unseen:
+        unknown: list[list[Cell]] = [
+            [name, count, percent(count / summary.rows)] for name, count in sorted(summary.unseen.items())
+        ]
+        caption = "Values that training did not know; they are scored as if they were missing."
+        blocks.append(Table(["column", "customers", "share"], unknown, caption))
+    sections = (Section("What did not fit", blocks),) if blocks else ()
+    return sections if summary.intake is None else (*sections, validation_section(summary.intake))
+
+
+def _origin(summary: BatchSummary) -> Section:
+    pace = f", {number(summary.rows_per_second, 0)} customers a second" if summary.rows_per_second else ""
+    resumed = f", {summary.resumed:,} customers by a run before that did not end" if summary.resumed else ""
+    facts: dict[str, Cell] = {
+        "model": f"{summary.model_name} version {summary.model_version} (@{summary.model_alias})",
+        "decision": f"treat where {summary.threshold_policy}",
+        "features": f"{summary.features.name}, version {summary.features.version}",
+        "known until": f"{summary.as_of:%Y-%m-%d %H:%M:%S} UTC, asked for {summary.asked_as_of:%Y-%m-%d %H:%M:%S} UTC",
+        "table": f"{summary.predictions.uri}, version {summary.predictions.version}",
+        "batch": summary.batch_id,
+        "scored": f"in {number(summary.seconds, 1)} s by the {summary.engine} engine{pace}{resumed}",
+        "reasons": {"all": "for every customer", "treated": "for those worth treating", "none": "for nobody"}[
+            summary.reasons
+        ],
+    }
+    return Section("How it was made", [Definitions(facts)])

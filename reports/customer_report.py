@@ -1,0 +1,137 @@
+"""What the model says of one customer, as a page and as lines for a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from churn.core.wording import amount, number, percent, plain, signed
+from churn.model.reasons import SMALLEST
+from churn.model.scorer import TREAT
+from churn.scoring.customer import CustomerAnswer
+from churn.scoring.what_if import Change
+
+from .model_charts import reasons
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, page
+
+__all__ = ["customer_lines", "customer_page"]
+
+_REASONS = 5
+_CHANGES = 6
+
+
+def customer_page(answer: CustomerAnswer) -> str:
+    """Return the page as one HTML file."""
+    facts: dict[str, Cell] = {
+        "model": f"{answer.model}, version {answer.version}",
+        "facts true at": f"{answer.true_at:%Y-%m-%d %H:%M} UTC",
+        "known since": f"{answer.known_at:%Y-%m-%d %H:%M} UTC",
+        "as of": f"{answer.as_of:%Y-%m-%d %H:%M} UTC",
+    }
+    return page(
+        f"Customer {answer.customer}",
+        (_prediction(answer), _changes(answer), _values(answer)),
+        lead=_verdict(answer),
+        facts=facts,
+    )
+
+
+def customer_lines(answer: CustomerAnswer) -> list[str]:
+    """Return what a terminal shows, line by line."""
+    lines = [
+        f"Customer {answer.customer}, by {answer.model} version {answer.version} (@Champion)",
+        f"Facts    true at {answer.true_at:%Y-%m-%d %H:%M} UTC, known since {answer.known_at:%Y-%m-%d %H:%M} UTC",
+        f"Risk     {percent(answer.probability)} within {answer.window_days} days; the average customer "
+        f"{percent(answer.average)}",
+        f"Decision {_verdict(answer)}",
+    ]
+    for head, sign in (("Raising", 1), ("Lowering", -1)):
+        parts = [part for part in answer.parts if sign * part.added > SMALLEST][:_REASONS]
+        lines += [
+            f"{head if not place else '':<8} {signed(part.added)}  {part.words}" for place, part in enumerate(parts)
+        ]
+    lines += [f"{'Change' if not place else '':<8} {text}" for place, text in enumerate(_changes_in_words(answer))]
+    return lines
+
+
+def _verdict(answer: CustomerAnswer) -> str:
+    expected = f"{amount(abs(answer.expected_value), answer.currency)}"
+    worth = f"the customer is worth {amount(answer.customer_value, answer.currency)}"
+    if answer.threshold >= 1:
+        return f"{answer.decision}: {worth}, too little to repay an offer at any risk."
+    pays = f"{worth}, so that an offer pays above {percent(answer.threshold)}"
+    if answer.decision == TREAT:
+        return f"treat: an offer is expected to earn {expected}; {pays}."
+    return f"leave alone: an offer is expected to lose {expected}; {pays}."
+
+
+def _prediction(answer: CustomerAnswer) -> Section:
+    cards = [
+        Card(
+            f"churn within {answer.window_days} days", percent(answer.probability), f"average {percent(answer.average)}"
+        ),
+        Card("decision", answer.decision, f"an offer pays above {percent(answer.threshold)}"),
+        Card("expected value of an offer", amount(answer.expected_value, answer.currency)),
+        Card("customer value", amount(answer.customer_value, answer.currency)),
+    ]
+    chart = reasons([part.words for part in answer.parts], [part.added for part in answer.parts], answer.base)
+    caption = "Exact contributions to the log-odds: they add up to the prediction. 0.69 doubles or halves the odds."
+    return Section("The prediction", [Cards(cards), Figure(chart, caption)])
+
+
+def _changes(answer: CustomerAnswer) -> Section:
+    rows: list[dict[str, Cell]] = [
+        {
+            "what": change.description,
+            "now": _text(change.before),
+            "changed to": _text(change.after),
+            "churn probability": percent(change.probability),
+            f"expected value, {answer.currency}": number(change.expected_value, 2),
+            "decision": f"{change.decision}{' (flips)' if change.flips else ''}",
+        }
+        for change in answer.changes
+    ]
+    right = ["churn probability", f"expected value, {answer.currency}"]
+    blocks: list[Block] = [
+        Callout(
+            "This is what the model says of a customer who differs in one value. It is not the effect of changing it: "
+            "that customers who have a thing stay does not prove that they stay because of it.",
+            "warn",
+        )
+    ]
+    if rows:
+        blocks.append(Table.of(rows, right=right))
+    if not any(change.flips for change in answer.changes):
+        blocks.append(Callout("No change of a single value that the business can act on flips the decision."))
+    lead = "One actionable value changed at a time, to values that other customers like this one have."
+    return Section("What would change it", blocks, lead)
+
+
+def _values(answer: CustomerAnswer) -> Section:
+    rows: list[dict[str, Cell]] = [
+        {
+            "feature": part.words,
+            "adds to the log-odds": signed(part.added),
+            "actionable": part.actionable,
+        }
+        for part in answer.parts
+    ]
+    return Section("Everything the model knew", [Table.of(rows, right=["adds to the log-odds"])])
+
+
+def _changes_in_words(answer: CustomerAnswer) -> Sequence[str]:
+    flips = [change for change in answer.changes if change.flips]
+    lower = [change for change in answer.changes if not change.flips]
+    lines = [_words(change) for change in (flips[: _CHANGES // 2] + lower)[:_CHANGES]]
+    if not flips:
+        lines.insert(0, "no single actionable value flips the decision")
+    return [*lines, "(what the model says of such a customer, not the effect of changing it)"]
+
+
+def _words(change: Change) -> str:
+    flips = f": {change.decision}" if change.flips else ""
+    changed = f"{change.description}: {_text(change.before)} → {_text(change.after)}"
+    return f"{changed}, then {percent(change.probability)}{flips}"
+
+
+def _text(value: str | float | None) -> str:
+    return "not known" if value is None else value if isinstance(value, str) else plain(value)

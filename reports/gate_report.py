@@ -1,0 +1,238 @@
+"""The gate's verdict on a challenger as a page: for whoever has to decide, with everything the verdict rests on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from churn.core.estimate import Estimate
+from churn.core.wording import interval, number, percent, spoken
+from churn.evaluation.evaluate import Evaluation
+from churn.gate.checks import Check
+from churn.gate.quality import judged_on
+from churn.gate.report import Comparison, Contestant, GateReport, PairedMetric, RecipeMetric
+
+from . import gate_charts
+from .evaluation_report import METRICS, evaluation_sections
+from .gate_evidence import LEADS, comparison_section, recipe_section, slice_section, smallest_difference
+from .page import Block, Callout, Card, Cards, Cell, Code, Definitions, Figure, Section, Table, Tone, page
+
+__all__ = ["gate_page", "gate_sections", "gate_title", "gate_verdict"]
+
+_RELATIONS: Mapping[str, str] = {
+    "first": "There is no champion yet, so version {challenger} has to clear bars of its own: better than treating "
+    "nobody, than treating everybody, and than giving everybody the average risk.",
+    "itself": "Version {challenger} is the champion already.",
+    "identical": "Version {challenger} does exactly what champion version {champion} does, so nothing can be gained.",
+    "refresh": "Version {challenger} is the recipe of champion version {champion}, trained on newer data. It has to be "
+    "sound, and no worse than the champion.",
+    "again": "Version {challenger} is the recipe of champion version {champion}, trained again on the same data. To "
+    "replace it, the recipe would have to be {proof}.",
+    "recipe": "Version {challenger} comes from another recipe than champion version {champion}. The recipe has to be "
+    "{proof}, and the version itself sound and no worse.",
+}
+_PROOFS = {"superiority": "better", "non-inferiority": "no worse"}
+_ANSWERS = {
+    "pass": "\N{CHECK MARK}\N{NO-BREAK SPACE}passed",
+    "fail": "\N{MULTIPLICATION X}\N{NO-BREAK SPACE}failed",
+    "error": "!\N{NO-BREAK SPACE}no answer",
+}
+_KEY_METRICS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "profit_per_customer": ("Profit per customer", partial(number, digits=2)),
+    "share_at_profit": ("Customers treated", percent),
+    "recall_at_profit": ("Churners reached", percent),
+    **{name: METRICS[name][:2] for name in ("roc_auc", "log_loss", "ece")},
+    "f1_at_f1": ("F1, at its own threshold", number),
+}
+_NAMED, _SHOWN = 4, 12
+
+
+def gate_page(report: GateReport, *, next_command: str) -> str:
+    """Return the one page of a gate: self-contained, nothing to fetch.
+
+    Args:
+        report: What the gate found; parts it could not compute are left out, and the checks say why.
+        next_command: What to type next.
+    """
+    facts: dict[str, Cell] = {
+        "model": report.model,
+        "challenger": f"version {report.challenger.version}",
+        "champion": f"version {report.champion.version}" if report.champion else "none yet",
+        "judged": _time(report.at),
+    }
+    sections = [*gate_sections(report), Section("Next", [Code(next_command)])]
+    return page(gate_title(report), sections, lead=gate_verdict(report), facts=facts)
+
+
+def gate_title(report: GateReport) -> str:
+    """Return the page's heading: who stands against whom."""
+    against = f"against version {report.champion.version}" if report.champion else "without a champion"
+    return f"{report.model}: version {report.challenger.version} {against}"
+
+
+def gate_verdict(report: GateReport) -> str:
+    """Return the verdict in one sentence, with the checks by name that it fails on."""
+    version = f"Version {report.challenger.version}"
+    if report.passed:
+        return f"{version} passes the gate: all {len(report.checks)} checks say yes."
+    said = []
+    for verdict, words in (("fail", "failed"), ("error", "could not be answered")):
+        names = [_name(check) for check in report.checks if check.verdict == verdict]
+        listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        said += [f"{listed} {words}"] if names else []
+    return f"{version} is refused: {'; '.join(said) or 'nothing was checked'}."
+
+
+def gate_sections(report: GateReport) -> tuple[Section, ...]:
+    """Return the verdict, every check, both models side by side, and the evidence."""
+    deciding = _deciding(report)
+    sections = [_verdict(report), _checks(report), _contestants(report)]
+    sections += _first(report) if report.champion is None else _money(report)
+    sections += [comparison_section(each, report) for each in (report.holdout, report.newest) if each]
+    sections += [recipe_section(report.recipes)] if report.recipes else []
+    sections += [slice_section(deciding, report.currency)] if deciding and deciding.slices else []
+    return (*sections, _method(report))
+
+
+def _verdict(report: GateReport) -> Section:
+    refusals = [check for check in report.checks if not check.passed]
+    blocks: list[Block] = [Callout(f"{_name(check)}: {check.sentence}", "bad") for check in refusals]
+    deciding = _deciding(report)
+    if cards := _cards(report, deciding):
+        blocks.append(Cards(cards))
+    if deciding and (seen := smallest_difference(deciding, report.currency)):
+        blocks.append(Callout(seen))
+    return Section("Verdict", blocks, _question(report))
+
+
+def _deciding(report: GateReport) -> Comparison | None:
+    """Return the rows on which the versions were judged."""
+    if report.holdout is None:
+        return report.newest
+    return judged_on(report.relation, report.holdout, report.newest)
+
+
+def _question(report: GateReport) -> str:
+    """Return what the challenger has to prove, which depends on what it is to the champion."""
+    champion, challenger = report.champion, report.challenger
+    case: str = report.relation
+    if champion is not None and champion.version == challenger.version:
+        case = "itself"
+    elif champion is not None and case == "recipe" and challenger.recipe_digest == champion.recipe_digest:
+        case = "again" if challenger.recipe_digest else case
+    number_of_champion = None if champion is None else champion.version
+    proof = _PROOFS[report.settings.rule]
+    return _RELATIONS[case].format(challenger=challenger.version, champion=number_of_champion, proof=proof)
+
+
+def _cards(report: GateReport, deciding: Comparison | None) -> list[Card]:
+    tested = {metric.name: metric for metric in deciding.metrics} if deciding else {}
+    leads = {name: words.format(currency=report.currency) for name, words in LEADS.items()}
+    cards = [_lead_card(tested[name], words) for name, words in leads.items() if name in tested]
+    refitted = report.recipes.metrics if report.recipes else ()
+    return cards + [_lead_card(metric, f"by the recipe: {leads[metric.name]}") for metric in refitted]
+
+
+def _lead_card(metric: PairedMetric | RecipeMetric, label: str) -> Card:
+    digits = 2 if "profit" in metric.name else 4
+    value, note = number(metric.gain.point, digits), _range(metric.gain, digits)
+    return Card(f"{label[0].upper()}{label[1:]}", value, note, _tone(metric.gain))
+
+
+def _range(gain: Estimate, digits: int) -> str:
+    return f"{number(gain.lower, digits)} to {number(gain.upper, digits)}"
+
+
+def _tone(gain: Estimate) -> Tone:
+    return "good" if gain.lower > 0 else "bad" if gain.upper < 0 else "plain"
+
+
+def _checks(report: GateReport) -> Section:
+    lead = "Every check is one question. A question that cannot be answered counts as a no."
+    return Section("Checks", [Table.of([_check_row(check) for check in report.checks])], lead)
+
+
+def _check_row(check: Check) -> dict[str, Cell]:
+    return {
+        "check": _name(check),
+        "answer": _ANSWERS[check.verdict],
+        "found": check.value,
+        "held against": check.threshold,
+        "meaning": check.sentence,
+    }
+
+
+def _name(check: Check) -> str:
+    return {"roc_auc": "ROC AUC"}.get(check.name, spoken(check.name))
+
+
+def _contestants(report: GateReport) -> Section:
+    records = {heading: _record(each) for heading, each in _both(report).items()}
+    names = dict.fromkeys(name for record in records.values() for name in record)
+    rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
+    confidence = [percent(each.confidence, 0) for each in _evaluations(report).values()]
+    lead = f"Brackets are {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
+    words = {heading: each.description for heading, each in _both(report).items()}
+    blocks = [Table(["", *records], rows), Definitions(words)]
+    return Section("Side by side" if report.champion else "The version", blocks, lead)
+
+
+def _both(report: GateReport) -> dict[str, Contestant]:
+    """Return champion, where there is one, and challenger under their headings."""
+    champion = {f"champion, version {report.champion.version}": report.champion} if report.champion else {}
+    return {**champion, f"challenger, version {report.challenger.version}": report.challenger}
+
+
+def _record(contestant: Contestant) -> dict[str, Cell]:
+    measured = contestant.evaluation.metrics if contestant.evaluation else {}
+    digests = {
+        "training data": contestant.data_digest,
+        "recipe": contestant.recipe_digest,
+        "model": contestant.digest,
+    }
+    return {
+        **{words: interval(measured[name], write) for name, (words, write) in _KEY_METRICS.items() if name in measured},
+        "learned from rows until": _time(contestant.trained_until),
+        "registered": _time(contestant.registered_at),
+        **{f"digest of the {what}": digest and digest[:_SHOWN] for what, digest in digests.items()},
+    }
+
+
+def _evaluations(report: GateReport) -> dict[str, Evaluation]:
+    return {heading: each.evaluation for heading, each in _both(report).items() if each.evaluation}
+
+
+def _money(report: GateReport) -> list[Section]:
+    if not (evaluations := _evaluations(report)):
+        return []
+    caption = "Each point is whom the model's own decision rule treats; the bands hold each height by itself."
+    return [Section("Money", [Figure(gate_charts.profit_curves(evaluations), caption)])]
+
+
+def _first(report: GateReport) -> list[Section]:
+    """Return the whole evaluation of a version that has nobody to be compared with."""
+    evaluation = report.challenger.evaluation
+    return list(evaluation_sections(evaluation)) if evaluation else []
+
+
+def _method(report: GateReport) -> Section:
+    settings = report.settings
+    facts: dict[str, Cell] = {
+        "rule": settings.rule,
+        "chance of a wrong yes, in each test": percent(settings.alpha, 0),
+        "resamples of the customers": settings.resamples,
+        "folds": f"{settings.repeats} times {settings.folds}",
+        "loss that counts as none": f"log loss {settings.margins.log_loss:g}, area under the ROC curve "
+        f"{settings.margins.roc_auc:g}, profit {percent(settings.margins.profit_share, 0)} of the champion's",
+        "customers a campaign can contact": settings.capacity or "all",
+        **report.evaluated_on,
+        "seconds": ", ".join(f"{spoken(part)} {spent:.1f}" for part, spent in report.seconds.items()) or None,
+        "digest of this report": report.digest,
+    }
+    lead = "An approval is bound to the digest of this report and to the champion it was given against."
+    return Section("How it was judged", [Definitions(facts)], lead)
+
+
+def _time(when: dt.datetime | None) -> str | None:
+    return None if when is None else f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"

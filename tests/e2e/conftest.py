@@ -1,0 +1,85 @@
+"""Fixtures of the tests that type command lines, and of those that run Spark."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.spark.availability import trouble
+from adapters.spark.session import spark_session
+from tests.e2e.project import Callers, Project, one_worker_at_a_time
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+A_USER_OF_ZENML = """
+import sys
+from zenml.client import Client
+
+client = Client()
+client.create_stack_component("notebooks", "local", "artifact_store", {"path": sys.argv[1]})
+client.create_stack("laptop", {"orchestrator": "default", "artifact_store": "notebooks"})
+client.activate_stack("laptop")
+"""
+
+
+@pytest.fixture(scope="module")
+def callers() -> Iterator[Callers]:
+    listening = Callers()
+    yield listening
+    listening.close()
+
+
+@pytest.fixture(scope="session")
+def zenml_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which ZenML was used before, with a stack of the user's own; made once, for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home, done = shared / "zenml-home", shared / "zenml-home.done"
+    with one_worker_at_a_time(shared / "zenml-home.lock"):
+        if not done.exists():
+            home.mkdir(exist_ok=True)
+            own = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "XDG_"))}
+            quiet = {"ZENML_ANALYTICS_OPT_IN": "false", "ZENML_LOGGING_VERBOSITY": "ERROR"}
+            script = shared / "user_of_zenml.py"
+            script.write_text(A_USER_OF_ZENML)
+            command = [sys.executable, str(script), str(shared / "notebooks")]
+            subprocess.run(command, env={**own, **quiet, "HOME": str(home)}, cwd=shared, check=True)
+            done.touch()
+    return home
+
+
+@pytest.fixture(scope="module")
+def new_user(
+    tmp_path_factory: pytest.TempPathFactory, callers: Callers, request: pytest.FixtureRequest
+) -> Callable[..., Project]:
+    """`new_user("name")` is a user of ZenML, `new_user("name", fresh=True)` one whose home is empty."""
+
+    def make(name: str, *, fresh: bool = False) -> Project:
+        zenml_home = None if fresh else request.getfixturevalue("zenml_home")
+        return Project.in_folder(tmp_path_factory.mktemp(name), proxy=callers.address, zenml_home=zenml_home)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def java(require: Callable[[object, str], None]) -> Iterator[None]:
+    """What Spark needs is there; Java compiles little, for there is little to do."""
+    lacking = trouble()
+    require(lacking is None, f"Spark; {lacking}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def spark(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session as a cluster would have opened it; what asks for one while it is there is lent it."""
+    with spark_session(tmp_path_factory.mktemp("spark"), memory="1GB") as session:
+        yield session

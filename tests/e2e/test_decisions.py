@@ -1,0 +1,316 @@
+"""Decisions in the real registry: MLflow on SQLite, the ledger on disk, and the commands that are typed."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adapters.local.decision_ledger import LocalDecisionLedger
+from adapters.mlflow.client import connect, ensure_experiment
+from adapters.mlflow.registry import MlflowModelRegistry
+from churn.approval.approval import decide, record_gate, reject, standing
+from churn.approval.audit import audit
+from churn.approval.governance import Governance
+from churn.approval.promotion import complete_unfinished, promote
+from churn.approval.rollback import rollback
+from churn.approval.settings import ApprovalSettings
+from churn.approval.tags import APPROVAL_CHECK
+from churn.core.errors import DecisionRefused, NotFound, StoreError
+from churn.ports.registry import CHAMPION, PREVIOUS_CHAMPION
+from cli import commands
+from cli.parser import build_parser
+from tests.e2e.project import Project
+from tests.fakes.deciding import FAILING, MANUAL, PASSING, gate_report, register
+from tests.fakes.stage_mirror import InMemoryStages
+
+ROOT = Path(__file__).parents[2]
+AUTO = ApprovalSettings()
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from adapters.local.decision_ledger import LocalDecisionLedger
+from adapters.mlflow.registry import MlflowModelRegistry
+from churn.approval.governance import Governance
+from churn.approval.promotion import promote
+from churn.approval.settings import ApprovalSettings
+from churn.core.errors import DecisionRefused
+from tests.fakes.stage_mirror import InMemoryStages
+uri, tables, name = sys.argv[1:]
+class Registry(MlflowModelRegistry):
+    def set_alias(self, name, alias, version):
+        super().set_alias(name, alias, version)
+        if alias == "Champion" and os.environ.get("DIE"):
+            os.kill(os.getpid(), signal.SIGKILL)
+ledger = LocalDecisionLedger(Path(tables), name)
+governance = Governance(Registry(uri), ledger, InMemoryStages(), name, ApprovalSettings())
+"""
+
+
+@dataclass
+class Place:
+    """A model of its own in a registry that several tests share, with a ledger of its own."""
+
+    project: Project
+    name: str
+    settings: ApprovalSettings = AUTO
+
+    @property
+    def governance(self) -> Governance:
+        registry, ledger = MlflowModelRegistry(self.project.uri), LocalDecisionLedger(self.tables, self.name)
+        return Governance(registry, ledger, InMemoryStages(), self.name, self.settings)
+
+    @property
+    def tables(self) -> Path:
+        return self.project.state / "tables"
+
+    @property
+    def champions(self) -> tuple[int | None, int | None]:
+        """What @Champion and @PreviousChampion name."""
+        named = [self.governance.registry.by_alias(self.name, alias) for alias in (CHAMPION, PREVIOUS_CHAMPION)]
+        return named[0] and named[0].version, named[1] and named[1].version
+
+    def register(self, versions: int) -> Place:
+        experiment = ensure_experiment(self.project.uri, "training", self.project.state / "mlflow")
+        run = connect(self.project.uri).create_run(experiment)
+        for _ in range(versions):
+            register(self.governance.registry, run.info.run_id, model=self.name, dataset=self.name)
+        return self
+
+    def judge(self, version: int, *, passes: bool = True) -> None:
+        report = gate_report(self.governance, version, PASSING if passes else FAILING)
+        record_gate(self.governance, report, who="ada")
+        decide(self.governance, version, who="ada")
+
+    def go_live(self, *versions: int) -> Place:
+        for version in versions:
+            self.judge(version)
+            promote(self.governance, version, who="ada")
+        return self
+
+    def child(self, script: str, **environment: str) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-c", CHILD + script, self.project.uri, str(self.tables), self.name]
+        return subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=self.project.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def type(self, line: str) -> int:
+        """Type a command about this model, without a process of its own."""
+        options = f" --model {self.name} --set profile.state={shlex.quote(str(self.project.state))}"
+        arguments = build_parser().parse_args(shlex.split(line + options))
+        code: int = getattr(commands, arguments.command)(arguments)
+        return code
+
+
+@pytest.fixture(scope="module")
+def project(new_user: Callable[..., Project]) -> Project:
+    made = new_user("deciding")
+    connect(made.uri)
+    return made
+
+
+@pytest.fixture
+def place(project: Project, request: pytest.FixtureRequest) -> Place:
+    return Place(project, f"churn_{request.node.originalname.removeprefix('test_')[:40]}")
+
+
+def test_a_version_goes_live_and_comes_back_in_seconds(place: Place) -> None:
+    place.register(3).go_live(1, 2, 3)
+    assert place.champions == (3, 2)
+    start = time.monotonic()
+    rollback(place.governance, who="bob", why="Too many calls.")
+    assert time.monotonic() - start < 5
+    assert place.champions == (2, 1)
+    rollback(place.governance, who="bob", why="Still too many.")
+    assert place.champions == (1, None)
+    tags = {version.version: version.tags[APPROVAL_CHECK] for version in place.governance.registry.versions(place.name)}
+    assert tags == {1: "Approved", 2: "Rejected", 3: "Rejected"}
+    assert audit(place.governance).findings == ()
+
+
+def test_a_kill_between_two_writes_is_completed_by_the_next_run(place: Place) -> None:
+    place.register(2).go_live(1).judge(2)
+    killed = place.child("promote(governance, 2, who='ada')", DIE="yes")
+    _, said = killed.communicate(timeout=100)
+    assert killed.returncode == -signal.SIGKILL, said
+    assert place.champions == (2, 1)
+    [finding] = audit(place.governance).findings
+    assert "was begun on" in finding.found
+    record = complete_unfinished(place.governance, who="eve")
+    assert record is not None
+    assert (record.kind, record.version, record.who) == ("promoted", 2, "ada")
+    assert audit(place.governance).findings == ()
+
+
+def test_of_two_processes_one_promotes_and_the_other_says_so(place: Place) -> None:
+    place.register(3).go_live(1)
+    place.judge(2), place.judge(3)
+    other = place.child("""
+print("ready", flush=True), sys.stdin.readline()
+try:
+    promote(governance, 3, who="eve")
+except DecisionRefused as error:
+    print(error)
+""")
+    assert other.stdin is not None
+    assert other.stdout is not None
+    assert other.stdout.readline() == "ready\n"
+    other.stdin.write("go\n"), other.stdin.flush()
+    told = ""
+    try:
+        promote(place.governance, 2, who="ada")
+    except DecisionRefused as error:
+        told = str(error)
+    out, err = other.communicate(timeout=100)
+    assert (other.returncode, err) == (0, "")
+    live = place.champions[0]
+    assert f"the champion changed since: it is version {live}" in told + out
+    assert bool(told) != bool(out)
+    assert kinds(place).count("promoted") == 2
+    assert audit(place.governance).findings == ()
+
+
+def kinds(place: Place) -> list[str]:
+    return [record.kind for record in place.governance.ledger.read()]
+
+
+def test_an_alias_that_is_moved_by_hand_is_found_and_put_back(place: Place) -> None:
+    place.register(3).go_live(1, 2).judge(3)
+    connect(place.project.uri).set_registered_model_alias(place.name, CHAMPION, "3")
+    with pytest.raises(DecisionRefused, match=r"@Champion .* names version 3, and version 2 is live"):
+        promote(place.governance, 3, who="ada")
+    assert [finding.subject for finding in audit(place.governance).findings] == ["@Champion"]
+    rollback(place.governance, who="bob", why="Moved by hand.")
+    assert place.champions == (2, 1)
+    assert audit(place.governance).findings == ()
+
+
+def test_a_tag_that_is_set_by_hand_promotes_nothing(place: Place) -> None:
+    place.register(1).judge(1, passes=False)
+    connect(place.project.uri).set_model_version_tag(place.name, "1", APPROVAL_CHECK, "Approved")
+    with pytest.raises(
+        DecisionRefused, match="is not approved, and there is still no @Champion: Rejected by policy:auto"
+    ):
+        promote(place.governance, 1, who="ada")
+    assert [finding.subject for finding in audit(place.governance).findings] == ["version 1"]
+
+
+def test_a_live_version_that_mlflow_deleted_is_left_for_the_one_before(place: Place) -> None:
+    place.register(3).go_live(1, 2).judge(3)
+    connect(place.project.uri).delete_model_version(place.name, "2")
+    assert place.champions == (None, 1)
+    assert standing(place.governance, 3).state == "lapsed"
+    with pytest.raises(NotFound, match=r"has no version 2; it has 1, 3\."):
+        promote(place.governance, 2, who="ada")
+    subjects = [finding.subject for finding in audit(place.governance).findings]
+    assert subjects == ["version 2"]
+    assert rollback(place.governance, who="bob", why="Deleted.").version == 1
+    assert place.champions == (1, None)
+
+
+def test_a_registry_that_cannot_be_reached_changes_nothing(place: Place) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    ledger = LocalDecisionLedger(place.tables, place.name)
+    governance = Governance(MlflowModelRegistry(address), ledger, InMemoryStages(), place.name, ApprovalSettings())
+    for attempt in (
+        lambda: promote(governance, 1, who="ada"),
+        lambda: rollback(governance, who="ada", why="Bad."),
+        lambda: audit(governance),
+    ):
+        with pytest.raises(StoreError, match=f"{address} could not be reached"):
+            attempt()
+    assert ledger.read() == []
+
+
+def test_a_person_decides_by_command(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_USER", "bob")
+    place.register(3).go_live(1)
+    place.settings = MANUAL
+    place.judge(2), place.judge(3)
+    assert place.type("models") == 0
+    told = capsys.readouterr().out
+    assert f'Next    python run.py approve --version 3 --reason "…" --model {place.name} --set ' in told
+    assert "Version 2: pending. It passed the gate" in told
+    assert place.type("approve --version 2 --reason 'Reviewed with finance.'") == 0
+    told = capsys.readouterr().out
+    assert f"{place.name} version 2: approved. Approved by bob on" in told
+    assert "Live    version 1, since" in told
+    assert "Next    python run.py --pipeline deployment --version 2 --set" in told
+    assert place.type("reject --version 3 --reason 'Too late.' --as eve") == 0
+    assert "version 3: rejected. Rejected by eve on" in capsys.readouterr().out
+    assert promote(place.governance, 2, who="ada").why.endswith("Reviewed with finance.")
+
+
+def test_the_list_of_models_tells_what_is_and_what_was(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    place.register(3).go_live(1, 2).judge(3, passes=False)
+    assert place.type("models") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for shown in (
+        "1 @PreviousChampion lapsed passed",
+        "2 @Champion approved passed",
+        "3 @Challenger rejected refused: slices",
+        "Version 3: rejected. Rejected by policy:auto",
+        "Live version 2, since",
+    ):
+        assert any(line[: len(shown.split())] == shown.split() for line in lines), shown
+    lived = [line for line in lines if "ada" in line and line[0].isdigit()]
+    assert [(line[0], line[3]) for line in lived] == [("1", lived[1][1]), ("2", "now")]
+
+
+def test_an_audit_ends_in_two_where_something_does_not_fit(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.register(2).go_live(1)
+    assert place.type("audit") == 0
+    assert "The chain of the ledger holds, and the registry shows what the ledger says." in capsys.readouterr().out
+    place.governance.registry.set_alias(place.name, CHAMPION, 2)
+    assert place.type("audit") == 2
+    told = capsys.readouterr().out
+    assert "✗ @Champion: It names version 2, and by the ledger it should name version 1" in told
+    assert "→ `python run.py rollback" in told
+    assert place.type("models") == 0
+    assert "but @Champion names version 2: see run.py audit" in capsys.readouterr().out
+
+
+def test_a_mistake_of_the_user_is_told_with_what_to_do(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NotFound, match=r"There is no registered model .*--pipeline training"):
+        place.type("approve --version 1 --reason Good.")
+    assert place.type("models") == 0
+    assert "Next    python run.py --pipeline training --set" in capsys.readouterr().out
+    place.register(2)
+    with pytest.raises(DecisionRefused, match=r"The gate has not judged version 1 .*--pipeline deployment"):
+        place.type("approve --version 1 --reason Good.")
+    with pytest.raises(DecisionRefused, match="nothing to go back to"):
+        place.type("rollback --reason Bad.")
+    reject(place.governance, 1, who="bob", why="No.")
+    assert place.type("models") == 0
+
+
+def test_a_rollback_by_command_shows_in_zenml(place: Place) -> None:
+    place.register(2).go_live(1, 2)
+    line = ["rollback", "--reason", "Too many calls.", "--as", "bob", "--model", place.name]
+    done = place.project.run(*line, "--set", f"profile.state={place.project.state}").succeeded()
+    assert f"{place.name} version 1 is @Champion again, in place of version 2." in done.out
+    assert "Live    version 1, since" in done.out
+    assert f"Next    python run.py models --model {place.name} --set" in done.out
+    assert place.champions == (1, None)
+    assert place.project.zenml()["models"][place.name]["v1"]["stage"] == "production"

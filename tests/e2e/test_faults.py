@@ -1,0 +1,229 @@
+"""Bad tables and bad disks: each ends in one paragraph that says what to do, and nothing bad is used."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.e2e.project import Project, Ran
+
+pytestmark = pytest.mark.timeout(300)
+
+CONTRACT = """
+description: Customers of a shop with a membership.
+entity_key: member
+event_time: {column: day}
+label: {column: left, positive: Yes, negative: No, window_days: 30, delay_days: 5}
+columns:
+  plan: {type: categorical, allowed: [basic, plus], description: plan}
+  visits: {type: integer, min: 0, max: 31, description: visits in the month}
+  spend: {type: number, min: 0, description: money spent}
+  refund: {type: number, min: 0, nullable: true, description: money paid back}
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A data set that nobody used before, with its contract."""
+
+    project: Project
+    name: str
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "members.csv"
+
+    @property
+    def contract(self) -> Path:
+        path = self.folder / "contract.yaml"
+        path.write_text(f"name: {self.name}\n{CONTRACT}")
+        return path
+
+    def features(self, members: pd.DataFrame, *settings: str) -> Ran:
+        members.to_csv(self.data, index=False)
+        return self.project.features(*settings, dataset=self.contract, data=self.data)
+
+    def train(self, members: pd.DataFrame) -> Ran:
+        members.to_csv(self.data, index=False)
+        return self.project.train("tuning.mode=off", dataset=self.contract, data=self.data)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {name: ref.rows for name, ref in self.project.tables(self.name).items()}
+
+    def read(self, table: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = (
+            self.project.store(self.name).read(self.project.tables(self.name)[table]).to_pylist()
+        )
+        return rows
+
+    @property
+    def versions(self) -> int:
+        return len(self.project.registry.versions(f"churn_{self.name}"))
+
+
+@pytest.fixture(scope="module")
+def project(new_user: Callable[..., Project]) -> Project:
+    return new_user("faults")
+
+
+@pytest.fixture
+def shop(project: Project, request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+    return Shop(project, f"shop_{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}", tmp_path)
+
+
+def members(number: int = 100) -> pd.DataFrame:
+    """Return members whose outcome has long been known, every value as text."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "member": [f"M{index:03}" for index in range(number)],
+            "day": "2024-01-31",
+            "plan": rng.choice(["basic", "plus"], number),
+            "visits": rng.integers(0, 31, number).astype(str),
+            "spend": rng.gamma(2, 20, number).round(2).astype(str),
+            "refund": "",
+            "left": np.where(rng.random(number) < 0.3, "Yes", "No"),
+        }
+    )
+
+
+def days_ago(days: int) -> str:
+    return (dt.datetime.now(dt.UTC) - dt.timedelta(days=days)).date().isoformat()
+
+
+def test_broken_rows_wait_in_quarantine_with_the_rule_and_the_rest_is_used(shop: Shop) -> None:
+    good = members(200).assign(shoe_size="42")
+    broken: list[tuple[str, str, str]] = [
+        ("visits", "often", "visits is a finite number"),
+        ("visits", "2.5", "visits is a whole number"),
+        ("spend", "NaN", "spend is never missing"),
+        ("spend", "inf", "spend is a finite number"),
+        ("spend", "-1", "spend is at least 0"),
+        ("plan", "gold", "plan is one of basic, plus"),
+        ("member", "", "member is never missing"),
+        ("day", "2100-01-01", "transaction_ts does not lie in the future"),
+        ("left", "Perhaps", "left is 'Yes', 'No' or not known yet"),
+    ]
+    for row, (column, value, _) in enumerate(broken):
+        good.loc[row, column] = value
+    copies = good.iloc[[50, 51, 52]]
+    contradiction = good.iloc[[60]].assign(visits="1", spend="1")
+    ran = shop.features(pd.concat([good, copies, contradiction]), "validation.max_quarantine_share=0.1").succeeded()
+    assert "190 of 204 rows accepted, 11 in quarantine" in ran.out, "and 3 copies"
+    entries = [(json.loads(entry["row"])["member"], entry["rule"]) for entry in shop.read("quarantine")]
+    expected = [(f"M{row:03}" if column != "member" else None, rule) for row, (column, _, rule) in enumerate(broken)]
+    assert Counter(entries) == Counter([*expected, *[("M060", "member stands once for each time")] * 2])
+    assert shop.rows == {"bronze_customers": 190, "churn_features": 190, "churn_labels": 190, "quarantine": 11}
+    assert "shoe_size" not in shop.read("churn_features")[0]
+
+
+def test_too_many_broken_rows_stop_the_run_and_none_is_used(shop: Shop) -> None:
+    frame = members().assign(spend="")
+    frame.loc[:9, "visits"] = "often"
+    told = shop.features(frame).paragraph
+    assert "100 of 100 rows" in told
+    assert "validation.max_quarantine_share allows 5.0%" in told
+    assert "spend is never missing (100 rows do not, such as '')" in told
+    assert "visits is a finite number (10 rows do not, such as 'often')" in told
+    assert shop.rows == {"quarantine": 110}, "an entry for each rule that a row broke"
+
+
+def test_a_renamed_column_is_named_with_the_nearest_that_is_there(shop: Shop) -> None:
+    told = shop.train(members().rename(columns={"visits": "Visit"})).paragraph
+    assert f"lacks 1 column(s) of the contract {shop.name!r}: 'visits'; did you mean 'visit'?" in told
+    assert shop.rows == {}
+
+
+@pytest.mark.parametrize(("content", "why"), [("", "is empty"), ("member,day,plan,visits,spend,left\n", "has no rows")])
+def test_a_file_without_rows_is_refused(shop: Shop, content: str, why: str) -> None:
+    shop.data.write_text(content)
+    refused = shop.project.run("data", "describe", "--dataset", shop.contract, "--data", shop.data)
+    assert f"{shop.data} {why}" in refused.paragraph
+
+
+def test_outcomes_that_are_not_known_yet_are_left_out_and_too_few_rows_are_not_trained_on(shop: Shop) -> None:
+    frame = members()
+    frame.loc[:59, "day"] = days_ago(34)
+    frame.loc[60:, "day"] = days_ago(36)
+    assert "are too few to train on: at least 50 are needed" in shop.train(frame).paragraph
+    assert (shop.rows["churn_labels"], shop.rows["churn_training"]) == (100, 40)
+    assert shop.versions == 0
+
+
+def test_no_known_outcome_at_all_is_told(shop: Shop) -> None:
+    told = shop.train(members().assign(day=days_ago(3))).paragraph
+    assert f"No outcome of {shop.name!r} may be learned from yet" in told
+    assert "30 days" in told
+
+
+def test_one_outcome_alone_is_not_trained_on(shop: Shop) -> None:
+    assert "churned: a model needs both outcomes" in shop.train(members().assign(left="No")).paragraph
+    assert shop.versions == 0
+
+
+def test_a_column_that_knows_the_outcome_stops_the_run_by_name(shop: Shop) -> None:
+    frame = members(300)
+    frame["refund"] = np.where(frame["left"] == "Yes", frame["spend"], "")
+    told = shop.train(frame).paragraph
+    assert "refund (ROC AUC" in told
+    assert "leakage.max_feature_auc" in told
+    assert "visits (" not in told
+    assert shop.versions == 0
+
+
+def test_a_state_folder_below_a_file_is_refused(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = project.with_state(tmp_path / "file" / "state").features()
+    assert "Not a directory" in refused.paragraph
+    assert str(tmp_path / "file" / "state") in refused.paragraph
+
+
+@pytest.fixture(scope="module")
+def on_a_disk() -> Callable[[Path, str], tuple[str, ...]]:
+    """What to put before a command so that a folder is a disk of its own, for that command alone."""
+    namespace = ("unshare", "--map-root-user", "--mount")
+    try:
+        subprocess.run([*namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs `unshare --map-root-user --mount`, to mount a small disk")
+
+    def before(folder: Path, options: str) -> tuple[str, ...]:
+        folder.mkdir()
+        mount = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
+        return *namespace, "sh", "-c", mount, str(folder)
+
+    return before
+
+
+def test_a_read_only_disk_is_told(
+    project: Project, tmp_path: Path, on_a_disk: Callable[[Path, str], tuple[str, ...]]
+) -> None:
+    project = project.with_state(tmp_path / "disk" / "state")
+    refused = project.run(*project.arguments("features"), before=on_a_disk(tmp_path / "disk", "ro"))
+    assert "Read-only file system" in refused.paragraph
+    assert str(project.state) in refused.paragraph
+
+
+@pytest.mark.parametrize("size", ["1M", "2M"])
+def test_a_full_disk_is_told(
+    project: Project, tmp_path: Path, on_a_disk: Callable[[Path, str], tuple[str, ...]], size: str
+) -> None:
+    """The smaller disk is too small for the tables, the larger one for the record of the run."""
+    project = project.with_state(tmp_path / "disk" / "state")
+    refused = project.run(*project.arguments("training"), before=on_a_disk(tmp_path / "disk", f"size={size}"))
+    assert "free some space" in refused.paragraph.lower()
+    assert str(project.state) in refused.paragraph
+    assert len(refused.paragraph) < 800

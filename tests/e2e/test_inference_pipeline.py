@@ -1,0 +1,117 @@
+"""The inference pipeline as a user types it: no champion, a batch, the same batch, an old time, two at once, a kill."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.project import DEPLOYABLE, Project, Ran, finished, kill_when
+
+pytestmark = pytest.mark.timeout(300)
+
+MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
+QUICK = (*DEPLOYABLE, "inference.reasons=treated")
+
+
+@pytest.fixture(scope="module")
+def project(new_user: Callable[..., Project]) -> Project:
+    return new_user("scoring")
+
+
+def arguments(project: Project, *options: str, **settings: Any) -> list[str]:
+    return [*project.arguments("inference", *QUICK, **settings), *options]
+
+
+@pytest.fixture(scope="module")
+def refused(project: Project) -> Ran:
+    project.train(*QUICK).succeeded()
+    return project.run(*arguments(project))
+
+
+@pytest.fixture(scope="module")
+def first(project: Project, refused: Ran) -> Ran:
+    project.run(*project.arguments("deployment", *QUICK)).succeeded()
+    return project.run(*arguments(project)).succeeded()
+
+
+def batches(project: Project) -> list[dict[str, Any]]:
+    ref = project.tables(DATASET)["churn_batches"]
+    rows = project.store(DATASET).read(ref).to_pylist()
+    return sorted(rows, key=lambda row: row["as_of"])
+
+
+def test_without_a_champion_the_user_is_told_how_to_get_one(refused: Ran) -> None:
+    assert f"{MODEL} has no @Champion to score with" in refused.paragraph
+    assert "--pipeline deployment" in refused.paragraph
+
+
+def test_every_current_customer_has_a_row_and_the_screen_says_what_it_is_worth(project: Project, first: Ran) -> None:
+    tables = project.tables(DATASET)
+    rows = project.store(DATASET).read(tables["churn_predictions"]).to_pylist()
+    features = project.store(DATASET).read(tables["churn_features"], ["customer_id", "transaction_ts"]).to_pylist()
+    newest: dict[str, dt.datetime] = {}
+    for row in features:
+        newest[row["customer_id"]] = max(row["transaction_ts"], newest.get(row["customer_id"], row["transaction_ts"]))
+    current = max(newest.values()) - dt.timedelta(days=90)
+    expected = {(name, time) for name, time in newest.items() if time >= current}
+    assert {(row["customer_id"], row["transaction_ts"]) for row in rows} == expected
+    assert len(rows) == len(expected)
+    assert {(row["model_name"], row["model_version"], row["model_alias"]) for row in rows} == {(MODEL, 1, "Champion")}
+    for row in rows:
+        assert 0 <= row["probability"] <= 1
+        assert row["decision"] == ("treat" if row["expected_value"] > 0 else "leave")
+        assert row["decision"] == "treat" or row["reason_1"] is None
+    treated = sum(row["decision"] == "treat" for row in rows)
+    assert f"{len(rows):,} customers scored by {MODEL} version 1" in first.out
+    assert f"left out whose newest row is too old (inference.max_age_days): {treated:,} are worth treating" in first.out
+    assert first.report.is_file()
+    assert project.damaged_tables(DATASET) == []
+
+
+def test_the_run_is_recorded_in_mlflow_with_the_batch(project: Project, first: Ran) -> None:
+    (batch,) = batches(project)[-1:]
+    experiment = project.mlflow.get_experiment_by_name(MODEL)
+    assert experiment is not None
+    runs = project.mlflow.search_runs([experiment.experiment_id], f"params.batch_id = '{batch['batch_id']}'")
+    assert runs[-1].data.metrics["scored"] == batch["scored"]
+    assert runs[-1].data.metrics["value_at_stake"] == pytest.approx(batch["value_at_stake"])
+    assert {file.path for file in project.mlflow.list_artifacts(runs[-1].info.run_id)} >= {"report.html", "batch.json"}
+
+
+def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, first: Ran) -> None:
+    before = project.tables(DATASET)["churn_predictions"]
+    running = [project.start(*arguments(project)) for _ in range(2)]
+    for ran in map(finished, running):
+        assert "unchanged: it was there already" in ran.succeeded().out
+    assert project.tables(DATASET)["churn_predictions"] == before
+
+
+def test_a_killed_run_leaves_no_half_batch_and_an_old_time_is_what_would_have_been_scored(
+    project: Project, first: Ran
+) -> None:
+    newest = batches(project)[-1]["as_of"]
+    old = f"{newest - dt.timedelta(days=45):%Y-%m-%d}"
+    before = project.tables(DATASET)["churn_predictions"]
+    process = project.start(*arguments(project, "--as-of", old))
+    kill_when(process, lambda: any((project.state / "scoring" / DATASET).glob("*/parts.json")))
+    ref = project.tables(DATASET)["churn_predictions"]
+    assert ref == before or project.damaged_tables(DATASET) == []
+    project.run(*arguments(project, "--as-of", old)).succeeded()
+    then, now = batches(project)
+    assert then["as_of"] <= dt.datetime.fromisoformat(f"{old}T00:00+00:00") < now["as_of"]
+    store, ref = project.store(DATASET), project.tables(DATASET)["churn_predictions"]
+    rows = store.scan(ref, where={"batch_id": then["batch_id"]}).read_all()
+    assert max(rows["transaction_ts"].to_pylist()) <= then["as_of"]
+    assert (rows.num_rows, ref.rows) == (then["scored"], then["scored"] + now["scored"])
+    assert project.damaged_tables(DATASET) == []
+
+
+def test_a_champion_that_was_moved_by_hand_scores_nothing(project: Project, first: Ran) -> None:
+    project.registry.delete_alias(MODEL, "Champion")
+    try:
+        assert "moved without a decision" in project.run(*arguments(project)).paragraph
+    finally:
+        project.registry.set_alias(MODEL, "Champion", 1)

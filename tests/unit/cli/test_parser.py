@@ -1,0 +1,144 @@
+"""What can be typed after `python run.py`, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cli import commands
+from cli.context import settings_of
+from cli.parser import PIPELINES, build_parser
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = {
+    "doctor": "doctor",
+    "data simulate": "data_simulate",
+    "data fetch telco": "data_fetch",
+    "data describe": "data_describe",
+    "dataset infer members.csv": "dataset_infer",
+    "config show": "config_show",
+    "config schema": "config_schema",
+    "approve --version 2 --reason good": "approve",
+    "reject --version 2 --reason bad": "reject",
+    "rollback --reason bad": "rollback",
+    "models": "models",
+    "audit": "audit",
+    "explain --customer 7590-VHVEG": "explain",
+    "ui": "ui",
+}
+
+
+def parse(line: str) -> argparse.Namespace:
+    return build_parser().parse_args(shlex.split(line))
+
+
+def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit, match="2"):
+        parse(line)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("line", "function"), COMMANDS.items())
+def test_every_command_has_a_function(line: str, function: str) -> None:
+    arguments = parse(line)
+    assert "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)])) == function
+    assert callable(getattr(commands, function))
+
+
+def test_every_function_has_a_command() -> None:
+    assert set(COMMANDS.values()) == set(commands.__all__)
+
+
+def test_the_pipelines_on_offer_are_those_there_are() -> None:
+    assert set(PIPELINES) == {path.stem for path in (ROOT / "pipelines").glob("[a-z]*.py")}
+    for name in PIPELINES:
+        assert parse(f"--pipeline {name}").pipeline == name
+
+
+def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> None:
+    arguments = parse(
+        "--pipeline training --stack cloud --config mine.yaml --set a.b=1 --set c=[2] --data in.csv --dataset own.yaml "
+        "--no-cache --debug"
+    )
+    assert vars(arguments) == {
+        "command": None,
+        "pipeline": "training",
+        "stack": "cloud",
+        "config": Path("mine.yaml"),
+        "overrides": ["a.b=1", "c=[2]"],
+        "data": Path("in.csv"),
+        "dataset": "own.yaml",
+        "no_cache": True,
+        "version": None,
+        "as_of": None,
+        "engine": None,
+        "debug": True,
+    }
+
+
+@pytest.mark.parametrize("line", ["doctor", "data simulate", "data describe", "data fetch telco", "config show", "ui"])
+def test_a_setting_may_stand_before_or_after_a_command(line: str) -> None:
+    setting = "--stack cloud --dataset saas --debug"
+    before, after = parse(f"{setting} {line}"), parse(f"{line} {setting}")
+    assert vars(before) == vars(after)
+
+
+def test_overrides_before_and_after_a_command_are_both_kept() -> None:
+    settings = settings_of(parse("--set seed=7 --set tuning.max_trials=3 config show --set seed=8"))
+    assert (settings.seed, settings.tuning.max_trials) == (8, 3)
+
+
+def test_what_is_not_given_is_not_there_so_that_the_settings_decide() -> None:
+    assert not {"stack", "config", "overrides", "command_overrides", "data", "dataset", "debug"} & set(
+        vars(parse("--pipeline training"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "abbreviated"),
+    [
+        ("--pipe training", "training"),
+        ("--pipeline training --no-ca", "--no-ca"),
+        ("--pipeline training --sta cloud", "cloud"),
+        ("doctor --deb", "--deb"),
+        ("data simulate --datas saas", "--datas"),
+        ("dataset infer x.csv --lab left", "--lab"),
+        ("config show --conf mine.yaml", "--conf"),
+        ("ui --det", "--det"),
+    ],
+)
+def test_an_abbreviation_is_refused(line: str, abbreviated: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert abbreviated in refused(line, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("--pipeline trainig", "argument --pipeline: invalid choice: 'trainig'"),
+        ("train", "argument command: invalid choice: 'train'"),
+        ("data", "the following arguments are required: action"),
+        ("data simulat", "argument action: invalid choice: 'simulat'"),
+        ("data fetch", "the following arguments are required: name"),
+        ("dataset infer", "the following arguments are required: FILE"),
+        ("explain", "the following arguments are required: --customer"),
+        ("config schema --set seed=1", "unrecognized arguments: --set seed=1"),
+        ("ui --zenml-port many", "argument --zenml-port: invalid int value: 'many'"),
+        ("--pipeline", "argument --pipeline: expected one argument"),
+        ("--pipeline inference --engine abacus", "argument --engine: invalid choice: 'abacus'"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_refused_with_the_word(
+    line: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert named in refused(line, capsys)
+
+
+def test_the_help_names_every_pipeline_and_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        parse("--help")
+    text = capsys.readouterr().out
+    for word in (*PIPELINES, *(line.split()[0] for line in COMMANDS), "--stack", "--config", "--set", "--data"):
+        assert word in text

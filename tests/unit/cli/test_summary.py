@@ -1,0 +1,209 @@
+"""The end of a run: what came out, where it lies, where the time went, what to type next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from churn.core.estimate import Estimate
+from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.headline import headline
+from churn.gate.checks import Check
+from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.registration import Registration
+from churn.settings import Settings, load_settings
+from cli.display import Board, Line, plain_console
+from cli.summary import summarise
+from tests.fakes.batches import summary_of
+from tests.fakes.campaigns import campaign
+from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
+from tests.fakes.gate_reports import gate_report
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@dataclass
+class Artifact:
+    """What a step stored."""
+
+    data: object
+
+    def load(self) -> object:
+        return self.data
+
+
+@dataclass
+class Step:
+    """What a step of a run left, by name."""
+
+    outputs: dict[str, list[Artifact]]
+
+
+@dataclass
+class Run:
+    """A pipeline run as far as a summary looks at it."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    name: str = "training-2025_06_01-12_00_00"
+
+
+def run_of(**outputs: Mapping[str, object]) -> Run:
+    return Run(
+        {step: Step({name: [Artifact(data)] for name, data in named.items()}) for step, named in outputs.items()}
+    )
+
+
+def board_of(**seconds: float) -> Board:
+    board = Board(plain_console(), list(seconds))
+    board.lines = {step: Line("done", seconds=took) for step, took in seconds.items()}
+    return board
+
+
+def settings(state: str = "/state") -> Settings:
+    return load_settings(CONFIGS, overrides=[f"profile.state='{state}'"])
+
+
+def said(pipeline: str, run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
+    output = StringIO()
+    fake: Any = run
+    code = summarise(
+        plain_console(output),
+        pipeline,
+        fake,
+        settings(state),
+        board=board,
+        prepared=prepared,
+        options=" --data members.csv",
+    )
+    assert code == 0
+    return output.getvalue()
+
+
+def trained(
+    version: Registration = REGISTRATION, verdict: Evaluation | None = None, state: str = "/state", **seconds: float
+) -> str:
+    verdict = verdict or evaluation()
+    run = run_of(evaluate={"evaluation": verdict}, register={"registration": version})
+    return said("training", run, board_of(**{"evaluate": 1.0, "register": 0.5} | seconds), state=state)
+
+
+def test_the_metrics_are_shown_with_their_intervals() -> None:
+    text = trained()
+    auc, profit = evaluation().metrics["roc_auc"], evaluation().metrics["profit_per_customer"]
+    assert "On 600 customers of the holdout (600 rows)" in text
+    assert re.search(rf"ROC AUC +│ {auc.point:.3f} +│ {auc.lower:.3f} to {auc.upper:.3f} ", text)
+    assert re.search(
+        rf"profit per customer +│ {profit.point:.2f} USD +│ {profit.lower:.2f} to {profit.upper:.2f} ", text
+    )
+    assert "95% interval" in text
+
+
+def test_what_the_model_is_worth_stands_in_one_sentence_and_one_line() -> None:
+    assert headline(evaluation()) in trained().splitlines()
+
+
+def test_a_metric_that_could_not_be_measured_has_no_row() -> None:
+    known = {name: found for name, found in evaluation().metrics.items() if name != "empc"}
+    assert "EMPC" in trained()
+    assert "EMPC" not in trained(verdict=evaluation().model_copy(update={"metrics": known}))
+
+
+def test_a_zero_has_no_sign() -> None:
+    nearly = Estimate(point=-0.0001, lower=-0.0002, upper=0.0001, se=0.0001)
+    verdict = evaluation().model_copy(update={"metrics": evaluation().metrics | {"profit_per_customer": nearly}})
+    assert re.search(r"profit per customer +│ 0\.00 USD +│ 0\.00 to 0\.00 ", trained(verdict=verdict))
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "state"),
+    [(False, "new"), (True, "unchanged: the same data, settings and code gave the same model")],
+)
+def test_the_version_is_named_and_said_to_be_new_or_unchanged(unchanged: bool, state: str) -> None:
+    version = REGISTRATION.model_copy(update={"unchanged": unchanged})
+    assert f"churn_gym_simulated version 4 is @Challenger ({state})" in trained(version).splitlines()
+
+
+@pytest.mark.parametrize("state", ["/state", "/a very long folder name" * 6, "/[red]x[/red]/[/y]"])
+def test_the_report_stands_on_one_line_whatever_its_folder(state: str) -> None:
+    assert f"Report  {state}/reports/training-2025_06_01-12_00_00.html" in trained(state=state).splitlines()
+
+
+def test_the_next_command_is_the_dashboards() -> None:
+    assert "Next    python run.py ui " in trained()
+
+
+def test_the_time_is_told_by_step_and_trifles_are_left_out() -> None:
+    text = trained(ingest=3.04, tune=0.0, train=0.049, write_report=0.05)
+    assert text.splitlines()[-1] == "Time    7 s: start 2.0, evaluate 1.0, register 0.5, ingest 3.0, write_report 0.1"
+
+
+def test_a_run_from_the_cache_took_its_start_and_nothing_else() -> None:
+    assert trained(evaluate=0.0, register=0.0).splitlines()[-1] == "Time    2 s: start 2.0"
+
+
+def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
+    run = run_of(ingest={"validation": VALIDATION}, build_features={"features": SNAPSHOT})
+    lines = said("features", run, board_of(ingest=1.0, build_features=0.4)).splitlines()
+    assert lines[1:] == [
+        "960 of 1,000 rows accepted, 30 in quarantine.",
+        "Table   /tables/gym, version 7, 4 rows",
+        "Next    python run.py --pipeline training --data members.csv   (a model from them)",
+        "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
+    ]
+
+
+def test_a_batch_is_told_with_what_it_is_worth_and_what_did_not_fit() -> None:
+    batch = summary_of(rejected={"the row has a time": 2}, unseen={"contract": 3}, quarantined=2)
+    run = run_of(score={"batch": batch}, plan={"campaign": campaign()})
+    lines = said("inference", run, board_of(score=1.0, plan=0.5)).splitlines()
+    assert lines[1].startswith("30 customers scored by churn_toy version 3, 2 rows set aside: ")
+    assert "  2 in quarantine: the row has a time (they do not)" in lines
+    assert "  contract: 3 customers have a value that training did not know" in lines
+    assert f"Table   memory:toy/churn_predictions, version 0, batch_id {batch.batch_id}" in lines
+
+
+CHECKS = (
+    Check(name="size", verdict="pass", value=0.8204, threshold=200.0, sentence="The package has 0.8 MB."),
+    Check(name="recipe", verdict="fail", value=0.5, threshold=0.05, sentence="It is not proven better."),
+)
+
+
+def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int, list[str]]:
+    report = gate_report().model_copy(update={"checks": checks})
+    ended = Deployment(model="churn_gym", version=7, champion=6, state=state, sentence="That is that.", **outcome)  # type: ignore[arg-type]
+    run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
+    output, fake = StringIO(), cast(Any, run)
+    board = board_of(evaluation=1.0, approval_check=0.1, promotion=0.1)
+    code = summarise(
+        plain_console(output), "deployment", fake, settings(), board=board, prepared=2.0, options=" --stack cloud"
+    )
+    return code, output.getvalue().splitlines()
+
+
+def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own() -> None:
+    code, lines = deployed("refused", CHECKS)
+    assert code == 3
+    assert "  recipe: It is not proven better." in lines
+    assert not [line for line in lines if "The package has" in line]
+    (row,) = [line.split() for line in lines if line.startswith("│ size")]
+    assert row[1::2] == ["size", "pass", "0.8204", "200"]
+
+
+def test_a_version_that_waits_is_told_with_the_command_that_approves_it() -> None:
+    code, lines = deployed("waiting", CHECKS[:1])
+    assert code == 0
+    assert 'Next    python run.py approve --version 7 --reason "…" --stack cloud   (or reject)' in lines
+
+
+@pytest.mark.parametrize("state", ["promoted", "unchanged"])
+def test_a_promotion_ends_with_what_is_live_and_its_notes(state: str) -> None:
+    code, lines = deployed(state, CHECKS[:1], notes=("The mirror did not answer.",))
+    assert code == 0
+    assert {"That is that.", "The mirror did not answer."} <= set(lines)
+    assert "Next    python run.py models --stack cloud   (what is live, and what was)" in lines

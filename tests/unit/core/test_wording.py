@@ -1,0 +1,65 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from churn.core.estimate import Estimate
+from churn.core.wording import amount, interval, number, percent, plain, signed, spoken
+
+ESTIMATE = Estimate(point=0.8472, lower=0.8311, upper=0.8618, se=0.008)
+
+
+def test_numbers_are_rounded_and_grouped() -> None:
+    assert number(0.8472) == "0.847"
+    assert number(12345.678, 1) == "12,345.7"
+
+
+def test_a_zero_has_no_sign() -> None:
+    assert number(-0.0004) == "0.000"
+    assert number(-0.0006) == "-0.001"
+
+
+def test_shares_are_percentages() -> None:
+    assert percent(0.1642) == "16.4%"
+    assert percent(1, 0) == "100%"
+
+
+@pytest.mark.parametrize(
+    ("money", "text"),
+    [
+        (9.678, "9.68 USD"),
+        (10.0, "10 USD"),
+        (-0.5, "-0.50 USD"),
+        (99.99, "99.99 USD"),
+        (100.4, "100 USD"),
+        (96785.2, "96,785 USD"),
+    ],
+)
+def test_amounts_show_cents_where_they_matter(money: float, text: str) -> None:
+    assert amount(money, "USD") == text
+
+
+def test_contributions_show_their_sign() -> None:
+    assert (signed(0.918), signed(-0.2)) == ("+0.92", "-0.20")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(51234, "51,234"), (3.0, "3"), (12345.6, "12,346"), (0.16418, "0.1642"), (3.21e-6, "3.21e-06"), (-2.5, "-2.5")],
+)
+def test_any_number_is_written_with_the_digits_it_bears(value: float, text: str) -> None:
+    assert plain(value) == text
+
+
+def test_an_interval_follows_its_number() -> None:
+    assert interval(ESTIMATE) == "0.847 [0.831, 0.862]"
+    assert interval(ESTIMATE, percent) == "84.7% [83.1%, 86.2%]"
+
+
+def test_the_unit_stands_once() -> None:
+    assert interval(ESTIMATE, lambda value: number(value, 2), "USD") == "0.85 USD [0.83, 0.86]"
+
+
+def test_names_are_spoken() -> None:
+    assert (spoken("f1"), spoken("best_f1")) == ("F1", "best f1")

@@ -1,0 +1,114 @@
+"""Which version a deployment run is about, and whether it is judged anew."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from churn.approval.approval import approve, decide, record_gate
+from churn.approval.archive import REPORTS, keep_report, stored_report
+from churn.core.errors import NotFound, StoreError
+from churn.gate.report import GateReport
+from churn.lifecycle.hearing import hear, hearing_of
+from churn.lifecycle.outcome import deploy
+from churn.ports.registry import ModelVersion
+from tests.fakes.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.feature_store import MemoryFeatureStore
+
+
+class Judge:
+    """Says what it is told to, and remembers whom it judged."""
+
+    def __init__(self, at: Office) -> None:
+        self.office = at
+        self.judged: list[int] = []
+
+    def __call__(self, challenger: ModelVersion, champion: ModelVersion | None) -> GateReport:
+        self.judged.append(challenger.version)
+        return self.office.report(challenger.version)
+
+
+@pytest.fixture
+def store() -> MemoryFeatureStore:
+    return MemoryFeatureStore("gym")
+
+
+def test_the_challenger_is_heard_unless_a_version_is_named() -> None:
+    at = office(3, 1)
+    assert hearing_of(at.governance, None).challenger.version == 3
+    named = hearing_of(at.governance, 2)
+    assert (named.challenger.version, named.champion and named.champion.version, named.live) == (2, 1, False)
+    assert hearing_of(at.governance, 1).live
+
+
+def test_without_a_challenger_the_training_is_named() -> None:
+    with pytest.raises(NotFound, match=f"{MODEL} has no @Challenger: run `python run.py --pipeline training` first"):
+        hearing_of(Office().governance, None)
+
+
+def test_a_version_that_waits_is_not_judged_again(store: MemoryFeatureStore) -> None:
+    at = office(2, settings=MANUAL)
+    judge = Judge(at)
+    report, new = hear(hearing_of(at.governance, 2), store, judge)
+    record_gate(at.governance, report, who="ada")
+    decide(at.governance, 2, who="ada")
+    kept, again = hear(hearing_of(at.governance, 2), store, judge)
+    assert (new, again, judge.judged) == (True, False, [2])
+    assert kept == report
+
+
+def test_a_version_that_was_refused_is_judged_again(store: MemoryFeatureStore) -> None:
+    at = office(2)
+    at.judge(2, FAILING)
+    judge = Judge(at)
+    _, new = hear(hearing_of(at.governance, 2), store, judge)
+    assert (new, judge.judged) == (True, [2])
+
+
+def test_a_report_that_was_not_kept_is_made_again(store: MemoryFeatureStore) -> None:
+    at = office(2, settings=MANUAL)
+    at.judge(2)
+    judge = Judge(at)
+    _, new = hear(hearing_of(at.governance, 2), store, judge)
+    assert (new, judge.judged) == (True, [2])
+
+
+def test_a_report_reads_as_it_was_written_and_a_changed_one_is_refused(store: MemoryFeatureStore) -> None:
+    report = office(1).report(1)
+    assert stored_report(store, report.digest) is None
+    keep_report(store, report)
+    keep_report(store, report)
+    assert store.latest(REPORTS.name).version == 0
+    assert stored_report(store, report.digest) == report
+    assert stored_report(store, "another") is None
+    rows = store.read(store.latest(REPORTS.name)).to_pylist()
+    forged = [{**rows[0], "report": rows[0]["report"].replace("It earns more.", "It earns a lot.")}]
+    store.upsert(REPORTS, pa.Table.from_pylist(forged, store.read(store.latest(REPORTS.name)).schema))
+    with pytest.raises(StoreError, match="was changed after a decision was bound to it"):
+        stored_report(store, report.digest)
+
+
+def test_what_is_approved_goes_live_and_says_what_it_replaced() -> None:
+    at = office(2, 1)
+    outcome = deploy(at.governance, at.judge(2), who="ada")
+    assert (outcome.state, outcome.champion, outcome.previous) == ("promoted", 2, 1)
+    assert outcome.sentence == f"{MODEL} version 2 is @Champion, version 1 is @PreviousChampion."
+    assert (at.champion, at.previous) == (2, 1)
+
+
+def test_what_waits_or_was_refused_moves_nothing() -> None:
+    at = office(3, settings=MANUAL)
+    waiting = deploy(at.governance, at.judge(2), who="ada")
+    refused = deploy(at.governance, at.judge(3, FAILING), who="ada")
+    assert (waiting.state, refused.state) == ("waiting", "refused")
+    assert (waiting.champion, at.champion) == (None, None)
+    assert "version 2 is not promoted." in waiting.sentence
+
+
+def test_the_champion_again_is_unchanged() -> None:
+    at = office(2, settings=MANUAL)
+    at.judge(2)
+    found = approve(at.governance, 2, who="mary", why="it is good")
+    assert deploy(at.governance, found, who="ada").state == "promoted"
+    again = deploy(at.governance, found, who="ada")
+    assert (again.state, again.sentence) == ("unchanged", f"{MODEL} version 2 is @Champion already: nothing to do.")

@@ -1,0 +1,217 @@
+"""One batch from beginning to end: what is scored, when it is the same batch, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from churn.core.errors import ContractError, NotEnoughData, NotFound
+from churn.lifecycle.batch_record import record
+from churn.lifecycle.inference import champion_of
+from churn.model.money import MoneySettings
+from churn.model.scorer import ScoringSettings
+from tests.fakes.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
+from tests.fakes.experiment_tracker import InMemoryTracker
+from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.scorers import small_scorer
+
+FEATURES = CONTRACT.table("features")
+
+
+@pytest.fixture
+def store() -> MemoryFeatureStore:
+    store = MemoryFeatureStore("toy")
+    store.upsert(FEATURES, feature_rows(30))
+    return store
+
+
+def test_every_customer_is_scored_and_counted(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    summary = run(store, tmp_path)
+    rows = predictions(store, summary)
+    assert [row["customer_id"] for row in rows] == [f"c{number:03}" for number in range(30)]
+    assert (summary.rows, summary.scored, summary.quarantined) == (30, 30, 0)
+    treated = [row for row in rows if row["decision"] == "treat"]
+    assert summary.treated == len(treated)
+    assert 0 < len(treated) < 30
+    assert summary.value_at_stake == pytest.approx(sum(row["expected_value"] for row in treated))
+    assert summary.mean_probability == pytest.approx(sum(row["probability"] for row in rows) / 30)
+    assert sum(summary.scores) == 30
+    assert summary.currency == "USD"
+
+
+def test_a_row_says_what_made_it(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    summary = run(store, tmp_path)
+    expected = {
+        "batch_id": summary.batch_id,
+        "transaction_ts": day(0),
+        "model_name": "churn_toy",
+        "model_version": 3,
+        "model_alias": "Champion",
+        "threshold_policy": summary.threshold_policy,
+        "features_version": 0,
+        "scored_at": NOW,
+        "source": "batch",
+    }
+    for row in predictions(store, summary):
+        assert {name: row[name] for name in expected} == expected
+
+
+def test_the_same_batch_again_is_found_and_not_scored(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    scorer = Registered()
+    first = run(store, tmp_path, scorer)
+    calls = len(scorer.given)
+    again = run(store, tmp_path, scorer, now=NOW + dt.timedelta(days=9))
+    assert len(scorer.given) == calls
+    assert again.unchanged
+    assert not first.unchanged
+    assert (again.batch_id, again.scored, again.scored_at) == (first.batch_id, first.scored, first.scored_at)
+    assert again.predictions == first.predictions
+
+
+def test_another_model_other_features_or_other_reasons_are_another_batch(
+    store: MemoryFeatureStore, tmp_path: Path
+) -> None:
+    ids = [
+        run(store, tmp_path).batch_id,
+        run(store, tmp_path, Registered(digest="d2")).batch_id,
+        run(store, tmp_path, reasons="none").batch_id,
+        run(store, tmp_path, max_age_days=5).batch_id,
+    ]
+    store.upsert(FEATURES, feature_rows(1, at=3))
+    ids += [run(store, tmp_path).batch_id]
+    assert len(set(ids)) == 5
+    assert store.latest("churn_batches").rows == 5
+    assert store.latest("churn_predictions").rows == 5 * 30
+
+
+def test_an_old_time_gives_what_would_have_been_scored_then(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    store.upsert(FEATURES, feature_rows(30, at=30, tenure=pa.array([60] * 30)))
+    then, now = run(store, tmp_path, as_of=day(29)), run(store, tmp_path)
+    assert then.as_of == day(0)
+    assert now.as_of == day(30)
+    assert {row["transaction_ts"] for row in predictions(store, then)} == {day(0)}
+    assert {row["transaction_ts"] for row in predictions(store, now)} == {day(30)}
+    assert run(store, tmp_path, as_of=day(15)).unchanged
+
+
+def test_customers_of_whom_nothing_new_came_have_left(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    store.upsert(FEATURES, feature_rows(10, at=91))
+    recent, all_of_them = run(store, tmp_path), run(store, tmp_path, max_age_days=91)
+    assert (recent.scored, recent.gone) == (10, 20)
+    assert (all_of_them.scored, all_of_them.gone) == (30, 0)
+
+
+def test_only_what_cannot_be_scored_is_set_aside(tmp_path: Path) -> None:
+    store = MemoryFeatureStore("toy")
+    empty = {name: pa.array([None] * 2, kind) for name, kind in (("contract", pa.string()), ("tenure", pa.int64()))}
+    empty |= {name: pa.array([None] * 2, pa.float64()) for name in ("monthly_charges", "total_charges")}
+    unknown = feature_rows(2, customer_id=["x1", "x2"], **empty)
+    store.upsert(FEATURES, pa.concat_tables([feature_rows(5), unknown]))
+    summary = run(store, tmp_path)
+    assert (summary.rows, summary.scored, summary.quarantined) == (7, 5, 2)
+    assert summary.rejected == {"the row has a value in some column that the model reads": 2}
+    assert store.latest("quarantine").rows == 2
+    store.replace(FEATURES, unknown)
+    with pytest.raises(NotEnoughData, match="None of 2 customers in churn_features could be scored"):
+        run(store, tmp_path)
+    assert store.latest("quarantine").rows == 2
+    assert store.latest("churn_predictions").rows == 5
+
+
+def test_a_table_without_rows_of_the_time_has_nobody_to_score(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughData, match=r"Nothing in churn_features .* was known by 2023-12-31"):
+        run(store, tmp_path, as_of=day(-1))
+    store.replace(FEATURES, feature_rows(1).slice(0, 0))
+    with pytest.raises(NotEnoughData, match="there is nobody to score"):
+        run(store, tmp_path)
+
+
+def test_a_column_that_the_champion_reads_and_the_table_lacks_is_named(
+    store: MemoryFeatureStore, tmp_path: Path
+) -> None:
+    names = [name.replace("monthly_charges", "month_charges") for name in feature_rows(1).column_names]
+    store.replace(FEATURES, feature_rows(3).rename_columns(names))
+    with pytest.raises(ContractError, match=r"reads monthly_charges, which .* lacks; did you mean 'month_charges'"):
+        run(store, tmp_path)
+
+
+def test_columns_that_the_champion_does_not_read_are_left_alone(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    first = predictions(store, run(store, tmp_path))
+    store.replace(FEATURES, feature_rows(30).append_column("zodiac", pa.array(["lion"] * 30)))
+    second = predictions(store, run(store, tmp_path))
+    assert [row["probability"] for row in second] == [row["probability"] for row in first]
+
+
+def test_values_that_training_did_not_know_are_told(tmp_path: Path) -> None:
+    store = MemoryFeatureStore("toy")
+    store.upsert(FEATURES, feature_rows(4, contract=["Ten year", "Two year", "Weekly", None]))
+    assert run(store, tmp_path).unseen == {"contract": 2}
+
+
+def test_the_policy_tells_other_economics_apart(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    dear = Registered(small_scorer(ScoringSettings(money=MoneySettings(incentive_cost=20)), boosted=True), "d2")
+    first, second = run(store, tmp_path), run(store, tmp_path, dear)
+    assert first.threshold_policy.startswith("expected value > 0 USD, economics ")
+    assert first.threshold_policy != second.threshold_policy
+
+
+def test_the_scores_are_held_against_the_holdout(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    assert run(store, tmp_path).baseline is None
+    sides = pa.array(["holdout", "train"] * 15)
+    store.replace(CONTRACT.table("training"), feature_rows(30).append_column("split", sides))
+    baseline = run(store, tmp_path, reasons="none").baseline
+    assert baseline is not None
+    assert sum(baseline) == 15
+
+
+def test_a_batch_of_which_a_run_wrote_only_the_rows_is_taken_up(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    first = run(store, tmp_path)
+    store.replace(CONTRACT.table("batches"), store.read(store.latest("churn_batches")).slice(0, 0))
+    again = run(store, tmp_path)
+    assert not again.unchanged
+    assert [row["probability"] for row in predictions(store, again)] == [
+        row["probability"] for row in predictions(store, first)
+    ]
+    assert store.latest("churn_predictions").rows == 30
+
+
+def test_a_batch_whose_rows_are_gone_is_scored_again(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    first = run(store, tmp_path)
+    rows = store.read(store.latest("churn_predictions"))
+    store.replace(CONTRACT.table("predictions"), rows.slice(0, 29))
+    again = run(store, tmp_path)
+    assert not again.unchanged
+    assert len(predictions(store, again)) == first.scored
+
+
+def test_without_a_champion_the_way_to_one_is_told() -> None:
+    assert champion_of(VERSION, "churn_toy") is VERSION
+    with pytest.raises(NotFound, match=r"churn_toy has no @Champion .* --pipeline deployment"):
+        champion_of(None, "churn_toy")
+
+
+def test_a_batch_leaves_its_record_with_the_tracker(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    tracker, summary = InMemoryTracker(), run(store, tmp_path)
+    record(summary, tracker, {"report.html": "<html>", "charts/scores.svg": "<svg>"})
+    assert tracker.metrics["scored"] == 30
+    assert tracker.metrics["value_at_stake"] == summary.value_at_stake
+    assert tracker.params["batch_id"] == summary.batch_id
+    assert {"report.html", "batch.json", "charts/scores.svg"} <= set(tracker.files)
+
+
+def test_the_version_stays_that_of_the_beginning(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    """A promotion meanwhile changes what the alias names, and neither the version nor the scorer of this batch."""
+
+    class Promoting(Registered):
+        def predict(self, customers, **options):  # type: ignore[no-untyped-def]
+            live[0] = replace(VERSION, version=4)
+            return super().predict(customers, **options)
+
+    live = [VERSION]
+    summary = run(store, tmp_path, Promoting(), version=live[0])
+    assert live[0].version == 4
+    assert {row["model_version"] for row in predictions(store, summary)} == {3}

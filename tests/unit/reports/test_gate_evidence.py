@@ -1,0 +1,135 @@
+"""What the page of a gate says about its evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reports.gate_evidence import comparison_section, recipe_section, slice_section, smallest_difference
+from reports.page import Callout, Figure, Section, Table
+from tests.fakes.gate_reports import HOLDOUT, METRICS, NEWEST, RECIPES, SLICES, estimate, gate_report, paired, part
+
+
+def blocks(section: Section, kind: type) -> list[Any]:
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def rows(section: Section) -> list[dict[str, object]]:
+    (table,) = blocks(section, Table)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+@pytest.fixture(scope="module")
+def holdout() -> Section:
+    return comparison_section(HOLDOUT, gate_report())
+
+
+def test_the_smallest_difference_that_shows_is_told_in_money_and_in_auc() -> None:
+    assert smallest_difference(HOLDOUT, "USD") == (
+        "Differences under 0.31 USD per customer or 0.0045 in the area under the ROC curve cannot be told apart on "
+        "this holdout."
+    )
+    assert smallest_difference(NEWEST, "EUR").endswith("cannot be told apart on these rows.")
+
+
+def test_nothing_is_said_of_a_difference_that_was_not_computed_or_that_is_none() -> None:
+    alone = HOLDOUT.model_copy(update={"metrics": METRICS[1:2]})
+    assert smallest_difference(alone, "USD").startswith("Differences under 0.0045 in the area")
+    same = HOLDOUT.model_copy(update={"metrics": tuple(paired(each.name, 1.0, 0.0, 0.0) for each in METRICS)})
+    assert smallest_difference(same, "USD") == ""
+
+
+def test_every_metric_of_both_models_stands_in_one_row(holdout: Section) -> None:
+    found = {row["metric"]: row for row in rows(holdout)}
+    assert found["Area under the ROC curve"] == {
+        "metric": "Area under the ROC curve",
+        "champion": "0.8402",
+        "challenger": "0.8433",
+        "challenger better by": "0.0031 [0.0001, 0.0061]",
+        "allowed loss": "0.0100",
+        "smallest difference that shows": "0.0045",
+    }
+    assert found["Profit per customer"]["challenger better by"] == "0.11 [-0.10, 0.32]"
+    assert found["F1, each at its own threshold"]["allowed loss"] is None
+    assert list(found)[:3] == ["Profit per customer", "Area under the ROC curve", "Log loss"]
+    assert len(found) == len(METRICS)
+
+
+def test_a_metric_without_words_of_its_own_is_spoken() -> None:
+    other = HOLDOUT.model_copy(update={"metrics": (paired("top_decile_gain", 3.0, 0.1, 0.1),)})
+    assert [row["metric"] for row in rows(comparison_section(other, gate_report()))] == ["Top decile gain"]
+
+
+def test_the_reader_learns_on_whom_both_were_compared(holdout: Section) -> None:
+    assert holdout.lead == (
+        "Both models score the same 1,409 customers (2024-01-01), of whom 373 churned. Neither training saw them. The "
+        "customers are drawn anew 2,000 times, the same draw for both; brackets hold 90% of the outcomes."
+    )
+    newest = comparison_section(NEWEST, gate_report()).lead
+    assert "same 1,409 customers in 2,800 records (2024-01-01 to 2024-03-01), of whom 373 churned. " in newest
+    assert "Neither training saw them, and all are newer than what the champion learned from. " in newest
+
+
+def test_the_tested_differences_are_drawn_and_no_other(holdout: Section) -> None:
+    drawings = [figure.svg for figure in blocks(holdout, Figure)]
+    assert len(drawings) == 3
+    for words in ("Log loss saved", "Area under the ROC curve gained", "USD per customer gained"):
+        assert sum(f'aria-label="{words}, on the holdout"' in svg for svg in drawings) == 1
+
+
+def test_both_recipes_are_compared_with_how_likely_luck_is() -> None:
+    section = recipe_section(RECIPES)
+    assert "same 5 folds of 5,634 training customers, drawn 2 times" in section.lead
+    assert rows(section)[0] == {
+        "metric": "Log loss",
+        "champion's": "0.4128",
+        "challenger's": "0.4110",
+        "challenger better by": "0.0018 [0.0008, 0.0028]",
+        "by luck alone": "0.9%",
+        "smallest difference that shows": "0.0017",
+    }
+    assert [f'aria-label="{name} by fold"' in figure.svg for figure, name in zip(
+        blocks(section, Figure), ("Log loss", "Area under the ROC curve"), strict=True
+    )] == [True, True]  # fmt: skip
+
+
+def test_a_recipe_that_is_behind_is_told_with_how_likely_luck_is_to_show_such_a_loss() -> None:
+    behind = RECIPES.metrics[1].model_copy(
+        update={"gain": estimate(-0.0015, 0.0008), "p_better": 0.95, "p_worse": 0.05}
+    )
+    (row,) = rows(recipe_section(RECIPES.model_copy(update={"metrics": (behind,)})))
+    assert (row["challenger better by"], row["by luck alone"]) == ("-0.0015 [-0.0028, -0.0002]", "5.0%")
+
+
+def with_slices(*slices: Any) -> Section:
+    return slice_section(HOLDOUT.model_copy(update={"slices": slices}), "USD")
+
+
+def test_a_group_that_is_worse_is_named() -> None:
+    worse = part("contract", "Two year", 326, -0.02, -1.2, 0.004, worse=True)
+    section = with_slices(*SLICES, worse)
+    assert blocks(section, Callout) == [Callout("Worse in: contract Two year.", "bad")]
+    assert rows(section)[-1] | {"log loss saved": ""} == {
+        "column": "contract",
+        "value": "Two year",
+        "rows": 326,
+        "log loss saved": "",
+        "USD per customer gained": "-1.20 [-1.58, -0.82]",
+        "by luck alone": "0.4%",
+        "": "worse",
+    }
+    assert blocks(with_slices(*SLICES), Callout) == [Callout("Worse in no group.", "good")]
+
+
+def test_a_group_too_small_to_judge_says_so_and_is_not_drawn() -> None:
+    section = with_slices(SLICES[-1])
+    assert (rows(section)[0][""], rows(section)[0]["by luck alone"]) == ("fewer than 100 rows", None)
+    assert blocks(section, Figure) == []
+
+
+@pytest.mark.parametrize(("count", "folded"), [(29, False), (30, True)])
+def test_many_groups_are_folded_away(count: int, folded: bool) -> None:
+    section = with_slices(*[SLICES[-1]] * count)
+    (table,) = blocks(section, Table)
+    assert (table.folded, table.caption) == (folded, f"All {count} groups" if folded else "")
