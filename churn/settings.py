@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .approval.settings import ApprovalSettings
 from .campaign.settings import CampaignSettings
 from .core.clock import UtcTime
 from .core.errors import ConfigError, nearest
+from .core.frozen import Frozen
 from .core.yaml_files import parse_model, read_yaml, unambiguous_yaml
 from .data.contract import SIMULATED, DatasetContract
 from .data.labels import SplitSettings
@@ -30,32 +31,24 @@ from .training.trials import TuningSettings
 
 __all__ = ["Component", "MlflowSettings", "Profile", "Resources", "Settings", "load_contract", "load_settings"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
-
-class Component(BaseModel):
+class Component(Frozen):
     """One ZenML stack component: its flavor and the flavor's own settings."""
-
-    model_config = _FROZEN
 
     flavor: str
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class MlflowSettings(BaseModel):
+class MlflowSettings(Frozen):
     """Where MLflow keeps runs, registered models and files."""
-
-    model_config = _FROZEN
 
     tracking_uri: str
     registry_uri: str
     artifacts: str = Field(description="Folder or URI for the files of runs.")
 
 
-class Resources(BaseModel):
+class Resources(Frozen):
     """What a run may use of the machine."""
-
-    model_config = _FROZEN
 
     threads: int = Field(default=2, ge=1, description="Threads for queries and for fitting folds side by side.")
     memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$", description="For queries.")
@@ -64,10 +57,8 @@ class Resources(BaseModel):
     )
 
 
-class Profile(BaseModel):
+class Profile(Frozen):
     """One machine or cloud: stack, URIs, resources, and nothing else. `{state}` stands for the state folder."""
-
-    model_config = _FROZEN
 
     name: str
     adapters: Literal["local"] = Field(description="Which adapters serve the ports.")
@@ -101,18 +92,14 @@ class Profile(BaseModel):
         return self.reports / f"{run}.html"
 
 
-class TrainingSetSettings(BaseModel):
+class TrainingSetSettings(Frozen):
     """Which outcomes may be learned from."""
-
-    model_config = _FROZEN
 
     cutoff: UtcTime | None = Field(default=None, description="Nothing known after it is used; null means now. UTC.")
 
 
-class Settings(BaseModel):
+class Settings(Frozen):
     """The settings of a run."""
-
-    model_config = _FROZEN
 
     dataset: str = Field(description="A contract under configs/datasets/, by name, or the path of a contract file.")
     data: Path | None = Field(default=None, description="CSV, Parquet or Delta; null simulates.")

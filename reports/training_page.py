@@ -7,10 +7,10 @@ from churn.data.validation import ValidationReport
 from churn.lifecycle.recording import Findings
 from churn.lifecycle.registration import Registration
 from churn.settings import Settings
-from reports.explanation_report import explanation_section
 
 from .data_report import leakage_section, table_section, validation_section
 from .evaluation_report import training_report
+from .explanation_report import explanation_section
 from .model_report import registration_section, training_section, tuning_section
 from .page import Cell
 

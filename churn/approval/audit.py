@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
-
+from ..core.frozen import Frozen
 from ..ports.ledger import breaks
 from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .governance import Governance
@@ -17,20 +16,16 @@ __all__ = ["Audit", "Finding", "audit"]
 _ROLLBACK = '`python run.py rollback --reason "…"`'
 
 
-class Finding(BaseModel):
+class Finding(Frozen):
     """Something that does not fit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subject: str
     found: str
     remedy: str
 
 
-class Audit(BaseModel):
+class Audit(Frozen):
     """What was looked at, and what does not fit; nothing where `findings` is empty."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     records: int

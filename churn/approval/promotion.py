@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import DecisionRefused
+from ..core.frozen import Frozen
 from ..ports.ledger import Decision
 from ..ports.registry import CHAMPION
 from .change import begin, carry_out, settle, show
@@ -18,10 +19,8 @@ from .standing import Standing, standing_of
 __all__ = ["Promotion", "complete_unfinished", "promote"]
 
 
-class Promotion(BaseModel):
+class Promotion(Frozen):
     """A change of the champion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     version: int = Field(description="The version that is live.")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ..core.frozen import Frozen
 
 __all__ = ["ApprovalSettings"]
 
 
-class ApprovalSettings(BaseModel):
+class ApprovalSettings(Frozen):
     """How a version that passed the gate is approved."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     policy: Literal["auto", "manual"] = Field(
         default="auto", description="Who approves what passed the gate: the gate itself, or a named person."

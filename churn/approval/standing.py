@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..ports.ledger import Decision
 from .settings import ApprovalSettings
 from .situation import Situation
@@ -18,10 +19,8 @@ __all__ = ["Standing", "State", "standing_of"]
 State = Literal["none", "pending", "approved", "rejected", "lapsed"]
 
 
-class Standing(BaseModel):
+class Standing(Frozen):
     """What the ledger says of a version at one moment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     version: int

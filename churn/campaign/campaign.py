@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 
-from pydantic import BaseModel, ConfigDict
-
 from ..core.estimate import Estimate
+from ..core.frozen import Finite
 from ..model.money import MoneySettings
 from .settings import CampaignSettings, Limits
 
 __all__ = ["Campaign", "Choice", "Comparison", "Contact", "Further", "SegmentUse"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class Choice(BaseModel):
+class Choice(Finite):
     """A way to choose whom to treat: how many it takes, and what that is expected to earn and to cost."""
-
-    model_config = _FROZEN
 
     name: str
     contacts: int
@@ -26,10 +21,8 @@ class Choice(BaseModel):
     cost: Estimate
 
 
-class Further(BaseModel):
+class Further(Finite):
     """What a wider limit would add, in the currency; zeros where that limit does not bind."""
-
-    model_config = _FROZEN
 
     limit: str
     extra: float
@@ -38,10 +31,8 @@ class Further(BaseModel):
     cost: float
 
 
-class SegmentUse(BaseModel):
+class SegmentUse(Finite):
     """What a segment with limits of its own took."""
-
-    model_config = _FROZEN
 
     column: str
     value: str
@@ -51,7 +42,7 @@ class SegmentUse(BaseModel):
     cost: float
 
 
-class Comparison(BaseModel):
+class Comparison(Finite):
     """The control group, and what the comparison of both groups can show.
 
     Attributes:
@@ -63,8 +54,6 @@ class Comparison(BaseModel):
             None without both groups.
     """
 
-    model_config = _FROZEN
-
     customers: int
     never_contacted: int
     profit: float
@@ -72,10 +61,8 @@ class Comparison(BaseModel):
     detectable_drop: float | None
 
 
-class Contact(BaseModel):
+class Contact(Finite):
     """One customer of the list."""
-
-    model_config = _FROZEN
 
     customer: str
     probability: float
@@ -84,7 +71,7 @@ class Contact(BaseModel):
     reasons: tuple[str, ...]
 
 
-class Campaign(BaseModel):
+class Campaign(Finite):
     """Whom a batch of predictions says to contact, in sums; the list itself is a table.
 
     Attributes:
@@ -99,8 +86,6 @@ class Campaign(BaseModel):
         repriced: Customers decided otherwise than in the predictions, for the economics have changed since.
         first: The most valuable contacts.
     """
-
-    model_config = _FROZEN
 
     batch_id: str
     model: str

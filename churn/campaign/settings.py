@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from ..core.frozen import Finite
 from ..model.frame import canonical_text
 
 __all__ = ["CampaignSettings", "Limits"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class Limits(BaseModel):
+class Limits(Finite):
     """How many customers may be contacted, and what that may cost; null is no limit."""
-
-    model_config = _FROZEN
 
     capacity: int | None = Field(default=None, ge=0, description="At most this many contacts.")
     budget: float | None = Field(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from .frozen import Finite
 
 __all__ = ["Estimate"]
 
 
-class Estimate(BaseModel):
+class Estimate(Finite):
     """A number with its uncertainty."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     point: float
     lower: float

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..core.clock import UtcTime
 from ..core.errors import ContractError, nearest
+from ..core.frozen import Frozen
 from ..core.yaml_files import parse_model, read_yaml
 from ..model.features import FeatureFunction, FeatureSpec, check_features, load_functions
 from ..model.frame import Kind, canonical_text
@@ -37,7 +38,6 @@ TableName = Literal[
 ]
 """The tables of a dataset, by what they are for."""
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 def snake_case(name: str) -> str:
@@ -46,10 +46,8 @@ def snake_case(name: str) -> str:
     return re.sub(r"[^0-9a-zA-Z]+", "_", spaced).strip("_").lower()
 
 
-class Column(BaseModel):
+class Column(Frozen):
     """One input column: its type, what values it may hold, and how to speak of it."""
-
-    model_config = _FROZEN
 
     type: Literal["categorical", "integer", "number"]
     description: str = Field(description="A few words for reports and reason codes, such as 'months as a customer'.")
@@ -81,10 +79,8 @@ class Column(BaseModel):
         return "categorical" if self.type == "categorical" else "numeric"
 
 
-class EventTime(BaseModel):
+class EventTime(Frozen):
     """When the facts of a row were true."""
-
-    model_config = _FROZEN
 
     column: str | None = Field(default=EVENT_TIME, description="The source's column; null where it has none.")
     as_of: UtcTime | None = Field(default=None, description="Stands for every row of a source without the column.")
@@ -98,10 +94,8 @@ class EventTime(BaseModel):
         return self
 
 
-class Label(BaseModel):
+class Label(Frozen):
     """The outcome: churn within `window_days` after the event time, known `delay_days` after the window closed."""
-
-    model_config = _FROZEN
 
     column: str
     positive: str = Field(description="The value that means the customer churned.")
@@ -122,10 +116,8 @@ class Label(BaseModel):
         return self
 
 
-class DatasetContract(BaseModel):
+class DatasetContract(Frozen):
     """What one business's customer table promises; one YAML file under `configs/datasets/`."""
-
-    model_config = _FROZEN
 
     name: str = Field(description="The dataset's name: its tables live under it.")
     description: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..core.shares import sides_of
 from .contract import DatasetContract
 from .ingest import RAW_LABEL
@@ -15,10 +16,8 @@ from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
 __all__ = ["SplitSettings", "labels_of"]
 
 
-class SplitSettings(BaseModel):
+class SplitSettings(Frozen):
     """Which customers are held out, by a hash of their key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     holdout_share: float = Field(default=0.2, gt=0, lt=1, description="Share of customers in the holdout.")
     salt: str = Field(default="churn", description="Another salt gives another split; change it only to start anew.")

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import LeakageError
+from ..core.frozen import Frozen
 from ..core.shares import sides_of
 from ..model.frame import Columns
 from .tables import FEATURE_TIME, LABEL_TIME
@@ -19,13 +20,10 @@ __all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", 
 
 _BINS = 50
 _SHRINKAGE = 10.0
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class LeakageSettings(BaseModel):
+class LeakageSettings(Frozen):
     """When a feature is too good to be true."""
-
-    model_config = _FROZEN
 
     max_feature_auc: float = Field(
         default=0.9, ge=0.5, le=1, description="The ROC AUC above which one feature alone is held to know the outcome."
@@ -33,20 +31,16 @@ class LeakageSettings(BaseModel):
     trusted: tuple[str, ...] = Field(default=(), description="Features that may be that good: you know why they are.")
 
 
-class LeakageCheck(BaseModel):
+class LeakageCheck(Frozen):
     """One check, whether it held, and what was found."""
-
-    model_config = _FROZEN
 
     name: str
     passed: bool
     found: str
 
 
-class LeakageReport(BaseModel):
+class LeakageReport(Frozen):
     """Every leakage check of a training set, and how well each feature alone predicts the label."""
-
-    model_config = _FROZEN
 
     checks: tuple[LeakageCheck, ...]
     feature_auc: dict[str, float]

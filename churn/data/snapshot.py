@@ -7,28 +7,25 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from ..core.wording import plain
 from ..ports.tables import FeatureStore, TableRef
 
 __all__ = ["SAMPLE", "ColumnProfile", "TableSnapshot", "profile_of", "snapshot_of"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 SAMPLE = 200_000
 """A profile is taken from at most this many rows."""
 _BINS = 12
 _TOP = 8
 
 
-class ColumnProfile(BaseModel):
+class ColumnProfile(Frozen):
     """One column: how much is missing, and how its values are spread.
 
     `spread` maps a value, or the middle of one of twelve bins of equal width, to its number of rows. Numbers and times
     (ISO 8601) have a range and, for numbers, a mean; text has the count of its distinct values.
     """
-
-    model_config = _FROZEN
 
     name: str
     type: str
@@ -40,10 +37,8 @@ class ColumnProfile(BaseModel):
     spread: dict[str, int]
 
 
-class TableSnapshot(BaseModel):
+class TableSnapshot(Frozen):
     """A reference to one version of a table, and the profile of (a sample of) its rows."""
-
-    model_config = _FROZEN
 
     ref: TableRef
     sampled: int

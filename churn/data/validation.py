@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import ValidationFailed
+from ..core.frozen import Frozen
 from .contract import DatasetContract
 from .expectations import Rule, broken_rows, rules
 from .ingest import Conformed, Fault
@@ -35,10 +36,8 @@ _LINE = "the line"
 _LINE_RULE = "has one value for each column"
 
 
-class ValidationSettings(BaseModel):
+class ValidationSettings(Frozen):
     """How many broken rows a batch may hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_quarantine_share: float = Field(
         default=0.05,
@@ -48,10 +47,8 @@ class ValidationSettings(BaseModel):
     )
 
 
-class RuleResult(BaseModel):
+class RuleResult(Frozen):
     """One rule and how a batch kept it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str
     rule: str
@@ -60,10 +57,8 @@ class RuleResult(BaseModel):
     examples: tuple[str, ...] = ()
 
 
-class ValidationReport(BaseModel):
+class ValidationReport(Frozen):
     """What became of a batch's rows: `rows = accepted + quarantined + copies`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     rows: int

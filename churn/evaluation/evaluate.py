@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import NotEnoughData
 from ..core.estimate import Estimate
+from ..core.frozen import Finite
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value, optimal_threshold
 from .bootstrap import band, bootstrap, estimates
@@ -28,13 +29,10 @@ CURVES = {
     "profit": GRID,
     "profit_expected": GRID,
 }
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Finite):
     """How a holdout is evaluated."""
-
-    model_config = _FROZEN
 
     resamples: int = Field(default=500, ge=100, le=20_000, description="Bootstrap resamples; more cost time only.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of every interval.")
@@ -43,10 +41,8 @@ class EvaluationSettings(BaseModel):
     min_slice_rows: int = Field(default=50, ge=1, description="A smaller slice is listed and not evaluated.")
 
 
-class Curve(BaseModel):
+class Curve(Finite):
     """Points of a curve, and the band that holds each of them with the evaluation's confidence."""
-
-    model_config = _FROZEN
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -54,10 +50,8 @@ class Curve(BaseModel):
     upper: tuple[float, ...]
 
 
-class Bin(BaseModel):
+class Bin(Finite):
     """One group of the reliability curve: what was predicted and what happened."""
-
-    model_config = _FROZEN
 
     rows: int
     predicted: float
@@ -66,10 +60,8 @@ class Bin(BaseModel):
     upper: float
 
 
-class Campaign(BaseModel):
+class Campaign(Finite):
     """Treating everybody whose expected value is positive."""
-
-    model_config = _FROZEN
 
     treated: int = Field(description="Rows that are treated.")
     churners: int = Field(description="Rows among them that churned.")
@@ -78,10 +70,8 @@ class Campaign(BaseModel):
     profit: Estimate = Field(description="What it earned, in the currency, at the expected acceptance.")
 
 
-class Evaluation(BaseModel):
+class Evaluation(Finite):
     """A model on a holdout. Amounts are in `currency`; shares and probabilities are 0 to 1."""
-
-    model_config = _FROZEN
 
     rows: int
     customers: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from ..model.frame import Columns
 from ..model.reasons import Described, global_importance, values_in_words
 from ..model.scorer import Scorer
@@ -15,15 +15,12 @@ __all__ = [
     "explain_rows",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 _ROWS = 2_000
 _EXAMPLES = 8
 
 
-class CustomerReasons(BaseModel):
+class CustomerReasons(Frozen):
     """One customer's prediction with its reasons, and what each feature, with its value, adds to the log-odds."""
-
-    model_config = _FROZEN
 
     customer: str
     probability: float
@@ -34,10 +31,8 @@ class CustomerReasons(BaseModel):
     base: float
 
 
-class Explanation(BaseModel):
+class Explanation(Frozen):
     """The model's features by importance (mean absolute log-odds over `rows` rows), and examples."""
-
-    model_config = _FROZEN
 
     rows: int
     currency: str

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import DataError
+from ..core.frozen import Finite
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, decide, expected_value
 from .ranking import Ranking, log_losses, roc_auc
 
 __all__ = ["Reachable", "Reached", "reachable"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class Reached(BaseModel):
+class Reached(Finite):
     """One metric of a model beside that of the true probabilities, both as expected over what could have happened."""
-
-    model_config = _FROZEN
 
     model: float
     best: float
     share: float | None = Field(description="Of the gain over knowing nothing; none where there is nothing to gain.")
 
 
-class Reachable(BaseModel):
+class Reachable(Finite):
     """The model against the truth; the gain is counted from 0.5, from the base rate's log loss, and from 0 money."""
-
-    model_config = _FROZEN
 
     roc_auc: Reached
     log_loss: Reached

@@ -9,9 +9,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.estimate import Estimate
+from ..core.frozen import Finite
 from ..model.frame import FloatArray, as_strings, canonical_text
 from ..model.money import expected_value
 from .bootstrap import estimates
@@ -63,10 +64,8 @@ def _quarters(values: FloatArray) -> tuple[IntArray, list[str]]:
     return np.where(np.isnan(values), -1, np.searchsorted(edges, values)), names
 
 
-class Slice(BaseModel):
+class Slice(Finite):
     """One value of a column: `SLICE_METRICS` by name, or the reason why there are none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     column: str
     value: str

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Finite
 from ..ports.ledger import Verdict
 
 __all__ = ["Check", "answer", "unanswered"]
 
 
-class Check(BaseModel):
+class Check(Finite):
     """A check of the gate: one number against one bar, and what that means in one sentence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern="^[a-z0-9_]+$", description="The version's tag is `gate.<name>`.")
     verdict: Verdict

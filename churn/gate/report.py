@@ -6,9 +6,10 @@ import datetime as dt
 import hashlib
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.estimate import Estimate
+from ..core.frozen import Finite
 from ..evaluation.evaluate import Evaluation
 from ..ports.ledger import Verdict
 from .checks import Check
@@ -26,26 +27,21 @@ __all__ = [
     "SliceComparison",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 Relation = Literal["first", "identical", "refresh", "recipe"]
 """What the challenger is to the champion: the first there is, the same model, the same recipe on newer data, another
 recipe (or the same on the same data)."""
 
 
-class Histogram(BaseModel):
+class Histogram(Finite):
     """How often each range of a value came out; `edges` is one longer than `counts`."""
-
-    model_config = _FROZEN
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
-class PairedMetric(BaseModel):
+class PairedMetric(Finite):
     """One metric of both models on the same rows. `gain` is positive where the challenger is better."""
-
-    model_config = _FROZEN
 
     name: str = Field(description="As in `Evaluation.metrics`, such as `roc_auc` or `profit_per_customer`.")
     champion: float
@@ -63,10 +59,8 @@ class PairedMetric(BaseModel):
     draws: Histogram = Field(description="The gain over the resamples.")
 
 
-class SliceComparison(BaseModel):
+class SliceComparison(Finite):
     """Both models on one slice of the same rows."""
-
-    model_config = _FROZEN
 
     column: str
     value: str
@@ -77,10 +71,8 @@ class SliceComparison(BaseModel):
     skipped: str | None = Field(default=None, description="Why it was not judged.")
 
 
-class Comparison(BaseModel):
+class Comparison(Finite):
     """Both models on the same rows, resampled by customer."""
-
-    model_config = _FROZEN
 
     name: Literal["holdout", "newest"]
     rows: int
@@ -93,10 +85,8 @@ class Comparison(BaseModel):
     slices: tuple[SliceComparison, ...] = ()
 
 
-class RecipeMetric(BaseModel):
+class RecipeMetric(Finite):
     """One metric of both recipes over repeated folds; `gain` is positive where the challenger's is better."""
-
-    model_config = _FROZEN
 
     name: Literal["log_loss", "roc_auc"]
     champion: float
@@ -108,10 +98,8 @@ class RecipeMetric(BaseModel):
     folds: tuple[float, ...] = Field(description="The gain on each fold.")
 
 
-class RecipeComparison(BaseModel):
+class RecipeComparison(Finite):
     """Both recipes refitted on the same folds of the training side."""
-
-    model_config = _FROZEN
 
     rows: int
     customers: int
@@ -120,10 +108,8 @@ class RecipeComparison(BaseModel):
     metrics: tuple[RecipeMetric, ...]
 
 
-class Contestant(BaseModel):
+class Contestant(Finite):
     """A registered version under comparison."""
-
-    model_config = _FROZEN
 
     version: int
     digest: str
@@ -135,10 +121,8 @@ class Contestant(BaseModel):
     evaluation: Evaluation | None = Field(default=None, description="On the rows of the holdout comparison.")
 
 
-class GateReport(BaseModel):
+class GateReport(Finite):
     """Everything a decision about a challenger rests on."""
-
-    model_config = _FROZEN
 
     model: str
     at: dt.datetime

@@ -5,33 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..evaluation.evaluate import EvaluationSettings
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings
 
 __all__ = ["GateRules", "GateSettings", "Margins", "Rule"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 Rule = Literal["superiority", "non-inferiority"]
 
 
-class Margins(BaseModel):
+class Margins(Frozen):
     """How much worse than the champion a challenger may truly be and still count as no worse."""
-
-    model_config = _FROZEN
 
     log_loss: float = Field(default=0.005, ge=0, description="In nats.")
     roc_auc: float = Field(default=0.005, ge=0, description="Area under the ROC curve.")
     profit_share: float = Field(default=0.05, ge=0, description="Of the champion's profit per customer.")
 
 
-class GateSettings(BaseModel):
+class GateSettings(Frozen):
     """How the deployment pipeline judges a challenger."""
-
-    model_config = _FROZEN
 
     rule: Rule = Field(
         default="superiority", description="What another recipe must prove: that it is better, or that it is no worse."

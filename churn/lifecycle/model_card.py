@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from churn.evaluation.headline import headline
-
 from ..core.wording import interval, number, percent, spoken
 from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.headline import headline
 from ..evaluation.importance import Explanation
 from ..training.train import TrainingReport
 

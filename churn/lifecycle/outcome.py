@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..approval.governance import Governance
 from ..approval.promotion import promote
 from ..approval.standing import Standing
+from ..core.frozen import Frozen
 
 __all__ = ["Deployment", "deploy"]
 
 
-class Deployment(BaseModel):
+class Deployment(Frozen):
     """What a deployment run came to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     version: int = Field(description="The version that was to go live.")

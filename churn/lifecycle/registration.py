@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..ports.registry import CHALLENGER, MODEL_DIGEST, ModelRegistry, ModelVersion
 
 __all__ = ["Registration", "register_challenger"]
 
 
-class Registration(BaseModel):
+class Registration(Frozen):
     """Which version of which registered model a training run ended in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: int

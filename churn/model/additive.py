@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
+from ..core.frozen import Frozen
 from .encoding import Encoded
 from .frame import FloatArray, n_rows
 
 __all__ = ["AdditiveModel", "Curve", "signed_log"]
-
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 def signed_log(values: FloatArray) -> FloatArray:
@@ -22,15 +21,13 @@ def signed_log(values: FloatArray) -> FloatArray:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
-class Curve(BaseModel):
+class Curve(Frozen):
     """The log-odds that a numeric feature adds: a piecewise cubic plus a multiple of the signed logarithm.
 
     Below the first knot and above the last one the curve is constant, so that no value, however wild, adds more than
     training has seen. `pieces` holds four coefficients for each interval between knots, highest power first, of the
     distance to the interval's left knot.
     """
-
-    model_config = _FROZEN
 
     knots: tuple[float, ...]
     pieces: tuple[tuple[float, float, float, float], ...]
@@ -66,15 +63,13 @@ class Curve(BaseModel):
         return Curve(knots=self.knots, pieces=pieces, log_slope=self.log_slope * scale, missing=missing)
 
 
-class AdditiveModel(BaseModel):
+class AdditiveModel(Frozen):
     """A sum of one term per feature, in log-odds; a feature with neither curve nor table adds nothing.
 
     Each table holds one number per category and a last one for a value that is missing or unknown. Terms are centred:
     over the training rows each has mean zero, so `intercept` is the mean log-odds and a term reads as "more or less
     risk than the average customer's".
     """
-
-    model_config = _FROZEN
 
     intercept: float
     curves: dict[str, Curve]

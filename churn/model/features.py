@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import ContractError, nearest
+from ..core.frozen import Frozen
 from .frame import Column, FloatArray, Kind, n_rows, uncoded
 
 __all__ = ["BUILT_IN", "FeatureFunction", "FeatureSpec", "check_features", "compute_features", "load_functions"]
@@ -26,10 +27,8 @@ A function must compute each row from that row alone: that is what makes a table
 C = TypeVar("C", bound=Column)
 
 
-class FeatureSpec(BaseModel):
+class FeatureSpec(Frozen):
     """One feature: which function computes it, from which columns, and how to speak of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     compute: str = Field(

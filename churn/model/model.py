@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..core.errors import ContractError, ModelError, nearest
+from ..core.frozen import Frozen
 from .additive import AdditiveModel
 from .encoding import Encoded, Encoder
 from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
@@ -29,7 +30,6 @@ else:
 
 __all__ = ["ChurnModel", "InputColumn", "ModelSchema", "sigmoid"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 C = TypeVar("C", bound=Column)
 
 
@@ -38,10 +38,8 @@ def sigmoid(logit: FloatArray) -> FloatArray:
     return np.exp(-np.logaddexp(0.0, -logit))
 
 
-class InputColumn(BaseModel):
+class InputColumn(Frozen):
     """One raw column that the model reads, as the dataset contract describes it."""
-
-    model_config = _FROZEN
 
     name: str
     kind: Kind
@@ -51,10 +49,8 @@ class InputColumn(BaseModel):
     actionable: bool = False
 
 
-class ModelSchema(BaseModel):
+class ModelSchema(Frozen):
     """What the model reads: raw columns, and the features it computes from them. Inputs come first in model order."""
-
-    model_config = _FROZEN
 
     inputs: tuple[InputColumn, ...] = Field(min_length=1)
     features: tuple[FeatureSpec, ...] = ()
@@ -66,9 +62,7 @@ class ModelSchema(BaseModel):
         return kinds | {feature.name: feature.kind for feature in self.features}
 
 
-class _Content(BaseModel):
-    model_config = _FROZEN
-
+class _Content(Frozen):
     model_schema: ModelSchema
     categories: dict[str, tuple[str, ...]]
     intercept: float

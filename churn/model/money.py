@@ -6,9 +6,10 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..core.errors import ConfigError
+from ..core.frozen import Finite
 from .frame import FloatArray
 
 __all__ = [
@@ -21,16 +22,12 @@ __all__ = [
     "optimal_threshold",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class Acceptance(BaseModel):
+class Acceptance(Finite):
     """How likely a churner is to take the offer and stay: gamma ~ Beta(alpha, beta).
 
     The defaults are those of Verbraken, Verbeke and Baesens (2013): three churners in ten accept, give or take one.
     """
-
-    model_config = _FROZEN
 
     alpha: float = Field(default=6.0, gt=0, description="Larger than beta: most churners accept the offer.")
     beta: float = Field(default=14.0, gt=0, description="The larger alpha + beta, the surer the acceptance rate.")
@@ -41,10 +38,8 @@ class Acceptance(BaseModel):
         return self.alpha / (self.alpha + self.beta)
 
 
-class CustomerValue(BaseModel):
+class CustomerValue(Finite):
     """What keeping a customer is worth: `monthly revenue · margin · months`, or one `amount` for everybody."""
-
-    model_config = _FROZEN
 
     amount: float = Field(
         default=200.0, ge=0, description="Worth of a customer whose monthly revenue is not used or known."
@@ -86,14 +81,12 @@ class CustomerValue(BaseModel):
         return np.where(known, np.where(known, monthly_revenue, 0.0) * self.margin * self.months, self.amount)
 
 
-class CostMatrix(BaseModel):
+class CostMatrix(Finite):
     """What each of the four outcomes earns, in the currency; a cost is negative.
 
     The default is the cost set of Databricks' churn demo (a lost customer costs 2000, an incentive 500) with the sign
     that the demo gets wrong: there a missed churner *earns* 2000, so that predicting nobody looks best.
     """
-
-    model_config = _FROZEN
 
     tp: float = Field(default=1500.0, description="A churner who was treated.")
     fp: float = Field(default=-500.0, description="A customer who was treated and would have stayed anyway.")
@@ -128,10 +121,8 @@ class CostMatrix(BaseModel):
         return np.where(np.asarray(treated, dtype=bool), if_treated, if_left)
 
 
-class MoneySettings(BaseModel):
+class MoneySettings(Finite):
     """The economics of a retention offer. The defaults are those of the EMPC literature (Verbraken et al. 2013)."""
-
-    model_config = _FROZEN
 
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="ISO 4217 code of every amount.")
     customer_value: CustomerValue = CustomerValue()

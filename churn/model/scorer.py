@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..core.errors import ContractError, ModelError, nearest
+from ..core.frozen import Frozen
 from .frame import CodedColumns, Column, Columns, FloatArray, Kind, columns_of, n_rows, uncoded
 from .model import ChurnModel, sigmoid
 from .money import MoneySettings, expected_value
@@ -30,19 +31,15 @@ _SETTINGS, _MODEL = "scoring.json", "model"
 C = TypeVar("C", bound=Column)
 
 
-class ReasonSettings(BaseModel):
+class ReasonSettings(Frozen):
     """Which reasons a prediction comes with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     top: int = Field(default=3, ge=0, description="At most this many reasons a customer.")
     actionable_only: bool = Field(default=False, description="Only reasons that the business can change.")
 
 
-class ScoringSettings(BaseModel):
+class ScoringSettings(Frozen):
     """What turns a probability into a decision, fixed when the model is packaged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     money: MoneySettings = MoneySettings()
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from ..core.frozen import Finite
 
 __all__ = ["Decision", "DecisionLedger", "Entry", "Kind", "Verdict", "breaks"]
 
@@ -35,10 +37,8 @@ def _utc(time: dt.datetime) -> dt.datetime:
     return time.astimezone(dt.UTC)
 
 
-class Entry(BaseModel):
+class Entry(Finite):
     """What is to be recorded about a model version; the ledger gives it its place."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Kind
     model: str = Field(description="The registered model.")

@@ -7,28 +7,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+
+from ..core.frozen import Frozen
 
 __all__ = ["FeatureStore", "TableRef", "TableSpec"]
 
 
-class TableSpec(BaseModel):
+class TableSpec(Frozen):
     """A table: its name within the dataset and the columns that identify a row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     key: tuple[str, ...]
 
 
-class TableRef(BaseModel):
+class TableRef(Frozen):
     """One version of one table; the same reference always reads the same rows.
 
     `digest` is the same for the same rows in any order and any file layout, and leaves out `ingested_at`:
     two tables with the same digest give the same model.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     name: str

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from .tables import TableRef
 
 __all__ = ["ExperimentTracker", "Trial"]
 
 
-class Trial(BaseModel):
+class Trial(Frozen):
     """One finished trial.
 
     Attributes:
@@ -24,8 +24,6 @@ class Trial(BaseModel):
         params: The parameters of the trees that the trial tried.
         seconds: Wall time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     state: str

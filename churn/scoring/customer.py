@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from pydantic import BaseModel, ConfigDict
-
+from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
 from ..model.model import sigmoid
 from ..model.money import MoneySettings, optimal_threshold
@@ -16,20 +15,16 @@ from .what_if import Change, ExplainedScorer, what_if
 
 __all__ = ["CustomerAnswer", "FeaturePart", "answer"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
-
-class FeaturePart(BaseModel):
+class FeaturePart(Frozen):
     """One feature with the customer's value in words, and what it adds to the log-odds of churn."""
-
-    model_config = _FROZEN
 
     words: str
     added: float
     actionable: bool
 
 
-class CustomerAnswer(BaseModel):
+class CustomerAnswer(Frozen):
     """What a version of the model says of a customer, and why.
 
     Attributes:
@@ -41,8 +36,6 @@ class CustomerAnswer(BaseModel):
         parts: Every feature, what moves the prediction most first.
         changes: See `what_if`.
     """
-
-    model_config = _FROZEN
 
     customer: str
     model: str

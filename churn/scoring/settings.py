@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..core.clock import UtcTime
+from ..core.frozen import Frozen
 from ..model.scorer import Explain
 
 __all__ = ["Engine", "InferenceSettings"]
@@ -15,10 +16,8 @@ Engine = Literal["auto", "local", "spark"]
 """Where a batch is scored: on this machine, on Spark, or wherever it fits."""
 
 
-class InferenceSettings(BaseModel):
+class InferenceSettings(Frozen):
     """How a batch is scored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: UtcTime | None = Field(default=None, description="Score what was known then; null means now. UTC.")
     reasons: Explain = Field(

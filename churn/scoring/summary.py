@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..data.validation import ValidationReport
 from ..model.scorer import TREAT, Explain
 from ..ports.tables import TableRef
@@ -60,10 +61,8 @@ class Tally:
         return self.rejected.total()
 
 
-class BatchSummary(BaseModel):
+class BatchSummary(Frozen):
     """What a batch came to: `rows = scored + quarantined`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_id: str
     dataset: str

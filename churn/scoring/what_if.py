@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from ..data.contract import Column, DatasetContract
 from ..model.frame import CodedColumns, Columns, FloatArray, Kind
 from ..model.reasons import Described
@@ -53,7 +53,7 @@ class ExplainedScorer(Protocol):
         """Return what each input and feature adds to the log-odds, and last the bias."""
 
 
-class Change(BaseModel):
+class Change(Frozen):
     """One value changed, and what the model then says.
 
     Attributes:
@@ -62,8 +62,6 @@ class Change(BaseModel):
         after: The value it is changed to.
         flips: Whether the decision becomes the other.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str
     description: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ..core.frozen import Frozen
 
 __all__ = [
     "BrokenFeed",
@@ -21,11 +23,7 @@ __all__ = [
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Event(_Part):
+class _Event(Frozen):
     month: int = Field(ge=1, description="The simulated month in which it starts; the first is 1.")
 
 
@@ -58,7 +56,7 @@ class Seasonality(_Event):
     peak: int = Field(default=1, ge=1, le=12, description="The calendar month with the highest odds.")
 
 
-class UnitChange(_Part):
+class UnitChange(Frozen):
     """A numeric column arrives in another unit; whole numbers are rounded."""
 
     kind: Literal["unit_change"] = "unit_change"
@@ -66,7 +64,7 @@ class UnitChange(_Part):
     factor: float = Field(gt=0, le=1_000_000)
 
 
-class Nulls(_Part):
+class Nulls(Frozen):
     """A column arrives empty for a share of the rows."""
 
     kind: Literal["nulls"] = "nulls"
@@ -74,7 +72,7 @@ class Nulls(_Part):
     share: float = Field(gt=0, le=1)
 
 
-class RenamedCategory(_Part):
+class RenamedCategory(Frozen):
     """One value of a categorical column arrives under another name."""
 
     kind: Literal["renamed_category"] = "renamed_category"

@@ -9,9 +9,10 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..core.errors import ConfigError, nearest
+from ..core.frozen import Frozen
 from .checks import check_events, check_world
 from .delivery import deliver
 from .engine import live
@@ -29,10 +30,8 @@ SIMULATORS: Mapping[str, World] = MappingProxyType({world.name: world for world 
 _MOST_ROWS = 60_000_000  # Arrow's text columns hold 2 GB
 
 
-class SimulationSettings(BaseModel):
+class SimulationSettings(Frozen):
     """How large a business to simulate, for how long, and what happens to it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     customers: int = Field(
         default=4000, ge=1, le=5_000_000, description="Active customers in every month: who leaves is replaced."

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from ..model.frame import FloatArray
 from .folds import IntArray
 
@@ -26,10 +26,8 @@ class Difference(NamedTuple):
     se: float
 
 
-class BlendScore(BaseModel):
+class BlendScore(Frozen):
     """How one blend did out of fold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: Blend
     log_loss: float

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..model.frame import FloatArray
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ __all__ = ["BoostedFolds", "BoostingParams", "FoldMatrices", "fit_folds", "merge
 _MAX_BINS = 256
 
 
-class BoostingParams(BaseModel):
+class BoostingParams(Frozen):
     """How the trees grow. The defaults are the fixed configuration that tuning has to beat."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_depth: int = Field(default=2, ge=1, le=12, description="Levels of a tree; 2 allows interactions of pairs.")
     learning_rate: float = Field(default=0.08, gt=0, le=1, description="Share of each tree's step that is taken.")

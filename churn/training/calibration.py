@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
+from ..core.frozen import Frozen
 from ..evaluation.ranking import Ranking, brier_losses, calibration_gap, calibration_noise, equal_mass_bins
 from ..model.frame import FloatArray
 from ..model.model import sigmoid
@@ -28,7 +28,7 @@ _PAYS = 2.0
 _ROUNDS = 50
 
 
-class CalibrationScore(BaseModel):
+class CalibrationScore(Frozen):
     """How well probabilities match outcomes.
 
     Attributes:
@@ -40,8 +40,6 @@ class CalibrationScore(BaseModel):
         intercept: Of the same regression; above 0 where churn is underestimated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     log_loss: float
     brier: float
     ece: float
@@ -50,7 +48,7 @@ class CalibrationScore(BaseModel):
     intercept: float
 
 
-class Calibration(BaseModel):
+class Calibration(Frozen):
     """The line that log-odds are put through, and what it is worth out of fold.
 
     Attributes:
@@ -62,8 +60,6 @@ class Calibration(BaseModel):
         before: Out-of-fold scores without it.
         after: Out-of-fold scores with it, or those without it where it is not applied.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     slope: float
     intercept: float

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from ..core.errors import ContractError
+from ..core.frozen import Frozen
 from ..core.yaml_files import parse_model
 from ..data.contract import DatasetContract
 from ..model.features import check_features
@@ -35,7 +34,7 @@ _NOT_FITTED: Any = {
 """What a contract says that no fit depends on: words, money, reports, and where the source is read."""
 
 
-class Recipe(BaseModel):
+class Recipe(Frozen):
     """How a version was made, all but the data and the seed.
 
     Attributes:
@@ -45,8 +44,6 @@ class Recipe(BaseModel):
         contract: The dataset contract as plain JSON values, without the path of the feature module.
         feature_source: The text of that module, None where there is none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelSettings
     tuning: TuningSettings

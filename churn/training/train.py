@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
 from ..data.training_set import TrainingData
 from ..model.frame import FloatArray
@@ -27,13 +28,10 @@ __all__ = ["Candidate", "ModelSettings", "TrainingData", "TrainingReport", "Trai
 
 Candidate = Literal["additive", "boosting", "deep_boosting"]
 _DEFAULT: tuple[Candidate, ...] = ("additive", "boosting")
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(Frozen):
     """How models are trained."""
-
-    model_config = _FROZEN
 
     folds: int = Field(default=5, ge=2, le=20, description="Folds by customer, the same for every candidate.")
     candidates: tuple[Candidate, ...] = Field(
@@ -60,7 +58,7 @@ class ModelSettings(BaseModel):
         return tuple(name for name in self.candidates if name in _DEFAULT) or self.candidates[:1]
 
 
-class TrainingReport(BaseModel):
+class TrainingReport(Frozen):
     """What training tried, chose and measured, all of it out of fold.
 
     Attributes:
@@ -75,8 +73,6 @@ class TrainingReport(BaseModel):
         seconds: Wall time of each part.
         cpu_seconds: CPU time of each part, all threads together.
     """
-
-    model_config = _FROZEN
 
     rows: int
     customers: int

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.frozen import Frozen
 from ..model.frame import FloatArray
 from ..model.model import sigmoid
 from ..ports.tracker import Trial
@@ -31,13 +32,10 @@ _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "gamma": (0.0, 3.0, False),
 }
 """Least and greatest value of each parameter, and whether it is drawn on a logarithmic scale."""
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(Frozen):
     """Whether, how long and for what to search."""
-
-    model_config = _FROZEN
 
     mode: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto stops when the gain stays within its noise; on spends the whole budget."
@@ -50,7 +48,7 @@ class TuningSettings(BaseModel):
     parallel_trials: int = Field(default=1, ge=1, le=16, description="Trials side by side; 1 repeats exactly.")
 
 
-class TuningResult(BaseModel):
+class TuningResult(Frozen):
     """What the search found.
 
     Attributes:
@@ -63,8 +61,6 @@ class TuningResult(BaseModel):
         seconds: Wall time of this search.
         reason: In words, what the search bought and why it stopped.
     """
-
-    model_config = _FROZEN
 
     trials: tuple[Trial, ...] = ()
     best: Trial | None = None

@@ -39,16 +39,16 @@ from churn.training.preparation import prepare
 from churn.training.search import study_name, tune
 from churn.training.train import ModelSettings
 from churn.training.trials import Judge, TuningSettings, suggest
-from tests.fakes import demo
-from tests.fakes.customers import CONTRACT, customers
-from tests.fakes.decision_ledger import InMemoryLedger
-from tests.fakes.findings import SNAPSHOT
-from tests.fakes.gate_reports import evaluation, gate_report
-from tests.fakes.model_registry import InMemoryModelRegistry
-from tests.fakes.predictions import Predictions, predictions
-from tests.fakes.scorers import customers as applicants
-from tests.fakes.scorers import small_scorer
-from tests.fakes.stage_mirror import InMemoryStages
+from tests.fakes.data import demo
+from tests.fakes.data.customers import CONTRACT, customers
+from tests.fakes.data.findings import SNAPSHOT
+from tests.fakes.data.gate_reports import evaluation, gate_report
+from tests.fakes.data.predictions import Predictions, predictions
+from tests.fakes.data.scorers import customers as applicants
+from tests.fakes.data.scorers import small_scorer
+from tests.fakes.ports.ledger import InMemoryLedger
+from tests.fakes.ports.registry import InMemoryModelRegistry
+from tests.fakes.ports.stages import InMemoryStages
 
 NAME = "churn_telco"
 MODEL = ModelSettings(folds=3, boosting=BoostingParams(max_rounds=20), candidates=("boosting",))

@@ -9,7 +9,7 @@ import pytest
 
 from churn.campaign.plan import Plan
 from churn.model.money import MoneySettings
-from tests.fakes.campaigns import AS_OF, contacted, many, planned
+from tests.fakes.data.campaigns import AS_OF, contacted, many, planned
 
 
 def earned(plan: Plan) -> float:

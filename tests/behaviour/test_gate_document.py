@@ -16,10 +16,10 @@ from churn.gate.settings import GateSettings, Margins
 from churn.gate.soundness import soundness_checks
 from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
-from tests.fakes.customers import CONTRACT
-from tests.fakes.gate_reports import HOLDOUT, evaluation
-from tests.fakes.predictions import predictions
-from tests.fakes.scorers import customers, small_scorer
+from tests.fakes.data.customers import CONTRACT
+from tests.fakes.data.gate_reports import HOLDOUT, evaluation
+from tests.fakes.data.predictions import predictions
+from tests.fakes.data.scorers import customers, small_scorer
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")

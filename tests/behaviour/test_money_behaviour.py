@@ -11,7 +11,7 @@ import pytest
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.profit import empc
 from churn.model.money import CostMatrix, MoneySettings, decide, optimal_threshold
-from tests.fakes.predictions import Predictions, predictions
+from tests.fakes.data.predictions import Predictions, predictions
 
 MONEY = MoneySettings()
 

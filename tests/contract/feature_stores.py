@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.local.feature_store import LocalFeatureStore
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 FEATURES = TableSpec(name="features", key=("customer_id", "transaction_ts"))
 LABELS = TableSpec(name="labels", key=("customer_id", "transaction_ts"))

@@ -15,7 +15,7 @@ import pytest
 from adapters.local.decision_ledger import LocalDecisionLedger
 from churn.core.errors import WriteConflict
 from churn.ports.ledger import DecisionLedger, Entry, breaks
-from tests.fakes.decision_ledger import InMemoryLedger
+from tests.fakes.ports.ledger import InMemoryLedger
 
 AT = dt.datetime(2024, 5, 1, 8, 30, 15, 123456, tzinfo=dt.UTC)
 

@@ -13,7 +13,7 @@ from adapters.mlflow.tracker import MlflowTracker
 from churn.core.errors import StoreError
 from churn.ports.tables import TableRef
 from churn.ports.tracker import ExperimentTracker, Trial
-from tests.fakes.experiment_tracker import InMemoryTracker
+from tests.fakes.ports.tracker import InMemoryTracker
 
 
 @dataclass

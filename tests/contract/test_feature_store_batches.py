@@ -15,7 +15,7 @@ import pytest
 from churn.core.errors import NotFound, StoreError
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.contract.feature_stores import FEATURES, STORES, TIME, Clock, Ticking, day, rows, table
-from tests.fakes.feature_store import as_known_at
+from tests.fakes.ports.tables import as_known_at
 
 SCORES = TableSpec(name="scores", key=("batch_id", "customer_id", "transaction_ts"))
 BY_ARRIVAL = TableSpec(name="features", key=("customer_id", "transaction_ts", "arrived_at"))

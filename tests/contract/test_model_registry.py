@@ -12,7 +12,7 @@ from adapters.mlflow.client import ensure_experiment
 from adapters.mlflow.registry import MlflowModelRegistry
 from churn.core.errors import NotFound, StoreError
 from churn.ports.registry import ModelRegistry, ModelVersion
-from tests.fakes.model_registry import InMemoryModelRegistry
+from tests.fakes.ports.registry import InMemoryModelRegistry
 
 
 @dataclass

@@ -17,7 +17,7 @@ from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import StoreError
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.contract.feature_stores import FEATURES, LABELS, STORES, TIME, TRAINING, Clock, Ticking, day, rows, table
-from tests.fakes.feature_store import as_known_at
+from tests.fakes.ports.tables import as_known_at
 
 ARRIVALS = ("customer_id", "transaction_ts", "arrived_at")
 

@@ -14,7 +14,7 @@ import pytest
 
 from churn.core.errors import StoreError
 from churn.ports.stages import StageMirror
-from tests.fakes.stage_mirror import InMemoryStages
+from tests.fakes.ports.stages import InMemoryStages
 
 ZENML = """
 import json, sys

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from adapters.mlflow.package import build_package
-from tests.fakes.scorers import customers, small_scorer
+from tests.fakes.data.scorers import customers, small_scorer
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -29,8 +29,8 @@ from churn.ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from cli import commands
 from cli.parser import build_parser
 from tests.e2e.project import Project
-from tests.fakes.deciding import FAILING, MANUAL, PASSING, gate_report, register
-from tests.fakes.stage_mirror import InMemoryStages
+from tests.fakes.data.deciding import FAILING, MANUAL, PASSING, gate_report, register
+from tests.fakes.ports.stages import InMemoryStages
 
 ROOT = Path(__file__).parents[2]
 AUTO = ApprovalSettings()
@@ -43,7 +43,7 @@ from churn.approval.governance import Governance
 from churn.approval.promotion import promote
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused
-from tests.fakes.stage_mirror import InMemoryStages
+from tests.fakes.ports.stages import InMemoryStages
 uri, tables, name = sys.argv[1:]
 class Registry(MlflowModelRegistry):
     def set_alias(self, name, alias, version):

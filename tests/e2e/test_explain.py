@@ -26,10 +26,10 @@ from churn.model.frame import columns_of
 from churn.ports.registry import CHALLENGER, MODEL_DIGEST
 from cli import commands
 from cli.parser import build_parser
-from tests.fakes.deciding import PASSING, gate_report
-from tests.fakes.explained import CONTRACT, explaining_scorer, phone_store
-from tests.fakes.scorers import customers, small_scorer
-from tests.fakes.stage_mirror import InMemoryStages
+from tests.fakes.data.deciding import PASSING, gate_report
+from tests.fakes.data.explained import CONTRACT, explaining_scorer, phone_store
+from tests.fakes.data.scorers import customers, small_scorer
+from tests.fakes.ports.stages import InMemoryStages
 
 DATASET, MODEL = "phones_simulated", "churn_phones_simulated"
 

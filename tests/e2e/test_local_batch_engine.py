@@ -15,7 +15,7 @@ import pytest
 
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import ContractError, NotFound, StoreError
-from tests.fakes.batches import CONTRACT, Registered, feature_rows, predictions, run
+from tests.fakes.data.batches import CONTRACT, Registered, feature_rows, predictions, run
 from tests.permissions import may_only_be_read, public_folder
 
 CUSTOMERS, PART = 900, 100

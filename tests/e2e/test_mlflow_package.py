@@ -22,7 +22,7 @@ from adapters.mlflow.tracker import MlflowTracker
 from churn.core.errors import ContractError, ModelError
 from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
-from tests.fakes.scorers import customers, small_scorer
+from tests.fakes.data.scorers import customers, small_scorer
 
 SCORER = small_scorer(boosted=True)
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_two_versions_of_the_code_work_side_by_side(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from adapters.mlflow.package import build_package
-from tests.fakes.scorers import customers, small_scorer
+from tests.fakes.data.scorers import customers, small_scorer
 build_package(small_scorer(), Path({str(tmp_path / "newer")!r}), example=customers(), metadata={{}})
 """
     subprocess.run([sys.executable, "-c", code], cwd=project, check=True)

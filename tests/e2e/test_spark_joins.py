@@ -30,7 +30,7 @@ from tests.contract.test_point_in_time_join import (  # noqa: F401  # the port's
     test_the_result_has_the_columns_of_both_and_the_spines_win,
     test_the_same_join_again_makes_no_new_version,
 )
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -27,7 +27,7 @@ from churn.ports.tables import TableRef
 from churn.scoring.engine import Work
 from churn.scoring.predictions import Batch
 from tests.contract.feature_stores import TIME, day
-from tests.fakes.scorers import customers, small_scorer
+from tests.fakes.data.scorers import customers, small_scorer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,7 +13,7 @@ import pytest
 from churn.core.errors import ConfigError, ContractError
 from churn.data.contract import DatasetContract
 from churn.settings import Settings, load_contract, load_settings
-from tests.fakes.customers import CONTRACT
+from tests.fakes.data.customers import CONTRACT
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -19,7 +19,7 @@ from churn.gate.checks import Check
 from churn.gate.report import Comparison, Histogram, PairedMetric
 from churn.ports.ledger import breaks
 from churn.ports.registry import CHAMPION, MODEL_DIGEST
-from tests.fakes.deciding import FAILING, MANUAL, MODEL, START, Office, gate_report, office, register
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Office, gate_report, office, register
 
 TWO_PEOPLE = ApprovalSettings(policy="manual", separation_of_duties=True)
 BROKEN = (Check(name="latency", verdict="error", sentence="Could not be answered."),)

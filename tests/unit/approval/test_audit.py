@@ -13,7 +13,7 @@ from churn.approval.rollback import rollback
 from churn.approval.tags import APPROVAL_CHECK, DECISION
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
-from tests.fakes.deciding import FAILING, MANUAL, MODEL, START, Killed, Office, office
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Killed, Office, office
 
 
 def found(place: Office) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from churn.approval.promotion import complete_unfinished, promote
 from churn.approval.rollback import rollback
 from churn.core.errors import DecisionRefused, StoreError, WriteConflict
 from churn.ports.registry import CHAMPION
-from tests.fakes.deciding import MANUAL, MODEL, Killed, Office, office
+from tests.fakes.data.deciding import MANUAL, MODEL, Killed, Office, office
 
 
 class Case(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 
 from churn.approval.governance import Governance, person, reason
 from churn.core.errors import ConfigError, WriteConflict
-from tests.fakes.deciding import MODEL, office
+from tests.fakes.data.deciding import MODEL, office
 
 
 def test_a_record_is_written_only_where_nobody_wrote_since() -> None:

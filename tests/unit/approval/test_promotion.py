@@ -16,7 +16,7 @@ from churn.approval.tags import APPROVAL_CHECK
 from churn.core.errors import ChurnError, ConfigError, DecisionRefused, NotFound, StoreError, WriteConflict
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION
-from tests.fakes.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Office, office
 
 
 def test_the_first_champion_has_no_predecessor() -> None:

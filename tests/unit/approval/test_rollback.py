@@ -10,7 +10,7 @@ from churn.approval.rollback import rollback
 from churn.approval.tags import APPROVAL_CHECK
 from churn.core.errors import ConfigError, DecisionRefused, NotFound
 from churn.ports.registry import CHAMPION
-from tests.fakes.deciding import FAILING, MODEL, Office, office
+from tests.fakes.data.deciding import FAILING, MODEL, Office, office
 
 
 def back(place: Office, to: int | None = None) -> int:

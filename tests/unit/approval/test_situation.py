@@ -8,7 +8,7 @@ from churn.approval.promotion import complete_unfinished, promote
 from churn.approval.situation import Situation
 from churn.core.errors import DecisionRefused, NotFound
 from churn.ports.registry import CHAMPION
-from tests.fakes.deciding import MODEL, Killed, Office, office
+from tests.fakes.data.deciding import MODEL, Killed, Office, office
 
 
 def test_an_empty_office_has_nothing() -> None:

@@ -7,7 +7,7 @@ import pytest
 from churn.approval.approval import record_gate
 from churn.approval.rollback import rollback
 from churn.approval.tags import APPROVAL_CHECK, DECISION, is_behind, mirrored
-from tests.fakes.deciding import FAILING, MANUAL, MODEL, office
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, office
 
 
 def test_a_version_the_ledger_does_not_know_has_no_tags() -> None:

@@ -14,9 +14,9 @@ from churn.data.tables import EVENT_TIME
 from churn.model.money import MoneySettings
 from churn.ports.tables import TableSpec
 from churn.scoring.summary import BatchSummary
-from tests.fakes.campaigns import AS_OF, ENTITY, batch, contacted
-from tests.fakes.customers import CONTRACT
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted
+from tests.fakes.data.customers import CONTRACT
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 PREDICTIONS = TableSpec(name="churn_predictions", key=("batch_id", ENTITY))
 EVERYBODY = CampaignSettings(control_share=0)

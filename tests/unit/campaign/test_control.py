@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from churn.campaign.plan import Plan
-from tests.fakes.campaigns import ENTITY, batch, contacted, many, planned, regions_of
+from tests.fakes.data.campaigns import ENTITY, batch, contacted, many, planned, regions_of
 
 
 def values(plan: Plan, group: str) -> list[float]:

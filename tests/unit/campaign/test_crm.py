@@ -11,7 +11,7 @@ import pytest
 from churn.campaign import crm
 from churn.campaign.crm import write_lists
 from churn.core.errors import DataError
-from tests.fakes.campaigns import ENTITY, batch, contacted, many, planned
+from tests.fakes.data.campaigns import ENTITY, batch, contacted, many, planned
 
 
 def read(path: Path) -> list[dict[str, str]]:

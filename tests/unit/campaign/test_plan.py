@@ -11,7 +11,7 @@ import pytest
 from churn.campaign.outlook import expected_cost
 from churn.core.errors import ContractError, DataError
 from churn.model.money import MoneySettings, expected_value
-from tests.fakes.campaigns import AS_OF, ENTITY, batch, contacted, many, planned, regions_of
+from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted, many, planned, regions_of
 
 MONEY = MoneySettings()
 

@@ -10,7 +10,7 @@ from churn.data.snapshot import profile_of
 from churn.data.validation import RuleResult, ValidationReport
 from cli.description import describe
 from cli.display import plain_console
-from tests.fakes.findings import ROWS, VALIDATION
+from tests.fakes.data.findings import ROWS, VALIDATION
 
 
 def lines(report: ValidationReport, rows: pa.Table = ROWS) -> list[str]:

@@ -20,10 +20,10 @@ from churn.lifecycle.registration import Registration
 from churn.settings import Settings, load_settings
 from cli.display import Board, Line, plain_console
 from cli.summary import summarise
-from tests.fakes.batches import summary_of
-from tests.fakes.campaigns import campaign
-from tests.fakes.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
-from tests.fakes.gate_reports import gate_report
+from tests.fakes.data.batches import summary_of
+from tests.fakes.data.campaigns import campaign
+from tests.fakes.data.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
+from tests.fakes.data.gate_reports import gate_report
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 

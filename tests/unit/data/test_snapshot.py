@@ -10,7 +10,7 @@ import pytest
 
 from churn.data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from churn.ports.tables import TableRef, TableSpec
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 
 def profile(values: list[object], kind: pa.DataType | None = None) -> ColumnProfile:

@@ -16,7 +16,7 @@ from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
 from churn.data.leakage import LeakageSettings
 from churn.data.training_set import TrainingSet, bronze_to_features, check_training_set, read_training_set
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 CONTRACT = DatasetContract.model_validate(
     {

@@ -12,7 +12,7 @@ from churn.core.errors import ConfigError, DataError, NotEnoughData
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.profit import empc
 from churn.model.money import MoneySettings, decide, expected_value
-from tests.fakes.predictions import Predictions, predictions
+from tests.fakes.data.predictions import Predictions, predictions
 
 pytestmark = pytest.mark.slow
 

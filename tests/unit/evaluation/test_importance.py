@@ -12,8 +12,8 @@ from churn.model.frame import columns_of
 from churn.model.scorer import ReasonSettings, ScoringSettings
 from reports.explanation_report import explanation_section
 from reports.page import Figure, Table, page
-from tests.fakes.findings import explanation
-from tests.fakes.scorers import SCHEMA, customers, small_scorer
+from tests.fakes.data.findings import explanation
+from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 SCORER = small_scorer()
 KINDS = {column.name: column.kind for column in SCHEMA.inputs}

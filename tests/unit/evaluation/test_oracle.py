@@ -9,7 +9,7 @@ from churn.core.errors import DataError
 from churn.evaluation.oracle import reachable
 from churn.evaluation.ranking import Ranking, roc_auc
 from churn.model.money import MoneySettings
-from tests.fakes.predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 MONEY = MoneySettings()
 

@@ -24,7 +24,7 @@ from churn.evaluation.ranking import (
     log_losses,
     roc_auc,
 )
-from tests.fakes.predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10), st.integers(0, 3)), min_size=2, max_size=50).filter(
     lambda drawn: len({label for label, _, weight in drawn if weight}) == 2

@@ -15,7 +15,7 @@ from churn.gate.comparison import PairedRows, compare
 from churn.gate.report import Comparison, PairedMetric
 from churn.gate.settings import GateSettings, Margins
 from churn.model.money import MoneySettings
-from tests.fakes.paired_predictions import paired_rows
+from tests.fakes.data.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow
 

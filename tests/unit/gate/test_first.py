@@ -14,7 +14,7 @@ from churn.gate.checks import Check
 from churn.gate.first import beats_chance, beats_everybody, beats_nobody, beats_prior, first_checks
 from churn.gate.settings import GateSettings
 from churn.model.money import CustomerValue, MoneySettings
-from tests.fakes.predictions import Predictions, predictions
+from tests.fakes.data.predictions import Predictions, predictions
 
 MONEY = MoneySettings()
 NAMES = ["better_than_nobody", "better_than_everybody", "better_than_prior", "better_than_chance", "calibration"]

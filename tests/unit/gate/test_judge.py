@@ -15,7 +15,7 @@ from churn.gate.report import Contestant, GateReport
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.ports.tables import FeatureStore
 from churn.training.train import ModelSettings
-from tests.fakes.case import CONTRACT, NOW, Shelf, candidate, changed, filled_store, raw_rows, settings, store
+from tests.fakes.data.case import CONTRACT, NOW, Shelf, candidate, changed, filled_store, raw_rows, settings, store
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from churn.evaluation.bootstrap import customer_weights
 from churn.evaluation.holdout import Holdout, HoldoutStatistic
 from churn.gate.paired import BlockMetrics, PairedRows, Predictions, weight_blocks
 from churn.model.money import CustomerValue, MoneySettings, expected_value
-from tests.fakes.paired_predictions import paired_rows
+from tests.fakes.data.paired_predictions import paired_rows
 
 MONEY = MoneySettings()
 ROWS = paired_rows(700)

@@ -24,8 +24,8 @@ from churn.gate.quality import (
 from churn.gate.report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
 from churn.gate.settings import GateSettings
 from churn.model.money import MoneySettings
-from tests.fakes.paired_predictions import paired_rows
-from tests.fakes.predictions import predictions
+from tests.fakes.data.paired_predictions import paired_rows
+from tests.fakes.data.predictions import predictions
 
 pytestmark = pytest.mark.slow
 

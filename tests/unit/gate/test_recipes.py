@@ -20,7 +20,7 @@ from churn.training.boosting import BoostingParams
 from churn.training.recipe import Recipe
 from churn.training.train import ModelSettings, TrainingData
 from churn.training.trials import TuningSettings
-from tests.fakes.customers import CONTRACT, customers
+from tests.fakes.data.customers import CONTRACT, customers
 
 FAST = ModelSettings(candidates=("boosting",), folds=2, boosting=BoostingParams(max_rounds=15))
 QUICK = GateSettings(folds=2, repeats=1)

@@ -14,7 +14,7 @@ from churn.gate.refits import Learner, compare_learners
 from churn.gate.report import RecipeComparison, RecipeMetric
 from churn.gate.settings import GateSettings
 from churn.model.model import sigmoid
-from tests.fakes.predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 SAMPLE = predictions(1000, rows_each=2)
 LABEL, ENTITY = SAMPLE.label.astype(np.int8), SAMPLE.entity.astype(object)

@@ -12,7 +12,7 @@ from churn.gate.report import SliceComparison
 from churn.gate.settings import GateSettings
 from churn.gate.slices import judged
 from churn.model.money import MoneySettings
-from tests.fakes.paired_predictions import paired_rows
+from tests.fakes.data.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow
 

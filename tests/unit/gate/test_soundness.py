@@ -14,7 +14,7 @@ from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
 from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
-from tests.fakes.case import CONTRACT, candidate, changed, raw_rows
+from tests.fakes.data.case import CONTRACT, candidate, changed, raw_rows
 
 CUSTOMERS = raw_rows(40).drop(columns=["customer_id", "churn"])
 NAMES = {

@@ -21,9 +21,9 @@ from churn.training.boosting import BoostingParams
 from churn.training.search import search, study_name
 from churn.training.train import ModelSettings
 from churn.training.trials import TuningSettings
-from tests.fakes import customers as toy
-from tests.fakes.findings import SNAPSHOT, TRAINING, evaluation
-from tests.fakes.scorers import SCHEMA, small_scorer
+from tests.fakes.data import customers as toy
+from tests.fakes.data.findings import SNAPSHOT, TRAINING, evaluation
+from tests.fakes.data.scorers import SCHEMA, small_scorer
 
 CONTRACT = DatasetContract.model_validate(
     {

@@ -12,8 +12,8 @@ from churn.gate.report import GateReport
 from churn.lifecycle.hearing import hear, hearing_of
 from churn.lifecycle.outcome import deploy
 from churn.ports.registry import ModelVersion
-from tests.fakes.deciding import FAILING, MANUAL, MODEL, Office, office
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 
 class Judge:

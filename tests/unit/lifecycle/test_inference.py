@@ -14,10 +14,10 @@ from churn.lifecycle.batch_record import record
 from churn.lifecycle.inference import champion_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
-from tests.fakes.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
-from tests.fakes.experiment_tracker import InMemoryTracker
-from tests.fakes.feature_store import MemoryFeatureStore
-from tests.fakes.scorers import small_scorer
+from tests.fakes.data.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
+from tests.fakes.data.scorers import small_scorer
+from tests.fakes.ports.tables import MemoryFeatureStore
+from tests.fakes.ports.tracker import InMemoryTracker
 
 FEATURES = CONTRACT.table("features")
 

@@ -14,8 +14,8 @@ from churn.data.ingest import Source
 from churn.data.validation import ValidationReport
 from churn.lifecycle.intake import take_in
 from churn.ports.tables import TableRef
-from tests.fakes.batches import CONTRACT, NOW, day, feature_rows, predictions, run
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.data.batches import CONTRACT, NOW, day, feature_rows, predictions, run
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from churn.lifecycle.model_card import model_card
-from tests.fakes.customers import CONTRACT
-from tests.fakes.findings import SNAPSHOT, TRAINING, evaluation, explanation
+from tests.fakes.data.customers import CONTRACT
+from tests.fakes.data.findings import SNAPSHOT, TRAINING, evaluation, explanation
 
 
 def card() -> str:

@@ -16,8 +16,8 @@ from churn.evaluation.headline import headline
 from churn.lifecycle.recording import Findings, config_digest, provenance, record, version_tags
 from churn.settings import Settings, load_contract, load_settings
 from reports.training_page import report_page, training_charts
-from tests.fakes.experiment_tracker import InMemoryTracker
-from tests.fakes.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
+from tests.fakes.data.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
+from tests.fakes.ports.tracker import InMemoryTracker
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 CONTRACT = load_contract(CONFIGS, "telco")

@@ -10,7 +10,7 @@ import pytest
 from churn.core.errors import StoreError
 from churn.lifecycle.registration import Registration, register_challenger
 from churn.ports.registry import CHALLENGER, MODEL_DIGEST, ModelVersion
-from tests.fakes.model_registry import InMemoryModelRegistry
+from tests.fakes.ports.registry import InMemoryModelRegistry
 
 NAME = "churn_gym"
 RUNS = {"run-1", "run-2", "run-3"}

@@ -21,9 +21,9 @@ from churn.core.errors import ModelError
 from churn.model.frame import columns_of
 from churn.model.model import ChurnModel
 from materializers.base import JsonMaterializer
-from tests.fakes.batches import summary_of
-from tests.fakes.campaigns import campaign
-from tests.fakes.findings import (
+from tests.fakes.data.batches import summary_of
+from tests.fakes.data.campaigns import campaign
+from tests.fakes.data.findings import (
     LEAKAGE,
     REGISTRATION,
     SNAPSHOT,
@@ -33,8 +33,8 @@ from tests.fakes.findings import (
     evaluation,
     explanation,
 )
-from tests.fakes.gate_reports import DEPLOYMENT, FAILED, STANDING, gate_report
-from tests.fakes.scorers import SCHEMA, customers, small_scorer
+from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, STANDING, gate_report
+from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
 

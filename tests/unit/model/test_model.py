@@ -11,7 +11,7 @@ from churn.core.errors import ContractError, ModelError
 from churn.model.model import ChurnModel, sigmoid
 from churn.training.boosting import BoostingParams
 from churn.training.train import ModelSettings, train
-from tests.fakes.customers import CONTRACT, customers, raw_columns
+from tests.fakes.data.customers import CONTRACT, customers, raw_columns
 
 FAST = BoostingParams(max_rounds=15)
 RAW = raw_columns(200, seed=9)

@@ -17,7 +17,7 @@ from churn.model.frame import columns_of
 from churn.model.model import ChurnModel
 from churn.model.money import CustomerValue, MoneySettings
 from churn.model.scorer import LEAVE, TREAT, ReasonSettings, Scorer, ScoringSettings
-from tests.fakes.scorers import CATEGORIES, SCHEMA, customers, small_scorer
+from tests.fakes.data.scorers import CATEGORIES, SCHEMA, customers, small_scorer
 
 SCORER = small_scorer()
 

@@ -11,7 +11,7 @@ from churn.campaign.campaign import Campaign, Comparison
 from churn.model.money import MoneySettings
 from reports.campaign_report import campaign_headline, campaign_page, campaign_sections
 from reports.page import Callout, Card, Cards, Section, Table, Text
-from tests.fakes.campaigns import batch, campaign, many, planned
+from tests.fakes.data.campaigns import batch, campaign, many, planned
 
 pytestmark = pytest.mark.slow
 

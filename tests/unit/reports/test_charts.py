@@ -17,7 +17,7 @@ from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.model.money import MoneySettings
 from reports import charts, model_charts
 from reports.chart_style import COLOURS, chart, shortened
-from tests.fakes.predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from typing import Any
 from churn.data.snapshot import ColumnProfile
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.page import Callout, Cards, Definitions, Section, Table, page
-from tests.fakes.findings import LEAKAGE, SNAPSHOT, VALIDATION
+from tests.fakes.data.findings import LEAKAGE, SNAPSHOT, VALIDATION
 
 
 def blocks(section: Section, kind: type) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from reports.decision_report import deployment_section, standing_section
 from reports.page import Callout, Definitions, Section
-from tests.fakes.gate_reports import DEPLOYMENT, PASSED, STANDING
+from tests.fakes.data.gate_reports import DEPLOYMENT, PASSED, STANDING
 
 
 def blocks(section: Section, kind: type) -> list[Any]:

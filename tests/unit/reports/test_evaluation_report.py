@@ -15,7 +15,7 @@ from churn.model.money import MoneySettings
 from reports.evaluation_report import evaluation_sections, training_report
 from reports.money_report import money_section
 from reports.page import Callout, Cards, Section, Table, Text
-from tests.fakes.predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 from churn.gate.report import Histogram
 from reports.chart_style import COLOURS
 from reports.gate_charts import TOP_SLICES, fold_gains, gain_distribution, profit_curves, slice_gains
-from tests.fakes.gate_reports import METRICS, RECIPES, SLICES, estimate, evaluation, paired, part
+from tests.fakes.data.gate_reports import METRICS, RECIPES, SLICES, estimate, evaluation, paired, part
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 
 from reports.gate_evidence import comparison_section, recipe_section, slice_section, smallest_difference
 from reports.page import Callout, Figure, Section, Table
-from tests.fakes.gate_reports import HOLDOUT, METRICS, NEWEST, RECIPES, SLICES, estimate, gate_report, paired, part
+from tests.fakes.data.gate_reports import HOLDOUT, METRICS, NEWEST, RECIPES, SLICES, estimate, gate_report, paired, part
 
 
 def blocks(section: Section, kind: type) -> list[Any]:

@@ -11,7 +11,7 @@ from churn.core.estimate import Estimate
 from churn.gate.report import GateReport
 from reports.gate_report import gate_page, gate_sections, gate_title, gate_verdict
 from reports.page import Callout, Card, Cards, Definitions, Section, Table
-from tests.fakes.gate_reports import (
+from tests.fakes.data.gate_reports import (
     CHECKS,
     FAILED,
     HOLDOUT,

@@ -8,7 +8,7 @@ import pytest
 
 from reports.model_report import registration_section, training_section, tuning_chart, tuning_section
 from reports.page import Callout, Definitions, Figure, Section, Table
-from tests.fakes.findings import REGISTRATION, TRAINING, TUNING
+from tests.fakes.data.findings import REGISTRATION, TRAINING, TUNING
 
 
 def blocks(section: Section, kind: type) -> list[Any]:

@@ -13,8 +13,8 @@ from churn.core.errors import ContractError
 from churn.model.scorer import ReasonSettings, ScoringSettings
 from churn.scoring.predictions import scored_schema
 from churn.scoring.rows import ScoredRows, score_batch, score_batches
-from tests.fakes.batches import Registered, feature_rows
-from tests.fakes.scorers import small_scorer
+from tests.fakes.data.batches import Registered, feature_rows
+from tests.fakes.data.scorers import small_scorer
 
 
 def scored(rows: pa.Table, scorer: Any = None, **options: Any) -> ScoredRows:

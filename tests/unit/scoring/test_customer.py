@@ -10,7 +10,7 @@ from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
 from churn.scoring.customer import CustomerAnswer, answer
 from churn.scoring.facts import alike, facts_of
-from tests.fakes.explained import CONTRACT, JANUARY, MARCH, explaining_scorer, phone_store
+from tests.fakes.data.explained import CONTRACT, JANUARY, MARCH, explaining_scorer, phone_store
 
 
 def told(customer: str, settings: ScoringSettings | None = None) -> CustomerAnswer:

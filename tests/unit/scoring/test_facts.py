@@ -9,8 +9,8 @@ import pytest
 
 from churn.core.errors import NotFound
 from churn.scoring.facts import Alike, alike, facts_of
-from tests.fakes.explained import CONTRACT, JANUARY, MARCH, phone_store
-from tests.fakes.feature_store import MemoryFeatureStore
+from tests.fakes.data.explained import CONTRACT, JANUARY, MARCH, phone_store
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 STORE = phone_store()
 FEATURES = STORE.latest("churn_features")

@@ -11,7 +11,7 @@ from churn.model.money import MoneySettings, optimal_threshold
 from churn.model.scorer import ScoringSettings
 from churn.scoring.facts import Alike
 from churn.scoring.what_if import Change, what_if
-from tests.fakes.explained import CONTRACT, customer, explaining_scorer
+from tests.fakes.data.explained import CONTRACT, customer, explaining_scorer
 
 EVERY = ("Month-to-month", "One year", "Two year")
 OTHERS = Alike({"contract": EVERY}, {"monthly_charges": (20.0, 90.0)})

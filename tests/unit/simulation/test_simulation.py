@@ -16,7 +16,7 @@ from churn.simulation import SIMULATORS, SimulationSettings, World, simulate, si
 from churn.simulation.engine import live
 from churn.simulation.script import Script
 from tests.conftest import ROOT
-from tests.fakes.world import Gym, WanderingGym
+from tests.fakes.data.world import Gym, WanderingGym
 
 
 @pytest.fixture(scope="module", params=sorted(SIMULATORS))

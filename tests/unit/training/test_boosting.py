@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from churn.training.blending import logit_losses
 from churn.training.boosting import BoostedFolds, BoostingParams, fit_folds, merge
 from churn.training.preparation import Prepared, prepare
-from tests.fakes.customers import CONTRACT, customers
+from tests.fakes.data.customers import CONTRACT, customers
 
 SHALLOW = BoostingParams(max_rounds=60)
 DEEP = BoostingParams(max_depth=4, max_rounds=20, learning_rate=0.2)

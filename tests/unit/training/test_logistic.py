@@ -6,7 +6,7 @@ import pytest
 from churn.training.logistic import CURVATURES, PENALTIES, Design, _choose, _CrossValidation, _logistic, fit_additive
 from churn.training.preparation import prepare
 from churn.training.splines import NumericTerm
-from tests.fakes.customers import CONTRACT, customers
+from tests.fakes.data.customers import CONTRACT, customers
 
 RANDOM = np.random.default_rng(0)
 AWKWARD = {

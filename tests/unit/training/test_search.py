@@ -16,7 +16,7 @@ from churn.training.journal import FileLock, is_gone, mend_last_line, owner
 from churn.training.search import Trial, TuningResult, TuningSettings, tune
 from churn.training.train import ModelSettings
 from churn.training.trials import searched, suggest
-from tests.fakes.customers import CONTRACT, customers
+from tests.fakes.data.customers import CONTRACT, customers
 
 pytestmark = pytest.mark.slow
 

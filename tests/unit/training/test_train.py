@@ -13,7 +13,7 @@ from churn.model.model import sigmoid
 from churn.training.boosting import BoostingParams
 from churn.training.preparation import model_schema, prepare
 from churn.training.train import ModelSettings, TrainingResult, train
-from tests.fakes.customers import CONTRACT, customers, raw_columns, true_logit
+from tests.fakes.data.customers import CONTRACT, customers, raw_columns, true_logit
 
 pytestmark = pytest.mark.slow
 

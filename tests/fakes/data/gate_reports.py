@@ -26,8 +26,7 @@ from churn.gate.settings import GateSettings
 from churn.lifecycle.outcome import Deployment
 from churn.model.money import MoneySettings
 from churn.ports.ledger import Decision, Entry
-
-from .predictions import predictions
+from tests.fakes.data.predictions import predictions
 
 AT = dt.datetime(2025, 6, 1, 9, 30, tzinfo=dt.UTC)
 SETTINGS = GateSettings()

@@ -22,8 +22,8 @@ from churn.ports.registry import ModelVersion
 from churn.ports.tables import FeatureStore
 from churn.scoring.settings import InferenceSettings
 from churn.scoring.summary import BatchSummary
-from tests.fakes.feature_store import MemoryFeatureStore
-from tests.fakes.scorers import small_scorer
+from tests.fakes.data.scorers import small_scorer
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 TIME = pa.timestamp("us", tz="UTC")
 NOW = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)

@@ -23,9 +23,8 @@ from churn.training.boosting import BoostingParams
 from churn.training.calibration import Calibration, CalibrationScore
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
-
-from .predictions import predictions
-from .scorers import SCHEMA, customers, small_scorer
+from tests.fakes.data.predictions import predictions
+from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 ROWS = pa.table(
     {

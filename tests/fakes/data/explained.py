@@ -14,8 +14,8 @@ from churn.data.contract import DatasetContract
 from churn.model.frame import CodedColumns, Columns, FloatArray, Kind
 from churn.model.reasons import Described
 from churn.model.scorer import Explain, Predictions, Scorer, ScoringSettings
-from tests.fakes.feature_store import MemoryFeatureStore
-from tests.fakes.scorers import small_scorer
+from tests.fakes.data.scorers import small_scorer
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 CONTRACT = DatasetContract.model_validate(
     {

@@ -22,11 +22,10 @@ from churn.settings import Settings, load_settings
 from churn.training.recipe import Recipe
 from churn.training.train import ModelSettings, train
 from churn.training.trials import TuningSettings
+from tests.fakes.data.customers import CONTRACT, raw_columns, true_logit
+from tests.fakes.ports.tables import MemoryFeatureStore
 
-from .customers import CONTRACT, raw_columns, true_logit
-from .feature_store import MemoryFeatureStore
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 SPLIT = SplitSettings()
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
 MODEL = "churn_toy"

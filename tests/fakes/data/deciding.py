@@ -20,10 +20,9 @@ from churn.gate.report import Contestant, GateReport
 from churn.gate.settings import GateSettings
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelRegistry
-
-from .decision_ledger import InMemoryLedger
-from .model_registry import InMemoryModelRegistry
-from .stage_mirror import InMemoryStages
+from tests.fakes.ports.ledger import InMemoryLedger
+from tests.fakes.ports.registry import InMemoryModelRegistry
+from tests.fakes.ports.stages import InMemoryStages
 
 MODEL = "churn_gym"
 START = dt.datetime(2024, 5, 1, 8, tzinfo=dt.UTC)
