@@ -82,7 +82,7 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
     ) -> pa.RecordBatchReader:
         """Stream the rows; DuckDB reads a few batches ahead, and passes over row groups that `where` leaves out."""
         version, query = self._select(ref, columns)
-        only = " AND ".join(f"{quoted(name)} = {literal(value)}" for name, value in (where or {}).items())
+        only = _all_equal(where)
         return self._stream(version, columns, f"{query} WHERE {only}" if only else query, batch_rows)
 
     def latest_rows(
@@ -93,10 +93,11 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         batch_rows: int = 65_536,
         *,
         max_age: dt.timedelta | None = None,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
         """Find the newest rows by key and time alone, then stream their values; DuckDB spills what does not fit."""
         version, _ = self._select(ref, columns)
-        numbers = f"CREATE TEMP TABLE newest AS {newest_rows(version, ref.key, as_of, max_age)}"
+        numbers = f"CREATE TEMP TABLE newest AS {newest_rows(version, ref.key, as_of, max_age, _all_equal(where))}"
         query = newest_when_known(version, columns or version.schema.names, "newest")
         return self._stream(version, columns, query, batch_rows, first=numbers)
 
@@ -189,3 +190,8 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             batch.discard_all_but_the_batch(comes)
             raise
         return self._ref(DeltaVersion(base.path, base.version + 1))
+
+
+def _all_equal(where: Mapping[str, str] | None) -> str:
+    """Return the condition that columns hold these values, in SQL; empty without any."""
+    return " AND ".join(f"{quoted(name)} = {literal(value)}" for name, value in (where or {}).items())

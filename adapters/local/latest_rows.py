@@ -17,9 +17,20 @@ __all__ = ["known_until", "newest_rows", "newest_when_known"]
 
 
 def newest_rows(
-    version: DeltaVersion, key: Sequence[str], as_of: dt.datetime, max_age: dt.timedelta | None = None
+    version: DeltaVersion,
+    key: Sequence[str],
+    as_of: dt.datetime,
+    max_age: dt.timedelta | None = None,
+    condition: str = "",
 ) -> str:
     """Select the numbers of the newest rows; only keys and times are grouped, the values are fetched by number.
+
+    Args:
+        version: The table.
+        key: Its key.
+        as_of: Only rows that were known by then.
+        max_age: Only customers whose newest row is at most that much older than the newest of all.
+        condition: Only rows for which this SQL expression is true; empty for all.
 
     Raises:
         StoreError: the table has no event time, or no customer in its key.
@@ -28,7 +39,9 @@ def newest_rows(
     entity = [name for name in key if name not in (EVENT_TIME, ARRIVED_AT)]
     if not entity:
         raise StoreError(f"The table {version.path.name!r} has no customer in its key ({', '.join(key)}): add one.")
-    seen = f"FROM {version.relation()} WHERE {_seen(version)} <= {_literal(as_of)}"
+    seen = f"FROM {version.relation()} WHERE {_seen(version)} <= {_literal(as_of)}" + (
+        f" AND {condition}" if condition else ""
+    )
     current = ""
     if max_age is not None:
         newest = f"(SELECT max({EVENT_TIME}) {seen}) - to_microseconds({max_age // dt.timedelta(microseconds=1)})"

@@ -101,13 +101,15 @@ class FeatureStore(ABC):
         batch_rows: int = 65_536,
         *,
         max_age: dt.timedelta | None = None,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
         """Stream one row for each customer: the newest of those that were known by `as_of`; in any order.
 
         A row is known from the later of its event time and its arrival (without one, from its event time); of
         several with the same event time, the one that arrived last counts. Customers without such a row are
         left out, and those whose newest event time lies more than `max_age` before the newest of all. Memory
-        stays within the adapter's stated limit.
+        stays within the adapter's stated limit. With `where`, the result is that of a table that holds only the rows
+        whose text columns have these values, such as those of one customer: `{"customer_id": "7590-VHVEG"}`.
 
         Raises:
             NotFound: the version is gone, or a column was never there.

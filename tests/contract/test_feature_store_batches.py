@@ -77,6 +77,24 @@ def test_a_customer_whose_newest_row_is_too_old_is_left_out(store: FeatureStore)
     assert [found(2.5, days) for days in (1, 0.9, 0)] == [[1.0, 2.0], [2.0], [2.0]]
 
 
+def test_the_newest_row_of_one_customer_is_looked_up(store: FeatureStore) -> None:
+    keys = [("a", 1), ("a", 3), ("b'c", 2), ("b'c", 5)]
+    ref = store.upsert(FEATURES, table(keys, x=[1.0, 3.0, 2.0, 5.0], arrived_at=arrivals(None, None, None, 9)))
+
+    def found(customer: str, as_of: float, **options: Any) -> list[float]:
+        return (
+            store.latest_rows(ref, day(as_of), ["x"], where={"customer_id": customer}, **options)
+            .read_all()["x"]
+            .to_pylist()
+        )
+
+    assert [found("a", as_of) for as_of in (0.9, 2.9, 3)] == [[], [1.0], [3.0]]
+    assert [found("b'c", as_of) for as_of in (8.9, 9)] == [[2.0], [5.0]]
+    assert found("nobody", 9) == []
+    # The age counts from the newest of the rows that are asked for.
+    assert found("a", 9, max_age=dt.timedelta(0)) == [3.0]
+
+
 def test_every_column_comes_where_none_is_named_and_a_time_without_zone_is_utc(store: FeatureStore) -> None:
     ref = store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
     found = store.latest_rows(ref, day(1).replace(tzinfo=None))

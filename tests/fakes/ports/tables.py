@@ -121,12 +121,13 @@ class MemoryFeatureStore(FeatureStore):
         batch_rows: int = 65_536,
         *,
         max_age: dt.timedelta | None = None,
+        where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
         self.read(ref, columns)
         rows, entity, as_of = self.read(ref), _customer_of(ref, self.read(ref)), _in_utc(as_of)
         by_customer: dict[tuple[Any, ...], list[Row]] = {}
         for row in rows.to_pylist():
-            if row[EVENT_TIME] is not None:
+            if row[EVENT_TIME] is not None and all(row[name] == value for name, value in (where or {}).items()):
                 by_customer.setdefault(_identity(row, entity), []).append(row)
         newest = [found for several in by_customer.values() if (found := as_known_at(as_of, several))]
         last = max((row[EVENT_TIME] for row in newest), default=None)
