@@ -62,6 +62,14 @@ def commands_in(document: Path) -> list[list[str]]:
     return [shlex.split(line.rstrip(" .,:")) for line in lines if "…" not in line and "..." not in line]
 
 
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_importing_a_module_needs_nothing_that_only_one_system_has(path: Path) -> None:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in body if isinstance(node, ast.ImportFrom)}
+    assert not names & {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_every_command_that_a_document_names_is_understood(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from cli.parser import build_parser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from filelock import FileLock
 
 from churn.core.errors import StoreError
 from churn.data.contract import DatasetContract
@@ -53,12 +53,10 @@ class LocalBatchEngine(BatchEngine):
     @contextmanager
     def exclusive(self, batch_id: str) -> Iterator[None]:
         """Hold a lock of the operating system, which lets go of a process that is killed."""
-        path = self.folder / f"{batch_id}.lock"
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = path.open("w")
+            lock = FileLock(self.folder / f"{batch_id}.lock").acquire()
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def score(self, scorer: BatchScorer, batch: Batch, contract: DatasetContract, tell: Tell) -> Work:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
+from filelock import FileLock
 from pydantic import ValidationError
 
 from churn.core.errors import StoreError, WriteConflict
 from churn.ports.ledger import Decision, DecisionLedger, Entry
-from churn.training.journal import FileLock
 
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of
@@ -99,12 +99,9 @@ class LocalDecisionLedger(DecisionLedger):
         """Hold a lock on the file `decisions.lock` beside the table."""
         with explained(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._path)
-            lock.acquire()
-        try:
+            lock = FileLock(self._path.with_name(f"{self._path.name}.lock")).acquire()
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def _select(self, version: DeltaVersion, order: str) -> list[Decision]:
         lacking = [name for name in _SCHEMA.names if name not in version.schema.names]

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from churn.core.errors import StoreError
 from churn.settings import Component, Profile
-from churn.training.journal import FileLock
 
 from .zenml_home import config_folder
 
@@ -52,12 +53,8 @@ def _alone() -> Iterator[None]:
     """Let one process at a time create ZenML's database or register stacks: two at once break each other's work."""
     folder = config_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "churn")
-    lock.acquire()
-    try:
+    with FileLock(folder / "churn.lock"):
         yield
-    finally:
-        lock.release()
 
 
 def _component(client: Client, profile: Profile, kind: str, spec: Component) -> Any:

@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from filelock import FileLock
+
 from churn.core.errors import NotFound, StoreError
 
 if TYPE_CHECKING:
@@ -157,12 +159,11 @@ def _alone(uri: str) -> Iterator[None]:
         store.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(store)) as database:
             database.execute("PRAGMA schema_version")  # a file that is no database fails here, at once
-        lock = sqlite3.connect(store.with_name(f"{store.name}.lock"), timeout=_CREATION_SECONDS, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
+        lock = FileLock(store.with_name(f"{store.name}.lock"), timeout=_CREATION_SECONDS).acquire()
     except (OSError, sqlite3.Error) as error:
         remedy = "Check that its folder can be written and that no run hangs while it creates the store."
         raise StoreError(_message(uri, "be opened", error, remedy)) from error
-    with closing(lock):
+    with lock:
         yield
 
 

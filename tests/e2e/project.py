@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from adapters.local.digest import digest_of
 from adapters.local.feature_store import LocalFeatureStore
@@ -276,6 +277,5 @@ class Callers:
 @contextmanager
 def one_worker_at_a_time(path: Path) -> Iterator[None]:
     """Let one test worker at a time do something."""
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(path):
         yield
