@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from benchmarks.gate_contestants import MONEY, without
 from benchmarks.quality_peers import warm_up
-from churn.core.shares import sides_of
 from churn.data.contract import DatasetContract
+from churn.data.labels import sides_of
 from churn.data.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
 from churn.data.training_set import TrainingSet, customer_values, read_training_set
 from churn.evaluation.evaluate import EvaluationSettings

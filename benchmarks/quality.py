@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality_peers import METHODS, Fitted, Rows, automl, warm_up  # noqa: E402
 from benchmarks.quality_zoo import ZOO, Problem  # noqa: E402
-from churn.core.shares import sides_of  # noqa: E402
 from churn.data.contract import DatasetContract, snake_case  # noqa: E402
+from churn.data.labels import sides_of  # noqa: E402
 from churn.evaluation.oracle import reachable  # noqa: E402
 from churn.evaluation.ranking import (  # noqa: E402
     Ranking,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ..core.shares import sides_of
+from ..core.shares import hash_shares
 from ..model.money import MoneySettings
 from ..scoring.predictions import BATCH_ID
 from .campaign import Campaign, Further
@@ -72,7 +72,7 @@ def plan_campaign(
     """
     candidates = Candidates.of(predictions, entity, money)
     rests = resting(candidates, contacted, dt.timedelta(days=settings.rest_days), as_of)
-    held_back = sides_of(candidates.customers, settings.control_share, settings.salt) == "holdout"
+    held_back = hash_shares(candidates.customers, settings.control_share, settings.salt)
     within = SegmentLimits.apply(candidates, settings, segments, ~rests & ~held_back)
     chosen = _widened(candidates, within.left, settings)
     alike = within.reached & chosen.bar.reached(candidates.worth, candidates.cost)

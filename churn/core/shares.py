@@ -1,35 +1,39 @@
-"""The side of the split a customer is on for ever, in every run and on every engine."""
+"""A share of the customers, drawn by a hash of their key: the same in every run and on every engine."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Side", "side_of", "sides_of"]
-
-Side = Literal["train", "holdout"]
+__all__ = ["hash_share", "hash_shares"]
 
 
-def side_of(entity: str, holdout_share: float, salt: str) -> Side:
-    """Return the side of one customer.
+def hash_share(key: str, share: float, salt: str) -> bool:
+    """Return whether a customer belongs to the share that `salt` draws.
 
-    The first eight hexadecimal digits of MD5(`salt:entity`) as a fraction of 2**32, below `holdout_share`, mean
-    holdout. MD5 is chosen because DuckDB and Spark SQL compute the same digits; nothing here needs it to be secret.
+    The first eight hexadecimal digits of MD5(`salt:key`), as a fraction of 2**32, are below `share`. DuckDB and Spark
+    SQL compute the same digits; nothing here needs the hash to be secret. A greater share contains a smaller one with
+    the same salt.
+
+    Args:
+        key: The customer's key, in its canonical spelling.
+        share: 0 to 1.
+        salt: Another salt draws other customers.
     """
-    digits = hashlib.md5(f"{salt}:{entity}".encode(), usedforsecurity=False).hexdigest()[:8]
-    return "holdout" if int(digits, 16) < holdout_share * 2**32 else "train"
+    digest = hashlib.md5(f"{salt}:{key}".encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
-def sides_of(entities: Iterable[str], holdout_share: float, salt: str) -> npt.NDArray[np.object_]:
-    """Return the side of each customer, shape `(n_rows,)`."""
-    known: dict[str, Side] = {}
-    sides = []
-    for entity in entities:
-        if entity not in known:
-            known[entity] = side_of(entity, holdout_share, salt)
-        sides.append(known[entity])
-    return np.array(sides, dtype=object)
+def hash_shares(keys: Iterable[str], share: float, salt: str) -> npt.NDArray[np.bool_]:
+    """Return `hash_share` of each key, shape `(n_keys,)`."""
+    prefix, limit = hashlib.md5(f"{salt}:".encode(), usedforsecurity=False), share * 2**32
+
+    def drawn(key: str) -> bool:
+        state = prefix.copy()
+        state.update(key.encode())
+        return int.from_bytes(state.digest()[:4], "big") < limit
+
+    return np.fromiter(map(drawn, keys), dtype=bool)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
 from ..core.frozen import Frozen
-from ..core.shares import sides_of
+from ..core.shares import hash_shares
 from .contract import DatasetContract
 from .ingest import RAW_LABEL
 from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
 
-__all__ = ["SplitSettings", "labels_of"]
+__all__ = ["SplitSettings", "labels_of", "sides_of"]
 
 
 class SplitSettings(Frozen):
@@ -26,6 +29,11 @@ class SplitSettings(Frozen):
     def tag(self) -> str:
         """What tells one split from another, as a registered version is tagged with it."""
         return f"{self.holdout_share:g} by {self.salt}"
+
+
+def sides_of(entities: Iterable[str], holdout_share: float, salt: str) -> npt.NDArray[np.object_]:
+    """Return the side of each customer, shape `(n_rows,)`; see `hash_share`."""
+    return np.where(hash_shares(entities, holdout_share, salt), "holdout", "train").astype(object)
 
 
 def labels_of(bronze: pa.Table, contract: DatasetContract, split: SplitSettings) -> pa.Table:

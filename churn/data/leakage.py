@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ..core.errors import LeakageError
 from ..core.frozen import Frozen
-from ..core.shares import sides_of
+from ..core.shares import hash_shares
 from ..model.frame import Columns
 from .tables import FEATURE_TIME, LABEL_TIME
 
@@ -107,7 +107,7 @@ def lone_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], entit
     if label.min() == label.max():
         return 0.5
     codes = _binned(values)
-    half = sides_of(entity, 0.5, "leakage") == "holdout"
+    half = hash_shares(entity, 0.5, "leakage")
     score = np.full(len(label), label.mean())
     for this, other in ((half, ~half), (~half, half)):
         if this.any() and other.any():

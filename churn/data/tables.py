@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = [
     "ARRIVED_AT",
     "EVENT_TIME",
@@ -11,6 +13,7 @@ __all__ = [
     "LABEL_TIME",
     "SPLIT",
     "TRUTH",
+    "Side",
 ]
 
 EVENT_TIME = "transaction_ts"
@@ -26,6 +29,8 @@ LABEL_TIME = "label_ts"
 FEATURE_TIME = "feature_ts"
 """The event time of the feature row that the point-in-time join gave to a row (UTC)."""
 SPLIT = "split"
-"""The side a customer is on for ever: `train` or `holdout`."""
+"""The side of the split that a customer is on for ever."""
+Side = Literal["train", "holdout"]
+"""The two sides: customers whose outcomes a model learns from, and those it is judged on."""
 TRUTH = "true_probability"
 """The churn probability a simulation drew the label from; never a feature."""

@@ -11,13 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from ..core.errors import DataError, NotEnoughData
-from ..core.shares import Side
 from ..model.features import compute_features
 from ..model.frame import Columns, FloatArray, columns_of
 from ..model.money import MoneySettings
 from .contract import DatasetContract
 from .leakage import LeakageReport, LeakageSettings, check_leakage
-from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH, Side
 
 __all__ = [
     "TrainingData",

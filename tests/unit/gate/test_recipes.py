@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from churn.core.errors import ContractError
-from churn.core.shares import sides_of
 from churn.data.contract import DatasetContract
+from churn.data.labels import sides_of
 from churn.gate.recipes import compare_recipes, drawn_customers, training_side
 from churn.gate.report import RecipeComparison
 from churn.gate.settings import GateSettings
