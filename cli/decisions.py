@@ -14,6 +14,7 @@ from churn.approval.approval import Standing
 from churn.approval.governance import Governance
 from churn.approval.situation import Situation
 from churn.approval.standing import standing_of
+from churn.evaluation.metrics import METRICS
 from churn.ports.registry import CHAMPION
 
 from .context import contract_of, repeated, settings_of
@@ -21,7 +22,7 @@ from .display import plain_console
 
 __all__ = ["approve", "audit", "models", "reject", "rollback"]
 
-_METRICS = {"roc_auc": "AUC", "log_loss": "log loss", "profit_per_customer": "profit"}
+_METRICS = ("roc_auc", "log_loss", "profit_per_customer")
 
 
 def approve(arguments: argparse.Namespace) -> int:
@@ -98,7 +99,7 @@ def _decided(arguments: argparse.Namespace, decide: Callable[..., Standing]) -> 
 def _versions(situation: Situation, standings: dict[int, Standing]) -> Table:
     table = Table("version", title=situation.model, title_justify="left", title_style="", box=SIMPLE_HEAD)
     table.add_column("aliases", no_wrap=True)
-    for head in ("approval", "gate", *_METRICS.values()):
+    for head in ("approval", "gate", *(METRICS[name].label for name in _METRICS)):
         table.add_column(head, overflow="fold")
     for number, version in situation.versions.items():
         metrics = [version.tags.get(f"metric.{name}", "") for name in _METRICS]

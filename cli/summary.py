@@ -10,11 +10,12 @@ from rich.text import Text
 from zenml.models import PipelineRunResponse
 
 from churn.campaign.campaign import Campaign
-from churn.core.wording import number, percent, plain
+from churn.core.wording import percent, plain
 from churn.data.snapshot import TableSnapshot
 from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline
+from churn.evaluation.metrics import HEADLINE, METRICS
 from churn.gate.report import GateReport
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
@@ -28,19 +29,6 @@ from reports.gate_report import gate_verdict
 from .display import Board
 
 __all__ = ["summarise"]
-
-_SHOWN = {
-    "roc_auc": ("ROC AUC", 3),
-    "pr_auc": ("average precision", 3),
-    "log_loss": ("log loss", 3),
-    "brier": ("Brier score", 3),
-    "ece": ("calibration error", 3),
-    "f1_at_f1": ("F1 at its own threshold", 3),
-    "f1_at_profit": ("F1 at the profit threshold", 3),
-    "top_decile_lift": ("lift of the riskiest tenth", 2),
-    "empc": ("EMPC", 2),
-    "profit_per_customer": ("profit per customer", 2),
-}
 
 
 def summarise(
@@ -144,12 +132,10 @@ def _metrics(evaluation: Evaluation) -> Table:
     share = percent(evaluation.confidence, 0)
     title = f"On {evaluation.customers:,} customers of the holdout ({evaluation.rows:,} rows)"
     table = Table("", "estimate", f"{share} interval", title=title, title_justify="left", title_style="")
-    for name, (words, digits) in _SHOWN.items():
+    for name in HEADLINE:
         if name in evaluation.metrics:
-            found = evaluation.metrics[name]
-            unit = f" {evaluation.currency}" if name == "profit_per_customer" else ""
-            interval = f"{number(found.lower, digits)} to {number(found.upper, digits)}"
-            table.add_row(words, number(found.point, digits) + unit, interval)
+            metric, found = METRICS[name], evaluation.metrics[name]
+            table.add_row(metric.label, metric.text(found.point, evaluation.currency), metric.span(found))
     return table
 
 

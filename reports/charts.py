@@ -47,7 +47,7 @@ def roc(evaluation: Evaluation) -> str:
 
 def precision_recall(evaluation: Evaluation) -> str:
     """Draw how pure a list is against how many of all churners it holds."""
-    average, churn_share = (evaluation.metrics[name].point for name in ("pr_auc", "churn_share"))
+    average, churn_share = (evaluation.metrics[name].point for name in ("average_precision", "churn_share"))
 
     def draw(axes: Axes) -> None:
         _line(axes, evaluation.curves["precision_recall"])

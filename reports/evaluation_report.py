@@ -20,7 +20,7 @@ __all__ = ["evaluation_sections", "training_report"]
 _SHARE = "share of the reachable gain"
 METRICS: Mapping[str, tuple[str, Callable[[float], str], str]] = {
     "roc_auc": ("Area under the ROC curve", number, "how often a churner ranks above one who stays; chance is 0.5"),
-    "pr_auc": ("Average precision", number, "area under precision and recall; chance is the churn share"),
+    "average_precision": ("Average precision", number, "area under precision and recall; chance is the churn share"),
     "top_decile_lift": ("Lift of the riskiest tenth", number, "churn among them, in times the average"),
     "log_loss": ("Log loss", number, "error of the probabilities, in nats; lower is better"),
     "brier": ("Brier score", number, "squared error of the probabilities; lower is better"),

@@ -1,12 +1,13 @@
-"""Numbers as people read them: percentages, money and intervals with no more digits than they bear."""
+"""Numbers as people read them: percentages, money and intervals with as many digits as they bear."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .estimate import Estimate
 
-__all__ = ["amount", "interval", "number", "percent", "plain", "signed", "spoken"]
+__all__ = ["Named", "amount", "interval", "number", "percent", "plain", "signed", "span", "spoken"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -44,7 +45,60 @@ def spoken(name: str) -> str:
     return {"f1": "F1"}.get(name, name.replace("_", " "))
 
 
+def span(estimate: Estimate, write: Callable[[float], str] = number) -> str:
+    """Return an interval alone, such as `18,041 to 121,051`."""
+    return f"{write(estimate.lower)} to {write(estimate.upper)}"
+
+
 def interval(estimate: Estimate, write: Callable[[float], str] = number, unit: str = "") -> str:
-    """Return a number with its interval, such as `0.847 [0.831, 0.862]` or `9.68 USD [9.18, 10.14]`."""
+    """Return a number with its interval, such as `0.847 (0.831 to 0.862)` or `9.68 USD (9.18 to 10.14)`."""
     point = f"{write(estimate.point)} {unit}".rstrip()
-    return f"{point} [{write(estimate.lower)}, {write(estimate.upper)}]"
+    return f"{point} ({span(estimate, write)})"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A quantity as readers see it, the same on every surface: its label, its unit and its decimals.
+
+    Attributes:
+        label: What it is called in the middle of a sentence, such as `ROC AUC` or `log loss`.
+        unit: `%` for a share of one that is written as a percentage, `pp` for a difference of two shares in percentage
+            points, `money` for an amount in the currency that is in force, any other as it is written behind the
+            number, such as `s` or `MB`; empty for none.
+        digits: Decimals; of the percentage, where it is one.
+    """
+
+    label: str
+    unit: str = ""
+    digits: int = 3
+
+    @property
+    def heading(self) -> str:
+        """The label as it begins a sentence, a row or a card."""
+        return f"{self.label[:1].upper()}{self.label[1:]}"
+
+    def column(self, currency: str = "") -> str:
+        """Return the label with the unit, for the head of a column whose cells are bare numbers."""
+        unit = self._unit(currency)
+        return f"{self.label}, {unit}" if unit else self.label
+
+    def number(self, value: float) -> str:
+        """Return a value without its unit, such as `9.43`; a percentage keeps its sign, such as `1.8%`."""
+        if self.unit == "%":
+            return percent(value, self.digits)
+        return number(100 * value if self.unit == "pp" else value, self.digits)
+
+    def text(self, value: float, currency: str = "") -> str:
+        """Return a value with its unit, such as `0.866`, `1.8%` or `9.43 USD`."""
+        return f"{self.number(value)} {self._unit(currency)}".rstrip()
+
+    def interval(self, estimate: Estimate, currency: str = "") -> str:
+        """Return an estimate with its unit and interval, such as `9.43 USD (9.02 to 9.85)`."""
+        return interval(estimate, self.number, self._unit(currency))
+
+    def span(self, estimate: Estimate) -> str:
+        """Return the interval alone, such as `9.02 to 9.85`."""
+        return span(estimate, self.number)
+
+    def _unit(self, currency: str) -> str:
+        return {"%": "", "money": currency}.get(self.unit, self.unit)

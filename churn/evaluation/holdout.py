@@ -140,7 +140,7 @@ class HoldoutStatistic:
         means = dict(zip(self._names, (self._rows @ weights / np.sum(weights)).tolist(), strict=True))
         return {
             "roc_auc": roc_auc(counts),
-            "pr_auc": average_precision(counts),
+            "average_precision": average_precision(counts),
             "top_decile_lift": float(lift(counts, 0.1)),
             "empc": maximum_profit(counts, self._literature).profit,
             "ece": calibration_gap(label, probability, self.bins, weights),

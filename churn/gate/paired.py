@@ -133,7 +133,7 @@ class BlockMetrics:
         metrics = {
             **means,
             "roc_auc": auc,
-            "pr_auc": average_precision,
+            "average_precision": average_precision,
             "f1": np.divide(hits, size, out=np.zeros_like(hits), where=size > 0),
             "ece": np.sum(np.abs(weights @ self._residuals), axis=1) / total,
         }

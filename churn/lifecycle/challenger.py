@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 
-from ..core.wording import interval, number
 from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
 from ..data.training_set import TrainingSet, customer_values
 from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from ..evaluation.metrics import METRICS
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings, ScoringSettings
@@ -62,9 +60,11 @@ def example_of(training: TrainingSet, contract: DatasetContract, rows: int = 5) 
 
 def describe(report: TrainingReport, evaluation: Evaluation, snapshot: TableSnapshot) -> str:
     """Return the description of a registered version, in two sentences."""
-    auc, profit = evaluation.metrics["roc_auc"], evaluation.metrics["profit_per_customer"]
+    measured = ", ".join(
+        f"{METRICS[name].label} {METRICS[name].interval(evaluation.metrics[name], evaluation.currency)}"
+        for name in ("roc_auc", "profit_per_customer")
+    )
     return (
         f"Churn model ({' + '.join(report.chosen)}) of the dataset {snapshot.ref.dataset}, trained on {report.rows:,} "
-        f"rows of {report.customers:,} customers. On {evaluation.customers:,} customers of the holdout: ROC AUC "
-        f"{interval(auc)}, profit per customer {interval(profit, partial(number, digits=2))} {evaluation.currency}."
+        f"rows of {report.customers:,} customers. On {evaluation.customers:,} customers of the holdout: {measured}."
     )

@@ -5,19 +5,18 @@ Its headings are those of Mitchell et al. (2019), Model Cards for Model Reportin
 
 from __future__ import annotations
 
-from functools import partial
-
-from ..core.wording import interval, number, percent, spoken
+from ..core.wording import percent, spoken
 from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.headline import headline
 from ..evaluation.importance import Explanation
+from ..evaluation.metrics import METRICS
 from ..training.train import TrainingReport
 
 __all__ = ["model_card"]
 
-_SHOWN = {"roc_auc": "ROC AUC", "pr_auc": "average precision", "log_loss": "log loss", "ece": "calibration error"}
+_SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "profit_per_customer")
 _TOP = 8
 
 
@@ -31,11 +30,10 @@ def model_card(
     """Return the card as Markdown."""
     label, ref = contract.label, snapshot.ref
     measured = [
-        f"- {words}: {interval(evaluation.metrics[name])}"
-        for name, words in _SHOWN.items()
+        f"- {METRICS[name].label}: {METRICS[name].interval(evaluation.metrics[name], evaluation.currency)}"
+        for name in _SHOWN
         if name in evaluation.metrics
     ]
-    profit = interval(evaluation.metrics["profit_per_customer"], partial(number, digits=2))
     strongest = [f"- {explanation.descriptions[name]}" for name in list(explanation.importance)[:_TOP]]
     thresholds = [f"- {spoken(name)}: {percent(value)}" for name, value in evaluation.thresholds.items()]
     lines = [
@@ -65,7 +63,6 @@ def model_card(
         "intervals over customers:",
         "",
         *measured,
-        f"- profit per customer: {profit} {evaluation.currency}",
         "",
         headline(evaluation),
         "",

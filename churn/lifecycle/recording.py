@@ -16,6 +16,7 @@ from ..data.snapshot import TableSnapshot
 from ..data.tables import EVENT_TIME, LABEL, SPLIT
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
+from ..evaluation.metrics import HEADLINE, METRICS
 from ..gate.candidate import TRAINED_UNTIL
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings
@@ -32,7 +33,6 @@ __all__ = [
     "version_tags",
 ]
 
-_TAGGED = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift", "empc", "profit_per_customer")
 _SAMPLE = 1_000
 _AFTER_TRAINING = {"gate", "approval", "campaign", "inference"}
 """Settings of what becomes of a model, which it does not follow from."""
@@ -119,7 +119,11 @@ def version_tags(
 ) -> dict[str, str]:
     """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
     ref, evaluation = findings.training_set.ref, findings.evaluation
-    metrics = {name: f"{evaluation.metrics[name].point:.5g}" for name in _TAGGED if name in evaluation.metrics}
+    metrics = {
+        name: METRICS[name].text(evaluation.metrics[name].point, evaluation.currency)
+        for name in HEADLINE
+        if name in evaluation.metrics
+    }
     thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in evaluation.thresholds.items()}
     lowest, highest = evaluation.campaign.threshold
     return {

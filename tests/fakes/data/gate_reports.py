@@ -55,7 +55,7 @@ METRICS = (
     paired("log_loss", 0.4139, 0.0022, 0.0013, 0.01),
     paired("roc_auc", 0.8402, 0.0031, 0.0018, 0.01),
     paired("profit_per_customer", 9.18, 0.11, 0.125, 0.918),
-    paired("pr_auc", 0.6551, 0.0041, 0.0038),
+    paired("average_precision", 0.6551, 0.0041, 0.0038),
     paired("brier", 0.1341, 0.0007, 0.0005),
     paired("ece", 0.0212, 0.0018, 0.0049),
     paired("f1", 0.6290, 0.0026, 0.0061),

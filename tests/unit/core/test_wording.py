@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from churn.core.estimate import Estimate
-from churn.core.wording import amount, interval, number, percent, plain, signed, spoken
+from churn.core.wording import Named, amount, interval, number, percent, plain, signed, spoken
 
 ESTIMATE = Estimate(point=0.8472, lower=0.8311, upper=0.8618, se=0.008)
 
@@ -53,13 +53,44 @@ def test_any_number_is_written_with_the_digits_it_bears(value: float, text: str)
 
 
 def test_an_interval_follows_its_number() -> None:
-    assert interval(ESTIMATE) == "0.847 [0.831, 0.862]"
-    assert interval(ESTIMATE, percent) == "84.7% [83.1%, 86.2%]"
+    assert interval(ESTIMATE) == "0.847 (0.831 to 0.862)"
+    assert interval(ESTIMATE, percent) == "84.7% (83.1% to 86.2%)"
 
 
 def test_the_unit_stands_once() -> None:
-    assert interval(ESTIMATE, lambda value: number(value, 2), "USD") == "0.85 USD [0.83, 0.86]"
+    assert interval(ESTIMATE, lambda value: number(value, 2), "USD") == "0.85 USD (0.83 to 0.86)"
 
 
 def test_names_are_spoken() -> None:
     assert (spoken("f1"), spoken("best_f1")) == ("F1", "best f1")
+
+
+AUC = Named("ROC AUC")
+PROFIT = Named("profit per customer-month", "money", 2)
+ERROR = Named("calibration error", "%", 1)
+LOST = Named("calibration error saved", "pp", 2)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text", "text_with_interval"),
+    [
+        (AUC, "0.847", "0.847 (0.831 to 0.862)"),
+        (PROFIT, "0.85 USD", "0.85 USD (0.83 to 0.86)"),
+        (ERROR, "84.7%", "84.7% (83.1% to 86.2%)"),
+        (LOST, "84.72 pp", "84.72 pp (83.11 to 86.18)"),
+        (Named("size", "MB", 1), "0.8 MB", "0.8 MB (0.8 to 0.9)"),
+    ],
+)
+def test_a_named_quantity_is_written_with_its_unit_and_its_digits(
+    quantity: Named, text: str, text_with_interval: str
+) -> None:
+    assert quantity.text(ESTIMATE.point, "USD") == text
+    assert quantity.interval(ESTIMATE, "USD") == text_with_interval
+    assert text_with_interval.endswith(f"({quantity.span(ESTIMATE)})")
+
+
+def test_the_head_of_a_column_holds_the_unit_that_its_cells_leave_out() -> None:
+    assert (PROFIT.column("USD"), PROFIT.number(9.434)) == ("profit per customer-month, USD", "9.43")
+    assert (AUC.column("USD"), AUC.heading) == ("ROC AUC", "ROC AUC")
+    assert PROFIT.heading == "Profit per customer-month"
+    assert ERROR.column() == "calibration error"

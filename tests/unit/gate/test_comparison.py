@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 MONEY = MoneySettings()
 QUICK = GateSettings(resamples=400)
-NAMES = ["log_loss", "brier", "profit_per_customer", "cost_matrix_profit", "roc_auc", "pr_auc", "f1", "ece"]
+NAMES = ["log_loss", "brier", "profit_per_customer", "cost_matrix_profit", "roc_auc", "average_precision", "f1", "ece"]
 
 
 def compared(rows: PairedRows, **changes: Any) -> Comparison:

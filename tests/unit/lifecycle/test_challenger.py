@@ -13,6 +13,7 @@ from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.data.training_set import TrainingSet, customer_values
 from churn.evaluation.evaluate import EvaluationSettings
+from churn.evaluation.metrics import METRICS
 from churn.lifecycle.challenger import describe, evaluate_holdout, example_of, scoring_settings
 from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
@@ -233,6 +234,7 @@ def test_a_version_says_in_two_sentences_what_it_is() -> None:
     auc = evaluation().metrics["roc_auc"].point
     assert text.startswith(
         "Churn model (additive + boosting) of the dataset gym_simulated, trained on 4,800 rows of 2,400 customers. "
-        f"On 600 customers of the holdout: ROC AUC {auc:.3f} ["
+        f"On 600 customers of the holdout: ROC AUC {auc:.3f} ("
     )
-    assert text.endswith(" USD.")
+    profit = METRICS["profit_per_customer"].interval(evaluation().metrics["profit_per_customer"], "USD")
+    assert text.endswith(f", profit per customer-month {profit}.")

@@ -18,7 +18,7 @@ def test_the_card_has_the_sections_of_a_model_card() -> None:
 
 def test_the_card_tells_the_numbers_with_their_intervals() -> None:
     auc = evaluation().metrics["roc_auc"]
-    assert f"- ROC AUC: {auc.point:.3f} [{auc.lower:.3f}, {auc.upper:.3f}]" in card()
+    assert f"- ROC AUC: {auc.point:.3f} ({auc.lower:.3f} to {auc.upper:.3f})" in card()
     assert f"{TRAINING.rows:,} rows of {TRAINING.customers:,} customers" in card()
     assert "leaves within 30 days" in card()
     assert "- F1: 33.0%" in card()

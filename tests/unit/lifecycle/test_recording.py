@@ -13,6 +13,7 @@ import pytest
 
 from churn.data.tables import EVENT_TIME, SPLIT
 from churn.evaluation.headline import headline
+from churn.evaluation.metrics import HEADLINE
 from churn.lifecycle.recording import Findings, config_digest, provenance, record, version_tags
 from churn.settings import Settings, load_contract, load_settings
 from reports.training_page import report_page, training_charts
@@ -137,11 +138,9 @@ def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() ->
         "split": "0.2 by churn",
     }
     assert origin.items() <= found.items()
-    assert found["metric.roc_auc"] == f"{evaluation().metrics['roc_auc'].point:.5g}"
-    assert {name for name in found if name.startswith("metric.")} == {
-        f"metric.{name}"
-        for name in ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift", "empc", "profit_per_customer")
-    }
+    assert found["metric.roc_auc"] == f"{evaluation().metrics['roc_auc'].point:.3f}"
+    assert found["metric.profit_per_customer"] == f"{evaluation().metrics['profit_per_customer'].point:.2f} USD"
+    assert {name for name in found if name.startswith("metric.")} == {f"metric.{name}" for name in HEADLINE}
     assert (found["threshold.f1"], found["threshold.cost_matrix"]) == ("0.33457", "0.125")
     assert all(isinstance(value, str) for value in found.values())
 

@@ -38,7 +38,7 @@ def test_the_headline_says_what_it_earns_and_costs(whole: Campaign) -> None:
     plan = whole.plan
     assert campaign_headline(whole).startswith(
         f"Contacting {plan.contacts:,} of 500 customers is expected to earn {plan.profit.point:,.0f} USD "
-        f"[{plan.profit.lower:,.0f}, {plan.profit.upper:,.0f}] at a cost of {plan.cost.point:,.0f} USD"
+        f"({plan.profit.lower:,.0f} to {plan.profit.upper:,.0f}) at a cost of {plan.cost.point:,.0f} USD"
     )
 
 

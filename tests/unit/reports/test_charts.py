@@ -47,7 +47,10 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     "roc": (lambda: charts.roc(EVALUATION), (f"area under the curve {POINTS['roc_auc']:.3f}",)),
     "precision recall": (
         lambda: charts.precision_recall(EVALUATION),
-        (f"average precision {POINTS['pr_auc']:.3f}", f"everybody: {100 * POINTS['churn_share']:.1f}% churn"),
+        (
+            f"average precision {POINTS['average_precision']:.3f}",
+            f"everybody: {100 * POINTS['churn_share']:.1f}% churn",
+        ),
     ),
     "lift": (
         lambda: charts.lift(EVALUATION),

@@ -62,12 +62,12 @@ def test_the_headline_says_whom_to_treat_and_what_that_earns(evaluation: Evaluat
     campaign = evaluation.campaign
     said = headline(evaluation)
     assert f"the {campaign.treated:,} of 1,500 customers whose churn probability is above 16.4%" in said
-    assert f"would have earned {campaign.profit.point:,.0f} USD [{campaign.profit.lower:,.0f}, " in said
+    assert f"would have earned {campaign.profit.point:,.0f} USD ({campaign.profit.lower:,.0f} to " in said
 
 
 @pytest.mark.parametrize(
     ("lower", "upper", "verdict"),
-    [(0.1, 2.0, r"\] less\.$"), (-0.1, 2.0, "no different within the margin of error"), (-2.0, -0.1, "which is more")],
+    [(0.1, 2.0, r"\) less\.$"), (-0.1, 2.0, "no different within the margin of error"), (-2.0, -0.1, "which is more")],
 )
 def test_the_headline_compares_with_treating_everybody(
     evaluation: Evaluation, lower: float, upper: float, verdict: str
@@ -99,7 +99,7 @@ def test_the_money_section_has_every_way_to_decide(evaluation: Evaluation) -> No
         "nobody",
     ]
     profit = evaluation.metrics["profit_per_customer"]
-    assert table.rows[0][5] == f"{profit.point:.2f} [{profit.lower:.2f}, {profit.upper:.2f}]"
+    assert table.rows[0][5] == f"{profit.point:.2f} ({profit.lower:.2f} to {profit.upper:.2f})"
 
 
 def test_the_economics_are_put_in_words(evaluation: Evaluation) -> None:
@@ -139,7 +139,7 @@ def test_a_slice_that_was_skipped_says_why(sections: tuple[Section, ...]) -> Non
     table: Table = block_of(sections, "Slices", Table)
     by_value = {row[1]: row for row in table.rows}
     assert by_value["rare"][4] == "fewer than 50 rows"
-    assert re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", str(by_value["usual"][4]))
+    assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", str(by_value["usual"][4]))
 
 
 def test_the_truth_and_slices_are_sections_only_where_there_are_any(sections: tuple[Section, ...]) -> None:

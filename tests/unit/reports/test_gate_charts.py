@@ -39,13 +39,13 @@ CASES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     ),
     "a tested lead": (
         lambda: gain_distribution(PROFIT, "USD gained, on the holdout", "USD per customer gained", digits=2),
-        ("0.11 [-0.10, 0.32]", "allowed loss", "USD per customer gained; right of 0 the challenger is better"),
+        ("0.11 (-0.10 to 0.32)", "allowed loss", "USD per customer gained; right of 0 the challenger is better"),
     ),
     "a lead without a margin": (
         lambda: gain_distribution(PR_AUC, "Average precision", "gained", digits=4),
-        ("0.0041 [-0.0022, 0.0104]",),
+        ("0.0041 (-0.0022 to 0.0104)",),
     ),
-    "no difference at all": (lambda: distribution((-0.5, 0.5), (2000,)), ("0.0022 [0.0001, 0.0043]",)),
+    "no difference at all": (lambda: distribution((-0.5, 0.5), (2000,)), ("0.0022 (0.0001 to 0.0043)",)),
     "folds": (
         lambda: fold_gains(RECIPES.metrics[0], "Log loss by fold", "log loss saved"),
         ("mean, with its interval", "log loss saved"),

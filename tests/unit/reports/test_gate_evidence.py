@@ -46,11 +46,11 @@ def test_every_metric_of_both_models_stands_in_one_row(holdout: Section) -> None
         "metric": "Area under the ROC curve",
         "champion": "0.8402",
         "challenger": "0.8433",
-        "challenger better by": "0.0031 [0.0001, 0.0061]",
+        "challenger better by": "0.0031 (0.0001 to 0.0061)",
         "allowed loss": "0.0100",
         "smallest difference that shows": "0.0045",
     }
-    assert found["Profit per customer"]["challenger better by"] == "0.11 [-0.10, 0.32]"
+    assert found["Profit per customer"]["challenger better by"] == "0.11 (-0.10 to 0.32)"
     assert found["F1, each at its own threshold"]["allowed loss"] is None
     assert list(found)[:3] == ["Profit per customer", "Area under the ROC curve", "Log loss"]
     assert len(found) == len(METRICS)
@@ -85,7 +85,7 @@ def test_both_recipes_are_compared_with_how_likely_luck_is() -> None:
         "metric": "Log loss",
         "champion's": "0.4128",
         "challenger's": "0.4110",
-        "challenger better by": "0.0018 [0.0008, 0.0028]",
+        "challenger better by": "0.0018 (0.0008 to 0.0028)",
         "by luck alone": "0.9%",
         "smallest difference that shows": "0.0017",
     }
@@ -99,7 +99,7 @@ def test_a_recipe_that_is_behind_is_told_with_how_likely_luck_is_to_show_such_a_
         update={"gain": estimate(-0.0015, 0.0008), "p_better": 0.95, "p_worse": 0.05}
     )
     (row,) = rows(recipe_section(RECIPES.model_copy(update={"metrics": (behind,)})))
-    assert (row["challenger better by"], row["by luck alone"]) == ("-0.0015 [-0.0028, -0.0002]", "5.0%")
+    assert (row["challenger better by"], row["by luck alone"]) == ("-0.0015 (-0.0028 to -0.0002)", "5.0%")
 
 
 def with_slices(*slices: Any) -> Section:
@@ -115,7 +115,7 @@ def test_a_group_that_is_worse_is_named() -> None:
         "value": "Two year",
         "rows": 326,
         "log loss saved": "",
-        "USD per customer gained": "-1.20 [-1.58, -0.82]",
+        "USD per customer gained": "-1.20 (-1.58 to -0.82)",
         "by luck alone": "0.4%",
         "": "worse",
     }

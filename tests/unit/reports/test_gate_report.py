@@ -218,7 +218,7 @@ def test_both_models_stand_side_by_side() -> None:
     assert "95% intervals of each model by itself" in part.lead
     auc = [each.evaluation.metrics["roc_auc"] for each in (contestant(3, 0.8), contestant(5, 0.4)) if each.evaluation]
     shown = rows(part)
-    assert shown["Area under the ROC curve"] == [f"{x.point:.3f} [{x.lower:.3f}, {x.upper:.3f}]" for x in auc]
+    assert shown["Area under the ROC curve"] == [f"{x.point:.3f} ({x.lower:.3f} to {x.upper:.3f})" for x in auc]
     assert shown["digest of the recipe"] == ["3e3e3e3e3e3e", "5e5e5e5e5e5e"]
     assert shown["registered"] == ["2025-05-23 00:00 UTC", "2025-05-25 00:00 UTC"]
     assert shown["learned from rows until"] == ["2024-01-01 00:00 UTC"] * 2

@@ -127,7 +127,7 @@ def test_columns_of_numbers_stand_to_the_right() -> None:
     assert table_cells(table) == [
         ("", "a"),
         ("number", "1,200"),
-        ("number", "0.800 [0.700, 0.900]"),
+        ("number", "0.800 (0.700 to 0.900)"),
         ("", "b"),
         ("number", DASH),
         ("number", DASH),

@@ -1,0 +1,216 @@
+"""The registry of metrics: what each is called, its unit, its decimals, and which direction is better.
+
+Terminal, pages, MLflow, tags and dashboard take label, unit and decimals from here, and nowhere else is there a table
+of display names. Profits are per customer-month: one customer scored on one date. A holdout that pools several dates
+has several rows of a customer, and each of them counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..core.wording import Named, spoken
+
+__all__ = ["HEADLINE", "METRICS", "Metric", "Metrics"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Named):
+    """A metric of a model on labelled rows.
+
+    Attributes:
+        name: Its key in `Evaluation.metrics`, in MLflow and in tags.
+        better: Which direction is better; `one` is best at 1, None is neither.
+        meaning: What it says, in half a sentence, with its scale.
+    """
+
+    name: str
+    better: Literal["higher", "lower", "one"] | None = None
+    meaning: str
+
+    @property
+    def gain(self) -> Named:
+        """How a difference of two models is written, positive where the challenger is better.
+
+        Differences are smaller than what they are differences of, so that all but amounts have one decimal more.
+        """
+        label = f"{self.label} {'saved' if self.better == 'lower' else 'gained'}"
+        if self.unit == "money":
+            return Named(label, self.unit, self.digits)
+        return Named(label, "pp" if self.unit == "%" else self.unit, self.digits + 1)
+
+
+_BY_RULE = {"profit": "by expected value", "cost_matrix": "by the cost matrix"}
+
+
+class Metrics(dict[str, Metric]):
+    """Metrics by name. `METRIC_at_RULE` is the metric `METRIC` where the decision rule `RULE` is applied.
+
+    The rules are `profit` (expected value above 0), `cost_matrix`, and the names of a model's thresholds.
+    """
+
+    def __missing__(self, name: str) -> Metric:
+        """Return the metric under a decision rule.
+
+        Raises:
+            KeyError: there is no such metric.
+        """
+        metric, at, rule = name.rpartition("_at_")
+        if not at or metric not in self:
+            raise KeyError(f"{name!r} is not in the registry of metrics, churn/evaluation/metrics.py: add it there")
+        under = _BY_RULE.get(rule, f"at the {spoken(rule)} threshold")
+        base = self[metric]
+        return replace(base, name=name, label=f"{base.label} {under}")
+
+
+METRICS = Metrics(
+    (metric.name, metric)
+    for metric in (
+        Metric(
+            name="roc_auc",
+            label="ROC AUC",
+            better="higher",
+            meaning="how often a churner ranks above a customer who stays; chance is 0.5",
+        ),
+        Metric(
+            name="average_precision",
+            label="average precision",
+            better="higher",
+            meaning="area under the precision-recall curve; chance is the churn rate",
+        ),
+        Metric(name="log_loss", label="log loss", better="lower", meaning="error of the probabilities, in nats"),
+        Metric(name="brier", label="Brier score", better="lower", meaning="mean squared error of the probabilities"),
+        Metric(
+            name="ece",
+            label="calibration error (ECE)",
+            unit="%",
+            digits=1,
+            better="lower",
+            meaning="average gap between predicted and observed churn over groups of equally many rows",
+        ),
+        Metric(
+            name="calibration_ratio",
+            label="observed / predicted churn",
+            digits=2,
+            better="one",
+            meaning="1 is right on average",
+        ),
+        Metric(
+            name="calibration_slope",
+            label="calibration slope",
+            digits=2,
+            better="one",
+            meaning="below 1 the probabilities are too extreme, above 1 too close to the average",
+        ),
+        Metric(
+            name="top_decile_lift",
+            label="lift in the top decile",
+            digits=2,
+            better="higher",
+            meaning="churn rate of the tenth with the highest risk, in multiples of the average",
+        ),
+        Metric(name="f1", label="F1", better="higher", meaning="harmonic mean of precision and recall"),
+        Metric(
+            name="precision",
+            label="precision",
+            unit="%",
+            digits=1,
+            better="higher",
+            meaning="churners among the treated",
+        ),
+        Metric(name="recall", label="recall", unit="%", digits=1, better="higher", meaning="churners that are treated"),
+        Metric(name="share", label="share treated", unit="%", digits=1, meaning="rows that are treated"),
+        Metric(name="churn_share", label="churn rate", unit="%", digits=1, meaning="rows whose customer churned"),
+        Metric(
+            name="mean_probability",
+            label="mean predicted probability",
+            unit="%",
+            digits=1,
+            meaning="to be held against the churn rate",
+        ),
+        Metric(
+            name="profit_per_customer",
+            label="profit per customer-month",
+            unit="money",
+            digits=2,
+            better="higher",
+            meaning="earned by treating where the expected value is above 0, over all rows scored",
+        ),
+        Metric(
+            name="profit_at_capacity",
+            label="profit per customer-month within capacity",
+            unit="money",
+            digits=2,
+            better="higher",
+            meaning="the same where only so many customers can be contacted",
+        ),
+        Metric(
+            name="profit_over_all",
+            label="profit per customer-month above treating everybody",
+            unit="money",
+            digits=2,
+            better="higher",
+            meaning="what choosing whom to treat earns",
+        ),
+        Metric(
+            name="profit_if_all",
+            label="profit per customer-month of treating everybody",
+            unit="money",
+            digits=2,
+            meaning="needs no model",
+        ),
+        Metric(
+            name="profit",
+            label="profit per customer-month",
+            unit="money",
+            digits=2,
+            better="higher",
+            meaning="earned by treating as the rule says, over all rows scored",
+        ),
+        Metric(
+            name="empc",
+            label="EMPC",
+            digits=2,
+            better="higher",
+            meaning="expected maximum profit per customer at the literature's economics (Verbraken et al. 2013)",
+        ),
+        Metric(
+            name="cost_matrix_profit",
+            label="cost-matrix profit per customer-month",
+            unit="money",
+            digits=2,
+            better="higher",
+            meaning="by the fixed cost matrix instead of each customer's value",
+        ),
+        Metric(
+            name="cost_matrix_profit_if_all",
+            label="cost-matrix profit per customer-month of treating everybody",
+            unit="money",
+            digits=2,
+            meaning="needs no model",
+        ),
+        Metric(
+            name="cost_matrix_profit_if_none",
+            label="cost-matrix profit per customer-month of treating nobody",
+            unit="money",
+            digits=2,
+            meaning="needs no model",
+        ),
+    )
+)
+"""Every metric that an evaluation or a gate computes."""
+
+HEADLINE = (
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "ece",
+    "f1_at_f1",
+    "f1_at_profit",
+    "top_decile_lift",
+    "empc",
+    "profit_per_customer",
+)
+"""The metrics that a summary shows, in its order."""
