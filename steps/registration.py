@@ -18,7 +18,6 @@ from churn.data.training_set import read_training_set
 from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.importance import Explanation
-from churn.gate.candidate import RECIPE
 from churn.lifecycle.challenger import describe, example_of, scoring_settings
 from churn.lifecycle.model_card import model_card
 from churn.lifecycle.recording import Findings, provenance, record, version_tags
@@ -26,6 +25,7 @@ from churn.lifecycle.registration import Registration, register_challenger
 from churn.model.model import ChurnModel
 from churn.model.scorer import Scorer
 from churn.settings import Settings
+from churn.training.recipe import RECIPE
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
 from reports.training_page import report_page, training_charts
@@ -55,13 +55,15 @@ def register(
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         record(tracker, settings, findings, rows, training_charts(findings))
         who, commit = wiring.identity(), wiring.code_version()
-        origin = provenance(settings, contract, tuning, rows, code_version=commit, registered_by=who)
+        origin = provenance(
+            settings, contract, tuning, rows, table=training_set.ref, code_version=commit, registered_by=who
+        )
         tags = version_tags(settings, contract, findings, origin)
         package, digest = wiring.build_package(
             Scorer(model, scoring_settings(contract, settings.money, settings.reasons)),
             Path(folder) / "package",
             example_of(read_training_set(rows, contract), contract),
-            metadata={**tags, RECIPE: origin.recipe.model_dump(mode="json")},
+            metadata={**tags, RECIPE: origin.recipe.stored()},
             card=model_card(contract, training, evaluation, explanation, training_set),
         )
         registration = register_challenger(

@@ -13,13 +13,11 @@ import pandas as pd
 from ..core.errors import ModelError
 from ..model.frame import FloatArray
 from ..ports.registry import MODEL_DIGEST, ModelVersion
-from ..training.recipe import Recipe
+from ..training.recipe import Recipe, read_recipe
 from .report import Contestant
 
-__all__ = ["RECIPE", "TRAINED_UNTIL", "Candidate", "Load", "contestant"]
+__all__ = ["TRAINED_UNTIL", "Candidate", "Load", "contestant"]
 
-RECIPE = "recipe"
-"""The key of the package's metadata under which the recipe lies."""
 TRAINED_UNTIL = "trained_until"
 """The tag with the newest event time of the rows that a version was trained on (ISO 8601, UTC)."""
 
@@ -55,14 +53,12 @@ class Candidate:
         """How the version was made.
 
         Raises:
-            ModelError: the package does not say it.
+            ModelError: the package does not say it, or in a format that is not known.
         """
-        if RECIPE not in self.metadata:
-            raise ModelError(
-                f"Version {self.version.version} of {self.version.name!r} does not say how it was trained (there is no "
-                "recipe in its package): train it again with this version of the project."
-            )
-        return Recipe.model_validate(self.metadata[RECIPE])
+        try:
+            return read_recipe(self.metadata)
+        except ModelError as error:
+            raise ModelError(f"Version {self.version.version} of {self.version.name!r}: {error}") from error
 
 
 Load = Callable[[ModelVersion], Candidate]

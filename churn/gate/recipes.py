@@ -54,7 +54,7 @@ def compare_recipes(
         ContractError: the table lacks a column that a recipe reads; the message names it and the recipe.
         NotEnoughData: too few rows, one class, or too few customers of a class.
     """
-    same = challenger.digest == champion.digest and challenger.boosting == champion.boosting
+    same = challenger.same_configuration(champion) and challenger.boosting == champion.boosting
     rows = drawn_customers(
         rows.filter(pc.field(SPLIT) == "train"), champion.contract["entity_key"], settings.max_recipe_rows, seed
     )

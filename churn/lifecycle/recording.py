@@ -18,6 +18,7 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
 from ..evaluation.metrics import HEADLINE, METRICS
 from ..gate.candidate import TRAINED_UNTIL
+from ..ports.tables import TableRef
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings
 from ..training.recipe import Recipe
@@ -72,16 +73,19 @@ def provenance(
     tuning: TuningResult,
     rows: pa.Table,
     *,
+    table: TableRef,
     code_version: str,
     registered_by: str,
 ) -> Provenance:
-    """Return the provenance of a model that was trained on the training side of `rows`."""
+    """Return the provenance of a model that was trained on the training side of `rows`, which `table` holds."""
     side = rows.filter(pc.field(SPLIT) == "train")
     return Provenance(
         code_version=code_version,
         registered_by=registered_by,
         trained_until=pc.max(side[EVENT_TIME]).as_py(),
-        recipe=Recipe.of(contract, settings.model, settings.tuning, tuning.boosting),
+        recipe=Recipe.of(
+            contract, settings.model, settings.tuning, tuning.boosting, seed=settings.seed, training_table=table
+        ),
     )
 
 

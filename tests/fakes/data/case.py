@@ -15,11 +15,11 @@ from churn.core.errors import ModelError
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
 from churn.data.training_set import bronze_to_features, read_training_set
-from churn.gate.candidate import RECIPE, TRAINED_UNTIL, Candidate
+from churn.gate.candidate import TRAINED_UNTIL, Candidate
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.settings import Settings, load_settings
-from churn.training.recipe import Recipe
+from churn.training.recipe import RECIPE, Recipe
 from churn.training.train import ModelSettings, train
 from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT, raw_columns, true_logit
@@ -85,7 +85,7 @@ def candidate(number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest
     inputs = tuple(column.name for column in scorer.model.schema.inputs)
     return Candidate(
         version=version,
-        metadata={RECIPE: recipe.model_dump(mode="json")},
+        metadata={RECIPE: recipe.stored()},
         inputs=inputs,
         card="# Card\n\nA model.",
         size=1_000_000,

@@ -111,6 +111,7 @@ ORIGIN = provenance(
             SPLIT: ["train", "holdout", "train"],
         }
     ),
+    table=REF,
     code_version="abc123",
     registered_by="ada",
 )
