@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from adapters.mlflow.registry import MlflowModelRegistry
 from churn.data.tables import INGESTED_AT
 from churn.ports.registry import MODEL_DIGEST
 from churn.ports.tables import TableRef
+from tests.e2e import warm
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +55,6 @@ DEPLOYABLE = (
 
 _NOT_THE_USERS = ("ZENML_", "MLFLOW_", "XDG_", "PYTEST_", "HTTP", "http", "NO_PROXY", "no_proxy", "ALL_PROXY")
 _SLOW = "PYTHONDONTWRITEBYTECODE"  # would have every command compile the project anew
-_RECORDS = Path(__file__).with_name("zenml_records.py")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,45 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command that was typed, and that runs in a process of its own."""
+
+    process: subprocess.Popen[bytes] | warm.Process
+    out: Path
+    err: Path
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; none while it runs."""
+        return self.process.poll() if isinstance(self.process, subprocess.Popen) else self.process.exitcode
+
+    @property
+    def printed(self) -> str:
+        return self.out.read_text(encoding="utf-8") if self.out.exists() else ""
+
+    def finished(self) -> Ran:
+        """Wait for it."""
+        if isinstance(self.process, subprocess.Popen):
+            self.process.wait()
+        else:
+            self.process.join()
+        assert self.code is not None
+        return Ran(self.code, self.printed, self.err.read_text(encoding="utf-8"))
+
+    def killed_when(self, happened: Callable[[], bool]) -> Ran:
+        """Kill it, as `kill -9` does, as soon as something has happened."""
+        while not happened():
+            assert self.code is None, f"it ended before that: {self.finished()}"
+            time.sleep(0.001)
+        self.process.kill()
+        return self.finished()
+
+    def killed_at(self, text: str) -> Ran:
+        """Kill it, as `kill -9` does, as soon as it has printed a line with this text."""
+        return self.killed_when(lambda: text in self.printed)
+
+
+@dataclass(frozen=True)
 class Project:
     """Everything of one user that a run may touch."""
 
@@ -143,19 +183,24 @@ class Project:
             "HTTPS_PROXY": self.proxy,
         }
 
-    def start(self, *arguments: str | Path, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Start `python run.py` with the arguments, and with `before` in front of it."""
-        return subprocess.Popen(
-            [*before, sys.executable, str(ROOT / "run.py"), *map(str, arguments)],
-            cwd=self.work,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *arguments: str | Path) -> Command:
+        """Start the command line with these arguments, in a fork of a process that has imported everything."""
+        folder, line = self._output(), [*map(str, arguments)]
+        out, err = folder / "out", folder / "err"
+        return Command(warm.start("run", line, self.work, self.environment, out, err), out, err)
 
-    def run(self, *arguments: str | Path, before: tuple[str, ...] = ()) -> Ran:
-        return finished(self.start(*arguments, before=before))
+    def run(self, *arguments: str | Path) -> Ran:
+        return self.start(*arguments).finished()
+
+    def run_cold(self, *arguments: str | Path, before: tuple[str, ...] = ()) -> Ran:
+        """Type `python run.py` with these arguments, and `before` in front of it, into a shell."""
+        folder, line = self._output(), [*before, sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            process = subprocess.Popen(line, cwd=self.work, env=self.environment, stdout=out, stderr=err)
+        return Command(process, folder / "out", folder / "err").finished()
+
+    def _output(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="command-", dir=self.home.parent.parent))
 
     def arguments(
         self,
@@ -214,41 +259,13 @@ class Project:
         return [version.version for version in versions if version.version not in described]
 
     def zenml(self) -> dict[str, Any]:
-        """Return what the user's ZenML home holds, as `zenml_records.py` tells it."""
-        environment = {**self.environment, "ZENML_ANALYTICS_OPT_IN": "false", "ZENML_LOGGING_VERBOSITY": "ERROR"}
-        command = [sys.executable, str(_RECORDS)]
-        told = subprocess.run(command, cwd=self.work, env=environment, check=True, capture_output=True, text=True)
-        records: dict[str, Any] = json.loads(told.stdout)
+        """Return what the user's ZenML home holds, as `zenml_records.py` reads it."""
+        folder = self._output()
+        out, err = folder / "out", folder / "err"
+        process = warm.start("records", [], self.work, self.environment, out, err)
+        read = Command(process, out, err).finished().succeeded()
+        records: dict[str, Any] = json.loads(read.out)
         return records
-
-
-def finished(process: subprocess.Popen[str]) -> Ran:
-    """Wait for a command."""
-    out, err = process.communicate()
-    return Ran(process.returncode, out, err)
-
-
-def kill_at(process: subprocess.Popen[str], text: str) -> Ran:
-    """Kill a run, as `kill -9` does, as soon as it has printed a line with this text."""
-    assert process.stdout is not None
-    out = ""
-    for line in process.stdout:
-        out += line
-        if text in line:
-            break
-    process.kill()
-    rest, err = process.communicate()
-    assert text in out, f"it ended before that: {out}{err}"
-    return Ran(process.returncode, out + rest, err)
-
-
-def kill_when(process: subprocess.Popen[str], happened: Callable[[], bool]) -> Ran:
-    """Kill a run, as `kill -9` does, as soon as something has happened on the disk."""
-    while not happened():
-        assert process.poll() is None, "it ended before that: " + "".join(process.communicate())
-        time.sleep(0.001)
-    process.kill()
-    return finished(process)
 
 
 class Callers:

@@ -212,7 +212,7 @@ def test_a_read_only_disk_is_told(
     project: Project, tmp_path: Path, on_a_disk: Callable[[Path, str], tuple[str, ...]]
 ) -> None:
     project = project.with_state(tmp_path / "disk" / "state")
-    refused = project.run(*project.arguments("features"), before=on_a_disk(tmp_path / "disk", "ro"))
+    refused = project.run_cold(*project.arguments("features"), before=on_a_disk(tmp_path / "disk", "ro"))
     assert "Read-only file system" in refused.paragraph
     assert str(project.state) in refused.paragraph
 
@@ -223,7 +223,7 @@ def test_a_full_disk_is_told(
 ) -> None:
     """The smaller disk is too small for the tables, the larger one for the record of the run."""
     project = project.with_state(tmp_path / "disk" / "state")
-    refused = project.run(*project.arguments("training"), before=on_a_disk(tmp_path / "disk", f"size={size}"))
+    refused = project.run_cold(*project.arguments("training"), before=on_a_disk(tmp_path / "disk", f"size={size}"))
     assert "free some space" in refused.paragraph.lower()
     assert str(project.state) in refused.paragraph
     assert len(refused.paragraph) < 800

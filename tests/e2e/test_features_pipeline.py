@@ -30,7 +30,7 @@ def checkout() -> set[str]:
 
 @pytest.fixture(scope="module")
 def first(project: Project, checkout: set[str]) -> Ran:
-    return project.features()
+    return project.run_cold(*project.arguments("features"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.project import DEPLOYABLE, Project, Ran, finished, kill_when
+from tests.e2e.project import DEPLOYABLE, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -84,8 +84,8 @@ def test_the_run_is_recorded_in_mlflow_with_the_batch(project: Project, first: R
 def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, first: Ran) -> None:
     before = project.tables(DATASET)["churn_predictions"]
     running = [project.start(*arguments(project)) for _ in range(2)]
-    for ran in map(finished, running):
-        assert "unchanged: it was there already" in ran.succeeded().out
+    for command in running:
+        assert "unchanged: it was there already" in command.finished().succeeded().out
     assert project.tables(DATASET)["churn_predictions"] == before
 
 
@@ -95,8 +95,8 @@ def test_a_killed_run_leaves_no_half_batch_and_an_old_time_is_what_would_have_be
     newest = batches(project)[-1]["as_of"]
     old = f"{newest - dt.timedelta(days=45):%Y-%m-%d}"
     before = project.tables(DATASET)["churn_predictions"]
-    process = project.start(*arguments(project, "--as-of", old))
-    kill_when(process, lambda: any((project.state / "scoring" / DATASET).glob("*/parts.json")))
+    command = project.start(*arguments(project, "--as-of", old))
+    command.killed_when(lambda: any((project.state / "scoring" / DATASET).glob("*/parts.json")))
     ref = project.tables(DATASET)["churn_predictions"]
     assert ref == before or project.damaged_tables(DATASET) == []
     project.run(*arguments(project, "--as-of", old)).succeeded()

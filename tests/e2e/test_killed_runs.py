@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from churn.ports.registry import CHALLENGER, MODEL_DIGEST, ModelVersion
-from tests.e2e.project import Project, Ran, kill_at, kill_when
+from tests.e2e.project import Command, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -44,11 +43,11 @@ def uninterrupted(project: Project) -> Project:
 def killed(project: Project) -> dict[str, Aftermath]:
     """The same command, killed at later and later points."""
     bronze = project.state / "tables" / DATASET / "bronze_customers"
-    points: dict[str, Callable[[subprocess.Popen[str]], Ran]] = {
-        "writing a table": lambda run: kill_when(run, lambda: any(bronze.glob("*/*.parquet"))),
-        "tuning": lambda run: kill_at(run, " 3/6 "),
-        "storing the model": lambda run: kill_when(run, lambda: any((project.state / "mlflow").rglob("MLmodel"))),
-        "registering it": lambda run: kill_when(run, lambda: rows_in(project, "model_versions") > 0),
+    points: dict[str, Callable[[Command], Ran]] = {
+        "writing a table": lambda run: run.killed_when(lambda: any(bronze.glob("*/*.parquet"))),
+        "tuning": lambda run: run.killed_at(" 3/6 "),
+        "storing the model": lambda run: run.killed_when(lambda: any((project.state / "mlflow").rglob("MLmodel"))),
+        "registering it": lambda run: run.killed_when(lambda: rows_in(project, "model_versions") > 0),
     }
     return {name: aftermath(project, kill) for name, kill in points.items()}
 
@@ -58,7 +57,7 @@ def last(project: Project, killed: dict[str, Aftermath]) -> Ran:
     return project.train(SIX)
 
 
-def aftermath(project: Project, kill: Callable[[subprocess.Popen[str]], Ran]) -> Aftermath:
+def aftermath(project: Project, kill: Callable[[Command], Ran]) -> Aftermath:
     ran = kill(project.start(*project.arguments("training", SIX)))
     versions = project.registry.versions(MODEL)
     return Aftermath(ran, versions, project.incomplete_versions(MODEL), project.damaged_tables(DATASET))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from churn.ports.registry import CHALLENGER, MODEL_DIGEST
-from tests.e2e.project import Project, Ran, finished
+from tests.e2e.project import Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,7 +25,7 @@ def project(new_user: Callable[..., Project]) -> Project:
 @pytest.fixture(scope="module")
 def runs(project: Project) -> list[Ran]:
     started = [project.start(*project.arguments("training", f"seed={seed}")) for seed in SEEDS]
-    return [finished(process) for process in started]
+    return [command.finished() for command in started]
 
 
 @pytest.fixture(scope="module")
