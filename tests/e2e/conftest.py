@@ -1,4 +1,4 @@
-"""Fixtures of the tests that type command lines, and of those that run Spark."""
+"""Fixtures of the tests that type command lines."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from adapters.spark.availability import trouble
-from adapters.spark.session import spark_session
 from tests.e2e.project import Callers, Project, one_worker_at_a_time
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 A_USER_OF_ZENML = """
 import sys
@@ -66,20 +60,3 @@ def new_user(
         return Project.in_folder(tmp_path_factory.mktemp(name), proxy=callers.address, zenml_home=zenml_home)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def java(require: Callable[[object, str], None]) -> Iterator[None]:
-    """What Spark needs is there; Java compiles little, for there is little to do."""
-    lacking = trouble()
-    require(lacking is None, f"Spark; {lacking}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def spark(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A session as a cluster would have opened it; what asks for one while it is there is lent it."""
-    with spark_session(tmp_path_factory.mktemp("spark"), memory="1GB") as session:
-        yield session

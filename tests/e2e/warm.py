@@ -6,10 +6,12 @@ own that can be killed, its own environment, standard output and exit code, and 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import multiprocessing
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -62,7 +64,9 @@ def start(program: str, arguments: list[str], work: Path, environment: dict[str,
 def _forks() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_FORKED])
-    with _environment(HOME=tempfile.mkdtemp(prefix="warm-"), PYTHONPATH=str(ROOT)):
+    home = tempfile.mkdtemp(prefix="warm-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    with _environment(HOME=home, PYTHONPATH=str(ROOT)):
         multiprocessing.forkserver.ensure_running()
     return context
 

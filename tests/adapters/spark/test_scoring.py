@@ -32,7 +32,7 @@ from tests.fakes.data.scorers import customers, small_scorer
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONTRACT = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
 PLANS = ["Month-to-month", "Two year", " Two year ", "Never seen", "", None]
 

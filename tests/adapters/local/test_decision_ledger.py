@@ -20,8 +20,8 @@ from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import StoreError, WriteConflict
 from churn.ports.ledger import breaks
 from churn.ports.tables import TableSpec
+from tests.adapters.local.delta_tables import files
 from tests.contract.test_decision_ledger import entry
-from tests.e2e.delta_tables import files
 from tests.permissions import may_only_be_read, public_folder
 
 CHILD = """
@@ -61,7 +61,7 @@ def add_by_hand(root: Path, **changes: object) -> None:
 
 def child(root: Path, script: str) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-c", CHILD + script, str(root)]
-    checkout = Path(__file__).parents[2]
+    checkout = Path(__file__).parents[3]
     return subprocess.Popen(arguments, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import NotFound, StoreError
 from churn.ports.tables import TableSpec
-from tests.e2e.delta_tables import FEATURES, KEY, START, TIME, assert_whole, files, some
+from tests.adapters.local.delta_tables import FEATURES, KEY, START, TIME, assert_whole, files, some
 
 
 @pytest.fixture

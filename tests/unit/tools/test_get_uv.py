@@ -16,7 +16,7 @@ import pytest
 
 from tools.get_uv import SetupError, Wheel, download, find_uv, get_uv, locked_wheels, wheel_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = [
     "uv-1.2.3-py3-none-macosx_10_12_x86_64.whl",
     "uv-1.2.3-py3-none-macosx_11_0_arm64.whl",

@@ -22,7 +22,7 @@ from adapters.mlflow.tracker import MlflowTracker, active_run_id
 from churn.core.errors import NotFound, StoreError
 from churn.ports.tracker import Trial
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.unit.test_tuning import outcomes, search
+from tests.unit.training.test_search import outcomes, search
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 SEARCH = """
 import sys
 from pathlib import Path
-from tests.unit.test_tuning import search
+from tests.unit.training.test_search import search
 
 search(Path(sys.argv[1]))
 """
@@ -22,7 +22,7 @@ HANG_AFTER_FOUR_TRIALS = """
 import sys, time
 from pathlib import Path
 import churn.training.trials
-from tests.unit.test_tuning import search
+from tests.unit.training.test_search import search
 
 def hang(*_, **__):
     print("hanging", flush=True)

@@ -15,7 +15,7 @@ import pytest
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import StoreError, WriteConflict
 from churn.ports.tables import TableSpec
-from tests.e2e.delta_tables import FEATURES, KEY, START, assert_whole, files, some
+from tests.adapters.local.delta_tables import FEATURES, KEY, START, assert_whole, files, some
 from tests.permissions import may_only_be_read, public_folder
 
 # What every child process starts with.
@@ -25,7 +25,7 @@ from pathlib import Path
 from adapters.local import delta_table
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import StoreError
-from tests.e2e.delta_tables import FEATURES, some
+from tests.adapters.local.delta_tables import FEATURES, some
 store = LocalFeatureStore(Path(sys.argv[1]), "telco")
 """
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> LocalFeatureStore:
 
 def child(root: Path, script: str) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-c", CHILD + script, str(root)]
-    checkout = Path(__file__).parents[2]
+    checkout = Path(__file__).parents[3]
     return subprocess.Popen(arguments, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -25,7 +25,7 @@ from churn.model.scorer import ScoringSettings
 from tests.fakes.data.scorers import customers, small_scorer
 
 SCORER = small_scorer(boosted=True)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def build(into: Path) -> Path:
