@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..core.errors import ContractError
-from .frame import CodedColumns, Columns, FloatArray, n_rows, uncoded
+from .frame import CodedColumns, FloatArray, n_rows, uncoded
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -60,14 +60,16 @@ class Encoder:
         """Return the number of rows whose value has no code, by categorical column; columns without any are left out.
 
         Args:
-            columns: Columns of which any may be categorical; text that is not coded is not looked at.
+            columns: Columns of which any may be categorical; one that is not there is passed over.
         """
         found = {}
-        for name in self.categories:
+        for name, known in self.codes.items():
             values = columns.get(name)
             if isinstance(values, pd.Categorical):
                 unknown = self._translation(name, values)[:-1] < 0
                 found[name] = int(np.bincount(values.codes[values.codes >= 0], minlength=len(unknown))[unknown].sum())
+            elif values is not None:
+                found[name] = sum(value is not None and value not in known for value in values.tolist())
         return {name: rows for name, rows in found.items() if rows}
 
     def matrix(self, encoded: Encoded) -> npt.NDArray[np.float32]:
@@ -78,14 +80,6 @@ class Encoder:
             if name in self.categories:
                 matrix[matrix[:, index] < 0, index] = np.nan
         return matrix
-
-    def unknown(self, columns: Columns) -> dict[str, list[str]]:
-        """Return the values that have no code, by categorical column, sorted; columns without any are left out."""
-        found = {
-            name: sorted({str(value) for value in columns[name].tolist() if value is not None} - codes.keys())
-            for name, codes in self.codes.items()
-        }
-        return {name: values for name, values in found.items() if values}
 
     def _coded(self, name: str, values: Sequence[Any]) -> npt.NDArray[np.int32]:
         return np.fromiter(map(self.codes[name].get, values, repeat(-1)), dtype=np.int32, count=len(values))

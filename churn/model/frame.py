@@ -19,6 +19,7 @@ __all__ = [
     "as_strings",
     "canonical_text",
     "columns_of",
+    "missing_values",
     "n_rows",
     "uncoded",
 ]
@@ -73,7 +74,14 @@ def as_strings(values: pd.Series) -> npt.NDArray[np.object_]:
 
 def columns_of(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.generic]]:
     """Return the named columns of a pandas frame as `Columns`; a column the frame lacks is missing in every row."""
-    absent = pd.Series(np.full(len(frame), None, dtype=object))
     return {
-        name: (as_numbers if kind == "numeric" else as_strings)(frame.get(name, absent)) for name, kind in kinds.items()
+        name: (as_numbers if kind == "numeric" else as_strings)(frame[name])
+        if name in frame
+        else missing_values(kind, len(frame))
+        for name, kind in kinds.items()
     }
+
+
+def missing_values(kind: Kind, rows: int) -> npt.NDArray[np.generic]:
+    """Return a column of which nothing is known, shape `(rows,)`."""
+    return np.full(rows, np.nan) if kind == "numeric" else np.full(rows, None, dtype=object)

@@ -19,7 +19,7 @@ from .additive import AdditiveModel
 from .encoding import Encoded, Encoder
 from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
 from .files import BOOSTER, FEATURES, MODEL, json_bytes, manifest, read_files, write_files
-from .frame import CodedColumns, Column, Columns, FloatArray, Kind, n_rows
+from .frame import CodedColumns, Column, FloatArray, Kind, n_rows
 
 if TYPE_CHECKING:
     import xgboost
@@ -160,10 +160,6 @@ class ChurnModel:
         # XGBoost sums in single precision; its rounding goes to the bias, so that a row adds up to the logit.
         added[:, -1] = self.logit_of(encoded) - added[:, :-1].sum(axis=1)
         return added
-
-    def unknown_categories(self, columns: Columns) -> dict[str, list[str]]:
-        """Return the values that training did not know, by column, sorted; they are scored as missing."""
-        return self.encoder.unknown(self.complete(columns))
 
     def with_thresholds(self, **thresholds: float) -> Self:
         """Return the model with these thresholds added to its own."""

@@ -59,12 +59,13 @@ class CustomerValue(Finite):
         return self.margin is not None
 
     def values(self, rows: int, monthly_revenue: FloatArray | None = None) -> FloatArray:
-        """Return what each customer is worth, in the currency, shape `(rows,)`.
+        """Return the value of each customer, in the currency, 0 upwards, shape `(rows,)`.
 
         Args:
             rows: How many customers there are.
             monthly_revenue: Shape `(rows,)`, in the currency a month. Where it is missing (NaN) or infinite the
-                customer is worth `amount`: an invented average would differ between a table and one online row.
+                value is `amount`: an invented average would differ between a table and one online row. Where it is
+                negative (a credit note), the value is 0: nothing is lost when such a customer leaves.
 
         Raises:
             ConfigError: customers are valued by revenue and the data has none.
@@ -78,7 +79,8 @@ class CustomerValue(Finite):
                 f"customer is worth `amount` ({self.amount:g})."
             )
         known = np.isfinite(monthly_revenue)
-        return np.where(known, np.where(known, monthly_revenue, 0.0) * self.margin * self.months, self.amount)
+        revenue = np.maximum(np.where(known, monthly_revenue, 0.0), 0.0)
+        return np.where(known, revenue * self.margin * self.months, self.amount)
 
 
 class CostMatrix(Finite):
@@ -159,8 +161,8 @@ def expected_value(probability: npt.ArrayLike, value: npt.ArrayLike, money: Mone
     Returns:
         The expected value in the currency, of the broadcast shape; NaN where an input is.
     """
-    churn, worth = np.asarray(probability, dtype=np.float64), np.asarray(value, dtype=np.float64)
-    saved = money.acceptance.mean * (worth - money.incentive_cost)
+    churn, customer_value = np.asarray(probability, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    saved = money.acceptance.mean * (customer_value - money.incentive_cost)
     return np.asarray(churn * saved - (1 - churn) * money.incentive_cost - money.contact_cost)
 
 
@@ -175,10 +177,10 @@ def optimal_threshold(value: npt.ArrayLike, money: MoneySettings) -> FloatArray:
         Thresholds of the same shape, 0 upwards. One or more means that the customer is never worth treating;
         infinity, that treating would lose the more the surer the churn is.
     """
-    worth = np.asarray(value, dtype=np.float64)
-    slope = money.acceptance.mean * (worth - money.incentive_cost) + money.incentive_cost
-    cost = np.full(worth.shape, money.incentive_cost + money.contact_cost)
-    threshold: FloatArray = np.divide(cost, slope, out=np.full(worth.shape, np.inf), where=slope > 0)
+    customer_value = np.asarray(value, dtype=np.float64)
+    slope = money.acceptance.mean * (customer_value - money.incentive_cost) + money.incentive_cost
+    cost = np.full(customer_value.shape, money.incentive_cost + money.contact_cost)
+    threshold: FloatArray = np.divide(cost, slope, out=np.full(customer_value.shape, np.inf), where=slope > 0)
     return threshold
 
 

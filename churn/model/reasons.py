@@ -12,7 +12,7 @@ import pandas as pd
 from ..core.errors import ModelError
 from .frame import CodedColumns, Column, FloatArray, uncoded
 
-__all__ = ["SMALLEST", "Described", "global_importance", "ranked_reasons", "reason_codes", "values_in_words"]
+__all__ = ["SMALLEST", "Described", "global_importance", "ranked_reasons", "values_in_words"]
 
 SMALLEST = 0.005
 """A contribution in log-odds counts as a reason above this; up to here it would print as 0.00."""
@@ -34,57 +34,36 @@ class Described(Protocol):
         """Whether the business can change it for a customer."""
 
 
-def reason_codes(
-    contributions: FloatArray,
-    columns: CodedColumns,
-    features: Sequence[Described],
-    *,
-    top: int = 3,
-    raising: bool = True,
-    actionable_only: bool = False,
-) -> list[list[str]]:
-    """Return each customer's strongest reasons in words, such as `length of the contract: Month-to-month (+0.92)`.
-
-    The number is what the value adds to the customer's log-odds of churn against the average customer: +0.69 doubles
-    the odds, -0.69 halves them. Reasons come strongest first; of two as strong, the one whose feature stands first.
-
-    Args:
-        contributions: Log-odds, shape `(n_rows, n_features)` or `(n_rows, n_features + 1)` with the bias last.
-        columns: The values behind the contributions, for every feature an array of shape `(n_rows,)`.
-        features: The features in the order of the contributions.
-        top: At most this many reasons a customer.
-        raising: Reasons that raise the risk; else those that lower it.
-        actionable_only: Only features that the business can change.
-
-    Returns:
-        One list a row, of `top` strings or fewer: only contributions above `SMALLEST` count.
-
-    Raises:
-        ModelError: the contributions do not have one column a feature.
-    """
-    ranked = ranked_reasons(contributions, columns, features, top=top, raising=raising, actionable_only=actionable_only)
-    if not ranked:
-        return [[] for _ in range(len(contributions))]
-    return [[reason for reason in row if reason is not None] for row in zip(*ranked, strict=True)]
-
-
 def ranked_reasons(
     contributions: FloatArray,
     columns: CodedColumns,
     features: Sequence[Described],
     *,
     top: int = 3,
-    raising: bool = True,
     actionable_only: bool = False,
 ) -> list[npt.NDArray[np.object_]]:
-    """Return what `reason_codes` does, which also names the arguments, by rank: arrays of shape `(n_rows,)`.
+    """Return what raises each customer's risk in words, such as `length of the contract: Month-to-month (+0.92)`.
 
-    Where a customer has fewer reasons than `top`, theirs come first and None fills up. There are fewer arrays than
-    `top` where the model has fewer features.
+    The number is what the value adds to the customer's log-odds of churn against the average customer: +0.69 doubles
+    the odds. Reasons come strongest first; of two as strong, the one whose feature is first in the model.
+
+    Args:
+        contributions: Log-odds, shape `(n_rows, n_features)` or `(n_rows, n_features + 1)` with the bias last.
+        columns: The values behind the contributions, for every feature an array of shape `(n_rows,)`.
+        features: The features in the order of the contributions.
+        top: At most this many reasons a customer.
+        actionable_only: Only features that the business can change.
+
+    Returns:
+        For each rank an array of shape `(n_rows,)`, None where fewer contributions are above `SMALLEST`; `top` arrays,
+        or as many as the model has features.
+
+    Raises:
+        ModelError: the contributions do not have one column a feature.
     """
     named = _without_bias(contributions, features)
     rows = np.arange(len(named))
-    strength = (named if raising else -named).astype(np.float64)
+    strength = named.astype(np.float64)
     if actionable_only:
         strength[:, [not feature.actionable for feature in features]] = -np.inf
     ranked: list[npt.NDArray[np.object_]] = []

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from ..core.errors import ContractError, ModelError, nearest
 from ..core.frozen import Frozen
-from .frame import CodedColumns, Column, Columns, FloatArray, Kind, columns_of, n_rows, uncoded
+from .frame import CodedColumns, Column, Columns, FloatArray, Kind, columns_of, missing_values, n_rows, uncoded
 from .model import ChurnModel, sigmoid
 from .money import MoneySettings, expected_value
 from .reasons import ranked_reasons
@@ -53,9 +53,9 @@ class Predictions(NamedTuple):
         probability: Of churn, 0 to 1, calibrated.
         treat: Whether the expected value is above zero.
         expected_value: What treating earns against doing nothing, in the currency of the settings.
-        customer_value: What keeping the customer is worth, in that currency.
+        customer_value: What keeping the customer is worth, in that currency, 0 upwards.
         reasons: What raises the risk most, then second most, and so on; None where there is no such reason.
-        unseen: Rows whose value training did not know, by column; only of text that came coded.
+        unseen: Rows whose value training did not know, by column; they are scored as missing there.
     """
 
     probability: FloatArray
@@ -74,58 +74,60 @@ class Scorer:
     settings: ScoringSettings
 
     def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
-        """Score customers, each by their row alone.
+        """Return `predict` of customers as a table, one row a customer with the index of `customers`.
 
         Args:
-            customers: Raw contract columns, in any order; others are ignored. A value that is missing, is no number
-                where one belongs, or was never seen in training is scored as missing.
+            customers: Raw contract columns, in any order; others are ignored.
             explain: Whether to give reasons, which take most of the time; without, the lists are empty.
 
         Returns:
-            One row a customer, with the index of `customers`: `probability` of churn (float64, 0 to 1, calibrated),
-            `decision` (`treat` where the expected value is above zero, else `leave`), `expected_value` (float64, what
-            treating earns against doing nothing, in the currency of the settings) and `reasons` (a list of strings,
-            what raises the risk most first).
+            `probability` of churn (float64, 0 to 1, calibrated), `decision` (`treat` where the expected value is above
+            zero, else `leave`), `expected_value` (float64, what treating earns against doing nothing, in the currency
+            of the settings) and `reasons` (a list of strings, what raises the risk most first).
 
         Raises:
-            ContractError: a column that may not be missing is not there, or a column stands twice.
+            ContractError: a column that may not be missing is not there, or a column is there twice.
             ConfigError: customers are valued by revenue and the settings name no column of it.
         """
-        columns = self.model.complete(self._inputs(customers))
-        probability = self.model.probability(columns)
-        worth = expected_value(probability, self._value(columns, len(probability)), self.settings.money)
+        reasons: Explain = "all" if explain else "none"
+        if isinstance(customers, pd.DataFrame):
+            _check_columns(list(customers.columns), self.kinds, self.needed)
+            found = self.predict(columns_of(customers, self.kinds), explain=reasons)
+        else:
+            found = self.predict(customers, explain=reasons)
+        ranked = zip(*found.reasons, strict=True) if found.reasons else ((),) * len(found.probability)
+        words = [[reason for reason in row if reason is not None] for row in ranked]
         return pd.DataFrame(
             {
-                "probability": probability,
-                "decision": np.where(worth > 0, TREAT, LEAVE).astype(object),
-                "expected_value": worth,
-                "reasons": pd.Series(self._reasons(columns, explain), dtype=object).to_numpy(),
+                "probability": found.probability,
+                "decision": np.where(found.treat, TREAT, LEAVE).astype(object),
+                "expected_value": found.expected_value,
+                "reasons": pd.Series(words, dtype=object).to_numpy(),
             },
             index=customers.index if isinstance(customers, pd.DataFrame) else None,
         )
 
     def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
-        """Score a table in bulk: the numbers of `score`, bit for bit, without an object for each value.
+        """Score customers, each by their row alone: a table, a record batch, a part of a Spark task or one customer.
 
         Args:
-            customers: As for `score`; text may be coded.
+            customers: Raw contract columns; text may be coded. A value that is missing, is no number where one
+                belongs, or was never seen in training is scored as missing.
             explain: Which customers get reasons, which take most of the time.
 
         Raises:
             ContractError: a column that may not be missing is not there.
             ConfigError: customers are valued by revenue and the settings name no column of it.
         """
-        columns = self.model.complete(self._given(customers))
+        columns = self.model.complete(self._inputs(customers))
         encoded = self.model.encoder.encode(columns)
         probability = sigmoid(self.model.logit_of(encoded))
-        value = self._value(columns, len(probability))
-        worth = expected_value(probability, value, self.settings.money)
-        rows = np.flatnonzero((worth > 0) | (explain == "all")) if explain != "none" else np.arange(0)
-        reasons = [np.full(len(worth), None, dtype=object) for _ in range(self.settings.reasons.top)]
-        explained = {name: values[rows] for name, values in columns.items()}
-        for column, found in zip(reasons, self._ranked(explained), strict=False):
-            column[rows] = found
-        return Predictions(probability, worth > 0, worth, value, reasons, self.model.encoder.unseen(columns))
+        customer_value = self._customer_value(columns, len(probability))
+        value = expected_value(probability, customer_value, self.settings.money)
+        treat = value > 0
+        explained = {"all": np.ones_like(treat), "treated": treat, "none": np.zeros_like(treat)}[explain]
+        reasons = self._reasons(columns, explained)
+        return Predictions(probability, treat, value, customer_value, reasons, self.model.encoder.unseen(columns))
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -158,41 +160,37 @@ class Scorer:
             ) from error
         return cls(model=ChurnModel.load(folder / _MODEL), settings=settings)
 
-    def _inputs(self, customers: pd.DataFrame | Columns) -> Columns:
-        if isinstance(customers, pd.DataFrame):
-            _check_columns(list(customers.columns), self.kinds, self.needed)
-            return columns_of(customers, self.kinds)
-        given: dict[str, npt.NDArray[np.generic]] = self._given(customers)
-        return given
-
-    def _given(self, customers: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
+    def _inputs(self, customers: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
         """Return the columns that the model reads; one that may be missing and is not there is missing in every row."""
         _check_columns(list(customers), self.kinds, self.needed)
-        lacking = {name: kind for name, kind in self.kinds.items() if name not in customers}
-        absent = columns_of(pd.DataFrame(index=range(n_rows(customers))), lacking)
-        return {name: customers[name] if name in customers else absent[name] for name in self.kinds}
+        rows = n_rows(customers)
+        return {
+            name: customers[name] if name in customers else missing_values(kind, rows)
+            for name, kind in self.kinds.items()
+        }
 
-    def _value(self, columns: CodedColumns, rows: int) -> FloatArray:
+    def _customer_value(self, columns: CodedColumns, rows: int) -> FloatArray:
         revenue = self.settings.monthly_revenue
         known = None if revenue is None else uncoded(columns[revenue]).astype(np.float64)
         return self.settings.money.customer_value.values(rows, known)
 
-    def _reasons(self, columns: Columns, explain: bool) -> list[list[str]]:
-        ranked = self._ranked(columns) if explain else []
-        if not ranked:
-            return [[] for _ in range(n_rows(columns))]
-        return [[reason for reason in row if reason is not None] for row in zip(*ranked, strict=True)]
-
-    def _ranked(self, columns: CodedColumns) -> list[npt.NDArray[np.object_]]:
-        if not self.settings.reasons.top or not n_rows(columns):
-            return []
-        return ranked_reasons(
-            self.model.contributions(columns),
-            columns,
+    def _reasons(self, columns: CodedColumns, explained: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.object_]]:
+        """Return `reasons.top` arrays of shape `(n_rows,)`, None where a customer has no such reason."""
+        settings, rows = self.settings.reasons, np.flatnonzero(explained)
+        reasons = [np.full(len(explained), None, dtype=object) for _ in range(settings.top)]
+        if not reasons or not len(rows):
+            return reasons
+        chosen = columns if len(rows) == len(explained) else {name: values[rows] for name, values in columns.items()}
+        ranked = ranked_reasons(
+            self.model.contributions(chosen),
+            chosen,
             (*self.model.schema.inputs, *self.model.schema.features),
-            top=self.settings.reasons.top,
-            actionable_only=self.settings.reasons.actionable_only,
+            top=settings.top,
+            actionable_only=settings.actionable_only,
         )
+        for column, words in zip(reasons, ranked, strict=False):
+            column[rows] = words
+        return reasons
 
 
 def _check_columns(given: Sequence[str], known: Collection[str], needed: Sequence[str]) -> None:

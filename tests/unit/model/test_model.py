@@ -67,8 +67,8 @@ def test_unknown_categories_and_infinities_are_scored_as_missing(model: ChurnMod
     absent = {**RAW, "plan": np.full(200, None, dtype=object), "charges": np.full(200, np.nan)}
     np.testing.assert_array_equal(model.logit(strange), model.logit(absent))
     assert np.isfinite(model.logit(strange)).all()
-    assert model.unknown_categories(strange) == {"plan": ["platinum"]}
-    assert model.unknown_categories(RAW) == {}
+    assert model.encoder.unseen(strange) == {"plan": 200}
+    assert model.encoder.unseen(RAW) == model.encoder.unseen(absent) == {}
 
 
 def test_no_rows_give_no_predictions(model: ChurnModel) -> None:

@@ -105,6 +105,11 @@ def test_unknown_revenue_falls_back_to_the_amount() -> None:
     assert value.values(3, np.array([np.nan, np.inf, 40.0])).tolist() == [100.0, 100.0, 120.0]
 
 
+def test_a_negative_revenue_makes_a_customer_worth_nothing() -> None:
+    value = CustomerValue(margin=0.5, months=4.0)
+    assert value.values(3, np.array([-36.0, -1e-9, 0.0])).tolist() == [0.0, 0.0, 0.0]
+
+
 def test_a_constant_value_ignores_revenue() -> None:
     assert CustomerValue(amount=70).values(2, np.array([1.0, 2.0])).tolist() == [70.0, 70.0]
 
