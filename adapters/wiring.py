@@ -2,144 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pandas as pd
-
-from churn.approval.governance import Governance
-from churn.core.errors import ConfigError, ContractError, ModelError
+from churn.core.errors import ConfigError, ModelError
 from churn.data.contract import DatasetContract
 from churn.data.ingest import Source
-from churn.gate.candidate import Candidate
-from churn.model.scorer import Scorer
-from churn.ports.ledger import DecisionLedger
-from churn.ports.registry import MODEL_DIGEST, ModelRegistry, ModelVersion
-from churn.ports.stages import StageMirror
-from churn.ports.tables import FeatureStore
-from churn.ports.tracker import ExperimentTracker
-from churn.scoring.engine import BatchEngine
+from churn.lifecycle.workspace import Workspace
+from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
-from churn.settings import Profile, Settings
+from churn.settings import Profile, registered_name
 
-if TYPE_CHECKING:
-    from .mlflow.load import PackagedScorer
+__all__ = ["activate", "active_profile", "connect", "ensure_stack"]
 
-__all__ = [
-    "batch_engine",
-    "build_package",
-    "candidate",
-    "code_version",
-    "decision_ledger",
-    "ensure_stack",
-    "experiment_tracker",
-    "feature_store",
-    "governance",
-    "identity",
-    "model_registry",
-    "packaged_scorer",
-    "source",
-    "stage_mirror",
-]
+_PROFILE = "CHURN_PROFILE"
 
 
-def feature_store(profile: Profile, dataset: str) -> FeatureStore:
-    """Return the tables of one dataset, named as `Settings.namespace` or a table reference names it."""
+def activate(profile: Profile) -> None:
+    """Let `connect` use this profile, in this process and those it starts."""
+    os.environ[_PROFILE] = profile.model_dump_json()
+
+
+def active_profile() -> Profile:
+    """Return the profile that is in use.
+
+    Raises:
+        ConfigError: none was activated.
+    """
+    if _PROFILE not in os.environ:
+        raise ConfigError("No profile is active: run pipelines with `python run.py`, or call `wiring.activate` first.")
+    return Profile.model_validate_json(os.environ[_PROFILE])
+
+
+def connect(contract: DatasetContract, model: str, profile: Profile | None = None) -> Workspace:
+    """Return the ports of one data set.
+
+    Args:
+        contract: The data set.
+        model: The name of its registered model; `{dataset}` stands for the data set's name.
+        profile: The machine or cloud; None takes the one that is active.
+    """
+    place = active_profile() if profile is None else profile
+    adapters, name = _ADAPTERS[place.adapters], registered_name(model, contract)
+    return Workspace(
+        contract=contract,
+        model=name,
+        threads=place.resources.threads,
+        clock=lambda: dt.datetime.now(dt.UTC),
+        make={port: partial(make, place, contract, name) for port, make in adapters.items()},
+    )
+
+
+def ensure_stack(profile: Profile, experiment: str) -> str:
+    """Return the id of the profile's ZenML stack, and see to it that the MLflow experiment is there."""
+    from .local.zenml_stack import ensure_stack as register
+    from .mlflow.client import ensure_experiment
+
+    ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
+    return register(profile)
+
+
+def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .local.feature_store import LocalFeatureStore
 
     limits = profile.resources
-    return LocalFeatureStore(profile.tables, dataset, memory_limit=limits.memory_limit, threads=limits.threads)
+    return LocalFeatureStore(profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads)
 
 
-def model_registry(profile: Profile) -> ModelRegistry:
-    """Return the registry of models."""
+def _registry(profile: Profile, *_: Any) -> Any:
     from .mlflow.registry import MlflowModelRegistry
 
     return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
 
 
-def decision_ledger(profile: Profile, dataset: str) -> DecisionLedger:
-    """Return the record of decisions about the models of one dataset."""
+def _ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .local.decision_ledger import LocalDecisionLedger
 
-    return LocalDecisionLedger(profile.tables, dataset)
+    return LocalDecisionLedger(profile.tables, contract.name)
 
 
-def stage_mirror(profile: Profile) -> StageMirror:
-    """Return what the dashboard shows of the versions of a model."""
+def _stages(*_: Any) -> Any:
     from .local.zenml_models import ZenmlStageMirror
 
     return ZenmlStageMirror()
 
 
-def governance(settings: Settings, dataset: str, model: str) -> Governance:
-    """Return everything that decisions about one model need; its ledger lies with the tables of `dataset`."""
-    profile = settings.profile
-    registry, ledger = model_registry(profile), decision_ledger(profile, dataset)
-    return Governance(registry, ledger, stage_mirror(profile), model, settings.approval)
-
-
-def identity() -> str:
-    """Return who runs this: `CHURN_USER`, or the user of the operating system.
-
-    Raises:
-        ConfigError: neither is known.
-    """
-    import getpass
-    import os
-
-    try:
-        return os.environ.get("CHURN_USER", "").strip() or getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise ConfigError("The operating system does not know who you are: set CHURN_USER to your name.") from error
-
-
-def experiment_tracker(profile: Profile, experiment: str) -> ExperimentTracker:
+def _tracker(profile: Profile, contract: DatasetContract, model: str) -> Any:
     """Return the record of the run that the stack's experiment tracker has opened for this step."""
     from .mlflow.tracker import MlflowTracker, active_run_id
 
-    return MlflowTracker(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts, run_id=active_run_id())
+    return MlflowTracker(profile.mlflow.tracking_uri, model, profile.mlflow.artifacts, run_id=active_run_id())
 
 
-def source(settings: Settings, contract: DatasetContract) -> Source:
-    """Return the rows to work on: the user's table, or the contract's simulation.
+def _files(profile: Profile, *_: Any) -> Any:
+    from .local.files import LocalFiles
 
-    Raises:
-        ContractError: the table cannot be read, or there is neither a table nor a simulation.
-    """
-    if settings.data is not None:
-        from .local.sources import read_source
-
-        return read_source(settings.data)
-    if contract.simulator is None:
-        raise ContractError(f"The contract {contract.name!r} names no `simulator`: give your table with --data PATH.")
-    from churn.simulation import simulate
-
-    return Source(f"the {contract.simulator} simulation", simulate(contract.simulator, settings.simulation))
+    return LocalFiles(profile.state)
 
 
-def build_package(
-    scorer: Scorer, folder: Path, example: pd.DataFrame, *, metadata: Mapping[str, Any], card: str
-) -> tuple[Path, str]:
-    """Return the scorer packaged for the registry, and the digest of what it does."""
+def _studies(profile: Profile, *_: Any) -> Path:
+    return profile.studies
+
+
+def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Source:
+    from .local.sources import read_source
+
+    return read_source(data)
+
+
+def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:
     from .mlflow.manifest import package_digest
-    from .mlflow.package import build_package as build
+    from .mlflow.package import build_package
 
-    package = build(scorer, folder, example=example, metadata=metadata, card=card)
+    package = build_package(*scored, **described)
     return package, package_digest(package)
 
 
-def candidate(profile: Profile, version: ModelVersion, *, into: Path) -> Candidate:
-    """Return a registered version as the gate examines it; arguments and errors as for `packaged_scorer`."""
-    package = packaged_scorer(profile, version, into=into)
-    return Candidate(
-        version, package.metadata, package.inputs, package.card, package.size, package.score, package.thresholds
-    )
-
-
-def packaged_scorer(profile: Profile, version: ModelVersion, *, into: Path) -> PackagedScorer:
-    """Return a registered version, fetched below `into`, checked against its registered digest, and loaded.
+def _load(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> Any:
+    """Return a registered version, loaded.
 
     Raises:
         ModelError: it carries no digest, or is not what was registered; nothing of it was executed.
@@ -153,18 +137,12 @@ def packaged_scorer(profile: Profile, version: ModelVersion, *, into: Path) -> P
             f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
             "models with `python run.py --pipeline training`."
         )
-    return load_package(model_registry(profile).download(version.name, version.version, into), expected_digest=digest)
+    folder = _registry(profile).download(version.name, version.version, into)
+    return load_package(folder, expected_digest=digest)
 
 
-def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: PackagedScorer, *, rows: int) -> BatchEngine:
-    """Return what scores batches of a dataset's customers, and set the scorer up for it.
-
-    Args:
-        profile: The machine.
-        dataset: The tables' namespace.
-        engine: `auto` chooses by what is there and by `rows`.
-        scorer: The model; its folder must still be there.
-        rows: Rows of the table that is scored.
+def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine, scorer: Any, *, rows: int) -> Any:
+    """Return what scores batches, and set the scorer up for it; `auto` chooses by what is there and by `rows`.
 
     Raises:
         ConfigError: Spark is asked for and cannot run here.
@@ -172,7 +150,8 @@ def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: Package
     from .local.batch_engine import LocalBatchEngine
     from .spark.availability import chosen_engine
 
-    store, folder, limits = feature_store(profile, dataset), profile.state / "scoring" / dataset, profile.resources
+    store, limits = _tables(profile, contract), profile.resources
+    folder = profile.state / "scoring" / contract.name
     scorer.use_threads(1)  # parts are scored side by side
     if chosen_engine(engine, rows, limits.spark_from) == "local":
         return LocalBatchEngine(store, folder, limits.threads)
@@ -183,17 +162,36 @@ def batch_engine(profile: Profile, dataset: str, engine: Engine, scorer: Package
     return SparkBatchEngine(store, folder, limits.threads, package=package, memory=limits.memory_limit)
 
 
-def code_version() -> str:
-    """Return the commit of this project's code."""
+def _identity(*_: Any) -> str:
+    """Return who runs this: `CHURN_USER`, or the user of the operating system."""
+    import getpass
+
+    try:
+        return os.environ.get("CHURN_USER", "").strip() or getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise ConfigError("The operating system does not know who you are: set CHURN_USER to your name.") from error
+
+
+def _code_version(*_: Any) -> str:
     from .local.git import commit_of
 
     return commit_of(Path(__file__).parents[1])
 
 
-def ensure_stack(profile: Profile, experiment: str) -> str:
-    """Return the id of the profile's ZenML stack, and see to it that the MLflow experiment is there."""
-    from .local.zenml_stack import ensure_stack as register
-    from .mlflow.client import ensure_experiment
-
-    ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
-    return register(profile)
+_LOCAL: Mapping[str, Callable[..., Any]] = {
+    "tables": _tables,
+    "registry": _registry,
+    "ledger": _ledger,
+    "stages": _stages,
+    "tracker": _tracker,
+    "files": _files,
+    "studies": _studies,
+    "source": _source,
+    "package": _package,
+    "load": _load,
+    "engine": _engine,
+    "identity": _identity,
+    "code_version": _code_version,
+}
+_ADAPTERS = {"local": _LOCAL}
+"""What makes each port of a `Workspace`, by the profile's `adapters`."""

@@ -69,7 +69,7 @@ def contract() -> DatasetContract:
 def train(folder: Path) -> None:
     """Train on simulated customers; write the scorer, and MLflow models of it with and without reasons."""
     from adapters.mlflow.package import build_package
-    from churn.lifecycle.challenger import scoring_settings
+    from churn.lifecycle.training import scoring_settings
     from churn.model.features import compute_features
     from churn.model.frame import columns_of
     from churn.model.money import MoneySettings

@@ -22,7 +22,7 @@ from churn.gate.comparison import PairedRows, Predictions, compare
 from churn.gate.quality import quality_checks
 from churn.gate.recipes import compare_recipes
 from churn.gate.settings import GateSettings
-from churn.lifecycle.challenger import evaluate_holdout
+from churn.lifecycle.training import evaluate_holdout
 from churn.model.model import ChurnModel
 from churn.training.recipe import Recipe
 from churn.training.train import ModelSettings, TrainingData, train

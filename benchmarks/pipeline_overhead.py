@@ -50,16 +50,18 @@ def main() -> int:
 
 def _compare(folder: Path, rounds: int, overrides: list[str]) -> int:
     imports = _seconds(_import_everything)
-    from churn.settings import load_contract, load_settings
+    from churn.settings import load_contract, read_configuration
 
-    settings = load_settings(ROOT / "configs", overrides=[f"profile.state={folder / 'state'}", *overrides])
+    settings, profile = read_configuration(
+        ROOT / "configs", overrides=[f"profile.state={folder / 'state'}", *overrides]
+    )
     contract = load_contract(ROOT / "configs", settings.dataset)
-    run_pipeline = _pipeline(settings, contract)
+    run_pipeline = _pipeline(settings, profile, contract)
     first = _seconds(run_pipeline)
     bare, piped = [], []
     for _ in range(rounds):
         for times, work in ((bare, lambda: _bare(settings, contract)), (piped, run_pipeline)):
-            _forget(settings.profile)
+            _forget(profile)
             times.append(_seconds(work))
     added = median(piped) - median(bare)
     rows = [
@@ -87,7 +89,7 @@ def _import_everything() -> None:
     import pipelines.training  # noqa: F401
 
 
-def _pipeline(settings: Settings, contract: DatasetContract) -> Callable[[], object]:
+def _pipeline(settings: Settings, profile: Profile, contract: DatasetContract) -> Callable[[], object]:
     """Return the pipeline on its stack, as the command line runs it."""
     from zenml.utils import source_utils
 
@@ -95,14 +97,15 @@ def _pipeline(settings: Settings, contract: DatasetContract) -> Callable[[], obj
     from pipelines.training import training
 
     experiment = settings.registered_name(contract)
-    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(settings.profile, experiment)
+    wiring.activate(profile)
+    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, experiment)
     source_utils.set_custom_source_root(str(ROOT))
     logging.disable(logging.CRITICAL)
     options = {"experiment_tracker": {"experiment_name": experiment}}
     return lambda: training.with_options(enable_cache=False, settings=options)(settings, contract)
 
 
-def _bare(settings: Settings, contract: DatasetContract) -> str:
+def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> str:
     """Do the pipeline's work without a framework."""
     from adapters import wiring
     from churn.data.ingest import conform, to_bronze
@@ -110,18 +113,19 @@ def _bare(settings: Settings, contract: DatasetContract) -> str:
     from churn.data.snapshot import snapshot_of
     from churn.data.training_set import bronze_to_features, check_training_set, read_training_set
     from churn.data.validation import validate
+    from churn.evaluation.evaluate import evaluate_holdout
     from churn.evaluation.importance import explain_rows
-    from churn.lifecycle.challenger import evaluate_holdout, scoring_settings
+    from churn.lifecycle.features import simulated
     from churn.lifecycle.recording import Findings
     from churn.lifecycle.registration import Registration
+    from churn.lifecycle.training import scoring_settings
     from churn.model.scorer import Scorer
     from churn.training.search import search
     from churn.training.train import train
     from reports.training_page import report_page
 
-    profile, now = settings.profile, dt.datetime.now(dt.UTC)
-    store = wiring.feature_store(profile, settings.namespace(contract))
-    batch = conform(wiring.source(settings, contract), contract)
+    now, store = dt.datetime.now(dt.UTC), wiring.connect(contract, settings.model_name, profile).tables
+    batch = conform(simulated(contract, settings), contract)
     accepted, _, validation = validate(batch, contract, settings.validation, now=now)
     bronze = store.read(store.replace(contract.table("bronze"), to_bronze(accepted, contract)))
     features = store.replace(contract.table("features"), bronze_to_features(bronze, contract))

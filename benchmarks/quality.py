@@ -127,7 +127,7 @@ def one_draw(problem: Problem, names: Sequence[str], seed: int) -> list[float]:
 def simulator() -> None:
     print_row("", ["rows", "AUC", "best AUC", "share", "log loss", "best", "$ share", "CPU s"])
     for name in SIMULATORS:
-        contract = DatasetContract.load(ROOT / "configs" / "datasets" / f"{name}.yaml")
+        contract = DatasetContract.load(ROOT / "configs" / "datasets" / f"{name}_simulated.yaml")
         frame = simulate(name, SimulationSettings(seed=7)).to_pandas()
         frame = frame[frame[contract.label.column].notna()].reset_index(drop=True)
         data = labelled(contract, frame)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +16,7 @@ from .core.clock import UtcTime
 from .core.errors import ConfigError, nearest
 from .core.frozen import Frozen
 from .core.yaml_files import parse_model, read_yaml, unambiguous_yaml
-from .data.contract import SIMULATED, DatasetContract
+from .data.contract import DatasetContract
 from .data.labels import SplitSettings
 from .data.leakage import LeakageSettings
 from .data.validation import ValidationSettings
@@ -29,7 +29,17 @@ from .simulation import SimulationSettings
 from .training.train import ModelSettings
 from .training.trials import TuningSettings
 
-__all__ = ["Component", "MlflowSettings", "Profile", "Resources", "Settings", "load_contract", "load_settings"]
+__all__ = [
+    "Component",
+    "Configuration",
+    "MlflowSettings",
+    "Profile",
+    "Resources",
+    "Settings",
+    "load_contract",
+    "read_configuration",
+    "registered_name",
+]
 
 
 class Component(Frozen):
@@ -99,11 +109,11 @@ class TrainingSetSettings(Frozen):
 
 
 class Settings(Frozen):
-    """The settings of a run."""
+    """Every domain value of a run: the same on a laptop and on Databricks."""
 
     dataset: str = Field(description="A contract under configs/datasets/, by name, or the path of a contract file.")
-    data: Path | None = Field(default=None, description="CSV, Parquet or Delta; null simulates.")
-    model_name: str = Field(default="churn_{dataset}", description="Registered model; `{dataset}`: its name.")
+    data: Path | None = Field(default=None, description="A CSV, Parquet or Delta table to deliver to the data set.")
+    model_name: str = Field(description="The registered model; `{dataset}` stands for the data set's name.")
     seed: int = Field(ge=0, lt=2**31, description="Seed of everything random.")
     simulation: SimulationSettings
     validation: ValidationSettings
@@ -119,7 +129,6 @@ class Settings(Frozen):
     approval: ApprovalSettings
     inference: InferenceSettings
     campaign: CampaignSettings
-    profile: Profile
 
     @field_validator("model_name")
     @classmethod
@@ -137,17 +146,12 @@ class Settings(Frozen):
             )
         return self
 
-    def namespace(self, contract: DatasetContract) -> str:
-        """Return where the run's tables and models live: simulated customers never mix with a user's own."""
-        return contract.name if self.data is not None else contract.name + SIMULATED
-
     def registered_name(self, contract: DatasetContract) -> str:
-        """Return the name of the registered model."""
-        return self.model_name.replace("{dataset}", self.namespace(contract))
+        """Return the name of the data set's registered model."""
+        return registered_name(self.model_name, contract)
 
-    @property
-    def gate_rules(self) -> GateRules:
-        """What a gate is run with."""
+    def gate_rules(self, threads: int) -> GateRules:
+        """Return what a gate is run with; `threads` change no result."""
         return GateRules(
             gate=self.gate,
             money=self.money,
@@ -155,23 +159,42 @@ class Settings(Frozen):
             reasons=self.reasons,
             split=self.split.tag,
             seed=self.seed,
-            threads=self.profile.resources.threads,
+            threads=threads,
         )
 
-    @classmethod
-    def parse(cls, raw: dict[str, Any], source: str) -> Self:
-        """Return `raw` as settings; ConfigError names what is wrong with `source`."""
-        return parse_model(cls, raw, source, ConfigError)
+
+def registered_name(template: str, contract: DatasetContract) -> str:
+    """Return the name of a data set's registered model, `{dataset}` in the template replaced."""
+    return template.replace("{dataset}", contract.name)
 
 
-def load_settings(
-    configs: Path, profile: str = "local", extra: Path | None = None, overrides: Iterable[str] = ()
-) -> Settings:
+class _Whole(Settings):
+    """Both together, so that one message names every wrong key."""
+
+    profile: Profile
+
+
+class Configuration(NamedTuple):
+    """What a command runs with: domain values, and the machine or cloud it runs on."""
+
+    settings: Settings
+    profile: Profile
+
+
+def read_configuration(
+    configs: Path,
+    stack: str = "local",
+    extra: Path | None = None,
+    overrides: Iterable[str] = (),
+    *,
+    remembered: Callable[[Path], str | None] = lambda _: None,
+) -> Configuration:
     """Read `base.yaml` and the profile, then the user's file, then the overrides; later ones win.
 
     Args:
         configs: The folder of `base.yaml` and the profiles; the state folder is relative to its parent.
-        profile: Name of the profile file, without `.yaml`.
+        stack: Name of the profile file, without `.yaml`.
+        remembered: Returns the data set that was chosen for a state folder, if any; a file or an override wins over it.
         extra: A file with any of the keys of `base.yaml`, and those of the profile below `profile`.
         overrides: `key.path=value`, the value written as in YAML.
 
@@ -179,21 +202,26 @@ def load_settings(
         ConfigError: a file is missing or malformed, a key is unknown (with the nearest valid one), a value is wrong.
     """
     profiles = sorted(path.stem for path in configs.glob("*.yaml") if path.stem != "base")
-    if profile not in profiles:
-        hint = nearest(profile, profiles) or "."
-        raise ConfigError(f"There is no stack {profile!r}; configs/ has: {', '.join(profiles)}{hint}")
-    raw = read_yaml(configs / "base.yaml", ConfigError)
-    raw["profile"] = read_yaml(configs / f"{profile}.yaml", ConfigError)
-    if extra is not None:
-        raw = _merged(raw, read_yaml(extra, ConfigError))
+    if stack not in profiles:
+        hint = nearest(stack, profiles) or "."
+        raise ConfigError(f"There is no stack {stack!r}; configs/ has: {', '.join(profiles)}{hint}")
+    given: dict[str, Any] = {} if extra is None else read_yaml(extra, ConfigError)
     for override in overrides:
-        raw = _merged(raw, _override(override))
-    own = raw["profile"]
-    if isinstance(own, Mapping) and isinstance(own.get("state"), str):
-        folder = (configs.resolve().parent / Path(own["state"]).expanduser()).resolve()
-        raw["profile"] = _placed({**own, "state": str(folder)}, folder)
-    source = " + ".join(["base.yaml", f"{profile}.yaml", *([extra.name] if extra else []), *overrides])
-    return Settings.parse(raw, source)
+        given = _merged(given, _override(override))
+    shipped = {
+        **read_yaml(configs / "base.yaml", ConfigError),
+        "profile": read_yaml(configs / f"{stack}.yaml", ConfigError),
+    }
+    raw = _merged(shipped, given)
+    machine = raw["profile"]
+    if isinstance(machine, Mapping) and isinstance(machine.get("state"), str):
+        folder = (configs.resolve().parent / Path(machine["state"]).expanduser()).resolve()
+        raw["profile"] = _placed({**machine, "state": str(folder)}, folder)
+        if "dataset" not in given:
+            raw["dataset"] = remembered(folder) or raw["dataset"]
+    source = " + ".join(["base.yaml", f"{stack}.yaml", *([extra.name] if extra else []), *overrides])
+    whole = parse_model(_Whole, raw, source, ConfigError)
+    return Configuration(Settings(**{name: getattr(whole, name) for name in Settings.model_fields}), whole.profile)
 
 
 def load_contract(configs: Path, dataset: str) -> DatasetContract:

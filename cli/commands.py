@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import shlex
 import sys
 
 from rich.text import Text
 
-from adapters import wiring
 from churn.data.contract import snake_case
 from churn.settings import Settings
 
-from .context import CONFIGS, contract_of, settings_of
+from .context import CONFIGS, configuration_of, remember, session_of
 from .decisions import approve, audit, models, reject, rollback
 from .description import describe
 from .display import plain_console
@@ -34,6 +32,7 @@ __all__ = [
     "reject",
     "rollback",
     "ui",
+    "use",
 ]
 
 
@@ -41,8 +40,9 @@ def config_show(arguments: argparse.Namespace) -> int:
     """Print the settings in force, as YAML."""
     import yaml
 
-    settings = settings_of(arguments).model_dump(mode="json")
-    print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
+    settings, profile = configuration_of(arguments)
+    shown = {**settings.model_dump(mode="json"), "profile": profile.model_dump(mode="json")}
+    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
     return 0
 
 
@@ -58,15 +58,16 @@ def data_simulate(arguments: argparse.Namespace) -> int:
     """Write simulated customers to a Parquet file."""
     import pyarrow.parquet
 
-    settings = settings_of(arguments)
-    contract = contract_of(settings)
-    source = wiring.source(settings.model_copy(update={"data": None}), contract)
-    path = getattr(arguments, "out", None) or settings.profile.state / "data" / f"{contract.name}.parquet"
+    from churn.lifecycle.features import simulated
+
+    settings, profile, contract = session_of(arguments)
+    source = simulated(contract, settings)
+    path = getattr(arguments, "out", None) or profile.state / "data" / f"{contract.name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(source.rows, path)
-    print(f"{source.rows.num_rows:,} rows of simulated {contract.name} customers: {path}")
-    where = f"--dataset {shlex.quote(settings.dataset)} --data {shlex.quote(str(path))}"
-    print(f"Train on them: python run.py --pipeline training {where}")
+    print(f"{source.rows.num_rows:,} simulated rows of {contract.name}: {path}")
+    where = f"--dataset {contract.name.removesuffix('_simulated')} --data {shlex.quote(str(path))}"
+    print(f"Deliver them as a table: python run.py --pipeline training {where}")
     return 0
 
 
@@ -74,8 +75,9 @@ def data_fetch(arguments: argparse.Namespace) -> int:
     """Download a public data set."""
     from adapters.local.public_data import fetch
 
-    path = fetch(arguments.name, settings_of(arguments).profile.state / "data")
-    print(f"{path}\nTrain on it: python run.py --pipeline training --data {shlex.quote(str(path))}")
+    path = fetch(arguments.name, configuration_of(arguments).profile.state / "data")
+    where = f"--dataset {arguments.name} --data {shlex.quote(str(path))}"
+    print(f"{path}\nTrain on it: python run.py --pipeline training {where}")
     return 0
 
 
@@ -84,11 +86,13 @@ def data_describe(arguments: argparse.Namespace) -> int:
     from churn.data.ingest import conform, to_bronze
     from churn.data.snapshot import profile_of
     from churn.data.validation import validate
+    from churn.lifecycle.features import simulated
 
-    settings = settings_of(arguments)
-    contract = contract_of(settings)
-    batch = conform(wiring.source(settings, contract), contract)
-    report = validate(batch, contract, settings.validation, now=dt.datetime.now(dt.UTC)).report
+    session = session_of(arguments)
+    settings, contract, workspace = session.settings, session.contract, session.workspace
+    source = simulated(contract, settings) if settings.data is None else workspace.delivered(settings.data)
+    batch = conform(source, contract)
+    report = validate(batch, contract, settings.validation, now=workspace.clock()).report
     describe(plain_console(), report, profile_of(to_bronze(batch.frame, contract)))
     return 0
 
@@ -111,7 +115,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     from adapters.local.doctor import diagnose
     from adapters.local.zenml_stack import stack_name
 
-    profile = settings_of(arguments).profile
+    profile = configuration_of(arguments).profile
     findings = diagnose(CONFIGS.parent, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
     console = plain_console()
     for finding in findings:
@@ -129,7 +133,7 @@ def ui(arguments: argparse.Namespace) -> int:
     """Start the dashboards and keep them up until the user ends them."""
     from adapters.local.zenml_ui import running, start
 
-    profile = settings_of(arguments).profile
+    profile = configuration_of(arguments).profile
     if arguments.stop:
         dashboards = running(profile.state)
         if dashboards is not None:
@@ -145,4 +149,17 @@ def ui(arguments: argparse.Namespace) -> int:
         return 0
     print("Both run until Ctrl-C.", flush=True)
     dashboards.wait()
+    return 0
+
+
+def use(arguments: argparse.Namespace) -> int:
+    """Remember the data set that the commands of this checkout act on; without a name, say which one it is."""
+    configuration = configuration_of(arguments)
+    if arguments.name is None:
+        print(configuration.settings.dataset)
+        return 0
+    contract = remember(configuration.profile, arguments.name)
+    print(f"Commands act on the data set {contract.name} now. --dataset names another one for a single command.")
+    if contract.source == "table":
+        print("Next    python run.py --pipeline training --data FILE   (delivers its table and trains)")
     return 0

@@ -1,21 +1,40 @@
-"""From parsed arguments to the settings and the contract of a run."""
+"""From parsed arguments to the settings, the data set and the workspace of a command."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
+from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
-from churn.settings import Settings, load_contract, load_settings
+from churn.lifecycle.workspace import Workspace
+from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
 
-__all__ = ["CONFIGS", "contract_of", "repeated", "settings_of"]
+__all__ = ["CONFIGS", "Session", "configuration_of", "remember", "repeated", "session_of"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+_REMEMBERED = "dataset"
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Return the settings that the arguments ask for; raises ConfigError as `load_settings` does."""
+class Session(NamedTuple):
+    """What a command works with."""
+
+    settings: Settings
+    profile: Profile
+    contract: DatasetContract
+
+    @property
+    def workspace(self) -> Workspace:
+        """The ports of the data set."""
+        from adapters.wiring import connect
+
+        return connect(self.contract, self.settings.model_name, self.profile)
+
+
+def configuration_of(arguments: argparse.Namespace) -> Configuration:
+    """Return the settings and the profile that the arguments ask for; raises as `read_configuration` does."""
     overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
     if dataset := getattr(arguments, "dataset", None):
         overrides.append(f"dataset={_quoted(dataset)}")
@@ -25,18 +44,49 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         overrides.append(f"inference.as_of={_quoted(as_of)}")
     if engine := getattr(arguments, "engine", None):
         overrides.append(f"inference.engine={engine}")
-    stack = getattr(arguments, "stack", "local")
-    return load_settings(CONFIGS, stack, getattr(arguments, "config", None), overrides)
+    stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
+    return read_configuration(CONFIGS, stack, extra, overrides, remembered=_remembered)
 
 
-def contract_of(settings: Settings) -> DatasetContract:
-    """Return the dataset contract of the settings; raises as `load_contract` does."""
-    return load_contract(CONFIGS, settings.dataset)
+def session_of(arguments: argparse.Namespace) -> Session:
+    """Return the settings, the profile and the data set; raises as `read_configuration` and `load_contract` do."""
+    settings, profile = configuration_of(arguments)
+    return Session(settings, profile, load_contract(CONFIGS, settings.dataset))
+
+
+def remember(profile: Profile, dataset: str) -> DatasetContract:
+    """Let commands of this checkout act on a data set until another one is chosen, and return its contract.
+
+    Args:
+        profile: Its state folder keeps the choice.
+        dataset: The name of a shipped contract, or the path of a contract file.
+
+    Raises:
+        ConfigError: there is no such contract, or the state folder cannot be written.
+        ContractError: the contract is wrong.
+    """
+    contract = load_contract(CONFIGS, dataset)
+    shipped = (CONFIGS / "datasets" / f"{dataset}.yaml").is_file()
+    try:
+        profile.state.mkdir(parents=True, exist_ok=True)
+        (profile.state / _REMEMBERED).write_text(dataset if shipped else str(Path(dataset).resolve()), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{profile.state} cannot be written ({error.strerror}): name the data set by --dataset."
+        ) from error
+    return contract
+
+
+def _remembered(state: Path) -> str | None:
+    try:
+        return (state / _REMEMBERED).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def repeated(arguments: argparse.Namespace, *more: str) -> str:
-    """Return the options that the next command must repeat to be about the same data; `more` names others to repeat."""
-    names = ("stack", "config", "dataset", "data", *more)
+    """Return the options that the next command must repeat to be about the same data set; `more` names others."""
+    names = ("stack", "config", "dataset", *more)
     given = [(f"--{name}", str(value)) for name in names if (value := getattr(arguments, name, None)) is not None]
     overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
     given += [("--set", value) for value in overrides]

@@ -9,7 +9,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from adapters import wiring
 from churn.approval.approval import Standing
 from churn.approval.governance import Governance
 from churn.approval.situation import Situation
@@ -17,7 +16,7 @@ from churn.approval.standing import standing_of
 from churn.evaluation.metrics import METRICS
 from churn.ports.registry import CHAMPION
 
-from .context import contract_of, repeated, settings_of
+from .context import repeated, session_of
 from .display import plain_console
 
 __all__ = ["approve", "audit", "models", "reject", "rollback"]
@@ -158,19 +157,14 @@ def _end(console: Console, situation: Situation, command: str, why: str) -> int:
 
 
 def _governance(arguments: argparse.Namespace) -> Governance:
-    """Return where decisions about the model are made; the ledger of a model that is named lies with its dataset."""
-    settings = settings_of(arguments)
-    contract = contract_of(settings)
-    if arguments.model is None:
-        return wiring.governance(settings, settings.namespace(contract), settings.registered_name(contract))
-    versions = wiring.model_registry(settings.profile).versions(arguments.model)
-    datasets = (version.tags["dataset"] for version in reversed(versions) if "dataset" in version.tags)
-    return wiring.governance(settings, next(datasets, settings.namespace(contract)), arguments.model)
+    """Return where decisions about the data set's model are made, or about the model that is named."""
+    session = session_of(arguments)
+    return session.workspace.governance(session.settings.approval, arguments.model)
 
 
 def _who(arguments: argparse.Namespace) -> str:
     name: str | None = arguments.name
-    return wiring.identity() if name is None else name
+    return session_of(arguments).workspace.identity if name is None else name
 
 
 def _same_model(arguments: argparse.Namespace) -> str:

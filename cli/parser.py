@@ -18,12 +18,12 @@ PIPELINES = {
 _EXAMPLES = """\
 examples:
   python run.py --pipeline training                           simulated customers, no data needed
-  python run.py --pipeline training --data customers.csv      your own table, by the contract telco
   python run.py dataset infer customers.csv > mine.yaml       draft a contract for another table
-  python run.py --pipeline training --dataset mine.yaml --data customers.csv
+  python run.py use mine.yaml                                 act on that data set from now on
+  python run.py --pipeline training --data customers.csv      deliver your table to it, and train
   python run.py --pipeline deployment                         gate the new model, promote it if it is better
   python run.py --pipeline inference                          score every customer with the champion
-  python run.py explain --customer 7590-VHVEG                 why this customer is at risk
+  python run.py explain --customer ID                         why this customer is at risk
   python run.py ui                                            ZenML dashboard and MLflow in the browser
 """
 
@@ -70,6 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     customer.add_argument("--customer", required=True, metavar="ID", help="the customer's key")
     customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
+    chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
+    chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
     ui = commands.add_parser("ui", parents=[common], help="start the ZenML dashboard and the MLflow UI")
     ui.add_argument("--zenml-port", type=int, default=8237, help="default: %(default)s")
     ui.add_argument("--mlflow-port", type=int, default=5000, help="default: %(default)s")
@@ -87,8 +89,14 @@ def _settings_options(overrides: str) -> _Parser:
     group.add_argument(
         "--set", dest=overrides, action="append", metavar="KEY.PATH=VALUE", help="one setting; repeatable"
     )
-    group.add_argument("--data", type=Path, metavar="PATH", help="CSV, Parquet or Delta instead of the simulation")
-    group.add_argument("--dataset", metavar="NAME|FILE", help="dataset contract (default: telco)")
+    group.add_argument(
+        "--data", type=Path, metavar="PATH", help="a CSV, Parquet or Delta table to deliver to the data set"
+    )
+    group.add_argument(
+        "--dataset",
+        metavar="NAME|FILE",
+        help="the data set, by its contract (default: the one `use` chose, else telco_simulated)",
+    )
     group.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own logs")
     return options
 

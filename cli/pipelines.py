@@ -16,7 +16,7 @@ from zenml.utils import source_utils
 
 from adapters import wiring
 
-from .context import CONFIGS, contract_of, repeated, settings_of
+from .context import CONFIGS, repeated, session_of
 from .display import terminal, watch
 from .summary import summarise
 
@@ -29,13 +29,13 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     """Run the pipeline that the arguments name; what goes wrong is raised."""
     started = time.monotonic()
     console = terminal()
-    settings = settings_of(arguments)
-    contract = contract_of(settings)
+    settings, profile, contract = session_of(arguments)
     name = arguments.pipeline
-    where = f" · dataset {settings.namespace(contract)} · stack {settings.profile.name}"
+    where = f" · dataset {contract.name} · stack {profile.name}"
     console.print(Text.assemble((name, "bold"), where))
     experiment = settings.registered_name(contract)
-    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(settings.profile, experiment)
+    wiring.activate(profile)
+    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, experiment)
     source_utils.set_custom_source_root(str(ROOT))
     _leave_the_screen_to_the_display(arguments)
     pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name).with_options(
@@ -48,7 +48,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     with watch(console, list(pipeline.invocations)) as board:
         run = pipeline(settings, contract, **asked)
     return summarise(
-        console, name, _finished(run), settings, board=board, prepared=prepared, options=repeated(arguments)
+        console, name, _finished(run), settings, profile, board=board, prepared=prepared, options=repeated(arguments)
     )
 
 

@@ -21,7 +21,7 @@ from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
 from churn.ports.registry import CHALLENGER
 from churn.scoring.summary import BatchSummary
-from churn.settings import Settings
+from churn.settings import Profile, Settings
 from reports.batch_report import batch_headline
 from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_verdict
@@ -36,6 +36,7 @@ def summarise(
     pipeline: str,
     run: PipelineRunResponse,
     settings: Settings,
+    profile: Profile,
     *,
     board: Board,
     prepared: float,
@@ -48,17 +49,18 @@ def summarise(
         pipeline: Its name.
         run: The run, finished.
         settings: Its settings.
+        profile: Where its files lie.
         board: The steps with their times.
         prepared: Seconds before the first step: imports, stores, stack.
         options: What the next command needs to be about the same model, such as ` --data customers.csv`.
     """
     console.print()
-    code = _SUMMARIES[pipeline](console, run, settings, options)
+    code = _SUMMARIES[pipeline](console, run, settings, profile, options)
     _times(console, board, prepared)
     return code
 
 
-def _training(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
+def _training(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     evaluation: Evaluation = _output(run, "evaluate", "evaluation")
     version: Registration = _output(run, "register", "registration")
     console.print(_metrics(evaluation))
@@ -66,13 +68,13 @@ def _training(console: Console, run: PipelineRunResponse, settings: Settings, op
     state = "unchanged: the same data, settings and code gave the same model" if version.unchanged else "new"
     named = (f"\n{version.name} version {version.version}", "bold")
     console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"), soft_wrap=True)
-    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
+    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
     _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
     return 0
 
 
-def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
+def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     report: GateReport = _output(run, "evaluation", "gate_report")
     outcome: Deployment = _output(run, "promotion", "deployment")
     console.print(_checks(report))
@@ -83,14 +85,14 @@ def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, 
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")), soft_wrap=True)
     for each in outcome.notes:
         console.print(each, soft_wrap=True)
-    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
+    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     _next(console, f"models{options}", "what is live, and what was")
     return 3 if outcome.state == "refused" else 0
 
 
-def _inference(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
+def _inference(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     summary: BatchSummary = _output(run, "score", "batch")
     console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")), soft_wrap=True)
     for rule, rows in sorted(summary.rejected.items()):
@@ -99,13 +101,13 @@ def _inference(console: Console, run: PipelineRunResponse, settings: Settings, o
         console.print(f"  {column}: {rows:,} customers have a value that training did not know", soft_wrap=True)
     campaign: Campaign = _output(run, "plan", "campaign")
     console.print(campaign_headline(campaign), soft_wrap=True)
-    ref, lists = summary.predictions, settings.profile.campaigns / summary.batch_id
+    ref, lists = summary.predictions, profile.campaigns / summary.batch_id
     console.print(
         f"List    {lists}.{settings.campaign.format}   (the page beside it says who, why, and what it earns)",
         soft_wrap=True,
     )
     console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}", soft_wrap=True)
-    console.print(f"Report  {settings.profile.report_of(run.name)}", soft_wrap=True)
+    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
     return 0
@@ -139,7 +141,7 @@ def _metrics(evaluation: Evaluation) -> Table:
     return table
 
 
-def _features(console: Console, run: PipelineRunResponse, settings: Settings, options: str) -> int:
+def _features(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     report: ValidationReport = _output(run, "ingest", "validation")
     features: TableSnapshot = _output(run, "build_features", "features")
     console.print(f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine.")

@@ -17,14 +17,14 @@ __all__ = ["training"]
 @pipeline(name="training", execution_mode=ExecutionMode.FAIL_FAST)
 def training(settings: Settings, contract: DatasetContract) -> None:
     """Train a model on what the source holds and register it as the challenger."""
-    profile, seed = settings.profile, settings.seed
+    name, seed = settings.model_name, settings.seed
     bronze, validation = ingest(settings, contract)
     features, labels = build_features(bronze, settings, contract)
     training_set, leakage = build_training_set(features, labels, settings, contract)
-    tuning = tune(training_set, contract, profile, settings.model, settings.tuning, settings.money, seed)
-    model, card = train(training_set, tuning, contract, profile, settings.model, seed)
+    tuning = tune(training_set, contract, name, settings.model, settings.tuning, settings.money, seed)
+    model, card = train(training_set, tuning, contract, name, settings.model, seed)
     verdict, reasons = evaluate(
-        training_set, model, contract, profile, settings.money, settings.evaluation, settings.reasons, seed
+        training_set, model, contract, name, settings.money, settings.evaluation, settings.reasons, seed
     )
     version = register(training_set, tuning, model, card, verdict, reasons, settings, contract)
-    write_report(version, training_set, validation, leakage, tuning, card, verdict, reasons, settings)
+    write_report(version, training_set, validation, leakage, tuning, card, verdict, reasons, settings, contract)

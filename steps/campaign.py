@@ -6,15 +6,16 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from adapters import wiring
-from churn.campaign.batch import plan_batch, record_contacts
+from adapters.wiring import connect
 from churn.campaign.campaign import Campaign
-from churn.campaign.crm import write_lists
-from churn.core.progress import note, stage
+from churn.core.progress import note
 from churn.data.contract import DatasetContract
+from churn.lifecycle.campaigns import plan_campaign
 from churn.scoring.summary import BatchSummary
 from churn.settings import Settings
 from reports.campaign_report import campaign_headline, campaign_page
+
+from .reporting import stage
 
 __all__ = ["plan"]
 
@@ -23,15 +24,11 @@ __all__ = ["plan"]
 def plan(summary: BatchSummary, settings: Settings, contract: DatasetContract) -> Annotated[Campaign, "campaign"]:
     """Choose whom to contact within the limits, write the lists and the page, and let the chosen rest from now on."""
     with stage("plan"):
-        store = wiring.feature_store(settings.profile, settings.namespace(contract))
-        confidence = settings.evaluation.confidence
-        planned = plan_batch(store, summary, contract, settings.money, settings.campaign, confidence=confidence)
-        campaign = planned.campaign
-        lists = write_lists(planned, settings.profile.campaigns)
-        lists.page.write_text(campaign_page(campaign), encoding="utf-8")
-        record_contacts(store, planned, contract)
+        workspace = connect(contract, settings.model_name)
+        campaign, contacts = plan_campaign(workspace, settings, summary)
+        workspace.files.put(f"campaigns/{campaign.batch_id}.html", [campaign_page(campaign).encode()])
         expected = {"expected_profit": campaign.plan.profit.point, "expected_cost": campaign.plan.cost.point}
         log_metadata({"batch_id": campaign.batch_id, "contacts": campaign.plan.contacts, **expected})
         note("plan", campaign_headline(campaign))
-        note("plan", f"list {lists.contacts}")
+        note("plan", f"list {contacts}")
         return campaign

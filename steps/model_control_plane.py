@@ -1,4 +1,4 @@
-"""The registered version mirrored in ZenML's model control plane, where the dashboard shows it with its artifacts."""
+"""The registered version in ZenML's model control plane, where the dashboard shows it with its artifacts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from zenml.client import Client
 from zenml.model.utils import link_artifact_version_to_model_version
 
 from churn.lifecycle.registration import Registration
-from churn.ports.stages import StageMirror
 
-__all__ = ["mirror"]
+__all__ = ["link_artifacts"]
 
 
-def mirror(registration: Registration, stages: StageMirror) -> None:
-    """Let the ZenML model version of the same number describe, hold and stage what the registry holds.
-
-    It is made if it is missing, so that a run that was killed before is mended by the next one.
-    """
-    stages.show_candidate(registration.name, registration.version, registration.description)
+def link_artifacts(registration: Registration) -> None:
+    """Let the ZenML model version of the same number name the registered version and hold this step's inputs."""
     client = Client()
     version = client.get_model_version(registration.name, f"v{registration.version}")
     log_metadata(

@@ -39,7 +39,15 @@ __all__ = [
 
 
 class ChurnError(Exception):
-    """The root of every error raised on purpose; the command line prints its message and exits with 2."""
+    """The root of every error raised on purpose; the command line prints its message and exits with 2.
+
+    Attributes:
+        evidence: The report that shows why, where there is one to keep.
+    """
+
+    def __init__(self, message: str = "", *, evidence: object = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class ConfigError(ChurnError):

@@ -20,10 +20,8 @@ from ..model.frame import Kind, canonical_text
 from ..ports.tables import TableSpec
 from .tables import EVENT_TIME
 
-__all__ = ["SIMULATED", "Column", "DatasetContract", "EventTime", "Label", "snake_case"]
+__all__ = ["Column", "DatasetContract", "EventTime", "Label", "snake_case"]
 
-SIMULATED = "_simulated"
-"""What the tables and models of simulated customers have after the dataset's name."""
 TableName = Literal[
     "bronze",
     "quarantine",
@@ -130,17 +128,23 @@ class DatasetContract(Frozen):
     feature_digest: str | None = Field(default=None, description="SHA-256 of that file, filled in when it is read.")
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
     slices: tuple[str, ...] = Field(default=(), description="Columns by whose values quality is reported.")
-    simulator: str | None = Field(default=None, description="The simulation that can stand in for the source.")
+    source: Literal["table", "simulation"] = Field(
+        default="table", description="Where rows come from: tables delivered with --data, or the `simulator`."
+    )
+    simulator: str | None = Field(default=None, description="The simulation that makes up the rows.")
     truth: str | None = Field(default=None, description="A simulation's column of true probabilities; never a feature.")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a contract from a YAML file; `feature_module` is relative to it.
+        """Read a contract from a YAML file; `feature_module` and `base` are relative to it.
+
+        A contract with a `base`, the name of another contract beside it, says what the base says, but for the keys
+        that it has itself.
 
         Raises:
             ContractError: the file is not there, is not YAML, or breaks a rule; the message names key and remedy.
         """
-        raw = read_yaml(path, ContractError)
+        raw = _built_on_its_base(path)
         if isinstance(raw.get("feature_module"), str):
             raw["feature_module"] = str((path.parent / raw["feature_module"]).resolve())
         contract = parse_model(cls, raw, str(path), ContractError)
@@ -157,12 +161,11 @@ class DatasetContract(Frozen):
             raise ValueError(f"{value!r} is not a lower-case name of letters, digits and underscores")
         return value
 
-    @field_validator("name")
-    @classmethod
-    def _leaves_simulations_apart(cls, value: str) -> str:
-        if value.endswith(SIMULATED):
-            raise ValueError(f"{value!r} ends in {SIMULATED!r}, which is kept for simulated customers")
-        return value
+    @model_validator(mode="after")
+    def _simulation_is_named(self) -> Self:
+        if self.source == "simulation" and self.simulator is None:
+            raise ValueError("`source: simulation` needs the name of a simulation in `simulator`")
+        return self
 
     @model_validator(mode="after")
     def _columns_are_inputs(self) -> Self:
@@ -237,3 +240,21 @@ class DatasetContract(Frozen):
     def describe(self) -> dict[str, Any]:
         """Return the contract as plain JSON values, as the model card and the dashboard show it."""
         return self.model_dump(mode="json")
+
+
+def _built_on_its_base(path: Path) -> dict[str, Any]:
+    """Return what a contract file says, with what its base says where it is silent; a base has no base."""
+    raw = read_yaml(path, ContractError)
+    if "base" not in raw:
+        return raw
+    name = raw.pop("base")
+    base = path.parent / f"{name}.yaml"
+    if not base.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml") if file != path)
+        raise ContractError(
+            f"{path} is built on the contract {name!r}, and there is no {base}{nearest(str(name), known) or '.'}"
+        )
+    inherited = read_yaml(base, ContractError)
+    if "base" in inherited:
+        raise ContractError(f"{path} is built on {base}, which has a `base` itself: name a contract without one.")
+    return {**inherited, **raw}

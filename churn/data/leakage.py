@@ -58,7 +58,9 @@ class LeakageReport(Frozen):
         """
         failed = [f"{check.name}: {check.found}" for check in self.checks if not check.passed]
         if failed:
-            raise LeakageError("The training set knows what it could not have known. " + " ".join(failed))
+            raise LeakageError(
+                "The training set knows what it could not have known. " + " ".join(failed), evidence=self
+            )
 
 
 def check_leakage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -100,7 +100,22 @@ class ValidationReport(Frozen):
             f"{self.quarantined:,} of {self.rows:,} rows from {self.source} break the dataset contract "
             f"({self.quarantine_share:.1%}; validation.max_quarantine_share allows {self.max_quarantine_share:.1%}): "
             f"{worst}. None of the batch was used; the broken rows are in the quarantine table. Mend the source, or "
-            "correct the contract if these values are right."
+            "correct the contract if these values are right.",
+            evidence=self,
+        )
+
+    @classmethod
+    def of_kept_rows(cls, rows: int, source: str) -> Self:
+        """Return the report of rows that were validated when they were delivered."""
+        return cls(
+            source=source,
+            rows=rows,
+            accepted=rows,
+            quarantined=0,
+            copies=0,
+            ignored_columns=(),
+            max_quarantine_share=1.0,
+            rules=(),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import ContractError, nearest
-from ..data.contract import SIMULATED, snake_case
+from ..data.contract import snake_case
 from ..data.leakage import LeakageSettings, lone_auc
 from ..data.tables import TRUTH
 from .draft import Draft, write
@@ -106,7 +106,7 @@ def _as_of(today: dt.date) -> dt.date:
 
 
 def _dataset_name(name: str) -> str:
-    normal = snake_case(name).removesuffix(SIMULATED)
+    normal = snake_case(name)
     return normal if re.match(r"[a-z]", normal) else f"data_{normal}".rstrip("_")
 
 

@@ -11,7 +11,10 @@ from pydantic import Field
 from ..core.errors import NotEnoughData
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
+from ..data.contract import DatasetContract
+from ..data.training_set import TrainingSet, customer_values
 from ..model.frame import FloatArray
+from ..model.model import ChurnModel
 from ..model.money import MoneySettings, expected_value, optimal_threshold
 from .bootstrap import band, bootstrap, estimates
 from .holdout import GRID, Holdout, HoldoutStatistic
@@ -19,7 +22,7 @@ from .oracle import Reachable, reachable
 from .ranking import CalibrationNoise, calibration_noise
 from .slices import Slice, SliceStatistic, slice_masks
 
-__all__ = ["Bin", "Campaign", "Curve", "Evaluation", "EvaluationSettings", "evaluate"]
+__all__ = ["Bin", "Campaign", "Curve", "Evaluation", "EvaluationSettings", "evaluate", "evaluate_holdout"]
 
 SCORE_BINS = 40
 CURVES = {
@@ -93,6 +96,31 @@ class Evaluation(Finite):
     def currency(self) -> str:
         """ISO 4217 code of every amount but EMPC."""
         return self.money.currency
+
+
+def evaluate_holdout(
+    model: ChurnModel,
+    training: TrainingSet,
+    contract: DatasetContract,
+    *,
+    money: MoneySettings,
+    settings: EvaluationSettings,
+    seed: int,
+) -> Evaluation:
+    """Evaluate the model on the customers that had no part in it."""
+    holdout = training.side("holdout")
+    return evaluate(
+        holdout.data.label,
+        model.probability(holdout.columns),
+        holdout.data.entity,
+        thresholds=model.thresholds,
+        money=money,
+        value=customer_values(holdout, contract, money),
+        slices={name: holdout.columns[name] for name in contract.slices},
+        settings=settings,
+        seed=seed,
+        truth=holdout.truth,
+    )
 
 
 def evaluate(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 import time
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
 from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
+from ..core.progress import advance
 from ..data.contract import DatasetContract
 from ..data.tables import EVENT_TIME, SPLIT
-from ..data.validation import ValidationReport
+from ..data.validation import ValidationReport, ValidationSettings
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.engine import BatchEngine, PackagedModel, Tell, Work
@@ -19,10 +23,47 @@ from ..scoring.predictions import BATCH_ID, Batch, batch_id_of, policy_of
 from ..scoring.rows import BatchScorer, score_batches
 from ..scoring.settings import InferenceSettings
 from ..scoring.summary import BatchSummary, histogram
+from ..settings import Settings
+from .features import build_features, ingest
+from .workspace import Workspace
 
-__all__ = ["champion_of", "run_batch"]
+__all__ = ["champion_of", "run_batch", "score"]
 
 _BASELINE_ROWS = 20_000
+
+
+def score(workspace: Workspace, settings: Settings) -> BatchSummary:
+    """Score the newest row of every customer with the version that is live; a delivered table is added first.
+
+    Of a delivery all rows that keep the contract are taken, however many do not: the others wait in quarantine.
+
+    Raises:
+        NotFound: no version is live, or there is no feature table.
+        ConfigError: a table is delivered to a data set whose rows are simulated.
+        NotEnoughData: nothing was known by `inference.as_of`, or no customer could be scored.
+    """
+    contract, store = workspace.contract, workspace.tables
+    version = champion_of(workspace.governance(settings.approval).look().champion, workspace.model)
+    intake = None
+    if settings.data is not None:
+        every_row = settings.model_copy(update={"validation": ValidationSettings(max_quarantine_share=1.0)})
+        bronze, intake = ingest(workspace, every_row)
+        build_features(workspace, settings, bronze)
+    features = store.latest(contract.table("features").name)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = workspace.load(version, Path(folder))
+        return run_batch(
+            store,
+            workspace.engine(settings.inference.engine, scorer, rows=features.rows),
+            version,
+            scorer,
+            contract=contract,
+            features=features,
+            settings=settings.inference,
+            now=workspace.clock(),
+            tell=partial(advance, "score"),
+            intake=intake,
+        )
 
 
 def champion_of(champion: ModelVersion | None, model: str) -> ModelVersion:
@@ -64,7 +105,7 @@ def run_batch(
         settings: As of which time, and with which reasons; who counts as current.
         now: The time.
         tell: Hears how it goes.
-        intake: What became of the rows of a table that was handed in.
+        intake: What became of the rows of a table that was delivered for this run.
 
     Raises:
         NotEnoughData: nothing was known by `as_of`, or no customer could be scored.
@@ -80,7 +121,7 @@ def run_batch(
             f"{as_of:%Y-%m-%d %H:%M} UTC, so that there is nobody to score: give a later --as-of, or fill the table by "
             "`python run.py --pipeline features`."
         )
-    max_age = None if intake is not None else _max_age(contract, settings)  # who is handed in is to be scored
+    max_age = _max_age(contract, settings)
     batch = Batch(
         batch_id=batch_id_of(scorer.digest, features, known, settings.reasons, max_age),
         entity=contract.entity_key,

@@ -39,6 +39,7 @@ _NOT_FITTED: Any = {
     "monthly_revenue": True,
     "slices": True,
     "simulator": True,
+    "source": True,
     "truth": True,
     "columns": {"__all__": {"description", "actionable", "aliases"}},
     "features": {"__all__": {"description", "actionable"}},

@@ -90,9 +90,9 @@ def test_simulated_customers_are_written_and_described(project: Project, state: 
     path = tmp_path / "customers.parquet"
     size = ["--set=simulation.customers=50", "--set=simulation.months=4"]
     simulated = project.run("data", "simulate", "--out", path, state, *size).succeeded()
-    assert f"200 rows of simulated telco customers: {path}" in simulated.out
+    assert f"200 simulated rows of telco_simulated: {path}" in simulated.out
     assert pyarrow.parquet.read_metadata(path).num_rows == 200
-    described = project.run("data", "describe", "--data", path, state).succeeded()
+    described = project.run("data", "describe", "--dataset", "telco", "--data", path, state).succeeded()
     assert "200 rows keep the contract, 0 would go to quarantine." in described.out
 
 

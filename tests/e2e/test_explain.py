@@ -31,7 +31,7 @@ from tests.fakes.data.explained import CONTRACT, explaining_scorer, phone_store
 from tests.fakes.data.scorers import customers, small_scorer
 from tests.fakes.ports.stages import InMemoryStages
 
-DATASET, MODEL = "phones_simulated", "churn_phones_simulated"
+DATASET, MODEL = CONTRACT.name, f"churn_{CONTRACT.name}"
 
 
 @pytest.fixture(scope="module")

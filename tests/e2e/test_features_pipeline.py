@@ -35,7 +35,7 @@ def first(project: Project, checkout: set[str]) -> Ran:
 
 @pytest.fixture(scope="module")
 def telco(project: Project, first: Ran, telco_csv: Path) -> Ran:
-    return project.features(data=telco_csv).succeeded()
+    return project.features(dataset="telco", data=telco_csv).succeeded()
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +114,14 @@ def test_ibms_file_loads_as_it_is_published(project: Project, telco: Ran, telco_
 def test_the_same_file_again_changes_no_table(
     project: Project, telco_csv: Path, telco_tables: dict[str, TableRef]
 ) -> None:
-    project.features(data=telco_csv).succeeded()
+    project.features(dataset="telco", data=telco_csv).succeeded()
     assert project.tables("telco") == telco_tables
 
 
 def test_a_file_that_overlaps_replaces_rows_and_adds_others(
     project: Project, update: Path, telco_tables: dict[str, TableRef]
 ) -> None:
-    project.features(data=update).succeeded()
+    project.features(dataset="telco", data=update).succeeded()
     tables = project.tables("telco")
     before, after = (
         {(row["customer_id"], row[EVENT_TIME]): row for row in rows_of(project, one["churn_features"])}

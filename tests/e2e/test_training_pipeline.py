@@ -223,6 +223,6 @@ def test_the_users_own_zenml_stacks_stay_as_they_were(zenml: dict[str, Any]) -> 
 
 
 def test_another_business_is_one_file(project: Project, zenml: dict[str, Any]) -> None:
-    saas = project.train("tuning.mode=off", dataset="saas").succeeded()
+    saas = project.train("tuning.mode=off", dataset="saas_simulated").succeeded()
     assert "churn_saas_simulated version 1 is @Challenger (new)" in saas.out
     assert project.tables("saas_simulated")["churn_training"].key == ("account_id", "transaction_ts")

@@ -12,14 +12,22 @@ import pytest
 
 from churn.core.errors import ConfigError, ContractError
 from churn.data.contract import DatasetContract
-from churn.settings import Settings, load_contract, load_settings
+from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
 from tests.fakes.data.customers import CONTRACT
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
+def read(*overrides: str, **options: Any) -> Configuration:
+    return read_configuration(CONFIGS, overrides=overrides, **options)
+
+
 def load(*overrides: str, **options: Any) -> Settings:
-    return load_settings(CONFIGS, overrides=overrides, **options)
+    return read(*overrides, **options).settings
+
+
+def profile_of(*overrides: str, **options: Any) -> Profile:
+    return read(*overrides, **options).profile
 
 
 @pytest.fixture
@@ -29,13 +37,13 @@ def extra(tmp_path: Path) -> Path:
 
 
 def test_the_file_of_the_user_wins_over_the_shipped_ones_and_an_override_over_all(extra: Path) -> None:
-    shipped = load()
+    shipped, machine = read()
     extra.write_text("seed: 7\nprofile: {resources: {threads: 3}}\n")
-    mine = load(extra=extra)
-    assert (mine.seed, mine.profile.resources.threads) == (7, 3)
-    assert (shipped.seed, shipped.profile.resources.threads) != (7, 3)
-    last = load("seed=8", "profile.resources.threads=4", "seed=9", extra=extra)
-    assert (last.seed, last.profile.resources.threads) == (9, 4)
+    mine, place = read(extra=extra)
+    assert (mine.seed, place.resources.threads) == (7, 3)
+    assert (shipped.seed, machine.resources.threads) != (7, 3)
+    last, override = read("seed=8", "profile.resources.threads=4", "seed=9", extra=extra)
+    assert (last.seed, override.resources.threads) == (9, 4)
 
 
 def test_a_setting_leaves_those_beside_it_alone(extra: Path) -> None:
@@ -43,16 +51,16 @@ def test_a_setting_leaves_those_beside_it_alone(extra: Path) -> None:
     shipped, mine = load(), load("tuning.max_trials=3", extra=extra)
     assert mine.money == shipped.money.model_copy(update={"incentive_cost": 5.0})
     assert mine.tuning == shipped.tuning.model_copy(update={"max_trials": 3})
-    assert mine.profile == shipped.profile
+    assert profile_of(extra=extra) == profile_of()
 
 
 def test_another_stack_changes_no_domain_value(tmp_path: Path) -> None:
     configs = shutil.copytree(CONFIGS, tmp_path / "configs")
     cloud = (configs / "local.yaml").read_text().replace("name: local", "name: cloud").replace(".churn", "/volume")
     (configs / "cloud.yaml").write_text(cloud)
-    here, there = load_settings(configs), load_settings(configs, "cloud")
+    here, there = read_configuration(configs), read_configuration(configs, "cloud")
     assert (there.profile.name, there.profile.state) == ("cloud", Path("/volume"))
-    assert there.model_copy(update={"profile": here.profile}) == here
+    assert there.settings == here.settings
 
 
 def test_values_are_written_as_in_yaml() -> None:
@@ -135,7 +143,7 @@ def test_a_wrong_value_is_named_with_its_rule(override: str, message: str) -> No
 
 def test_the_last_value_of_a_range_is_in_it() -> None:
     assert [load(f"seed={seed}").seed for seed in (0, 2**31 - 1)] == [0, 2**31 - 1]
-    resources = load("profile.resources={threads: 1, memory_limit: 1.5 GiB}").profile.resources
+    resources = profile_of("profile.resources={threads: 1, memory_limit: 1.5 GiB}").resources
     assert (resources.threads, resources.memory_limit) == (1, "1.5 GiB")
 
 
@@ -168,13 +176,13 @@ def test_a_file_that_is_not_there_is_named(extra: Path) -> None:
 
 def test_a_stack_that_is_not_there_is_named_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no stack 'locale'; configs/ has: .*local.*; did you mean 'local'\?$"):
-        load(profile="locale")
+        load(stack="locale")
     with pytest.raises(ConfigError, match=r"no stack 'base'; configs/ has: local"):
-        load(profile="base")
+        load(stack="base")
 
 
 def test_the_state_folder_is_placed_wherever_the_profile_names_it(tmp_path: Path) -> None:
-    profile = load(f"profile.state={tmp_path}").profile
+    profile = profile_of(f"profile.state={tmp_path}")
     assert "{state}" not in profile.model_dump_json()
     assert profile.mlflow.tracking_uri == profile.mlflow.registry_uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert profile.stack["artifact_store"].settings == {"path": f"{tmp_path}/artifacts"}
@@ -186,7 +194,7 @@ def test_a_relative_state_folder_is_relative_to_the_project_and_not_to_the_worki
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load("profile.state=some/../where").profile.state == CONFIGS.parent / "where"
+    assert profile_of("profile.state=some/../where").state == CONFIGS.parent / "where"
 
 
 def test_settings_survive_the_way_into_a_step() -> None:
@@ -195,22 +203,43 @@ def test_settings_survive_the_way_into_a_step() -> None:
     assert Settings.model_validate(settings.model_dump(mode="json")) == settings
 
 
-def own_and_simulated(contract: DatasetContract) -> tuple[str, str]:
-    return load("data=own.csv").namespace(contract), load().namespace(contract)
-
-
-def test_simulated_customers_have_a_namespace_and_a_model_of_their_own() -> None:
-    own, simulated = own_and_simulated(CONTRACT)
-    assert (own, simulated) == ("toy", "toy_simulated")
-    assert load().registered_name(CONTRACT) == "churn_toy_simulated"
-    assert load("data=own.csv").registered_name(CONTRACT) == "churn_toy"
+def test_tables_and_model_belong_to_the_contract_whether_or_not_a_table_is_delivered() -> None:
+    assert load().registered_name(CONTRACT) == load("data=own.csv").registered_name(CONTRACT) == "churn_toy"
     assert load("model_name=main.churn").registered_name(CONTRACT) == "main.churn"
 
 
-def test_no_table_of_a_users_own_can_take_the_namespace_of_a_simulation() -> None:
-    _, simulated = own_and_simulated(CONTRACT)
-    with pytest.raises(ValueError, match="kept for simulated customers"):
-        DatasetContract.model_validate(CONTRACT.model_dump(mode="json") | {"name": simulated})
+def test_a_remembered_data_set_holds_until_a_file_or_an_override_names_another(extra: Path) -> None:
+    def remembered(state: Path) -> str:
+        return f"{state.name}/mine.yaml"
+
+    assert load(remembered=remembered).dataset == ".churn/mine.yaml"
+    assert load("dataset=saas", remembered=remembered).dataset == "saas"
+    extra.write_text("dataset: telco\n")
+    assert load(extra=extra, remembered=remembered).dataset == "telco"
+    assert load(remembered=lambda _: None).dataset == "telco_simulated"
+
+
+def test_the_shipped_simulations_say_what_the_contracts_say_that_they_are_built_on() -> None:
+    for name in ("telco", "saas"):
+        real, simulated = load_contract(CONFIGS, name), load_contract(CONFIGS, f"{name}_simulated")
+        assert (real.source, simulated.source, simulated.simulator) == ("table", "simulation", name)
+        own = {"name", "description", "source", "simulator", "truth"}
+        assert simulated.model_dump(exclude=own) == real.model_dump(exclude=own)
+
+
+def test_a_base_that_is_not_there_or_has_a_base_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("base: frist\n")
+    with pytest.raises(ContractError, match=r"is built on the contract 'frist', and there is no .*frist.yaml"):
+        DatasetContract.load(tmp_path / "first.yaml")
+    (tmp_path / "second.yaml").write_text("base: first\n")
+    with pytest.raises(ContractError, match=r"is built on .*first.yaml, which has a `base` itself"):
+        DatasetContract.load(tmp_path / "second.yaml")
+
+
+def test_a_simulation_must_be_named() -> None:
+    raw = CONTRACT.model_dump(mode="json") | {"source": "simulation", "simulator": None}
+    with pytest.raises(ValueError, match="`source: simulation` needs the name of a simulation in `simulator`"):
+        DatasetContract.model_validate(raw)
 
 
 def test_a_contract_is_found_by_name_and_by_file(tmp_path: Path) -> None:
@@ -222,9 +251,12 @@ def test_a_contract_is_found_by_name_and_by_file(tmp_path: Path) -> None:
 
 def test_a_contract_that_is_not_there_is_named_with_those_there_are() -> None:
     remedy = re.escape("`run.py dataset infer FILE` drafts one from your table.")
-    with pytest.raises(ConfigError, match=rf"'telko', .* saas, telco; did you mean 'telco'\? {remedy}$"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"'telko', .* telco, telco_simulated; did you mean 'telco'\? {remedy}$",
+    ):
         load_contract(CONFIGS, "telko")
-    with pytest.raises(ConfigError, match=rf"'qqq', neither a file nor one of saas, telco\. {remedy}$"):
+    with pytest.raises(ConfigError, match=rf"'qqq', neither a file nor one of saas, .* telco_simulated\. {remedy}$"):
         load_contract(CONFIGS, "qqq")
 
 

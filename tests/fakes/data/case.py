@@ -18,7 +18,7 @@ from churn.data.training_set import bronze_to_features, read_training_set
 from churn.gate.candidate import TRAINED_UNTIL, Candidate
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
-from churn.settings import Settings, load_settings
+from churn.settings import Settings, read_configuration
 from churn.training.recipe import RECIPE, Recipe
 from churn.training.train import ModelSettings, train
 from churn.training.trials import TuningSettings
@@ -36,7 +36,7 @@ GOOD = ModelSettings(candidates=("additive",), folds=3)
 def settings(*overrides: str) -> Settings:
     """Return settings under which a gate takes seconds."""
     quick = ("gate.resamples=200", "gate.repeats=2", "gate.folds=5", "evaluation.resamples=100", "seed=5")
-    return load_settings(CONFIGS, overrides=["profile.state=/state", *quick, *overrides])
+    return read_configuration(CONFIGS, overrides=["profile.state=/state", *quick, *overrides]).settings
 
 
 def raw_rows(rows: int = 3000, seed: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from churn.campaign.settings import CampaignSettings
 from churn.core.errors import ConfigError
-from churn.settings import load_settings
+from churn.settings import read_configuration
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -41,9 +41,9 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 
 def test_a_control_group_of_the_holdouts_own_customers_is_refused() -> None:
-    assert load_settings(CONFIGS).campaign == CampaignSettings()
+    assert read_configuration(CONFIGS).settings.campaign == CampaignSettings()
     with pytest.raises(ConfigError, match=r"`campaign\.salt` and `split\.salt` are both 'churn'"):
-        load_settings(CONFIGS, overrides=["campaign.salt=churn"])
+        read_configuration(CONFIGS, overrides=["campaign.salt=churn"])
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_a_control_group_of_the_holdouts_own_customers_is_refused() -> None:
 )
 def test_the_values_of_segments_are_spelt_as_the_tables_spell_them(written: str, spelt: str) -> None:
     setting = f"campaign.segments={{senior: {{{written}: {{capacity: 2}}}}}}"
-    segments = load_settings(CONFIGS, overrides=[setting]).campaign.segments
+    segments = read_configuration(CONFIGS, overrides=[setting]).settings.campaign.segments
     assert segments["senior"][spelt].capacity == 2
 
 
 def test_segments_that_are_no_table_of_tables_are_refused() -> None:
     for written in ("[a]", "{contract: 3}"):
         with pytest.raises(ConfigError, match=r"campaign\.segments"):
-            load_settings(CONFIGS, overrides=[f"campaign.segments={written}"])
+            read_configuration(CONFIGS, overrides=[f"campaign.segments={written}"])

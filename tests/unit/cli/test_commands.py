@@ -13,7 +13,7 @@ import yaml
 from churn.data.contract import DatasetContract
 from churn.settings import Settings
 from cli import commands
-from cli.context import settings_of
+from cli.context import configuration_of
 from cli.parser import build_parser
 
 SMALL = "--set simulation.customers=40 --set simulation.months=4"
@@ -32,8 +32,8 @@ def test_the_settings_in_force_are_shown_as_a_file_that_can_be_used_again(
     line = "config show --set seed=7 --set training_set.cutoff=2024-05-01 --set split.salt=No --data ü.csv"
     assert run(line) == 0
     (tmp_path / "shown.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
-    again = settings_of(build_parser().parse_args(["config", "show", "--config", str(tmp_path / "shown.yaml")]))
-    assert again == settings_of(build_parser().parse_args(shlex.split(line)))
+    again = configuration_of(build_parser().parse_args(["config", "show", "--config", str(tmp_path / "shown.yaml")]))
+    assert again == configuration_of(build_parser().parse_args(shlex.split(line)))
 
 
 def test_the_schema_knows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +43,7 @@ def test_the_schema_knows_every_setting(capsys: pytest.CaptureFixture[str]) -> N
     assert schema["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("dataset", ["telco", "saas"])
+@pytest.mark.parametrize("dataset", ["telco_simulated", "saas_simulated"])
 def test_simulated_customers_are_written_where_the_user_says(
     dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,19 +51,23 @@ def test_simulated_customers_are_written_where_the_user_says(
     assert run(f"data simulate {SMALL} --dataset {dataset} --out '{path}'") == 0
     told = capsys.readouterr().out
     rows = pd.read_parquet(path)
-    assert f"{len(rows):,} rows of simulated {dataset} customers: {path}\n" in told
+    assert f"{len(rows):,} simulated rows of {dataset}: {path}\n" in told
     assert len(rows) == 160
     command = shlex.split(told.splitlines()[-1].partition("python run.py ")[2])
     arguments = build_parser().parse_args(command)
-    assert (arguments.pipeline, arguments.dataset, arguments.data) == ("training", dataset, path)
+    assert (arguments.pipeline, arguments.dataset, arguments.data) == (
+        "training",
+        dataset.removesuffix("_simulated"),
+        path,
+    )
 
 
 def test_simulated_customers_are_written_below_the_state_folder_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(f"data simulate {SMALL} --set profile.state={tmp_path}") == 0
-    assert str(tmp_path / "data" / "telco.parquet") in capsys.readouterr().out
-    assert (tmp_path / "data" / "telco.parquet").is_file()
+    assert str(tmp_path / "data" / "telco_simulated.parquet") in capsys.readouterr().out
+    assert (tmp_path / "data" / "telco_simulated.parquet").is_file()
 
 
 def test_a_simulation_is_written_even_where_the_settings_name_a_table(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_drafted_contract_can_be_used_as_it_is(
     draft = capsys.readouterr().out
     (tmp_path / "mine.yaml").write_text(draft)
     contract = DatasetContract.load(tmp_path / "mine.yaml")
-    assert (contract.name, contract.entity_key, contract.label.column) == ("members", "member_id", "churned")
+    assert (contract.name, contract.entity_key, contract.label.column) == ("members_simulated", "member_id", "churned")
     assert set(contract.columns) == {"plan", "visits"}
 
 

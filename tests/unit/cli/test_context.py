@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn.core.errors import ConfigError
-from cli.context import CONFIGS, contract_of, repeated, settings_of
+from cli.context import CONFIGS, configuration_of, repeated, session_of
 from cli.parser import build_parser
 
 
@@ -19,10 +19,10 @@ def parsed(*line: str):  # type: ignore[no-untyped-def]
 
 
 def test_without_arguments_the_shipped_settings_hold() -> None:
-    settings = settings_of(parsed())
-    assert (settings.dataset, settings.data, settings.profile.name) == ("telco", None, "local")
-    assert settings.profile.state == CONFIGS.parent / ".churn"
-    assert contract_of(settings).name == "telco"
+    settings, profile, contract = session_of(parsed())
+    assert (settings.dataset, settings.data, profile.name) == ("telco_simulated", None, "local")
+    assert profile.state == CONFIGS.parent / ".churn"
+    assert contract.name == "telco_simulated"
 
 
 @pytest.mark.parametrize("name", ["customers.csv", "it's mine: 1.csv", "{a}, [b] #c.csv", "No", "007", " x ", "ü.csv"])
@@ -30,20 +30,20 @@ def test_a_table_is_found_from_the_working_folder_whatever_its_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert settings_of(parsed("--data", name)).data == tmp_path / name
+    assert configuration_of(parsed("--data", name)).settings.data == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ["saas", "my's: {contract}.yaml", "No", "007"])
 def test_a_dataset_is_taken_by_the_name_that_was_typed(name: str) -> None:
-    assert settings_of(parsed("--dataset", name)).dataset == name
+    assert configuration_of(parsed("--dataset", name)).settings.dataset == name
 
 
 def test_an_argument_of_its_own_wins_over_set_and_set_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("dataset: telco\nseed: 3\ndata: in_the_file.csv\n")
     line = ["--config", str(tmp_path / "mine.yaml"), "--set", "dataset=other", "--set", "seed=5"]
-    settings = settings_of(parsed(*line, "--dataset", "saas"))
+    settings, _, contract = session_of(parsed(*line, "--dataset", "saas"))
     assert (settings.dataset, settings.seed, settings.data) == ("saas", 5, Path("in_the_file.csv"))
-    assert contract_of(settings).name == "saas"
+    assert contract.name == "saas"
 
 
 def scoring(*options: str) -> argparse.Namespace:
@@ -59,31 +59,32 @@ def scoring(*options: str) -> argparse.Namespace:
     ],
 )
 def test_a_time_to_score_at_is_utc_unless_it_says_otherwise(typed: str, meant: dt.datetime) -> None:
-    inference = settings_of(scoring("--as-of", typed, "--engine", "local")).inference
+    inference = configuration_of(scoring("--as-of", typed, "--engine", "local")).settings.inference
     assert (inference.as_of, inference.engine) == (meant, "local")
 
 
 @pytest.mark.parametrize("typed", ["yesterday", "2024", "30.06.2024"])
 def test_what_is_no_time_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError, match=r"inference\.as_of"):
-        settings_of(scoring("--as-of", typed))
+        configuration_of(scoring("--as-of", typed))
 
 
 def test_a_stack_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="There is no stack 'cloud'"):
-        settings_of(parsed("--stack", "cloud"))
+        configuration_of(parsed("--stack", "cloud"))
 
 
 def test_a_command_without_settings_has_the_shipped_ones() -> None:
-    assert settings_of(build_parser().parse_args(["config", "schema"])) == settings_of(parsed())
+    assert configuration_of(build_parser().parse_args(["config", "schema"])) == configuration_of(parsed())
 
 
 def test_the_next_command_repeats_what_this_one_was_about(tmp_path: Path) -> None:
-    options = ["--dataset", "saas", "--data", "it's mine.csv", "--set", "seed=5", "--set", "model_name=my model"]
+    options = ["--dataset", "it's mine.yaml", "--set", "seed=5", "--set", "model_name=my model"]
     told = repeated(
         build_parser().parse_args([*options, "--debug", "models", "--set", "seed=6", "--model", "x y"]), "model"
     )
     again = build_parser().parse_args(["models", *shlex.split(told)])
-    assert settings_of(again) == settings_of(parsed(*options, "--set", "seed=6"))
+    assert configuration_of(again) == configuration_of(parsed(*options, "--set", "seed=6"))
+    assert "--data " not in repeated(parsed("--data", "delivered once.csv"))
     assert again.model == "x y"
     assert repeated(parsed()) == ""

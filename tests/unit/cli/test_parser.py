@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli import commands
-from cli.context import settings_of
+from cli.context import configuration_of
 from cli.parser import PIPELINES, build_parser
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +25,7 @@ COMMANDS = {
     "reject --version 2 --reason bad": "reject",
     "rollback --reason bad": "rollback",
     "models": "models",
+    "use saas": "use",
     "audit": "audit",
     "explain --customer 7590-VHVEG": "explain",
     "ui": "ui",
@@ -87,7 +88,7 @@ def test_a_setting_may_stand_before_or_after_a_command(line: str) -> None:
 
 
 def test_overrides_before_and_after_a_command_are_both_kept() -> None:
-    settings = settings_of(parse("--set seed=7 --set tuning.max_trials=3 config show --set seed=8"))
+    settings, _ = configuration_of(parse("--set seed=7 --set tuning.max_trials=3 config show --set seed=8"))
     assert (settings.seed, settings.tuning.max_trials) == (8, 3)
 
 

@@ -17,7 +17,7 @@ from churn.evaluation.headline import headline
 from churn.gate.checks import Check
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
-from churn.settings import Settings, load_settings
+from churn.settings import Configuration, read_configuration
 from cli.display import Board, Line, plain_console
 from cli.summary import summarise
 from tests.fakes.data.batches import summary_of
@@ -65,8 +65,8 @@ def board_of(**seconds: float) -> Board:
     return board
 
 
-def settings(state: str = "/state") -> Settings:
-    return load_settings(CONFIGS, overrides=[f"profile.state='{state}'"])
+def configuration(state: str = "/state") -> Configuration:
+    return read_configuration(CONFIGS, overrides=[f"profile.state='{state}'"])
 
 
 def said(pipeline: str, run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
@@ -76,10 +76,10 @@ def said(pipeline: str, run: Run, board: Board, *, prepared: float = 2.0, state:
         plain_console(output),
         pipeline,
         fake,
-        settings(state),
+        *configuration(state),
         board=board,
         prepared=prepared,
-        options=" --data members.csv",
+        options=" --dataset members.yaml",
     )
     assert code == 0
     return output.getvalue()
@@ -153,7 +153,7 @@ def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
     assert lines[1:] == [
         "960 of 1,000 rows accepted, 30 in quarantine.",
         "Table   /tables/gym, version 7, 4 rows",
-        "Next    python run.py --pipeline training --data members.csv   (a model from them)",
+        "Next    python run.py --pipeline training --dataset members.yaml   (a model from them)",
         "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
     ]
 
@@ -181,7 +181,7 @@ def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int
     output, fake = StringIO(), cast(Any, run)
     board = board_of(evaluation=1.0, approval_check=0.1, promotion=0.1)
     code = summarise(
-        plain_console(output), "deployment", fake, settings(), board=board, prepared=2.0, options=" --stack cloud"
+        plain_console(output), "deployment", fake, *configuration(), board=board, prepared=2.0, options=" --stack cloud"
     )
     return code, output.getvalue().splitlines()
 

@@ -40,7 +40,7 @@ def gate(
         store=tables or store(),
         load=shelf or Shelf(*given),
         contract=CONTRACT,
-        rules=settings(*overrides).gate_rules,
+        rules=settings(*overrides).gate_rules(1),
         tell=lambda *_: None,
         **{"now": NOW, **changes},
     )

@@ -15,7 +15,7 @@ from churn.data.tables import EVENT_TIME, SPLIT
 from churn.evaluation.headline import headline
 from churn.evaluation.metrics import HEADLINE
 from churn.lifecycle.recording import Findings, config_digest, provenance, record, version_tags
-from churn.settings import Settings, load_contract, load_settings
+from churn.settings import Settings, load_contract, read_configuration
 from reports.training_page import report_page, training_charts
 from tests.fakes.data.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
 from tests.fakes.ports.tracker import InMemoryTracker
@@ -26,7 +26,7 @@ CHARTS = ["importance", "lift", "precision_recall", "profit", "reliability", "ro
 
 
 def settings(*overrides: str) -> Settings:
-    return load_settings(CONFIGS, overrides=["profile.state=/state", *overrides])
+    return read_configuration(CONFIGS, overrides=["profile.state=/state", *overrides]).settings
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def frame(table: pa.Table) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def contract(world: World) -> DatasetContract:
-    return DatasetContract.load(ROOT / "configs" / "datasets" / f"{world.name}.yaml")
+    return DatasetContract.load(ROOT / "configs" / "datasets" / f"{world.name}_simulated.yaml")
 
 
 def test_the_columns_are_those_of_the_contract_in_its_order(table: pa.Table, contract: DatasetContract) -> None:

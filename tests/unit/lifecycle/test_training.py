@@ -12,9 +12,9 @@ import pytest
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.data.training_set import TrainingSet, customer_values
-from churn.evaluation.evaluate import EvaluationSettings
+from churn.evaluation.evaluate import EvaluationSettings, evaluate_holdout
 from churn.evaluation.metrics import METRICS
-from churn.lifecycle.challenger import describe, evaluate_holdout, example_of, scoring_settings
+from churn.lifecycle.training import describe, example_of, scoring_settings
 from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ReasonSettings

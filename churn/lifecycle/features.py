@@ -1,0 +1,148 @@
+"""From deliveries to tables: bronze rows, features and known outcomes."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..core.errors import ConfigError, DataError, NotFound
+from ..core.progress import note
+from ..data.contract import DatasetContract
+from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
+from ..data.labels import labels_of
+from ..data.snapshot import TableSnapshot, snapshot_of
+from ..data.tables import LABEL_TIME
+from ..data.training_set import bronze_to_features
+from ..data.validation import ValidationReport, ValidationSettings, validate
+from ..settings import Settings
+from .workspace import Workspace
+
+__all__ = ["build_features", "deliver", "ingest", "simulated"]
+
+_OUTCOME = (RAW_LABEL, LABEL_TIME)
+
+
+def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, ValidationReport]:
+    """Bring the bronze table up to date: a delivered table is added to it, a simulation replaces it.
+
+    Without a delivery the rows that were delivered before are what there is.
+
+    Raises:
+        ConfigError: a table is delivered to a data set whose rows are simulated.
+        DataError: nothing was ever delivered.
+        ValidationFailed: too many rows break the contract; none is used. The report is its evidence.
+    """
+    source = _source(workspace, settings)
+    if source is None:
+        return _delivered_before(workspace)
+    return deliver(workspace, source, settings.validation, replace=workspace.contract.source == "simulation")
+
+
+def deliver(
+    workspace: Workspace, source: Source, settings: ValidationSettings, *, replace: bool = False
+) -> tuple[TableSnapshot, ValidationReport]:
+    """Validate a source's rows and write those that keep the contract to bronze, the others to quarantine.
+
+    Raises as `ingest` does.
+    """
+    contract, store = workspace.contract, workspace.tables
+    accepted, quarantine, report = validate(conform(source, contract), contract, settings, now=workspace.clock())
+    if quarantine.num_rows:
+        store.upsert(contract.table("quarantine"), quarantine)
+    report.require()
+    rows, table = to_bronze(accepted, contract), contract.table("bronze")
+    rows = rows if replace else _with_known_outcomes(workspace, rows)
+    before = 0 if replace else _rows_of(workspace, table.name)
+    ref = store.replace(table, rows) if replace else store.upsert(table, rows)
+    added = f", added to the {before:,} there: {ref.rows:,} in all" if before else ""
+    note("ingest", f"{report.accepted:,} rows from {report.source}{added}; {report.quarantined:,} to quarantine")
+    return snapshot_of(store, ref), report
+
+
+def build_features(
+    workspace: Workspace, settings: Settings, bronze: TableSnapshot
+) -> tuple[TableSnapshot, TableSnapshot]:
+    """Derive the feature table and the label table from the bronze rows."""
+    contract, store = workspace.contract, workspace.tables
+    rows = store.read(bronze.ref)
+    features = store.replace(contract.table("features"), bronze_to_features(rows, contract))
+    labels = store.replace(contract.table("labels"), labels_of(rows, contract, settings.split))
+    note("build_features", f"{features.rows:,} feature rows, {labels.rows:,} known outcomes")
+    return snapshot_of(store, features), snapshot_of(store, labels)
+
+
+def _source(workspace: Workspace, settings: Settings) -> Source | None:
+    """Return the rows to take in; None where a data set of deliveries gets none now."""
+    contract = workspace.contract
+    if contract.source == "simulation":
+        if settings.data is not None:
+            raise ConfigError(
+                f"The rows of {contract.name!r} are simulated, so that {settings.data} cannot be delivered to it: name "
+                f"the data set of that table with --dataset{_of_tables(contract)}, or draft its contract with "
+                "`python run.py dataset infer FILE`."
+            )
+        return simulated(contract, settings)
+    return None if settings.data is None else workspace.delivered(settings.data)
+
+
+def _of_tables(contract: DatasetContract) -> str:
+    name = contract.name.removesuffix("_simulated")
+    return f" ({name} has the same columns)" if name != contract.name else ""
+
+
+def simulated(contract: DatasetContract, settings: Settings) -> Source:
+    """Return the rows that the contract's simulation makes up.
+
+    Raises:
+        ContractError: it names no simulation, or one that does not exist.
+    """
+    from ..simulation import simulate
+
+    if contract.simulator is None:
+        raise ConfigError(f"The contract {contract.name!r} names no `simulator`: deliver a table with --data PATH.")
+    return Source(f"the {contract.simulator} simulation", simulate(contract.simulator, settings.simulation))
+
+
+def _delivered_before(workspace: Workspace) -> tuple[TableSnapshot, ValidationReport]:
+    contract, store = workspace.contract, workspace.tables
+    try:
+        ref = store.latest(contract.table("bronze").name)
+    except NotFound as error:
+        raise DataError(
+            f"Nothing was delivered to the data set {contract.name!r} yet: give its table with --data FILE."
+        ) from error
+    note("ingest", f"nothing delivered; {ref.rows:,} rows of {ref.name}, version {ref.version}")
+    return snapshot_of(store, ref), ValidationReport.of_kept_rows(ref.rows, f"{ref.name}, version {ref.version}")
+
+
+def _with_known_outcomes(workspace: Workspace, rows: pa.Table) -> pa.Table:
+    """Return delivered rows with the outcomes that the table has for them where the delivery has none.
+
+    So a table without outcomes, delivered to be scored, takes away nothing that was known.
+    """
+    contract, store = workspace.contract, workspace.tables
+    if not rows[RAW_LABEL].null_count:
+        return rows
+    try:
+        ref = store.latest(contract.table("bronze").name)
+    except NotFound:
+        return rows
+    names = [name for name in _OUTCOME if name in rows.column_names and name in store.scan(ref).schema.names]
+    known = store.read(ref, [*ref.key, *names])
+    known = known.filter(pc.is_valid(known[RAW_LABEL])).rename_columns([*ref.key, *(f"{name}_known" for name in names)])
+    joined = rows.append_column("position", pa.array(range(rows.num_rows))).join(
+        known, list(ref.key), join_type="left outer"
+    )
+    joined = joined.sort_by("position")
+    missing = pc.is_null(joined[RAW_LABEL])
+    for name in names:
+        kept = pc.if_else(missing, joined[f"{name}_known"], joined[name])
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), kept)
+    return rows
+
+
+def _rows_of(workspace: Workspace, table: str) -> int:
+    try:
+        return workspace.tables.latest(table).rows
+    except NotFound:
+        return 0

@@ -1,0 +1,208 @@
+"""From mature outcomes to @Challenger: training set, search, model, holdout, registration."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from ..core.progress import advance, note
+from ..data.contract import DatasetContract
+from ..data.leakage import LeakageReport
+from ..data.snapshot import TableSnapshot, snapshot_of
+from ..data.training_set import TrainingSet, check_training_set, read_training_set
+from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_holdout
+from ..evaluation.importance import Explanation, explain_rows
+from ..evaluation.metrics import METRICS
+from ..model.model import ChurnModel
+from ..model.money import MoneySettings
+from ..model.scorer import ReasonSettings, Scorer, ScoringSettings
+from ..settings import Settings
+from ..training.recipe import RECIPE
+from ..training.search import search, study_name
+from ..training.train import ModelSettings, TrainingReport
+from ..training.train import train as fit
+from ..training.trials import TuningResult, TuningSettings
+from .model_card import model_card
+from .recording import Findings, provenance, record, version_tags
+from .registration import Registration, register_challenger
+from .workspace import Workspace
+
+__all__ = [
+    "build_training_set",
+    "describe",
+    "evaluate_model",
+    "example_of",
+    "register",
+    "scoring_settings",
+    "train",
+    "tune",
+]
+
+
+def build_training_set(
+    workspace: Workspace, settings: Settings, features: TableSnapshot, labels: TableSnapshot
+) -> tuple[TableSnapshot, LeakageReport]:
+    """Join each mature outcome with the features known at its time, and check that nothing leaks.
+
+    Raises:
+        NotEnoughData: no outcome is mature by the cut-off.
+        LeakageError: a check failed; the report is its evidence.
+    """
+    contract, store = workspace.contract, workspace.tables
+    cutoff = settings.training_set.cutoff or workspace.clock()
+    ref = store.point_in_time_join(labels.ref, features.ref, contract.table("training"), known_by=cutoff)
+    report = check_training_set(read_training_set(store.read(ref), contract), cutoff, settings.leakage)
+    report.require()
+    note("build_training_set", f"{ref.rows:,} rows with a mature outcome, {len(report.checks)} leakage checks held")
+    return snapshot_of(store, ref), report
+
+
+def tune(
+    workspace: Workspace,
+    training_set: TableSnapshot,
+    *,
+    model: ModelSettings,
+    tuning: TuningSettings,
+    money: MoneySettings,
+    seed: int,
+) -> TuningResult:
+    """Search for better parameters on the training side, and record every trial."""
+    contract = workspace.contract
+    study = study_name(training_set, contract, model, tuning, money, seed=seed)
+    result = search(
+        _read(workspace, training_set),
+        contract,
+        model,
+        tuning,
+        money,
+        seed=seed,
+        storage=workspace.studies,
+        study=study,
+        threads=workspace.threads,
+        tell=partial(advance, "tune"),
+    )
+    workspace.tracker.log_trials(study, result.trials)
+    note("tune", result.reason)
+    return result
+
+
+def train(
+    workspace: Workspace, training_set: TableSnapshot, tuning: TuningResult, *, model: ModelSettings, seed: int
+) -> tuple[ChurnModel, TrainingReport]:
+    """Train the candidates on the training side and keep the blend that out-of-fold loss asks for."""
+    settings = model.model_copy(update={"boosting": tuning.boosting})
+    rows = _read(workspace, training_set).side("train").data
+    result = fit(rows, workspace.contract, settings, seed=seed, threads=workspace.threads)
+    report = result.report
+    note("train", f"{' + '.join(report.chosen)}, out-of-fold log loss {report.calibration.after.log_loss:.4f}")
+    return result.model, report
+
+
+def evaluate_model(
+    workspace: Workspace,
+    training_set: TableSnapshot,
+    model: ChurnModel,
+    *,
+    money: MoneySettings,
+    evaluation: EvaluationSettings,
+    reasons: ReasonSettings,
+    seed: int,
+) -> tuple[Evaluation, Explanation]:
+    """Measure the model on the holdout, and explain it there."""
+    contract, training = workspace.contract, _read(workspace, training_set)
+    measured = evaluate_holdout(model, training, contract, money=money, settings=evaluation, seed=seed)
+    holdout = training.side("holdout")
+    scorer = Scorer(model, scoring_settings(contract, money, reasons))
+    explanation = explain_rows(scorer, holdout.columns, holdout.data.entity)
+    auc = measured.metrics["roc_auc"]
+    note("evaluate", f"ROC AUC {auc.point:.3f} [{auc.lower:.3f}, {auc.upper:.3f}] on {measured.customers:,} customers")
+    return measured, explanation
+
+
+def register(
+    workspace: Workspace,
+    settings: Settings,
+    findings: Findings,
+    model: ChurnModel,
+    charts: Callable[[Findings], Mapping[str, str]],
+) -> Registration:
+    """Record the run, register the model with everything that describes it, and let @Challenger name it.
+
+    Args:
+        workspace: The data set's ports.
+        settings: The run's settings.
+        findings: What the run found out.
+        model: The model.
+        charts: Draws the charts of the record, SVG by name.
+
+    Raises:
+        StoreError: tracker or registry do not answer; the next run completes what was begun.
+    """
+    contract, tracker = workspace.contract, workspace.tracker
+    rows = workspace.tables.read(findings.training_set.ref)
+    record(tracker, settings, findings, rows, charts(findings))
+    origin = provenance(
+        settings,
+        contract,
+        findings.tuning,
+        rows,
+        table=findings.training_set.ref,
+        code_version=workspace.code_version,
+        registered_by=workspace.identity,
+    )
+    tags = version_tags(settings, contract, findings, origin)
+    description = describe(findings.training, findings.evaluation, findings.training_set)
+    with tempfile.TemporaryDirectory() as folder:
+        package, digest = workspace.package(
+            Scorer(model, scoring_settings(contract, settings.money, settings.reasons)),
+            Path(folder) / "package",
+            example=example_of(read_training_set(rows, contract), contract),
+            metadata={**tags, RECIPE: origin.recipe.stored()},
+            card=model_card(
+                contract, findings.training, findings.evaluation, findings.explanation, findings.training_set
+            ),
+        )
+        registration = register_challenger(
+            workspace.registry,
+            workspace.model,
+            package,
+            digest=digest,
+            description=description,
+            tags=tags,
+            run_id=tracker.run_id(),
+        )
+    workspace.stages.show_candidate(registration.name, registration.version, registration.description)
+    unchanged = ", unchanged" if registration.unchanged else ""
+    note("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")
+    return registration
+
+
+def _read(workspace: Workspace, training_set: TableSnapshot) -> TrainingSet:
+    return read_training_set(workspace.tables.read(training_set.ref), workspace.contract)
+
+
+def scoring_settings(contract: DatasetContract, money: MoneySettings, reasons: ReasonSettings) -> ScoringSettings:
+    """Return how the packaged model decides and explains."""
+    return ScoringSettings(money=money, monthly_revenue=contract.monthly_revenue, reasons=reasons)
+
+
+def example_of(training: TrainingSet, contract: DatasetContract, rows: int = 5) -> pd.DataFrame:
+    """Return a few customers of the holdout as a caller would send them: the contract's raw columns."""
+    holdout = training.side("holdout")
+    return pd.DataFrame({name: holdout.columns[name][:rows] for name in contract.columns})
+
+
+def describe(report: TrainingReport, evaluation: Evaluation, snapshot: TableSnapshot) -> str:
+    """Return the description of a registered version, in two sentences."""
+    measured = ", ".join(
+        f"{METRICS[name].label} {METRICS[name].interval(evaluation.metrics[name], evaluation.currency)}"
+        for name in ("roc_auc", "profit_per_customer")
+    )
+    return (
+        f"Churn model ({' + '.join(report.chosen)}) of the dataset {snapshot.ref.dataset}, trained on {report.rows:,} "
+        f"rows of {report.customers:,} customers. On {evaluation.customers:,} customers of the holdout: {measured}."
+    )

@@ -1,0 +1,139 @@
+"""What a use case works with: the data set, the ports, the clock and the name of whoever acts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..approval.governance import Governance
+from ..approval.settings import ApprovalSettings
+from ..core.errors import ConfigError
+from ..data.contract import DatasetContract
+from ..data.ingest import Source
+from ..gate.candidate import Candidate
+from ..model.scorer import Scorer
+from ..ports.files import Files
+from ..ports.ledger import DecisionLedger
+from ..ports.registry import ModelRegistry, ModelVersion
+from ..ports.stages import StageMirror
+from ..ports.tables import FeatureStore
+from ..ports.tracker import ExperimentTracker
+from ..scoring.engine import BatchEngine
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Every port of one data set, made when it is first asked for.
+
+    Attributes:
+        contract: The data set.
+        model: The name of its registered model.
+        threads: Threads for queries and fits; they change no result.
+        clock: Tells the time (UTC).
+        make: What makes each port, by the name of the property below.
+    """
+
+    contract: DatasetContract
+    model: str
+    threads: int
+    clock: Callable[[], dt.datetime]
+    make: Mapping[str, Callable[..., Any]]
+
+    @cached_property
+    def tables(self) -> FeatureStore:
+        """The tables of the data set."""
+        made: FeatureStore = self._made("tables")
+        return made
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The registry of models."""
+        made: ModelRegistry = self._made("registry")
+        return made
+
+    @cached_property
+    def ledger(self) -> DecisionLedger:
+        """The record of decisions about the data set's models."""
+        made: DecisionLedger = self._made("ledger")
+        return made
+
+    @cached_property
+    def stages(self) -> StageMirror:
+        """What the dashboard shows of the versions of a model."""
+        made: StageMirror = self._made("stages")
+        return made
+
+    @cached_property
+    def tracker(self) -> ExperimentTracker:
+        """The record of the run that is open."""
+        made: ExperimentTracker = self._made("tracker")
+        return made
+
+    @cached_property
+    def files(self) -> Files:
+        """The files that are left for people and other programs."""
+        made: Files = self._made("files")
+        return made
+
+    @cached_property
+    def identity(self) -> str:
+        """Who acts.
+
+        Raises:
+            ConfigError: nobody knows.
+        """
+        made: str = self._made("identity")
+        return made
+
+    @cached_property
+    def code_version(self) -> str:
+        """The commit of this project's code."""
+        made: str = self._made("code_version")
+        return made
+
+    @property
+    def studies(self) -> Path:
+        """Where tuning studies are kept."""
+        made: Path = self._made("studies")
+        return made
+
+    def delivered(self, data: Path) -> Source:
+        """Return the rows of a table that a user delivers."""
+        made: Source = self._made("source", data)
+        return made
+
+    def package(self, scorer: Scorer, folder: Path, **described: Any) -> tuple[Path, str]:
+        """Return the scorer packaged for the registry in `folder`, and the digest of what it does."""
+        made: tuple[Path, str] = self._made("package", scorer, folder, **described)
+        return made
+
+    def load(self, version: ModelVersion, into: Path) -> Any:
+        """Return a registered version, fetched below `into`, checked against its registered digest, and loaded."""
+        return self._made("load", version, into)
+
+    def candidate(self, version: ModelVersion, into: Path) -> Candidate:
+        """Return a registered version as the gate examines it; raises as `load` does."""
+        loaded = self.load(version, into)
+        return Candidate(
+            version, loaded.metadata, loaded.inputs, loaded.card, loaded.size, loaded.score, loaded.thresholds
+        )
+
+    def engine(self, engine: str, scorer: Any, *, rows: int) -> BatchEngine:
+        """Return what scores a batch of about `rows` customers; raises ConfigError where it cannot run here."""
+        made: BatchEngine = self._made("engine", engine, scorer, rows=rows)
+        return made
+
+    def governance(self, settings: ApprovalSettings, model: str | None = None) -> Governance:
+        """Return everything that decisions about a model need; the data set's own model if none is named."""
+        return Governance(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
+
+    def _made(self, port: str, *arguments: Any, **options: Any) -> Any:
+        if port not in self.make:
+            raise ConfigError(f"This workspace has no {port}: connect it with a profile that has adapters for it.")
+        return self.make[port](*arguments, **options)

@@ -1,0 +1,31 @@
+"""What every step does beside its use case: progress, the page of the run, and the evidence of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zenml import get_step_context, save_artifact
+
+from churn.core import progress
+from churn.core.errors import ChurnError
+from churn.lifecycle.workspace import Workspace
+
+__all__ = ["stage", "write_page"]
+
+
+@contextmanager
+def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
+    """Report the progress of a step; where it fails with a report, keep that as the artifact `evidence`."""
+    with progress.stage(name):
+        try:
+            yield
+        except ChurnError as error:
+            if error.evidence is not None:
+                save_artifact(error.evidence, evidence)
+            raise
+
+
+def write_page(workspace: Workspace, page: str) -> None:
+    """Store the page of the pipeline run that this step belongs to."""
+    workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])

@@ -1,0 +1,112 @@
+"""Deliveries to a data set: what they add, what they replace, and what they never take away."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from churn.core.errors import ConfigError, DataError, ValidationFailed
+from churn.data.contract import DatasetContract
+from churn.data.ingest import Source
+from churn.lifecycle.features import build_features, ingest
+from churn.lifecycle.workspace import Workspace
+from churn.settings import Settings
+from tests.fakes.data.case import NOW, raw_rows, settings
+from tests.fakes.data.customers import CONTRACT
+from tests.fakes.ports.tables import MemoryFeatureStore
+
+FILE = Path("members.csv")
+
+
+def members(number: int) -> pd.DataFrame:
+    return raw_rows(2 * number).dropna(subset=["plan"]).head(number)
+
+
+def workspace(*deliveries: pd.DataFrame, contract: DatasetContract = CONTRACT) -> Workspace:
+    """A data set that is given these tables, one at each delivery."""
+    store, waiting = MemoryFeatureStore(contract.name), list(deliveries)
+
+    def source(data: Path) -> Source:
+        return Source(str(data), pa.Table.from_pandas(waiting.pop(0), preserve_index=False))
+
+    make: dict[str, Any] = {"tables": lambda: store, "source": source}
+    return Workspace(contract=contract, model="churn_toy", threads=1, clock=lambda: NOW, make=make)
+
+
+def delivered() -> Settings:
+    return settings(f"data={FILE}")
+
+
+def outcomes(at: Workspace) -> dict[str, Any]:
+    rows = at.tables.read(at.tables.latest("bronze_customers")).to_pylist()
+    return {row["customer_id"]: row["raw_label"] for row in rows}
+
+
+def test_a_second_delivery_is_added_to_the_first() -> None:
+    rows = members(60)
+    at = workspace(rows.head(40), rows.tail(30))
+    first, _ = ingest(at, delivered())
+    second, report = ingest(at, delivered())
+    assert (first.ref.rows, second.ref.rows, report.accepted) == (40, 60, 30)
+
+
+def test_without_a_delivery_the_rows_of_before_are_what_there_is() -> None:
+    at = workspace(members(40))
+    first, _ = ingest(at, delivered())
+    again, report = ingest(at, settings())
+    assert again.ref == first.ref
+    assert (report.rows, report.accepted, report.quarantined, report.passed) == (40, 40, 0, True)
+
+
+def test_a_data_set_that_got_nothing_says_how_to_deliver() -> None:
+    with pytest.raises(DataError, match="Nothing was delivered to the data set 'toy' yet: give its table with --data"):
+        ingest(workspace(), settings())
+
+
+def test_a_table_cannot_be_delivered_to_a_simulation() -> None:
+    simulated = CONTRACT.model_copy(update={"source": "simulation", "simulator": "telco"})
+    with pytest.raises(ConfigError, match=r"rows of 'toy' are simulated, so that members.csv cannot be delivered"):
+        ingest(workspace(contract=simulated), delivered())
+
+
+def test_a_delivery_without_outcomes_takes_none_away() -> None:
+    rows = members(40)
+    at = workspace(rows, rows.head(30).drop(columns="churn"))
+    ingest(at, delivered())
+    before = outcomes(at)
+    bronze, report = ingest(at, delivered())
+    assert (bronze.ref.rows, report.accepted) == (40, 30)
+    assert outcomes(at) == before
+    assert set(before.values()) == {"Yes", "No"}
+
+
+def test_an_outcome_that_is_delivered_replaces_the_one_of_before() -> None:
+    rows = members(40)
+    corrected = rows.head(1).assign(churn=["Yes" if rows["churn"].iloc[0] == "No" else "No"])
+    at = workspace(rows, corrected)
+    ingest(at, delivered())
+    ingest(at, delivered())
+    assert outcomes(at)[corrected["customer_id"].iloc[0]] == corrected["churn"].iloc[0]
+
+
+def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row() -> None:
+    rows = members(40).assign(customer_id=None)
+    at = workspace(rows)
+    with pytest.raises(ValidationFailed, match="None of the batch was used") as refused:
+        ingest(at, delivered())
+    assert getattr(refused.value.evidence, "quarantined", 0) == 40
+    with pytest.raises(DataError, match="Nothing was delivered"):
+        ingest(at, settings())
+
+
+def test_features_and_labels_follow_from_the_bronze_rows() -> None:
+    at = workspace(members(40))
+    bronze, _ = ingest(at, delivered())
+    features, labels = build_features(at, settings(), bronze)
+    assert (features.ref.rows, labels.ref.rows) == (40, 40)
+    assert at.clock() == dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
