@@ -9,7 +9,7 @@ import numpy as np
 
 from churn.data.contract import DatasetContract
 from churn.evaluation.ranking import Counts, log_losses, roc_auc
-from churn.gate.paired import Predictions
+from churn.gate.comparison import ScoredRows
 from churn.model.frame import FloatArray
 from churn.model.money import MoneySettings, decide, expected_value
 from churn.training.boosting import BoostingParams
@@ -79,16 +79,16 @@ class Contestant:
     trainer: ModelSettings = TRAINER
     share: float = 1.0
     seed: int = 0
-    known: dict[bytes, Predictions] = field(default_factory=dict)
+    known: dict[bytes, ScoredRows] = field(default_factory=dict)
 
-    def fit(self, learn: np.ndarray, ask: np.ndarray, seed: int) -> Predictions:
+    def fit(self, learn: np.ndarray, ask: np.ndarray, seed: int) -> ScoredRows:
         """Learn from some rows and predict others; both are positions in `data`."""
         place = ask.tobytes()
         if place not in self.known:
             mixed = np.random.default_rng([seed, self.seed]).permutation(learn)
             kept = part(self.data, np.sort(mixed[: round(self.share * len(learn))]))
             model = train(kept, self.contract, self.trainer, seed=seed + self.seed, threads=1).model
-            self.known[place] = Predictions(model.probability(part(self.data, ask).columns), model.thresholds["f1"])
+            self.known[place] = ScoredRows(model.probability(part(self.data, ask).columns), model.thresholds["f1"])
         return self.known[place]
 
 

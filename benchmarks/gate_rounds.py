@@ -15,9 +15,9 @@ import pandas as pd
 from benchmarks.gate_contestants import MONEY, PAIRS, Contestant, Known, contestants, values
 from benchmarks.quality_peers import warm_up
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.gate.comparison import PairedRows, Predictions, compare
+from churn.gate.comparison import PairedRows, ScoredRows, compare
 from churn.gate.quality import quality_checks
-from churn.gate.refits import Learner, compare_learners
+from churn.gate.recipes import Learner, compare_learners
 from churn.gate.report import Comparison, RecipeComparison
 from churn.gate.settings import GateSettings
 from churn.training.train import TrainingData
@@ -81,7 +81,7 @@ class Round:
             "refused": refused,
         }
 
-    def _compare(self, old: Predictions, new: Predictions) -> Comparison:
+    def _compare(self, old: ScoredRows, new: ScoredRows) -> Comparison:
         rows = self.shared[1]
         times = pd.Series(pd.Timestamp("2024-01-01", tz="UTC"), index=range(len(rows)))
         slices = {name: self.data.columns[name][rows] for name in self.known.contract.slices}
@@ -104,10 +104,10 @@ class Round:
             settings=self.settings,
             seed=self.number,
             threads=1,
-            tell=lambda *_: None,
+            progress=lambda *_: None,
         )
 
-    def _evaluation(self, predictions: Predictions) -> Evaluation:
+    def _evaluation(self, predictions: ScoredRows) -> Evaluation:
         rows = self.shared[1]
         return evaluate(
             self.data.label[rows],
@@ -161,6 +161,6 @@ def _parted(rows: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndar
     return np.sort(mixed[rows // 5 :]), np.sort(mixed[: rows // 5])
 
 
-def _f1(label: np.ndarray, predictions: Predictions) -> float:
+def _f1(label: np.ndarray, predictions: ScoredRows) -> float:
     called = predictions.probability >= _DEMO_THRESHOLD
     return float(2 * np.sum(label * called) / max(np.sum(label) + np.sum(called), 1))

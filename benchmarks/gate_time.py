@@ -18,7 +18,7 @@ from churn.data.labels import sides_of
 from churn.data.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
 from churn.data.training_set import TrainingSet, customer_values, read_training_set
 from churn.evaluation.evaluate import EvaluationSettings
-from churn.gate.comparison import PairedRows, Predictions, compare
+from churn.gate.comparison import PairedRows, ScoredRows, compare
 from churn.gate.quality import quality_checks
 from churn.gate.recipes import compare_recipes
 from churn.gate.settings import GateSettings
@@ -75,7 +75,7 @@ def print_times(contract: DatasetContract, data: TrainingData) -> None:
     )
     refitted = watch.take(
         f"recipe question, {settings.repeats} x {settings.folds} folds each",
-        lambda: compare_recipes(*recipes, table, settings=settings, seed=0, threads=2, tell=lambda *_: None),
+        lambda: compare_recipes(*recipes, table, settings=settings, seed=0, threads=2, progress=lambda *_: None),
     )
     checks = quality_checks(
         "recipe",
@@ -143,7 +143,7 @@ def paired_rows(contract: DatasetContract, holdout: TrainingSet, old: ChurnModel
         entity=holdout.data.entity,
         event_time=holdout.rows[EVENT_TIME],
         value=customer_values(holdout, contract, MONEY),
-        champion=Predictions(old.probability(holdout.columns), old.thresholds["f1"]),
-        challenger=Predictions(new.probability(holdout.columns), new.thresholds["f1"]),
+        champion=ScoredRows(old.probability(holdout.columns), old.thresholds["f1"]),
+        challenger=ScoredRows(new.probability(holdout.columns), new.thresholds["f1"]),
         slices={name: holdout.columns[name] for name in contract.slices},
     )

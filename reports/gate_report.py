@@ -9,9 +9,8 @@ from functools import partial
 from churn.core.estimate import Estimate
 from churn.core.wording import interval, number, percent, spoken
 from churn.evaluation.evaluate import Evaluation
-from churn.gate.checks import Check
 from churn.gate.quality import judged_on
-from churn.gate.report import Comparison, Contestant, GateReport, PairedMetric, RecipeMetric
+from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
 
 from . import gate_charts
 from .evaluation_report import METRICS, evaluation_sections
@@ -178,23 +177,23 @@ def _contestants(report: GateReport) -> Section:
     return Section("Side by side" if report.champion else "The version", blocks, lead)
 
 
-def _both(report: GateReport) -> dict[str, Contestant]:
+def _both(report: GateReport) -> dict[str, VersionSummary]:
     """Return champion, where there is one, and challenger under their headings."""
     champion = {f"champion, version {report.champion.version}": report.champion} if report.champion else {}
     return {**champion, f"challenger, version {report.challenger.version}": report.challenger}
 
 
-def _record(contestant: Contestant) -> dict[str, Cell]:
-    measured = contestant.evaluation.metrics if contestant.evaluation else {}
+def _record(version: VersionSummary) -> dict[str, Cell]:
+    measured = version.evaluation.metrics if version.evaluation else {}
     digests = {
-        "training data": contestant.data_digest,
-        "recipe": contestant.recipe_digest,
-        "model": contestant.digest,
+        "training data": version.data_digest,
+        "recipe": version.recipe_digest,
+        "model": version.digest,
     }
     return {
         **{words: interval(measured[name], write) for name, (words, write) in _KEY_METRICS.items() if name in measured},
-        "learned from rows until": _time(contestant.trained_until),
-        "registered": _time(contestant.registered_at),
+        "learned from rows until": _time(version.trained_until),
+        "registered": _time(version.registered_at),
         **{f"digest of the {what}": digest and digest[:_SHOWN] for what, digest in digests.items()},
     }
 

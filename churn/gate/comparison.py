@@ -1,27 +1,250 @@
-"""Is this fitted version no worse? Champion and challenger on the same rows, resampled together by customer."""
+"""Is this version no worse? Champion and challenger on the same rows, resampled together by customer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from ..core.errors import DataError, NotEnoughData
-from ..evaluation.bootstrap import estimate
+from ..core.errors import DataError
+from ..core.estimate import Estimate
+from ..evaluation.bootstrap import customer_weights, estimate, estimates
 from ..evaluation.holdout import Holdout
+from ..evaluation.ranking import BlockRanking, IntArray, brier_losses, equal_mass_bins, log_losses
 from ..evaluation.significance import chance_of_worse, detectable, holm
+from ..evaluation.slices import slice_masks
 from ..model.frame import FloatArray
-from ..model.money import MoneySettings
-from .paired import LOSSES, BlockMetrics, PairedRows, Predictions, weight_blocks
+from ..model.money import MoneySettings, expected_value
+from .inputs import require_outcomes
 from .report import Comparison, Histogram, PairedMetric, SliceComparison
 from .settings import GateSettings
-from .slices import judged, slice_gains
 
-__all__ = ["PairedRows", "Predictions", "compare", "profit_metric"]
+__all__ = [
+    "LOSSES",
+    "BlockMetrics",
+    "PairedRows",
+    "ScoredRows",
+    "compare",
+    "judged_slices",
+    "profit_metric",
+    "weight_blocks",
+]
 
 _HISTOGRAM_BINS = 40
+LOSSES = frozenset({"log_loss", "brier", "ece"})
+"""The metrics of which less is better."""
+_CALIBRATION_BINS = 10
+_BLOCK_CELLS = 250_000
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """One model's predictions for the rows.
+
+    Attributes:
+        probability: Churn probabilities, 0 to 1, shape `(n_rows,)`.
+        f1_threshold: The probability from which the model as deployed counts a customer as a churner.
+    """
+
+    probability: FloatArray
+    f1_threshold: float
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """Rows with a known outcome that neither model was trained on, and both models' predictions.
+
+    Attributes:
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        entity: The customer of each row, shape `(n_rows,)`; a customer may have many rows.
+        event_time: When the facts of each row were true (UTC), shape `(n_rows,)`.
+        value: The value of keeping each customer, in the currency, shape `(n_rows,)`.
+        champion: The champion's predictions.
+        challenger: The challenger's.
+        slices: Column name to its values, shape `(n_rows,)`.
+        base: Customers whom a campaign chooses from; those of the rows where None. Only `gate.capacity` needs it.
+    """
+
+    label: npt.ArrayLike
+    entity: npt.ArrayLike
+    event_time: pd.Series
+    value: npt.ArrayLike
+    champion: ScoredRows
+    challenger: ScoredRows
+    slices: Mapping[str, npt.ArrayLike]
+    base: int | None = None
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> PairedRows:
+        """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
+        return replace(
+            self,
+            label=np.asarray(self.label)[mask],
+            entity=np.asarray(self.entity)[mask],
+            event_time=self.event_time[mask].reset_index(drop=True),
+            value=np.asarray(self.value)[mask],
+            champion=replace(self.champion, probability=self.champion.probability[mask]),
+            challenger=replace(self.challenger, probability=self.challenger.probability[mask]),
+            slices={name: np.asarray(values)[mask] for name, values in self.slices.items()},
+        )
+
+    def holdout(self, scored: ScoredRows, money: MoneySettings) -> Holdout:
+        """Return one model's predictions as a checked holdout; raises DataError or NotEnoughData as that does."""
+        return Holdout.of(
+            self.label,
+            scored.probability,
+            self.entity,
+            thresholds={"f1": scored.f1_threshold},
+            money=money,
+            value=self.value,
+        )
+
+
+def weight_blocks(entity: npt.NDArray[np.str_], *, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield the draws of `customer_weights` in blocks of shape `(n_draws, n_rows)` that fit a processor's cache."""
+    draws = customer_weights(entity, resamples=resamples, seed=seed)
+    size = max(1, _BLOCK_CELLS // len(entity))
+    for start in range(0, resamples, size):
+        yield np.stack([next(draws) for _ in range(start, min(start + size, resamples))])
+
+
+class BlockMetrics:
+    """One model's metrics as functions of many weightings of the same rows at once: rows are sorted only here."""
+
+    def __init__(self, holdout: Holdout, capacity_share: float | None) -> None:
+        """Sort and bin the rows.
+
+        Args:
+            holdout: The rows, with the threshold `f1`.
+            capacity_share: Share of the customers, above 0 to 1, that a campaign can contact; None for all of them.
+        """
+        label, probability, called = holdout.label, holdout.probability, holdout.treated["f1"]
+        self._ranking = BlockRanking(label, probability)
+        self._earned = np.where(holdout.treated["profit"], expected_value(label, holdout.value, holdout.money), 0.0)
+        self._capacity_share = capacity_share
+        self._by_value = np.argsort(-expected_value(probability, holdout.value, holdout.money), kind="stable")
+        bins = equal_mass_bins(probability, _CALIBRATION_BINS)
+        self._residuals = np.where(bins[:, None] == np.arange(bins.max() + 1), (label - probability)[:, None], 0.0)
+        rows = {
+            "log_loss": log_losses(label, probability),
+            "brier": brier_losses(label, probability),
+            "profit_per_customer": self._earned,
+            "cost_matrix_profit": holdout.money.cost_matrix.profit(label, holdout.treated["cost_matrix"]),
+            "f1_hits": label * called,
+            "f1_size": (label + called) / 2,
+        }
+        self._names, self._rows = tuple(rows), np.stack(list(rows.values()), axis=1)
+
+    def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Return each metric, shape `(n_draws,)`, for weights of shape `(n_draws, n_rows)`; NaN where there is none.
+
+        The names and values are those of `Evaluation.metrics`; F1 is at the model's own threshold, `profit_at_capacity`
+        that of the customers with the greatest expected value, as far as it is positive and the capacity goes.
+        """
+        total = np.sum(weights, axis=1)
+        means = dict(zip(self._names, (weights @ self._rows / total[:, None]).T, strict=True))
+        auc, average_precision = self._ranking(weights)
+        hits, size = means.pop("f1_hits"), means.pop("f1_size")
+        metrics = {
+            **means,
+            "roc_auc": auc,
+            "average_precision": average_precision,
+            "f1": np.divide(hits, size, out=np.zeros_like(hits), where=size > 0),
+            "ece": np.sum(np.abs(weights @ self._residuals), axis=1) / total,
+        }
+        if self._capacity_share is not None:
+            metrics["profit_at_capacity"] = self._at_capacity(weights, self._capacity_share * total) / total
+        return metrics
+
+    def _at_capacity(self, weights: FloatArray, capacity: FloatArray) -> FloatArray:
+        """Return what the campaign earns, shape `(n_draws,)`, where `capacity` is the weight that can be contacted."""
+        weight = weights[:, self._by_value]
+        before = np.cumsum(weight, axis=1) - weight
+        contacted = np.clip(capacity[:, None] - before, 0.0, weight)
+        return np.asarray(contacted @ self._earned[self._by_value])
+
+
+_SLICE_METRICS = ("log_loss", "profit_per_customer")
+_MIN_SLICE_CUSTOMERS = 30
+"""With fewer, the bootstrap's standard error is itself little more than a guess."""
+
+
+@dataclass(frozen=True)
+class SliceGains:
+    """How much better the challenger is on one slice, as a function of many weightings of all rows at once.
+
+    Attributes:
+        column: The slice's column.
+        value: The slice's value.
+        rows: Positions of the slice's rows, shape `(n_slice,)`.
+        gains: What each of them adds to the gain of log loss and of profit, shape `(n_slice, 2)`.
+        skipped: Why the slice is not judged, or None.
+    """
+
+    column: str
+    value: str
+    rows: IntArray
+    gains: FloatArray
+    skipped: str | None
+
+    def __call__(self, weights: FloatArray) -> FloatArray:
+        """Return the mean gains, shape `(n_draws, 2)`, for weights of shape `(n_draws, n_rows)`; NaN without weight."""
+        if self.skipped:
+            return np.full((len(weights), len(_SLICE_METRICS)), np.nan)
+        weight = weights[:, self.rows]
+        total = np.sum(weight, axis=1, keepdims=True)
+        unknown = np.full((len(weights), len(_SLICE_METRICS)), np.nan)
+        return np.asarray(np.divide(weight @ self.gains, total, out=unknown, where=total > 0))
+
+    def result(self, draws: FloatArray, alpha: float) -> SliceComparison:
+        """Return the slice without a verdict; `draws` has shape `(n_draws, 2)`."""
+        points = np.mean(self.gains, axis=0).tolist()
+        gains: dict[str, Estimate] = {}
+        if not self.skipped:
+            gains = estimates(
+                dict(zip(_SLICE_METRICS, points, strict=True)),
+                dict(zip(_SLICE_METRICS, draws.T, strict=True)),
+                1 - 2 * alpha,
+            )
+        skipped = self.skipped or (None if gains else "too few of its customers are in a resample")
+        return SliceComparison(column=self.column, value=self.value, rows=len(self.rows), gains=gains, skipped=skipped)
+
+
+def slice_gains(
+    columns: Mapping[str, npt.ArrayLike], champion: Holdout, challenger: Holdout, settings: GateSettings
+) -> list[SliceGains]:
+    """Return every slice of the rows; one with too few rows or customers is kept, and says that it is not judged."""
+    label, money = champion.label, champion.money
+    earned = expected_value(label, champion.value, money)
+    treated = [np.where(side.treated["profit"], earned, 0.0) for side in (champion, challenger)]
+    losses = [log_losses(label, side.probability) for side in (champion, challenger)]
+    gains = np.stack([losses[0] - losses[1], treated[1] - treated[0]], axis=1)
+    slices = []
+    for column, value, mask in slice_masks(columns):
+        rows = np.flatnonzero(mask)
+        skipped = None
+        if len(rows) < settings.min_slice_rows:
+            skipped = f"fewer than {settings.min_slice_rows} rows"
+        elif len(np.unique(champion.entity[rows])) < _MIN_SLICE_CUSTOMERS:
+            skipped = f"fewer than {_MIN_SLICE_CUSTOMERS} customers"
+        slices.append(SliceGains(column, value, rows, gains[rows], skipped))
+    return slices
+
+
+def judged_slices(slices: list[SliceComparison], alpha: float) -> tuple[SliceComparison, ...]:
+    """Return the slices with their verdicts: p-values one-sided, corrected over all slices and both metrics."""
+    tests = [(index, gain) for index, each in enumerate(slices) for gain in each.gains.values()]
+    corrected = holm([chance_of_worse(gain) for _, gain in tests])
+    least: dict[int, float] = {}
+    for (index, _), p_value in zip(tests, corrected.tolist(), strict=True):
+        least[index] = min(p_value, least.get(index, 1.0))
+    return tuple(
+        each.model_copy(update={"p_worse": least[index], "worse": least[index] < alpha}) if index in least else each
+        for index, each in enumerate(slices)
+    )
 
 
 def compare(
@@ -50,7 +273,7 @@ def compare(
         DataError: arrays do not fit each other, or hold what is not a label, a probability, a time or an amount.
     """
     champion, challenger = (rows.holdout(side, money) for side in (rows.champion, rows.challenger))
-    _require_enough(champion, name, settings.min_churners)
+    require_outcomes(champion.label, champion.entity, settings.min_churners, name)
     times = rows.event_time
     if len(times) != len(champion.label) or times.isna().any():
         raise DataError("Every row that is compared needs its event time: give one for each label, none missing.")
@@ -66,24 +289,13 @@ def compare(
         until=times.max().to_pydatetime(),
         resamples=settings.resamples,
         metrics=_tested(metrics, settings),
-        slices=judged(slices, settings.alpha),
+        slices=judged_slices(slices, settings.alpha),
     )
 
 
 def profit_metric(settings: GateSettings) -> str:
     """Return the name of the profit that counts: of everybody worth treating, or of those within the capacity."""
     return "profit_per_customer" if settings.capacity is None else "profit_at_capacity"
-
-
-def _require_enough(holdout: Holdout, name: str, least: int) -> None:
-    for outcome, word in ((1.0, "churned"), (0.0, "stayed")):
-        customers = len(np.unique(holdout.entity[holdout.label == outcome]))
-        if customers < least:
-            raise NotEnoughData(
-                f"{customers} customers of the {name} rows {word}, and gate.min_churners asks for {least}: fewer say "
-                "nothing. Wait until more outcomes are known, hold out more customers "
-                "(split.holdout_share), or bring more history."
-            )
 
 
 def _resampled(
@@ -108,11 +320,11 @@ def _resampled(
         ]
     old, new = (model(np.ones((1, len(champion.label)))) for model in models)
     metrics = [
-        _paired(metric, old, new, np.concatenate([_gain(metric, *found) for found, _ in drawn]), settings)
+        _paired(metric, old, new, np.concatenate([_gain(metric, *values) for values, _ in drawn]), settings)
         for metric in old
     ]
     by_slice = [
-        part.result(np.concatenate([found[index] for _, found in drawn]), settings.alpha)
+        part.result(np.concatenate([gains[index] for _, gains in drawn]), settings.alpha)
         for index, part in enumerate(parts)
     ]
     return [metric for metric in metrics if metric is not None], by_slice

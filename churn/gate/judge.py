@@ -1,27 +1,54 @@
-"""The gate itself: every question put to a challenger, in order, each answered or refused."""
+"""The gate: every check of a challenger, in order; an exception in any part of it is a failed check."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
+from ..core.errors import NotEnoughData
 from ..data.contract import DatasetContract
+from ..evaluation.evaluate import Evaluation, evaluate
+from ..evaluation.holdout import Holdout
+from ..model.frame import FloatArray
 from ..ports.registry import ModelVersion
 from ..ports.tables import FeatureStore
-from .candidate import Load, contestant
-from .checks import Check
-from .evidence import Case, Evidence, alone, mature_rows, side_by_side
-from .inquiry import Inquiry
-from .quality import no_difference
-from .report import Contestant, GateReport, Relation
-from .rows import JudgedRows
+from .comparison import PairedRows, ScoredRows, compare
+from .first_model import first_model_checks
+from .inputs import EvaluationRows, Load, LoadedVersion, MatureRows, mature_rows, newer_than
+from .quality import no_difference, quality_checks
+from .recipes import compare_recipes
+from .report import Check, Checks, Comparison, GateReport, Progress, RecipeComparison, Relation, VersionSummary
 from .settings import GateRules
 from .soundness import soundness_checks
 
 __all__ = ["judge", "relation_of"]
 
 _SAMPLE = 1_000
-"""Customers on whom answers and latency are tried."""
+"""Customers on whom predictions, reasons and latency are checked."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What all parts of one gate share."""
+
+    contract: DatasetContract
+    rules: GateRules
+    relation: Relation
+    challenger: VersionSummary
+    champion: VersionSummary | None
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What was measured; None where it was not asked for or could not be."""
+
+    challenger: Evaluation | None = None
+    champion: Evaluation | None = None
+    holdout: Comparison | None = None
+    newest: Comparison | None = None
+    recipes: RecipeComparison | None = None
 
 
 def judge(
@@ -32,10 +59,10 @@ def judge(
     load: Load,
     contract: DatasetContract,
     rules: GateRules,
-    tell: Callable[[int, int, str], None],
+    progress: Progress,
     now: dt.datetime,
 ) -> GateReport:
-    """Ask everything that can be asked about a challenger; whatever cannot be answered refuses it.
+    """Run every check of a challenger and return the report; an exception anywhere is a failed check.
 
     Both versions are fetched by their registered digests and score the same rows: mature at `now`, and known to the
     training of neither. Nothing is read from what a training run measured.
@@ -47,46 +74,25 @@ def judge(
         load: Fetches and loads a version.
         contract: The dataset's contract as it is now.
         rules: What it is judged by.
-        tell: Hears which of how many parts begins.
+        progress: Called as each part begins.
         now: The time until which outcomes may be known (UTC).
     """
-    inquiry = Inquiry(tell)
-    subject, holder = contestant(challenger), None if champion is None else contestant(champion)
-    case = Case(contract, rules, relation_of(subject, holder), subject, holder)
-    new = inquiry.part("loads", lambda: load(challenger))
-    old = None if champion is None else inquiry.part("champion_loads", lambda: load(champion))
-    rows = inquiry.part("rows", lambda: mature_rows(store, case, (challenger, champion), now))
-    found = Evidence()
+    checks = Checks(progress)
+    case = _case(checks, challenger, champion, contract, rules)
+    new = checks.part("loads", lambda: load(challenger))
+    old = None if champion is None else checks.part("champion_loads", lambda: load(champion))
+    versions = [(challenger, case.challenger)]
+    if champion is not None and case.champion is not None:
+        versions.append((champion, case.champion))
+    rows = checks.part("rows", lambda: mature_rows(store, contract, rules, versions, now))
+    evidence = _Evidence()
     if new is not None and rows is not None:
-        inquiry.checks.append(_enough(rows.unseen))
-        sample = rows.unseen.customers.head(_SAMPLE)
-        inquiry.checks += soundness_checks(new, contract, sample, rules.gate, rules.reasons)
-        if case.relation == "identical":
-            itself = champion is not None and champion.version == challenger.version
-            inquiry.checks.append(no_difference(itself=itself))
-        elif champion is None:
-            found = alone(inquiry, case, rows, new)
-        elif old is not None:
-            found = side_by_side(inquiry, case, rows, new, old)
-    return GateReport(
-        model=challenger.name,
-        at=now,
-        settings=rules.gate,
-        currency=rules.money.currency,
-        relation=case.relation,
-        challenger=subject.model_copy(update={"evaluation": found.challenger}),
-        champion=None if holder is None else holder.model_copy(update={"evaluation": found.champion}),
-        checks=tuple(inquiry.checks),
-        holdout=found.holdout,
-        newest=found.newest,
-        recipes=found.recipes,
-        evaluated_on={} if rows is None else {rows.ref.name: f"version {rows.ref.version}, {rows.ref.digest[:12]}"},
-        seconds=inquiry.seconds,
-    )
+        evidence = _evidence(checks, case, rows, new, old)
+    return _report(checks, case, rows, evidence, model=challenger.name, now=now)
 
 
-def relation_of(challenger: Contestant, champion: Contestant | None) -> Relation:
-    """Return what the challenger is to the champion."""
+def relation_of(challenger: VersionSummary, champion: VersionSummary | None) -> Relation:
+    """Return what the challenger is to the champion, by its tags."""
     if champion is None:
         return "first"
     if challenger.digest == champion.digest:
@@ -97,7 +103,155 @@ def relation_of(challenger: Contestant, champion: Contestant | None) -> Relation
     return "refresh" if same and newer and challenger.data_digest != champion.data_digest else "recipe"
 
 
-def _enough(rows: JudgedRows) -> Check:
+def _case(
+    checks: Checks,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    contract: DatasetContract,
+    rules: GateRules,
+) -> _Case:
+    """Return what the tags of both versions say; tags that cannot be read are a failed check."""
+    new = checks.part("tags", lambda: VersionSummary.of(challenger)) or VersionSummary.without_tags(challenger)
+    old = None
+    if champion is not None:
+        summary = checks.part("champion_tags", lambda: VersionSummary.of(champion))
+        old = summary or VersionSummary.without_tags(champion)
+    return _Case(contract, rules, relation_of(new, old), new, old)
+
+
+def _evidence(
+    checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion | None
+) -> _Evidence:
+    """Run the checks that need the challenger and the rows."""
+    checks.extend("rows", lambda: [_rows_check(rows.unseen)])
+    sample = (case.contract, rows.unseen.customers.head(_SAMPLE), case.rules.gate, case.rules.reasons)
+    checks.extend("soundness", lambda: soundness_checks(new, *sample, champion=old))
+    if case.champion is None:
+        return _alone(checks, case, rows, new)
+    if case.relation == "identical":
+        itself = case.champion.version == case.challenger.version
+        checks.extend("difference", lambda: [no_difference(itself=itself)])
+    elif old is not None:
+        return _side_by_side(checks, case, rows, new, old)
+    return _Evidence()
+
+
+def _alone(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion) -> _Evidence:
+    """Hold a first champion against absolute bars."""
+    rules, unseen = case.rules, rows.unseen
+    scores = checks.part("scores", lambda: new.probability(unseen.customers))
+    if scores is None:
+        return _Evidence()
+    evaluation = checks.part("evaluation", lambda: _evaluated(case, unseen, scores, new))
+    if evaluation is not None:
+        first = partial(first_model_checks, churn_rate=rows.churn_rate, customers=rows.customers, seed=rules.seed)
+        checks.extend(
+            "first_model", lambda: first(evaluation, _holdout(case, unseen, scores, new), settings=rules.gate)
+        )
+    return _Evidence(challenger=evaluation)
+
+
+def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion) -> _Evidence:
+    """Compare both versions on the same rows and, where the recipes differ, both recipes on the same folds."""
+    unseen = rows.unseen
+    scores = checks.part("scores", lambda: new.probability(unseen.customers))
+    before = checks.part("champion_scores", lambda: old.probability(unseen.customers))
+    if scores is None or before is None:
+        return _Evidence()
+    evidence = _Evidence(
+        challenger=checks.part("evaluation", lambda: _evaluated(case, unseen, scores, new)),
+        champion=checks.part("champion_evaluation", lambda: _evaluated(case, unseen, before, old)),
+    )
+    paired = checks.part(
+        "paired_rows",
+        lambda: _paired(case, rows, ScoredRows(before, old.f1_threshold), ScoredRows(scores, new.f1_threshold)),
+    )
+    if paired is not None:
+        holdout = checks.part("holdout", lambda: _compared(case, paired, "holdout"))
+        newest = checks.part("newest", lambda: _on_the_newest(case, unseen, paired))
+        evidence = replace(evidence, holdout=holdout, newest=newest)
+    if case.relation == "recipe":
+        evidence = replace(evidence, recipes=checks.part("recipes", lambda: _recipes(checks, case, rows, new, old)))
+    checks.extend("quality", lambda: _quality_checks(case, evidence))
+    return evidence
+
+
+def _recipes(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion) -> RecipeComparison:
+    rules = case.rules
+    return compare_recipes(
+        old.recipe,
+        new.recipe,
+        rows.table,
+        settings=rules.gate,
+        seed=rules.seed,
+        threads=rules.threads,
+        progress=checks.progress_within("both recipes refitted"),
+    )
+
+
+def _quality_checks(case: _Case, evidence: _Evidence) -> tuple[Check, ...]:
+    """Return the checks of quality; none where a part that they need has failed, which refuses the version already."""
+    if evidence.holdout is None or evidence.challenger is None:
+        return ()
+    return quality_checks(
+        case.relation,
+        holdout=evidence.holdout,
+        newest=evidence.newest,
+        recipes=evidence.recipes,
+        evaluation=evidence.challenger,
+        settings=case.rules.gate,
+        currency=case.rules.money.currency,
+    )
+
+
+def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: LoadedVersion) -> Evaluation:
+    return evaluate(
+        rows.label,
+        scores,
+        rows.entity,
+        thresholds=version.thresholds,
+        money=case.rules.money,
+        value=rows.value,
+        slices=rows.slices(case.contract),
+        settings=case.rules.evaluation,
+        seed=case.rules.seed,
+    )
+
+
+def _holdout(case: _Case, rows: EvaluationRows, scores: FloatArray, version: LoadedVersion) -> Holdout:
+    thresholds, money = {"f1": version.f1_threshold}, case.rules.money
+    return Holdout.of(rows.label, scores, rows.entity, thresholds=thresholds, money=money, value=rows.value)
+
+
+def _paired(case: _Case, rows: MatureRows, champion: ScoredRows, challenger: ScoredRows) -> PairedRows:
+    unseen = rows.unseen
+    return PairedRows(
+        label=unseen.label,
+        entity=unseen.entity,
+        event_time=unseen.event_time,
+        value=unseen.value,
+        champion=champion,
+        challenger=challenger,
+        slices=unseen.slices(case.contract),
+        base=rows.customers,
+    )
+
+
+def _compared(case: _Case, paired: PairedRows, name: Literal["holdout", "newest"]) -> Comparison:
+    return compare(paired, case.rules.money, case.rules.gate, name=name, seed=case.rules.seed)
+
+
+def _on_the_newest(case: _Case, unseen: EvaluationRows, paired: PairedRows) -> Comparison | None:
+    """Compare on the rows that are newer than the champion's training; None where they are too few."""
+    mask = newer_than(unseen, [] if case.champion is None else [case.champion])
+    try:
+        unseen.where(mask).require(case.rules.gate.min_churners)
+    except NotEnoughData:
+        return None
+    return _compared(case, paired.where(mask), "newest")
+
+
+def _rows_check(rows: EvaluationRows) -> Check:
     customers = rows.training.rows[rows.training.entity].nunique()
     return Check(
         name="rows",
@@ -106,3 +260,34 @@ def _enough(rows: JudgedRows) -> Check:
         sentence=f"Judged on {len(rows.value):,} rows of {customers:,} customers, {int(rows.label.sum()):,} of which "
         "churned; no model was trained on them.",
     )
+
+
+def _report(
+    checks: Checks, case: _Case, rows: MatureRows | None, evidence: _Evidence, *, model: str, now: dt.datetime
+) -> GateReport:
+    """Return the report; what cannot be reported is left out of it, and the check `report` says why."""
+    tables = {} if rows is None else {rows.ref.name: f"version {rows.ref.version}, {rows.ref.digest[:12]}"}
+    plain = partial(
+        GateReport,
+        model=model,
+        at=now,
+        settings=case.rules.gate,
+        currency=case.rules.money.currency,
+        relation=case.relation,
+        seconds=checks.seconds,
+    )
+
+    def whole() -> GateReport:
+        champion = case.champion and case.champion.model_copy(update={"evaluation": evidence.champion})
+        return plain(
+            challenger=case.challenger.model_copy(update={"evaluation": evidence.challenger}),
+            champion=champion,
+            checks=tuple(checks.results),
+            holdout=evidence.holdout,
+            newest=evidence.newest,
+            recipes=evidence.recipes,
+            evaluated_on=tables,
+        )
+
+    report = checks.part("report", whole)
+    return report or plain(challenger=case.challenger, champion=case.champion, checks=tuple(checks.results))

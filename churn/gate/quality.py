@@ -9,9 +9,17 @@ from typing import NamedTuple
 from ..core.errors import NotEnoughData
 from ..core.wording import amount, interval, number, percent
 from ..evaluation.evaluate import Evaluation
-from .checks import Check, answer
 from .comparison import profit_metric
-from .report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
+from .report import (
+    Check,
+    Comparison,
+    PairedMetric,
+    RecipeComparison,
+    RecipeMetric,
+    Relation,
+    SliceComparison,
+    run_check,
+)
 from .settings import GateSettings
 
 __all__ = [
@@ -45,7 +53,7 @@ def quality_checks(
     settings: GateSettings,
     currency: str,
 ) -> tuple[Check, ...]:
-    """Return every check of a challenger against a champion; what cannot be answered is an error.
+    """Return every check of a challenger against a champion; an exception in one is a failed check.
 
     Another recipe must win the recipe question (`recipe_check`) and be no worse as a fitted version (`version_check`).
     A refresh of the champion's recipe is asked about the version alone, on the newest rows where they can tell.
@@ -62,7 +70,7 @@ def quality_checks(
     """
     rows = judged_on(relation, holdout, newest)
     write = partial(amount, currency=currency)
-    asked: dict[str, Callable[[], Check]] = {
+    checks: dict[str, Callable[[], Check]] = {
         "log_loss": lambda: version_check("log_loss", rows, "log_loss", settings),
         "roc_auc": lambda: version_check("roc_auc", rows, "roc_auc", settings),
         "profit": lambda: version_check("profit", rows, profit_metric(settings), settings, write),
@@ -71,15 +79,15 @@ def quality_checks(
         "slices": lambda: slices_check(rows, currency),
     }
     if relation == "recipe":
-        asked = {"recipe": lambda: recipe_check(recipes, settings), **asked}
-    return tuple(answer(name, ask) for name, ask in asked.items())
+        checks = {"recipe": lambda: recipe_check(recipes, settings), **checks}
+    return tuple(run_check(name, check) for name, check in checks.items())
 
 
 def no_difference(*, itself: bool) -> Check:
     """Return the refusal of a model that does exactly what the champion does, or of the champion `itself`."""
-    found = "It is the champion already" if itself else "No difference: it does exactly what the champion does"
+    reason = "It is the champion already" if itself else "No difference: it does exactly what the champion does"
     remedy = "" if itself else " Train on newer data, or change the recipe."
-    return Check(name="difference", verdict="fail", sentence=f"{found}, so there is nothing to promote.{remedy}")
+    return Check(name="difference", verdict="fail", sentence=f"{reason}, so there is nothing to promote.{remedy}")
 
 
 def judged_on(relation: Relation, holdout: Comparison, newest: Comparison | None) -> Comparison:
@@ -123,7 +131,7 @@ def recipe_check(recipes: RecipeComparison | None, settings: GateSettings) -> Ch
     )
 
 
-class _Finding(NamedTuple):
+class _Result(NamedTuple):
     """A verdict on the recipes, the number it rests on, the bar, and the reason in words."""
 
     passed: bool
@@ -132,24 +140,24 @@ class _Finding(NamedTuple):
     words: str
 
 
-def _superior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Finding:
+def _superior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Result:
     passed = loss.p_better < settings.alpha
     words = f"chance alone would show such a log loss in {percent(loss.p_better)} of comparisons"
     if loss.gain.se == auc.gain.se == loss.gain.point == auc.gain.point == 0:
         words = "there is no difference at all"
     elif not passed:
         words = f"that is not proven better: {words}"
-    return _Finding(passed, loss.p_better, settings.alpha, words)
+    return _Result(passed, loss.p_better, settings.alpha, words)
 
 
-def _non_inferior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Finding:
+def _non_inferior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Result:
     allowed = {"log_loss": settings.margins.log_loss, "roc_auc": settings.margins.roc_auc}
     tightest = min((loss, auc), key=lambda metric: metric.gain.lower + allowed[metric.name])
     margin = allowed[tightest.name]
     passed = tightest.gain.lower >= -margin
     within = "within" if passed else "beyond"
     words = f"what may truly be lost of {_WORDS[tightest.name]} is {within} the {margin:g} that may be"
-    return _Finding(passed, tightest.gain.lower, -margin, words)
+    return _Result(passed, tightest.gain.lower, -margin, words)
 
 
 def version_check(
@@ -170,33 +178,33 @@ def version_check(
     Raises:
         NotEnoughData: the metric could not be computed on most resamples.
     """
-    found = next((each for each in rows.metrics if each.name == metric), None)
-    if found is None or found.p_worse is None:
+    paired = next((candidate for candidate in rows.metrics if candidate.name == metric), None)
+    if paired is None or paired.p_worse is None:
         raise NotEnoughData(f"There is no {_WORDS[metric]} on most resamples of {_ROWS[rows.name]}: bring more rows.")
-    worse = found.p_worse < settings.alpha
-    within = found.margin is None or found.gain.lower >= -found.margin
-    values = f"{_WORDS[metric]} is {write(found.challenger)}, the champion's {write(found.champion)}"
-    seen = f"Differences under {write(found.detectable)} cannot be told apart on {_ROWS[rows.name]}."
-    no = "that is worse, and not by chance" if worse else _at_most(found, write)
+    worse = paired.p_worse < settings.alpha
+    within = paired.margin is None or paired.gain.lower >= -paired.margin
+    values = f"{_WORDS[metric]} is {write(paired.challenger)}, the champion's {write(paired.champion)}"
+    detectable = f"Differences under {write(paired.detectable)} cannot be told apart on {_ROWS[rows.name]}."
+    no = "that is worse, and not by chance" if worse else _loss_at_most(paired, write)
     return Check.of(
         name,
         within and not worse,
-        value=found.p_worse if found.margin is None else found.gain.lower,
-        threshold=settings.alpha if found.margin is None else -found.margin,
-        yes=f"The challenger's {values}; {_at_most(found, write)}. {seen}",
-        no=f"The challenger's {values}; {no}. {seen}",
+        value=paired.p_worse if paired.margin is None else paired.gain.lower,
+        threshold=settings.alpha if paired.margin is None else -paired.margin,
+        yes=f"The challenger's {values}; {_loss_at_most(paired, write)}. {detectable}",
+        no=f"The challenger's {values}; {no}. {detectable}",
     )
 
 
-def _at_most(found: PairedMetric, write: Callable[[float], str]) -> str:
-    if found.gain.lower > 0:
+def _loss_at_most(metric: PairedMetric, write: Callable[[float], str]) -> str:
+    if metric.gain.lower > 0:
         return "that is better, and not by chance"
-    lost = f"it may truly have lost up to {write(-found.gain.lower)}"
-    return lost if found.margin is None else f"{lost}, and {write(found.margin)} is allowed"
+    loss = f"it may truly have lost up to {write(-metric.gain.lower)}"
+    return loss if metric.margin is None else f"{loss}, and {write(metric.margin)} is allowed"
 
 
 def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
-    """Hold the calibration error against the largest allowed, or against what chance gives on so few customers.
+    """Hold the calibration error against a bar: `max_ece`, or what chance alone gives on so few customers if greater.
 
     Raises:
         NotEnoughData: the evaluation has no calibration error.
@@ -204,46 +212,50 @@ def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
     error, chance = evaluation.metrics.get("ece"), evaluation.calibration_noise
     if error is None:
         raise NotEnoughData("There is no calibration error on most resamples of these rows: bring more rows.")
-    found = (
-        f"Predicted and observed churn differ by {percent(error.point)} on average over groups of customers; "
-        f"{percent(settings.max_ece)} may be, and chance alone gives {percent(chance.mean)} on so many customers, "
-        f"seldom more than {percent(chance.upper)}."
+    bar = max(settings.max_ece, chance.upper)
+    reason = (
+        "gate.max_ece" if bar == settings.max_ece else f"what chance may give; gate.max_ece is {settings.max_ece:.1%}"
+    )
+    sentence = (
+        f"Predicted and observed churn differ by {percent(error.point)} on average over groups of customers, and "
+        f"{percent(bar)} is allowed ({reason}). On so many customers chance alone gives {percent(chance.mean)}, and 19 "
+        f"times in 20 at most {percent(chance.upper)}."
     )
     return Check.of(
         "calibration",
-        error.point <= max(settings.max_ece, chance.upper),
+        error.point <= bar,
         value=error.point,
-        threshold=settings.max_ece,
-        yes=found,
-        no=f"{found} Expected values computed from such probabilities would be wrong.",
+        threshold=bar,
+        yes=sentence,
+        no=f"{sentence} Expected values computed from such probabilities would be wrong.",
     )
 
 
 def slices_check(rows: Comparison, currency: str) -> Check:
-    """Ask whether any group of customers is served worse beyond chance, corrected for how many are asked about."""
-    asked = [each for each in rows.slices if each.skipped is None]
-    worse = [each for each in asked if each.worse]
-    small = len(rows.slices) - len(asked)
+    """Ask whether any group of customers is served worse beyond chance."""
+    judged = [part for part in rows.slices if part.skipped is None]
+    worse = [part for part in judged if part.worse]
+    small = len(rows.slices) - len(judged)
     apart = f" ({small} more are too small to judge)" if small else ""
     return Check.of(
         "slices",
         not worse,
         value=float(len(worse)),
         threshold=0.0,
-        yes=f"None of {len(asked)} groups of customers{apart} is served worse beyond chance on {_ROWS[rows.name]}.",
-        no=f"Of {len(asked)} groups of customers{apart}, worse beyond chance on {_ROWS[rows.name]}: "
-        + "; ".join(_slice(each, currency) for each in worse),
+        yes=f"None of {len(judged)} groups of customers{apart} is served worse beyond chance on {_ROWS[rows.name]}.",
+        no=f"Of {len(judged)} groups of customers{apart}, worse beyond chance on {_ROWS[rows.name]}: "
+        + "; ".join(_slice(part, currency) for part in worse),
     )
 
 
-def _slice(found: SliceComparison, currency: str) -> str:
-    gains = {
+def _slice(part: SliceComparison, currency: str) -> str:
+    metrics = {
         "profit_per_customer": ("profit per customer", partial(amount, currency=currency)),
         "log_loss": ("log loss", _four),
     }
-    lost = [
-        f"{words} worse by {write(-found.gains[name].point)}"
-        for name, (words, write) in gains.items()
-        if name in found.gains and found.gains[name].point < 0
+    losses = [
+        f"{words} worse by {write(-part.gains[name].point)}"
+        for name, (words, write) in metrics.items()
+        if name in part.gains and part.gains[name].point < 0
     ]
-    return f"{found.column} {found.value} ({', '.join(lost)})"
+    return f"{part.column} {part.value} ({', '.join(losses)})"

@@ -1,36 +1,130 @@
-"""What the gate found: every check, both models on the same rows, both recipes on the same folds."""
+"""The report of the gate: the result of each check, both versions on the same rows, both recipes on the same folds."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import Literal
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
+from ..core.errors import DataError
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..evaluation.evaluate import Evaluation
 from ..ports.ledger import Verdict
-from .checks import Check
+from ..ports.registry import MODEL_DIGEST, ModelVersion
 from .settings import GateSettings
 
 __all__ = [
+    "TRAINED_UNTIL",
+    "Check",
+    "Checks",
     "Comparison",
-    "Contestant",
     "GateReport",
     "Histogram",
     "PairedMetric",
+    "Progress",
     "RecipeComparison",
     "RecipeMetric",
     "Relation",
     "SliceComparison",
+    "VersionSummary",
+    "failed_check",
+    "run_check",
 ]
 
+Relation = Literal["first", "identical", "refresh", "recipe", "code"]
+"""What the challenger is to the champion: `first` where there is no champion; `identical`, the same model; `refresh`,
+the same recipe on newer data; `recipe`, another recipe, or the same on the same data; `code`, a version made by code
+that makes another model of the champion's recipe and data."""
 
-Relation = Literal["first", "identical", "refresh", "recipe"]
-"""What the challenger is to the champion: the first there is, the same model, the same recipe on newer data, another
-recipe (or the same on the same data)."""
+Progress = Callable[[int, int, str], None]
+"""Called with the number of steps done, their total, and a message."""
+
+TRAINED_UNTIL = "trained_until"
+"""The tag with the newest event time of the rows that a version was trained on (ISO 8601, UTC)."""
+
+_PARTS = 15
+"""The most parts of a gate that report progress."""
+
+Result = TypeVar("Result")
+
+
+class Check(Finite):
+    """The result of one check: a value, the bar it was held against, and a sentence that says what it means."""
+
+    name: str = Field(pattern="^[a-z0-9_]+$", description="The version's tag is `gate.<name>`.")
+    verdict: Verdict
+    value: float | str | None = Field(default=None, description="What was measured.")
+    threshold: float | str | None = Field(default=None, description="The bar that the value was held against.")
+    sentence: str = Field(description="What it means, for a reader who decides and does not compute.")
+
+    @classmethod
+    def of(
+        cls, name: str, passed: bool, *, value: float | str | None, threshold: float | str | None, yes: str, no: str
+    ) -> Self:
+        """Return the check with the sentence of its verdict: `yes` where it passed, `no` where it failed."""
+        verdict: Verdict = "pass" if passed else "fail"
+        return cls(name=name, verdict=verdict, value=value, threshold=threshold, sentence=yes if passed else no)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is `pass`."""
+        return self.verdict == "pass"
+
+
+def run_check(name: str, check: Callable[[], Check]) -> Check:
+    """Return the result of `check`; an exception in it is a failed check."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - an exception must never let a model through
+        return failed_check(name, error)
+
+
+def failed_check(name: str, error: Exception) -> Check:
+    """Return the check that failed because `error` was raised."""
+    reason = str(error) or type(error).__name__
+    return Check(name=name, verdict="error", sentence=f"The check failed, so the version is refused: {reason}")
+
+
+class Checks:
+    """Collects the checks of one gate, and the seconds of each part of it.
+
+    Attributes:
+        results: The checks so far, in order.
+        seconds: Wall time of each part, by name.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.results: list[Check] = []
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    def part(self, name: str, compute: Callable[[], Result]) -> Result | None:
+        """Return what `compute` returns; an exception becomes the failed check `name`, and the result None."""
+        started = time.perf_counter()
+        try:
+            self._progress(len(self.seconds) + 1, _PARTS, name.replace("_", " "))
+            return compute()
+        except Exception as error:  # noqa: BLE001 - an exception must never let a model through
+            self.results.append(failed_check(name, error))
+            return None
+        finally:
+            self.seconds[name] = time.perf_counter() - started
+
+    def extend(self, name: str, checks: Callable[[], Iterable[Check]]) -> None:
+        """Add several checks; an exception outside of a single one of them becomes the failed check `name`."""
+        try:
+            self.results += checks()
+        except Exception as error:  # noqa: BLE001 - an exception must never let a model through
+            self.results.append(failed_check(name, error))
+
+    def progress_within(self, name: str) -> Progress:
+        """Return the progress function for the steps within the part `name`."""
+        return lambda done, total, _: self._progress(len(self.seconds) + 1, _PARTS, f"{name}, {done} of {total}")
 
 
 class Histogram(Finite):
@@ -108,8 +202,8 @@ class RecipeComparison(Finite):
     metrics: tuple[RecipeMetric, ...]
 
 
-class Contestant(Finite):
-    """A registered version under comparison."""
+class VersionSummary(Finite):
+    """A registered version as the report names it."""
 
     version: int
     digest: str
@@ -120,6 +214,44 @@ class Contestant(Finite):
     registered_at: dt.datetime | None = None
     evaluation: Evaluation | None = Field(default=None, description="On the rows of the holdout comparison.")
 
+    @classmethod
+    def of(cls, version: ModelVersion) -> Self:
+        """Return the summary of a version, from its tags.
+
+        Raises:
+            DataError: the tag `trained_until` is not a time with a zone.
+        """
+        return cls(
+            version=version.version,
+            digest=version.tags.get(MODEL_DIGEST, ""),
+            description=version.description,
+            recipe_digest=version.tags.get("recipe_digest"),
+            data_digest=version.tags.get("data_digest"),
+            trained_until=_trained_until(version),
+            registered_at=version.created_at,
+        )
+
+    @classmethod
+    def without_tags(cls, version: ModelVersion) -> Self:
+        """Return the summary of a version whose tags cannot be read: its number and, if it has one, its digest."""
+        return cls(version=version.version, digest=str(version.tags.get(MODEL_DIGEST, "")), description="")
+
+
+def _trained_until(version: ModelVersion) -> dt.datetime | None:
+    text = version.tags.get(TRAINED_UNTIL)
+    if not text:
+        return None
+    try:
+        time_ = dt.datetime.fromisoformat(text)
+    except ValueError:
+        time_ = None
+    if time_ is None or time_.tzinfo is None:
+        raise DataError(
+            f"The tag {TRAINED_UNTIL!r} of version {version.version} is {text!r}, which is not a time with a zone such "
+            "as 2024-01-31T00:00:00+00:00: restore the tag in the registry, or train the version again."
+        )
+    return time_
+
 
 class GateReport(Finite):
     """Everything a decision about a challenger rests on."""
@@ -129,8 +261,8 @@ class GateReport(Finite):
     settings: GateSettings
     currency: str
     relation: Relation
-    challenger: Contestant
-    champion: Contestant | None = None
+    challenger: VersionSummary
+    champion: VersionSummary | None = None
     checks: tuple[Check, ...]
     holdout: Comparison | None = None
     newest: Comparison | None = Field(default=None, description="Mature rows newer than the champion's training.")
@@ -140,22 +272,26 @@ class GateReport(Finite):
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed; no check at all is a refusal."""
+        """Whether every check passed; a report without checks did not pass."""
         return bool(self.checks) and all(check.passed for check in self.checks)
 
     @property
     def verdict(self) -> Verdict:
-        """The worst answer among the checks."""
-        found = {check.verdict for check in self.checks}
-        return "error" if "error" in found or not found else "fail" if "fail" in found else "pass"
+        """The worst verdict among the checks; `unmeasured` only where nothing failed."""
+        verdicts = {check.verdict for check in self.checks}
+        order: tuple[Verdict, ...] = ("error", "fail", "unmeasured", "pass")
+        return next((verdict for verdict in order if verdict in verdicts), "error")
 
     @property
     def summary(self) -> str:
         """The verdict in one line."""
-        wrong = [check.name for check in self.checks if not check.passed]
-        if not wrong:
-            return f"version {self.challenger.version} passes the gate, {len(self.checks)} checks"
-        return f"version {self.challenger.version} is refused by {', '.join(wrong)}"
+        version = f"version {self.challenger.version}"
+        names = ", ".join(check.name for check in self.checks if not check.passed)
+        if self.passed:
+            return f"{version} passes the gate, {len(self.checks)} checks"
+        if self.verdict == "unmeasured":
+            return f"{version} is not judged: {names} could not be measured, run the gate again"
+        return f"{version} is refused by {names}"
 
     @property
     def digest(self) -> str:

@@ -43,7 +43,7 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
             load=partial(workspace.candidate, into=Path(folder)),
             contract=workspace.contract,
             rules=settings.gate_rules(workspace.threads),
-            tell=partial(advance, "evaluation"),
+            progress=partial(advance, "evaluation"),
             now=workspace.clock(),
         )
         hearing = hearing_of(governance, version)

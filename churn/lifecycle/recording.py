@@ -17,7 +17,7 @@ from ..data.tables import EVENT_TIME, LABEL, SPLIT
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
 from ..evaluation.metrics import HEADLINE, METRICS
-from ..gate.candidate import TRAINED_UNTIL
+from ..gate.report import TRAINED_UNTIL
 from ..ports.tables import TableRef
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings

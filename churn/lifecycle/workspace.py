@@ -14,7 +14,7 @@ from ..approval.settings import ApprovalSettings
 from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
 from ..data.ingest import Source
-from ..gate.candidate import Candidate
+from ..gate.inputs import LoadedVersion
 from ..model.scorer import Scorer
 from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
@@ -117,10 +117,10 @@ class Workspace:
         """Return a registered version, fetched below `into`, checked against its registered digest, and loaded."""
         return self._made("load", version, into)
 
-    def candidate(self, version: ModelVersion, into: Path) -> Candidate:
+    def candidate(self, version: ModelVersion, into: Path) -> LoadedVersion:
         """Return a registered version as the gate examines it; raises as `load` does."""
         loaded = self.load(version, into)
-        return Candidate(
+        return LoadedVersion(
             version, loaded.metadata, loaded.inputs, loaded.card, loaded.size, loaded.score, loaded.thresholds
         )
 

@@ -111,7 +111,9 @@ def breaks(records: Sequence[Decision]) -> Iterator[str]:
         last = record
 
 
-Verdict = Literal["pass", "fail", "error"]
+Verdict = Literal["pass", "fail", "error", "unmeasured"]
+"""The result of a check of the gate: `error` where the check raised an exception, which refuses the version as `fail`
+does; `unmeasured` where the machine was too busy to measure, which neither passes nor refuses it."""
 
 
 class DecisionLedger(ABC):

@@ -19,13 +19,12 @@ from churn.approval.promotion import promote
 from churn.approval.rollback import rollback
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused, StoreError
-from churn.gate.candidate import Candidate
-from churn.gate.checks import Check, answer
 from churn.gate.comparison import PairedRows, compare
-from churn.gate.comparison import Predictions as Scores
+from churn.gate.comparison import ScoredRows as Scores
+from churn.gate.inputs import LoadedVersion
 from churn.gate.quality import quality_checks, recipe_check
-from churn.gate.refits import compare_learners
-from churn.gate.report import Comparison, Contestant, GateReport
+from churn.gate.recipes import compare_learners
+from churn.gate.report import Check, Comparison, GateReport, VersionSummary, run_check
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
 from churn.lifecycle.hearing import hearing_of
@@ -146,7 +145,7 @@ def test_an_exception_refuses(trouble: Exception) -> None:
     def ask() -> Check:
         return YES.model_copy(update={"value": champion_f1()})
 
-    check = answer("f1", ask)
+    check = run_check("f1", ask)
     assert (check.verdict, str(trouble) in check.sentence) == ("error", True)
     assert not gate_report(checks=(YES, check)).passed
 
@@ -163,7 +162,7 @@ def test_a_comparison_on_rows_that_nobody_wrote_refuses() -> None:
         compared(none, none.probability, none.probability)
         return YES
 
-    check = answer("profit", ask)
+    check = run_check("profit", ask)
     assert check.verdict == "error"
     assert not gate_report(checks=(YES, check)).passed
 
@@ -210,7 +209,7 @@ def recipe_better(sample: Predictions, champion: npt.NDArray[np.float64], challe
         settings=QUICK,
         seed=1,
         threads=1,
-        tell=lambda *_: None,
+        progress=lambda *_: None,
     )
     return recipe_check(found, QUICK).passed
 
@@ -278,10 +277,10 @@ class Office:
         promote(self.governance, version.version, who="Ada")
 
 
-def _contestant(version: ModelVersion | None) -> Contestant | None:
+def _contestant(version: ModelVersion | None) -> VersionSummary | None:
     if version is None:
         return None
-    return Contestant(version=version.version, digest=version.tags[MODEL_DIGEST], description=version.description)
+    return VersionSummary(version=version.version, digest=version.tags[MODEL_DIGEST], description=version.description)
 
 
 @pytest.fixture
@@ -393,7 +392,7 @@ def test_a_model_card_of_another_run_is_none(tmp_path: Path) -> None:
     assert demo.has_artifacts({}, folder)
     scorer = small_scorer()
     version = ModelVersion(NAME, 2, "run-2", "A model without a card.")
-    bare = Candidate(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})
+    bare = LoadedVersion(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})
     checks = {each.name: each for each in soundness_checks(bare, CONTRACT, applicants(), QUICK, ReasonSettings())}
     assert checks["model_card"].verdict == "fail"
     assert "lacks its model card" in checks["model_card"].sentence

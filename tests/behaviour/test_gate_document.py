@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from churn.approval.settings import ApprovalSettings
-from churn.gate.candidate import Candidate
-from churn.gate.first import first_checks
+from churn.evaluation.holdout import Holdout
+from churn.gate.first_model import first_model_checks
+from churn.gate.inputs import LoadedVersion
 from churn.gate.quality import no_difference, quality_checks
 from churn.gate.settings import GateSettings, Margins
 from churn.gate.soundness import soundness_checks
+from churn.model.money import MoneySettings
 from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.customers import CONTRACT
@@ -24,7 +26,7 @@ from tests.fakes.data.scorers import customers, small_scorer
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 SETTINGS = GateSettings()
-PARTS = {"loads", "champion_loads", "rows", "scores", "champion_scores"}
+PARTS = {"tags", "champion_tags", "loads", "champion_loads", "rows", "scores", "champion_scores", "report"}
 """What must succeed before there is anything to check."""
 
 
@@ -35,13 +37,17 @@ def section(title: str) -> str:
 
 def names_of_checks() -> set[str]:
     version = ModelVersion("churn_telco", 1, None, "")
-    bare = Candidate(version, {}, (), card="", size=1, score=small_scorer().score, thresholds={})
+    bare = LoadedVersion(version, {}, (), card="", size=1, score=small_scorer().score, thresholds={})
     sound = soundness_checks(bare, CONTRACT, customers(), SETTINGS, ReasonSettings())
     holdout = {"holdout": HOLDOUT, "newest": None, "recipes": None, "evaluation": evaluation(0.4)}
     better = quality_checks("recipe", **holdout, settings=SETTINGS, currency="USD")  # type: ignore[arg-type]
     sample = predictions(600)
-    rows = sample.label, sample.probability, sample.entity
-    first = first_checks(evaluation(0.4), *rows, churn_rate=0.25, settings=SETTINGS)
+    holdout = Holdout.of(
+        sample.label, sample.probability, sample.entity, thresholds={"f1": 0.3}, money=MoneySettings(), value=200.0
+    )
+    first = first_model_checks(
+        evaluation(0.4), holdout, churn_rate=0.25, customers=600, settings=GateSettings(resamples=200), seed=1
+    )
     return {check.name for check in [*sound, *better, *first, no_difference(itself=False)]} | PARTS
 
 

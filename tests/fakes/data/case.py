@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from churn.core.errors import ModelError
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
 from churn.data.training_set import bronze_to_features, read_training_set
-from churn.gate.candidate import TRAINED_UNTIL, Candidate
+from churn.gate.inputs import TRAINED_UNTIL, LoadedVersion
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.settings import Settings, read_configuration
@@ -62,8 +63,10 @@ def store() -> MemoryFeatureStore:
     return filled_store(raw_rows())
 
 
-def candidate(number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest: str = "", **tags: str) -> Candidate:
-    """Return a registered version whose model was trained on the training side of `store()`.
+def loaded_version(
+    number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest: str = "", **tags: str
+) -> LoadedVersion:
+    """Return a registered version, loaded, whose model was trained on the training side of `store()`.
 
     Args:
         number: The version.
@@ -83,7 +86,7 @@ def candidate(number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest
     }  # fmt: skip
     version = ModelVersion(MODEL, number, "run-1", "A churn model of made-up customers.", {**own, **tags})
     inputs = tuple(column.name for column in scorer.model.schema.inputs)
-    return Candidate(
+    return LoadedVersion(
         version=version,
         metadata={RECIPE: recipe.stored()},
         inputs=inputs,
@@ -104,17 +107,17 @@ def _scorer(model: ModelSettings, seed: int) -> Scorer:
 
 
 class Shelf:
-    """Loads candidates by version; one that is not there is refused as a registry's damaged package is."""
+    """Loads versions by number; one that is not there is refused as a registry's damaged package is."""
 
-    def __init__(self, *candidates: Candidate) -> None:
-        self._by_number = {each.version.version: each for each in candidates}
+    def __init__(self, *versions: LoadedVersion) -> None:
+        self._by_number = {loaded.version.version: loaded for loaded in versions}
 
-    def __call__(self, version: ModelVersion) -> Candidate:
+    def __call__(self, version: ModelVersion) -> LoadedVersion:
         if version.version not in self._by_number:
             raise ModelError(f"The packaged model of version {version.version} is not loaded: its files are damaged.")
         return self._by_number[version.version]
 
 
-def changed(given: Candidate, **changes: Any) -> Candidate:
-    """Return a candidate with some of its fields changed."""
-    return Candidate(**{**given.__dict__, **changes})
+def changed(given: LoadedVersion, **changes: Any) -> LoadedVersion:
+    """Return a loaded version with some of its fields changed."""
+    return replace(given, **changes)

@@ -15,8 +15,7 @@ from churn.approval.governance import Governance
 from churn.approval.promotion import Promotion, promote
 from churn.approval.settings import ApprovalSettings
 from churn.approval.standing import Standing
-from churn.gate.checks import Check
-from churn.gate.report import Contestant, GateReport
+from churn.gate.report import Check, GateReport, VersionSummary
 from churn.gate.settings import GateSettings
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelRegistry
@@ -224,5 +223,5 @@ def gate_report(
     return report.model_copy(update=changes)
 
 
-def _contestant(version: int, digest: str) -> Contestant:
-    return Contestant(version=version, digest=digest, description="A model.")
+def _contestant(version: int, digest: str) -> VersionSummary:
+    return VersionSummary(version=version, digest=digest, description="A model.")

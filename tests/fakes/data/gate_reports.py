@@ -11,16 +11,16 @@ import numpy as np
 from churn.approval.standing import Standing
 from churn.core.estimate import Estimate
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.gate.checks import Check
 from churn.gate.report import (
+    Check,
     Comparison,
-    Contestant,
     GateReport,
     Histogram,
     PairedMetric,
     RecipeComparison,
     RecipeMetric,
     SliceComparison,
+    VersionSummary,
 )
 from churn.gate.settings import GateSettings
 from churn.lifecycle.outcome import Deployment
@@ -174,9 +174,9 @@ def evaluation(noise: float) -> Evaluation:
     )
 
 
-def contestant(version: int, noise: float) -> Contestant:
+def contestant(version: int, noise: float) -> VersionSummary:
     """Return a registered version."""
-    return Contestant(
+    return VersionSummary(
         version=version,
         digest=f"{version}f" * 32,
         description=f"Churn model number {version}.",

@@ -15,8 +15,7 @@ from churn.approval.settings import ApprovalSettings
 from churn.approval.tags import APPROVAL_CHECK, DECISION
 from churn.core.errors import ConfigError, DecisionRefused, NotFound, WriteConflict
 from churn.core.estimate import Estimate
-from churn.gate.checks import Check
-from churn.gate.report import Comparison, Histogram, PairedMetric
+from churn.gate.report import Check, Comparison, Histogram, PairedMetric
 from churn.ports.ledger import breaks
 from churn.ports.registry import CHAMPION, MODEL_DIGEST
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Office, gate_report, office, register

@@ -14,7 +14,7 @@ import pytest
 from churn.core.estimate import Estimate
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline
-from churn.gate.checks import Check
+from churn.gate.report import Check
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
 from churn.settings import Configuration, read_configuration

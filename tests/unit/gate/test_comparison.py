@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 
 from churn.core.errors import DataError, NotEnoughData
+from churn.core.estimate import Estimate
+from churn.evaluation.bootstrap import customer_weights
+from churn.evaluation.holdout import Holdout, HoldoutStatistic
 from churn.evaluation.significance import chance_of_worse, holm
-from churn.gate.comparison import PairedRows, compare
-from churn.gate.report import Comparison, PairedMetric
+from churn.gate.comparison import BlockMetrics, PairedRows, ScoredRows, compare, judged_slices, weight_blocks
+from churn.gate.report import Comparison, PairedMetric, SliceComparison
 from churn.gate.settings import GateSettings, Margins
-from churn.model.money import MoneySettings
+from churn.model.money import CustomerValue, MoneySettings, expected_value
 from tests.fakes.data.paired_predictions import paired_rows
 
 pytestmark = pytest.mark.slow
@@ -188,7 +191,7 @@ def test_the_least_number_of_churners_and_of_others_is_enough(churners: int) -> 
 @pytest.mark.parametrize(
     ("churners", "message"),
     [
-        (0, r"0 customers of the holdout rows churned, and gate\.min_churners asks for 30"),
+        (0, r"0 customers of the holdout rows churned, and 30 are needed"),
         (29, "29 customers of the holdout rows churned"),
         (371, "29 customers of the holdout rows stayed"),
     ],
@@ -205,3 +208,149 @@ def test_a_row_without_its_time_is_refused() -> None:
     for times in (rows.event_time.iloc[1:], missing):
         with pytest.raises(DataError, match="Every row that is compared needs its event time"):
             compared(changed(rows, event_time=times))
+
+
+ROWS = paired_rows(700)
+
+
+def champion_holdout(rows: PairedRows = ROWS, money: MoneySettings = MONEY) -> Holdout:
+    return rows.holdout(rows.champion, money)
+
+
+def test_the_metrics_are_those_of_an_evaluation() -> None:
+    weights = np.random.default_rng(0).integers(0, 3, (5, 700)).astype(float)
+    found = BlockMetrics(champion_holdout(), None)(weights)
+    reference = HoldoutStatistic(champion_holdout(), calibration_bins=10, literature=MONEY)
+    for draw, weight in enumerate(weights):
+        expected = reference.metrics(weight)
+        expected["f1"] = expected["f1_at_f1"]
+        assert {name: values[draw] for name, values in found.items()} == pytest.approx(
+            {name: expected[name] for name in found}
+        )
+
+
+def test_blocks_are_the_draws_of_the_bootstrap() -> None:
+    entity = np.repeat([f"c{number}" for number in range(20_000)], 2)
+    blocks = list(weight_blocks(entity, resamples=13, seed=3))
+    assert len(blocks) > 1
+    np.testing.assert_array_equal(np.concatenate(blocks), list(customer_weights(entity, resamples=13, seed=3)))
+
+
+def brute_force(rows: PairedRows, customers: int) -> float:
+    """What the first so many customers by expected value earn, as far as it pays, per customer of all."""
+    best = np.argsort(-expected_value(rows.champion.probability, rows.value, MONEY), kind="stable")[:customers]
+    pays = best[expected_value(rows.champion.probability, rows.value, MONEY)[best] > 0]
+    return float(np.sum(expected_value(rows.label, rows.value, MONEY)[pays]) / len(rows.champion.probability))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 1.0])
+def test_at_capacity_the_best_customers_are_contacted(share: float) -> None:
+    found = BlockMetrics(champion_holdout(), share)(np.ones((1, 700)))
+    assert found["profit_at_capacity"][0] == pytest.approx(brute_force(ROWS, round(share * 700)))
+
+
+def test_with_room_for_everybody_capacity_costs_nothing() -> None:
+    found = BlockMetrics(champion_holdout(), 1.0)(np.random.default_rng(0).integers(0, 3, (4, 700)).astype(float))
+    np.testing.assert_allclose(found["profit_at_capacity"], found["profit_per_customer"])
+
+
+def test_every_draw_contacts_no_more_than_its_share() -> None:
+    value = CustomerValue(amount=10_000)  # everybody pays
+    money = MONEY.model_copy(update={"customer_value": value})
+    rows = PairedRows(**vars(ROWS) | {"value": np.full(700, 10_000.0), "label": np.ones(700)})
+    weights = np.random.default_rng(0).integers(0, 3, (6, 700)).astype(float)
+    found = BlockMetrics(champion_holdout(rows, money), 0.1)(weights)
+    each = expected_value(1.0, 10_000, money)  # what any contact earns where everybody churns
+    np.testing.assert_allclose(found["profit_at_capacity"], 0.1 * each)
+
+
+def test_f1_is_zero_where_nothing_is_called_and_nobody_churned() -> None:
+    rows = PairedRows(**vars(ROWS) | {"label": np.zeros(700), "champion": ScoredRows(np.full(700, 0.2), 0.9)})
+    found = BlockMetrics(rows.holdout(rows.champion, MONEY), None)(np.ones((1, 700)))
+    assert found["f1"][0] == 0.0
+    assert np.isnan(found["roc_auc"][0])
+
+
+def test_a_probability_out_of_range_is_refused() -> None:
+    rows = PairedRows(**vars(ROWS) | {"champion": ScoredRows(np.full(700, 1.2), 0.5)})
+    with pytest.raises(DataError, match="`probability` must be between 0 and 1"):
+        champion_holdout(rows)
+
+
+def slices(rows: PairedRows, settings: GateSettings = QUICK) -> dict[tuple[str, str], SliceComparison]:
+    found = compare(rows, MONEY, settings, name="holdout", seed=1).slices
+    return {(each.column, each.value): each for each in found}
+
+
+def spoiled(rows: PairedRows, column: str, value: str) -> PairedRows:
+    """The challenger knows nothing of one group."""
+    mask = np.asarray(rows.slices[column]) == value
+    probability = np.where(mask, 0.27, rows.challenger.probability)
+    return PairedRows(**vars(rows) | {"challenger": ScoredRows(probability, rows.challenger.f1_threshold)})
+
+
+def test_a_group_that_is_served_worse_is_found_and_no_other() -> None:
+    found = slices(spoiled(paired_rows(2400), "region", "south"))
+    worse = {key for key, each in found.items() if each.worse and key[0] == "region"}
+    assert worse == {("region", "south")}
+    assert found["region", "south"].p_worse == pytest.approx(0, abs=0.01)
+
+
+def test_groups_of_equal_models_are_hardly_ever_found_worse() -> None:
+    alarms = [any(each.worse for each in slices(paired_rows(900, seed=seed), QUICK).values()) for seed in range(60)]
+    assert np.mean(alarms) <= 0.1
+
+
+def test_the_gain_of_a_group_is_the_difference_of_its_means() -> None:
+    rows = paired_rows(1200, champion=1.0, challenger=0.2)
+    mask = np.asarray(rows.slices["region"]) == "east"
+    losses = [
+        -np.mean(np.log(np.where(np.asarray(rows.label)[mask] == 1, p, 1 - p)))
+        for p in (rows.champion.probability[mask], rows.challenger.probability[mask])
+    ]
+    east = slices(rows)["region", "east"]
+    assert east.rows == mask.sum()
+    assert east.gains["log_loss"].point == pytest.approx(losses[0] - losses[1])
+    assert east.gains["profit_per_customer"].lower <= east.gains["profit_per_customer"].point
+
+
+def test_numbers_are_cut_into_quarters() -> None:
+    assert sum(column == "months" for column, _ in slices(paired_rows(1200))) == 4
+
+
+def test_a_group_is_judged_from_the_least_number_of_rows_on() -> None:
+    rows = paired_rows(1200)
+    least = int(np.sum(np.asarray(rows.slices["region"]) == "east"))
+    for more, reason in ((0, None), (1, f"fewer than {least + 1} rows")):
+        settings = QUICK.model_copy(update={"min_slice_rows": least + more})
+        east = slices(rows, settings)["region", "east"]
+        assert east.skipped == reason
+        assert (east.p_worse is None) == (reason is not None) == (not east.gains)
+
+
+def test_a_group_of_few_customers_is_not_judged_however_many_rows_they_have() -> None:
+    rows = paired_rows(3000, rows_each=30)
+    assert slices(rows)["region", "east"].skipped == "fewer than 30 customers"
+
+
+def test_the_p_values_are_corrected_for_every_group_and_metric() -> None:
+    def group(value: str, point: float) -> SliceComparison:
+        gain = Estimate(point=point, lower=point, upper=point, se=1.0)
+        return SliceComparison(column="c", value=value, rows=100, gains={"log_loss": gain, "profit_per_customer": gain})
+
+    first, second, third = judged_slices(
+        [group("a", -2.2), group("b", 1.0), SliceComparison(column="c", value="d", rows=3, skipped="few")], 0.05
+    )
+    assert first.p_worse == pytest.approx(4 * 0.0139, abs=1e-3)  # two groups, two metrics
+    assert not first.worse
+    assert second.p_worse == 1.0
+    assert (third.p_worse, third.worse) == (None, False)
+
+
+def test_the_level_is_the_bound() -> None:
+    gain = Estimate(point=-3.0, lower=-3.0, upper=-3.0, se=1.0)
+    group = SliceComparison(column="c", value="a", rows=100, gains={"log_loss": gain})
+    (found,) = judged_slices([group], 0.05)
+    assert found.p_worse is not None
+    assert found.worse
+    assert not judged_slices([group], found.p_worse)[0].worse

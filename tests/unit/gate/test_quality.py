@@ -10,7 +10,6 @@ import pytest
 from churn.core.estimate import Estimate
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.ranking import CalibrationNoise
-from churn.gate.checks import Check
 from churn.gate.comparison import compare
 from churn.gate.quality import (
     calibration_check,
@@ -21,7 +20,7 @@ from churn.gate.quality import (
     slices_check,
     version_check,
 )
-from churn.gate.report import Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
+from churn.gate.report import Check, Comparison, PairedMetric, RecipeComparison, RecipeMetric, Relation, SliceComparison
 from churn.gate.settings import GateSettings
 from churn.model.money import MoneySettings
 from tests.fakes.data.paired_predictions import paired_rows

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from churn.gate.candidate import Candidate
-from churn.gate.checks import Check
+from churn.gate.inputs import LoadedVersion
+from churn.gate.report import Check
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
 from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
-from tests.fakes.data.case import CONTRACT, candidate, changed, raw_rows
+from tests.fakes.data.case import CONTRACT, changed, loaded_version, raw_rows
 
 CUSTOMERS = raw_rows(40).drop(columns=["customer_id", "churn"])
 NAMES = {
@@ -32,36 +32,36 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def good() -> Candidate:
-    return candidate(1)
+def good() -> LoadedVersion:
+    return loaded_version(1)
 
 
-def checks(given: Candidate, settings: GateSettings | None = None, **reasons: Any) -> dict[str, Check]:
+def checks(given: LoadedVersion, settings: GateSettings | None = None, **reasons: Any) -> dict[str, Check]:
     found = soundness_checks(given, CONTRACT, CUSTOMERS, settings or GateSettings(), ReasonSettings(**reasons))
     return {check.name: check for check in found}
 
 
-def failed(given: Candidate, settings: GateSettings | None = None) -> set[str]:
+def failed(given: LoadedVersion, settings: GateSettings | None = None) -> set[str]:
     return {name for name, check in checks(given, settings).items() if not check.passed}
 
 
-def with_version(given: Candidate, **changes: Any) -> Candidate:
+def with_version(given: LoadedVersion, **changes: Any) -> LoadedVersion:
     fields = {**given.version.__dict__, **changes}
     return changed(given, version=ModelVersion(**fields))
 
 
-def without_tag(given: Candidate, name: str) -> Candidate:
+def without_tag(given: LoadedVersion, name: str) -> LoadedVersion:
     return with_version(given, tags={tag: value for tag, value in given.version.tags.items() if tag != name})
 
 
-def scoring(given: Candidate, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Candidate:
+def scoring(given: LoadedVersion, change: Callable[[pd.DataFrame], pd.DataFrame]) -> LoadedVersion:
     def score(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
         return change(given.score(customers, explain=explain))
 
     return changed(given, score=score)
 
 
-def test_a_version_from_the_training_pipeline_is_sound(good: Candidate) -> None:
+def test_a_version_from_the_training_pipeline_is_sound(good: LoadedVersion) -> None:
     found = checks(good)
     assert set(found) == NAMES
     assert [check.sentence for check in found.values() if not check.passed] == []
@@ -78,35 +78,35 @@ def test_a_version_from_the_training_pipeline_is_sound(good: Candidate) -> None:
         ("trained_until", "lineage"),
     ],
 )
-def test_a_tag_that_is_missing_fails_its_check(good: Candidate, tag: str, check: str) -> None:
+def test_a_tag_that_is_missing_fails_its_check(good: LoadedVersion, tag: str, check: str) -> None:
     assert failed(without_tag(good, tag)) == {check}
 
 
-def test_a_version_without_its_run_has_no_lineage(good: Candidate) -> None:
+def test_a_version_without_its_run_has_no_lineage(good: LoadedVersion) -> None:
     assert "run" in checks(with_version(good, run_id=None))["lineage"].sentence
 
 
-def test_a_description_of_four_words_says_too_little(good: Candidate) -> None:
+def test_a_description_of_four_words_says_too_little(good: LoadedVersion) -> None:
     assert failed(with_version(good, description="A model of churn.")) == {"description"}
     assert failed(with_version(good, description="A good model of churn.")) == set()
 
 
-def test_a_version_without_card_or_signature_is_refused(good: Candidate) -> None:
+def test_a_version_without_card_or_signature_is_refused(good: LoadedVersion) -> None:
     assert failed(changed(good, card=" \n", inputs=())) == {"model_card", "signature"}
 
 
-def test_a_package_above_the_budget_is_refused(good: Candidate) -> None:
+def test_a_package_above_the_budget_is_refused(good: LoadedVersion) -> None:
     budget = GateSettings(max_megabytes=1.0)
     assert failed(changed(good, size=1_000_000), budget) == set()
     assert failed(changed(good, size=1_000_001), budget) == {"size"}
 
 
-def test_a_slow_model_is_refused(good: Candidate) -> None:
+def test_a_slow_model_is_refused(good: LoadedVersion) -> None:
     assert failed(good, GateSettings(max_single_ms=1e-6)) == {"latency"}
     assert failed(good, GateSettings(max_seconds_per_1000=1e-9)) == {"latency"}
 
 
-def test_a_row_that_scores_otherwise_alone_is_found(good: Candidate) -> None:
+def test_a_row_that_scores_otherwise_alone_is_found(good: LoadedVersion) -> None:
     def by_batch(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(probability=scored["probability"] * (0.9 if len(scored) == 1 else 1.0))
 
@@ -114,19 +114,19 @@ def test_a_row_that_scores_otherwise_alone_is_found(good: Candidate) -> None:
 
 
 @pytest.mark.parametrize(("column", "value"), [("probability", 1.5), ("decision", "perhaps"), ("expected_value", None)])
-def test_answers_that_are_none_are_found(good: Candidate, column: str, value: object) -> None:
+def test_answers_that_are_none_are_found(good: LoadedVersion, column: str, value: object) -> None:
     def spoilt(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(**{column: value})
 
     assert not checks(scoring(good, spoilt))["predictions"].passed
 
 
-def test_probabilities_that_are_missing_are_an_error(good: Candidate) -> None:
+def test_probabilities_that_are_missing_are_an_error(good: LoadedVersion) -> None:
     found = checks(scoring(good, lambda scored: scored.assign(probability=float("nan"))))
     assert found["predictions"].verdict == "error"
 
 
-def test_reasons_in_other_words_than_the_contracts_are_found(good: Candidate) -> None:
+def test_reasons_in_other_words_than_the_contracts_are_found(good: LoadedVersion) -> None:
     def gibberish(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(reasons=[["f17: 3 (+0.2)"]] * len(scored))
 
@@ -135,13 +135,13 @@ def test_reasons_in_other_words_than_the_contracts_are_found(good: Candidate) ->
     assert "'f17: 3 (+0.2)'" in found.sentence
 
 
-def test_no_reason_at_all_is_refused_unless_none_is_asked_for(good: Candidate) -> None:
+def test_no_reason_at_all_is_refused_unless_none_is_asked_for(good: LoadedVersion) -> None:
     silent = scoring(good, lambda scored: scored.assign(reasons=[[]] * len(scored)))
     assert not checks(silent)["reasons"].passed
     assert checks(silent, top=0)["reasons"].passed
 
 
-def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(good: Candidate) -> None:
+def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(good: LoadedVersion) -> None:
     assert checks(with_version(good, tags={**good.version.tags, "contract_digest": "old"}))["contract"].passed
 
 
@@ -154,7 +154,7 @@ def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(go
     ],
 )
 def test_a_contract_that_the_model_cannot_live_with_is_named(
-    good: Candidate, change: dict[str, Any], told: str
+    good: LoadedVersion, change: dict[str, Any], told: str
 ) -> None:
     recipe = dict(good.metadata["recipe"])
     contract = dict(recipe["contract"])
@@ -170,7 +170,7 @@ def test_a_contract_that_the_model_cannot_live_with_is_named(
     assert checks(other)["contract"].verdict == "fail"
 
 
-def test_a_package_that_does_not_say_how_it_was_made_is_an_error(good: Candidate) -> None:
+def test_a_package_that_does_not_say_how_it_was_made_is_an_error(good: LoadedVersion) -> None:
     found = checks(changed(good, metadata={}))
     assert found["reasons"].verdict == "error"
     assert "train it again" in found["reasons"].sentence

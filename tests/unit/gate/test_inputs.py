@@ -11,8 +11,8 @@ import pytest
 from churn.core.errors import DataError, NotEnoughData
 from churn.data.tables import EVENT_TIME, LABEL, SPLIT
 from churn.data.training_set import TrainingSet
-from churn.gate.report import Contestant
-from churn.gate.rows import JudgedRows, newer, unseen_rows
+from churn.gate.inputs import EvaluationRows, newer_than, unseen_rows
+from churn.gate.report import VersionSummary
 
 SPLIT_TAG = "0.2 by churn"
 
@@ -21,7 +21,7 @@ def day(number: int) -> pd.Timestamp:
     return pd.Timestamp(2024, 1, number, tz="UTC")
 
 
-def rows() -> JudgedRows:
+def rows() -> EvaluationRows:
     """Four customers on each of three days, two of them in the holdout; one in each half churns."""
     frame = pd.DataFrame(
         {
@@ -32,16 +32,16 @@ def rows() -> JudgedRows:
         }
     )
     training = TrainingSet(frame, {"tenure": np.arange(12.0)}, "customer")
-    return JudgedRows(pd.DataFrame({"tenure": np.arange(12.0)}), training, np.full(12, 200.0))
+    return EvaluationRows(pd.DataFrame({"tenure": np.arange(12.0)}), training, np.full(12, 200.0))
 
 
-def trained_until(number: int | None, version: int = 1) -> Contestant:
+def trained_until(number: int | None, version: int = 1) -> VersionSummary:
     until = None if number is None else dt.datetime(2024, 1, number, tzinfo=dt.UTC)
-    return Contestant(version=version, digest="d", description="", trained_until=until)
+    return VersionSummary(version=version, digest="d", description="", trained_until=until)
 
 
-def unseen(*contestants: Contestant) -> JudgedRows:
-    return unseen_rows(rows(), contestants, [SPLIT_TAG] * len(contestants), SPLIT_TAG)
+def unseen(*versions: VersionSummary) -> EvaluationRows:
+    return unseen_rows(rows(), versions, [SPLIT_TAG] * len(versions), SPLIT_TAG)
 
 
 def test_the_holdout_and_what_is_newer_than_every_training_are_unseen() -> None:
@@ -61,7 +61,7 @@ def test_without_a_record_of_the_training_only_the_holdout_is_unseen() -> None:
 
 def test_the_newest_rows_are_those_the_champion_is_too_old_to_know() -> None:
     rows = unseen(trained_until(2), trained_until(1))
-    found = rows.where(newer(rows, [trained_until(2)]))
+    found = rows.where(newer_than(rows, [trained_until(2)]))
     assert found.customers["tenure"].tolist() == [8, 9, 10, 11]
 
 
@@ -77,5 +77,5 @@ def test_a_model_of_another_split_is_not_judged_on_this_holdout() -> None:
 def test_customers_of_both_outcomes_are_counted_not_their_rows() -> None:
     found = unseen(trained_until(3))
     found.require(1)
-    with pytest.raises(NotEnoughData, match="1 customers of the holdout churned, and 2 are needed"):
+    with pytest.raises(NotEnoughData, match="1 customers of the holdout rows churned, and 2 are needed"):
         found.require(2)
