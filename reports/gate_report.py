@@ -36,6 +36,7 @@ _ANSWERS = {
     "pass": "\N{CHECK MARK}\N{NO-BREAK SPACE}passed",
     "fail": "\N{MULTIPLICATION X}\N{NO-BREAK SPACE}failed",
     "error": "!\N{NO-BREAK SPACE}no answer",
+    "unmeasured": "?\N{NO-BREAK SPACE}not measured",
 }
 _KEY_METRICS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "profit_per_customer": ("Profit per customer", partial(number, digits=2)),
@@ -76,11 +77,13 @@ def gate_verdict(report: GateReport) -> str:
     if report.passed:
         return f"{version} passes the gate: all {len(report.checks)} checks say yes."
     said = []
-    for verdict, words in (("fail", "failed"), ("error", "could not be answered")):
+    endings = {"fail": "failed", "error": "could not be answered", "unmeasured": "could not be measured"}
+    for verdict, words in endings.items():
         names = [_name(check) for check in report.checks if check.verdict == verdict]
         listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
         said += [f"{listed} {words}"] if names else []
-    return f"{version} is refused: {'; '.join(said) or 'nothing was checked'}."
+    outcome = "is not judged yet" if report.verdict == "unmeasured" else "is refused"
+    return f"{version} {outcome}: {'; '.join(said) or 'nothing was checked'}."
 
 
 def gate_sections(report: GateReport) -> tuple[Section, ...]:

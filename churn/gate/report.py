@@ -290,7 +290,7 @@ class GateReport(Finite):
         if self.passed:
             return f"{version} passes the gate, {len(self.checks)} checks"
         if self.verdict == "unmeasured":
-            return f"{version} is not judged: {names} could not be measured, run the gate again"
+            return f"{version} is not judged: {names} could not be measured"
         return f"{version} is refused by {names}"
 
     @property

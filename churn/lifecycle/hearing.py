@@ -9,7 +9,7 @@ from ..approval.approval import standing
 from ..approval.archive import keep_report, stored_report
 from ..approval.governance import Governance
 from ..approval.standing import Standing
-from ..core.errors import NotFound
+from ..core.errors import DecisionRefused, NotFound
 from ..gate.report import GateReport
 from ..ports.registry import CHALLENGER, ModelVersion
 from ..ports.tables import FeatureStore
@@ -56,12 +56,21 @@ def hearing_of(governance: Governance, version: int | None) -> Hearing:
 def hear(
     hearing: Hearing, store: FeatureStore, judge: Callable[[ModelVersion, ModelVersion | None], GateReport]
 ) -> tuple[GateReport, bool]:
-    """Return the report that a decision rests on, and whether it is new: a gate that still holds is not run again."""
+    """Return the report that a decision rests on, and whether it is new: a gate that still holds is not run again.
+
+    Raises:
+        DecisionRefused: nothing failed, but the machine was too busy to measure everything; nothing is recorded.
+    """
     gate = hearing.found.gate
     if hearing.settled and gate is not None:
         kept = stored_report(store, gate.digests["gate_report"])
         if kept is not None:
             return kept, False
     report = judge(hearing.challenger, hearing.champion)
+    if report.verdict == "unmeasured":
+        raise DecisionRefused(
+            f"{report.model} {report.summary}. Nothing was recorded: run `python run.py --pipeline deployment` again "
+            "when less runs on this machine."
+        )
     keep_report(store, report)
     return report, True

@@ -7,12 +7,12 @@ import pytest
 
 from churn.approval.approval import approve, decide, record_gate
 from churn.approval.archive import REPORTS, keep_report, stored_report
-from churn.core.errors import NotFound, StoreError
-from churn.gate.report import GateReport
+from churn.core.errors import DecisionRefused, NotFound, StoreError
+from churn.gate.report import Check, GateReport
 from churn.lifecycle.hearing import hear, hearing_of
 from churn.lifecycle.outcome import deploy
 from churn.ports.registry import ModelVersion
-from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, PASSING, Office, office
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 
@@ -63,6 +63,25 @@ def test_a_version_that_was_refused_is_judged_again(store: MemoryFeatureStore) -
     judge = Judge(at)
     _, new = hear(hearing_of(at.governance, 2), store, judge)
     assert (new, judge.judged) == (True, [2])
+
+
+def test_a_machine_too_busy_to_measure_rejects_nobody_and_asks_for_another_try(store: MemoryFeatureStore) -> None:
+    at = office(2, 1)
+    latency = Check(name="latency", verdict="unmeasured", sentence="The machine was too busy to measure.")
+    before = at.kinds
+    with pytest.raises(DecisionRefused, match=r"latency could not be measured.*Nothing was recorded: run .* again"):
+        hear(hearing_of(at.governance, 2), store, lambda *_: at.report(2, (*PASSING, latency)))
+    assert at.kinds == before
+    assert hearing_of(at.governance, 2).found.state == "none"
+
+
+def test_a_failed_check_rejects_however_much_could_not_be_measured(store: MemoryFeatureStore) -> None:
+    at = office(2, 1)
+    latency = Check(name="latency", verdict="unmeasured", sentence="The machine was too busy to measure.")
+    report, new = hear(hearing_of(at.governance, 2), store, lambda *_: at.report(2, (*FAILING, latency)))
+    record_gate(at.governance, report, who="ada")
+    assert (new, report.verdict) == (True, "fail")
+    assert decide(at.governance, 2, who="ada").state == "rejected"
 
 
 def test_a_report_that_was_not_kept_is_made_again(store: MemoryFeatureStore) -> None:
