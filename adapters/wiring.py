@@ -17,7 +17,18 @@ from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
 from churn.settings import Profile, registered_name
 
-__all__ = ["activate", "active_profile", "connect", "ensure_stack"]
+__all__ = [
+    "activate",
+    "active_profile",
+    "connect",
+    "diagnose",
+    "ensure_stack",
+    "fetch",
+    "now",
+    "read_table",
+    "running_dashboards",
+    "start_dashboards",
+]
 
 _PROFILE = "CHURN_PROFILE"
 
@@ -52,9 +63,36 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
         contract=contract,
         model=name,
         threads=place.resources.threads,
-        clock=lambda: dt.datetime.now(dt.UTC),
+        clock=now,
         make={port: partial(make, place, contract, name) for port, make in adapters.items()},
     )
+
+
+def now() -> dt.datetime:
+    """Return the time (UTC); nothing else in the project asks for it."""
+    return dt.datetime.now(dt.UTC)
+
+
+def read_table(path: Path) -> Source:
+    """Return the rows of a user's CSV, Parquet or Delta table."""
+    from .local.sources import read_source
+
+    return read_source(path)
+
+
+def fetch(name: str, profile: Profile) -> Path:
+    """Download a public data set into the profile's state folder, verify it, and return its path."""
+    from .local.public_data import fetch as download
+
+    return download(name, profile.state / "data")
+
+
+def diagnose(project: Path, profile: Profile) -> list[Any]:
+    """Return what `run.py doctor` finds of everything that a pipeline needs."""
+    from .local.doctor import diagnose as look
+    from .local.zenml_stack import stack_name
+
+    return look(project, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
 
 
 def ensure_stack(profile: Profile, experiment: str) -> str:
@@ -64,6 +102,21 @@ def ensure_stack(profile: Profile, experiment: str) -> str:
 
     ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
     return register(profile)
+
+
+def start_dashboards(profile: Profile, *, detach: bool, zenml_port: int, mlflow_port: int) -> Any:
+    """Start the ZenML dashboard and the MLflow UI; see `adapters.local.zenml_ui.start`."""
+    from .local.zenml_ui import start
+
+    ports = {"zenml_port": zenml_port, "mlflow_port": mlflow_port}
+    return start(profile.mlflow.tracking_uri, profile.state, detach=detach, **ports)
+
+
+def running_dashboards(profile: Profile) -> Any:
+    """Return the dashboards that run in the background, or None."""
+    from .local.zenml_ui import running
+
+    return running(profile.state)
 
 
 def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
@@ -109,9 +162,7 @@ def _studies(profile: Profile, *_: Any) -> Path:
 
 
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Source:
-    from .local.sources import read_source
-
-    return read_source(data)
+    return read_table(data)
 
 
 def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:

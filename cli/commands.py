@@ -8,6 +8,7 @@ import sys
 
 from rich.text import Text
 
+from adapters import wiring
 from churn.data.contract import snake_case
 from churn.settings import Settings
 
@@ -73,9 +74,7 @@ def data_simulate(arguments: argparse.Namespace) -> int:
 
 def data_fetch(arguments: argparse.Namespace) -> int:
     """Download a public data set."""
-    from adapters.local.public_data import fetch
-
-    path = fetch(arguments.name, configuration_of(arguments).profile.state / "data")
+    path = wiring.fetch(arguments.name, configuration_of(arguments).profile)
     where = f"--dataset {arguments.name} --data {shlex.quote(str(path))}"
     print(f"{path}\nTrain on it: python run.py --pipeline training {where}")
     return 0
@@ -83,40 +82,27 @@ def data_fetch(arguments: argparse.Namespace) -> int:
 
 def data_describe(arguments: argparse.Namespace) -> int:
     """Print what a table holds and how it keeps its contract."""
-    from churn.data.ingest import conform, to_bronze
-    from churn.data.snapshot import profile_of
-    from churn.data.validation import validate
-    from churn.lifecycle.features import simulated
+    from churn.lifecycle.features import describe as look_at
 
     session = session_of(arguments)
-    settings, contract, workspace = session.settings, session.contract, session.workspace
-    source = simulated(contract, settings) if settings.data is None else workspace.delivered(settings.data)
-    batch = conform(source, contract)
-    report = validate(batch, contract, settings.validation, now=workspace.clock()).report
-    describe(plain_console(), report, profile_of(to_bronze(batch.frame, contract)))
+    describe(plain_console(), *look_at(session.workspace, session.settings))
     return 0
 
 
 def dataset_infer(arguments: argparse.Namespace) -> int:
     """Print the draft of a contract for a user's table."""
-    from adapters.local.sources import read_source
     from churn.drafting.infer import infer
 
-    source = read_source(arguments.file)
+    rows = wiring.read_table(arguments.file).rows.to_pandas()
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])
-    sys.stdout.write(
-        infer(source.rows.to_pandas(), name, key=arguments.key, label=arguments.label, time=arguments.time)
-    )
+    said = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
+    sys.stdout.write(infer(rows, name, today=wiring.now().date(), **said))
     return 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print what a pipeline needs of this machine and whether it is there, each line with its remedy."""
-    from adapters.local.doctor import diagnose
-    from adapters.local.zenml_stack import stack_name
-
-    profile = configuration_of(arguments).profile
-    findings = diagnose(CONFIGS.parent, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
+    findings = wiring.diagnose(CONFIGS.parent, configuration_of(arguments).profile)
     console = plain_console()
     for finding in findings:
         mark, style = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}[finding.status]
@@ -131,18 +117,16 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def ui(arguments: argparse.Namespace) -> int:
     """Start the dashboards and keep them up until the user ends them."""
-    from adapters.local.zenml_ui import running, start
-
     profile = configuration_of(arguments).profile
     if arguments.stop:
-        dashboards = running(profile.state)
+        dashboards = wiring.running_dashboards(profile)
         if dashboards is not None:
             dashboards.stop()
         print("The dashboards are stopped." if dashboards else "No dashboards run in the background.")
         return 0
     print("Starting the ZenML dashboard and the MLflow UI …", flush=True)
     ports = {"zenml_port": arguments.zenml_port, "mlflow_port": arguments.mlflow_port}
-    dashboards = start(profile.mlflow.tracking_uri, profile.state, detach=arguments.detach, **ports)
+    dashboards = wiring.start_dashboards(profile, detach=arguments.detach, **ports)
     print(*dashboards.notes, *(f"{name:<7} {page}" for name, page in dashboards.pages.items()), sep="\n")
     if arguments.detach:
         print("Both run in the background; `python run.py ui --stop` ends them.")

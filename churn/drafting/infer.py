@@ -50,7 +50,7 @@ def infer(
     key: str | None = None,
     label: str | None = None,
     time: str | None = None,
-    today: dt.date | None = None,
+    today: dt.date,
 ) -> str:
     """Return the draft of a dataset contract: commented YAML that `DatasetContract.load` reads.
 
@@ -60,7 +60,7 @@ def infer(
         key: The column that identifies a customer, where the guess is wrong.
         label: The column of the outcome, where the guess is wrong.
         time: The column of the event time, where the guess is wrong.
-        today: The day from which a table without an event time is dated back; by default the current one in UTC.
+        today: The day from which a table without an event time is dated back.
 
     Raises:
         ContractError: the table is empty, two columns share a name, a named column is not there, or none can be the
@@ -85,7 +85,7 @@ def infer(
             rows=len(frame),
             key=entity,
             event=event,
-            as_of=_as_of(today or dt.datetime.now(dt.UTC).date()),
+            as_of=_as_of(today),
             outcome=outcome,
             positive=positive,
             negative=negative,

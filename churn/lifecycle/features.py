@@ -10,14 +10,14 @@ from ..core.progress import note
 from ..data.contract import DatasetContract
 from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
 from ..data.labels import labels_of
-from ..data.snapshot import TableSnapshot, snapshot_of
+from ..data.snapshot import ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from ..data.tables import LABEL_TIME
 from ..data.training_set import bronze_to_features
 from ..data.validation import ValidationReport, ValidationSettings, validate
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["build_features", "deliver", "ingest", "simulated"]
+__all__ = ["build_features", "deliver", "describe", "ingest", "simulated"]
 
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
 
@@ -69,6 +69,21 @@ def build_features(
     labels = store.replace(contract.table("labels"), labels_of(rows, contract, settings.split))
     note("build_features", f"{features.rows:,} feature rows, {labels.rows:,} known outcomes")
     return snapshot_of(store, features), snapshot_of(store, labels)
+
+
+def describe(workspace: Workspace, settings: Settings) -> tuple[ValidationReport, tuple[ColumnProfile, ...]]:
+    """Return how the rows that `ingest` would take keep the contract, and what their columns hold; nothing is written.
+
+    Raises:
+        DataError: nothing was ever delivered, and nothing is now.
+    """
+    contract, source = workspace.contract, _source(workspace, settings)
+    if source is None:
+        snapshot, report = _delivered_before(workspace)
+        return report, snapshot.columns
+    batch = conform(source, contract)
+    report = validate(batch, contract, settings.validation, now=workspace.clock()).report
+    return report, profile_of(to_bronze(batch.frame, contract))
 
 
 def _source(workspace: Workspace, settings: Settings) -> Source | None:

@@ -19,7 +19,7 @@ from tests.e2e.project import ROOT, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
-READERS = 600
+READERS = 2000
 FEATURES_OF_ITS_OWN = '''"""What a publisher knows of its readers."""
 
 import numpy as np
@@ -150,3 +150,41 @@ def test_it_gives_the_customers_of_the_report_the_same_probability_and_reasons(
     scored = package.score(rows)
     assert scored["probability"].tolist() == [example["probability"] for example in examples]
     assert scored["reasons"].map(list).tolist() == [example["reasons"] for example in examples]
+
+
+def test_after_training_every_command_acts_on_the_data_set_without_its_table(
+    project: Project, first: Ran, draft: Path, table: Path
+) -> None:
+    """Only what is typed here matters: `use` names the data set, and no command is given the file again."""
+    first.succeeded()
+    table.rename(table.with_suffix(".away"))
+    state = f"--set=profile.state={project.state}"
+    chosen = project.run("use", draft, state).succeeded()
+    assert "Commands act on the data set readers now." in chosen.out
+    deployed = project.run("--pipeline", "deployment", "--version", "1", state, "--set=gate.max_ece=0.2").succeeded()
+    assert "churn_readers version 1 is @Champion." in deployed.out
+    scored = project.run("--pipeline", "inference", state).succeeded()
+    assert scored.out.startswith("inference · dataset readers · stack local")
+    assert f"{READERS:,} customers scored by churn_readers version 1" in scored.out
+    customer = project.store("readers").read(project.tables("readers")["churn_predictions"])["reader_no"][0].as_py()
+    explained = project.run("explain", "--customer", customer, state).succeeded()
+    assert explained.out.startswith(f"Customer {customer}, by churn_readers version 1 (@Champion)")
+    assert "churn_readers" in project.run("models", state).succeeded().out
+    assert project.run("audit", state).succeeded().out.startswith("churn_readers: ")
+    named = project.run("models", f"--dataset={draft}", state).succeeded().out
+    assert named.partition("Next")[0] == project.run("models", state).succeeded().out.partition("Next")[0]
+    refused = project.run("rollback", "--reason", "complaints", state)
+    assert "churn_readers" in refused.paragraph
+    table.with_suffix(".away").rename(table)
+
+
+def test_the_next_delivery_is_added_to_the_data_set_that_is_in_use(project: Project, draft: Path, table: Path) -> None:
+    state = f"--set=profile.state={project.state}"
+    project.run("use", draft, state).succeeded()
+    rows = pd.read_csv(table, sep=";", dtype=str).head(3)
+    rows["Reader No"] = [f"new{number}" for number in range(3)]
+    new = project.work / "new_readers.csv"
+    rows.to_csv(new, index=False, sep=";")
+    before = project.tables("readers")["bronze_customers"].rows
+    added = project.run("--pipeline", "features", "--data", new, state).succeeded()
+    assert f"3 rows from {new}, added to the {before:,} there: {before + 3:,} in all" in added.out

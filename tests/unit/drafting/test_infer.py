@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import yaml
 from adapters.local.sources import read_source
 from churn.core.errors import ContractError
 from churn.data.contract import DatasetContract
-from churn.drafting.infer import infer
+from churn.drafting import infer as drafting
+
+infer = partial(drafting.infer, today=dt.date(2026, 3, 15))
 
 pytestmark = pytest.mark.slow
 
