@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from filelock import FileLock
-from pydantic import ValidationError
 
+from churn.core.canonical import canonical
 from churn.core.errors import StoreError, WriteConflict
-from churn.ports.ledger import Decision, DecisionLedger, Entry
+from churn.ports.ledger import Decision, DecisionLedger, Entry, first_format
 
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of
@@ -46,8 +46,9 @@ _SCHEMA = pa.schema(
     }
 )
 _JSON = ("numbers", "verdicts", "digests")
+_TEXT = pa.field("record", pa.string())
+"""The canonical text of a record of format 2 and later; the other columns repeat what it says, for whoever queries."""
 _MANY = 64
-_COLUMNS = ", ".join(map(quoted, _SCHEMA.names))
 
 
 class LocalDecisionLedger(DecisionLedger):
@@ -86,7 +87,7 @@ class LocalDecisionLedger(DecisionLedger):
             record = Decision.chained(entry, last)
             staged, digest = self._stage(record)
             try:
-                self._commit(base, staged, digest)
+                self._commit(base and self._with_text(base), staged, digest)
             except (Outrun, DeltaError, OSError) as cause:
                 if not self._holds(staged):
                     staged.discard()
@@ -107,25 +108,48 @@ class LocalDecisionLedger(DecisionLedger):
         lacking = [name for name in _SCHEMA.names if name not in version.schema.names]
         if lacking:
             raise StoreError(f"The table at {self._path} holds no decisions: it lacks {', '.join(lacking)}.")
+        names = [name for name in (*_SCHEMA.names, _TEXT.name) if name in version.schema.names]
+        columns = ", ".join(map(quoted, names))
         with self._duck.session() as connection:
-            rows = connection.sql(f"SELECT {_COLUMNS} FROM {version.relation()} {order}").to_arrow_table().to_pylist()
+            rows = connection.sql(f"SELECT {columns} FROM {version.relation()} {order}").to_arrow_table().to_pylist()
         return [self._record(row) for row in rows]
 
     def _record(self, row: Mapping[str, Any]) -> Decision:
         try:
-            return Decision.model_validate({**row, **{name: json.loads(row[name]) for name in _JSON}})
-        except (ValidationError, ValueError, TypeError) as error:
-            raise StoreError(
-                f"Record {row['sequence']} ({row['decision_id']}) of the table at {self._path} is no decision: restore "
-                "the table to its last good version, or move it away to begin anew."
-            ) from error
+            columns = {**row, **{name: json.loads(row[name]) for name in _JSON}}
+            text = columns.pop(_TEXT.name, None)
+            if text is None:
+                return Decision.read(first_format(columns), columns["hash"])
+            record = Decision.read(text, columns["hash"])
+            if _columns_of(record) == {name: row[name] for name in _SCHEMA.names}:
+                return record
+            # Somebody changed a column: the record says what the table says, and its hash no longer fits.
+            altered = json.loads(first_format(columns))
+            return Decision.read(canonical({**json.loads(text), **altered}), columns["hash"])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self._no_decision(row, "it is no decision") from error
+        except StoreError as error:
+            raise self._no_decision(row, str(error)) from error
+
+    def _no_decision(self, row: Mapping[str, Any], why: str) -> StoreError:
+        return StoreError(
+            f"Record {row['sequence']} ({row['decision_id']}) of the table at {self._path} cannot be read: {why}. "
+            "Restore the table to its last good version, or move it away to begin anew."
+        )
+
+    def _with_text(self, base: DeltaVersion) -> DeltaVersion:
+        """Return the newest version of a table that has the column of the text; one of format 1 gains it."""
+        if _TEXT.name in base.schema.names:
+            return base
+        before = self._tables.latest(self._path.name)
+        base.add_columns([_TEXT], Stamp(_KEY, before.rows, before.digest))
+        return DeltaVersion(self._path)
 
     def _stage(self, record: Decision) -> tuple[Staged, Digest]:
-        values = record.model_dump() | {name: json.dumps(getattr(record, name), sort_keys=True) for name in _JSON}
-        row = pa.Table.from_pylist([values], _SCHEMA)
+        row = pa.Table.from_pylist([{**_columns_of(record), _TEXT.name: record.text}], _SCHEMA.append(_TEXT))
         with self._duck.session() as connection:
-            connection.register("given", row)
-            staged = stage(connection, "FROM given", self._path)
+            connection.register("record", row)
+            staged = stage(connection, "FROM record", self._path)
         _flush(*staged.files, staged.folder)
         return staged, digest_of(row.to_batches())
 
@@ -156,6 +180,12 @@ class LocalDecisionLedger(DecisionLedger):
             f"Somebody else decided at the same time, and {self._path} has a newer record: nothing was written. Run "
             "the same command again."
         )
+
+
+def _columns_of(record: Decision) -> dict[str, Any]:
+    """Return what the columns beside the text repeat of a record."""
+    values = record.model_dump(include=set(_SCHEMA.names))
+    return values | {name: json.dumps(values[name], sort_keys=True) for name in _JSON}
 
 
 def _flush(*paths: Path) -> None:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from ..core.canonical import StoredFormat, canonical, digest
+from ..core.errors import StoreError
 from ..core.frozen import Finite
 
-__all__ = ["Decision", "DecisionLedger", "Entry", "Kind", "Verdict", "breaks"]
+__all__ = [
+    "RECORD_FORMAT",
+    "Decision",
+    "DecisionLedger",
+    "Entry",
+    "Kind",
+    "Record",
+    "Verdict",
+    "breaks",
+    "first_format",
+]
 
 Kind = Literal[
     "gate_passed",
@@ -61,32 +71,58 @@ class Entry(Finite):
         return self.who.startswith("policy:")
 
 
-class Decision(Entry):
-    """A record of the ledger. `hash` covers everything else in it, the hash of the record before it included."""
+class Record(Entry):
+    """An entry in its place: what the ledger stores as one canonical text."""
 
     decision_id: str
     sequence: int = Field(description="1, 2, 3, …")
     previous: str = Field(description="The hash of the record before; empty in the first one.")
-    hash: str
+
+
+RECORD_FORMAT = StoredFormat("record of the ledger", Record, newest=2, error=StoreError)
+"""Format 1 was stored in columns; `first_format` gives the text that its hash covers."""
+
+
+class Decision(Record):
+    """A record of the ledger as it is stored; build one with `chained` or `read`, so that fields and text agree."""
+
+    text: str = Field(repr=False, description="The canonical text, as stored.")
+    hash: str = Field(description="The digest of that text, which the next record names.")
 
     @classmethod
     def chained(cls, entry: Entry, last: Decision | None) -> Self:
         """Return `entry` as the record that follows `last`."""
         sequence = last.sequence + 1 if last else 1
-        unsealed = cls(
+        record = Record(
             **entry.model_dump(),
             decision_id=f"{sequence:06d}-{uuid4().hex[:8]}",
             sequence=sequence,
             previous=last.hash if last else "",
-            hash="",
         )
-        return unsealed.model_copy(update={"hash": unsealed.seal()})
+        text = RECORD_FORMAT.write(record)
+        return cls(**record.model_dump(), text=text, hash=digest(text))
 
-    def seal(self) -> str:
-        """Return the SHA-256, in hexadecimal digits, of everything but `hash` as canonical JSON."""
-        content = self.model_dump(mode="json", exclude={"hash"})
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+    @classmethod
+    def read(cls, text: str, stored_hash: str) -> Self:
+        """Return the record that a store holds, whether or not the hash fits.
+
+        Raises:
+            StoreError: the text is no record, or one of a newer format.
+        """
+        return cls(**RECORD_FORMAT.read(text).model_dump(), text=text, hash=stored_hash)
+
+
+def first_format(columns: Mapping[str, Any]) -> str:
+    """Return the text that the hash of a record of format 1 covers.
+
+    Args:
+        columns: Its columns as they were then: those below, of which `at` is a time with a zone, and `numbers`,
+            `verdicts` and `digests` are mappings.
+    """
+    fields = ("decision_id", "sequence", "kind", "model", "version", "champion", "who", "why")
+    values = {name: columns[name] for name in (*fields, "numbers", "verdicts", "digests", "previous")}
+    at: dt.datetime = columns["at"]
+    return canonical({**values, "at": at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")})
 
 
 def breaks(records: Sequence[Decision]) -> Iterator[str]:
@@ -99,13 +135,13 @@ def breaks(records: Sequence[Decision]) -> Iterator[str]:
     last: Decision | None = None
     for record in records:
         expected = last.sequence + 1 if last else 1
-        if record.hash != record.seal():
+        if record.hash != digest(record.text):
             yield f"Record {record.sequence} ({record.decision_id}) was altered: its hash does not fit what it says."
         if record.sequence > expected:
             gone = range(expected, record.sequence)
             yield f"Before record {record.sequence}, {len(gone)} missing: {gone[0]} to {gone[-1]}."
         elif record.sequence < expected:
-            yield f"Record {record.sequence} ({record.decision_id}) stands twice or out of order."
+            yield f"Record {record.sequence} ({record.decision_id}) is duplicated or out of order."
         elif record.previous != (last.hash if last else ""):
             yield f"Record {record.sequence} ({record.decision_id}) does not follow the record before it."
         last = record
@@ -124,7 +160,7 @@ class DecisionLedger(ABC):
         """Return every record in the order of its sequence, as it is stored, whether or not the chain holds.
 
         Raises:
-            StoreError: the store does not answer, or holds something that is no record.
+            StoreError: the store does not answer, or holds something that is no record or one of a newer format.
         """
 
     @abstractmethod

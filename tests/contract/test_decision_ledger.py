@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from adapters.local.decision_ledger import LocalDecisionLedger
+from churn.core.canonical import digest
 from churn.core.errors import WriteConflict
-from churn.ports.ledger import DecisionLedger, Entry, breaks
+from churn.ports.ledger import RECORD_FORMAT, DecisionLedger, Entry, breaks
 from tests.fakes.ports.ledger import InMemoryLedger
 
 AT = dt.datetime(2024, 5, 1, 8, 30, 15, 123456, tzinfo=dt.UTC)
@@ -70,7 +71,8 @@ def test_every_value_comes_back_as_it_was(ledger: DecisionLedger) -> None:
     [record] = ledger.read()
     assert Entry.model_validate({name: getattr(record, name) for name in Entry.model_fields}) == given
     assert record.at == AT
-    assert record.seal() == record.hash
+    assert record.hash == digest(record.text)
+    assert RECORD_FORMAT.write(RECORD_FORMAT.read(record.text)) == record.text
 
 
 def test_whoever_is_not_up_to_date_writes_nothing(ledger: DecisionLedger) -> None:

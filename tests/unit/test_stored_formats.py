@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.local.decision_ledger import LocalDecisionLedger
+from churn.core.canonical import FORMAT
+from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, breaks, first_format
 from churn.training.recipe import read_recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {
+    "batch_summary_1.json": "298443fd97ce703f",
+    "gate_report_1.json": "f709aa8b0de263c3",
+    "ledger_1.zip": "75658af74d2fdcf2",
+    "ledger_2.zip": "0c75d145ec29fb85",
+    "package_1.zip": "e9966e88527c040f",
     "recipe_1.json": "79aefe821d0ecc4a",
     "recipe_2.json": "e1a24d48a1df496f",
 }
@@ -61,3 +70,42 @@ def test_the_contract_of_a_stored_recipe_is_one_of_today(name: str, tmp_path: Pa
     contract = read_recipe(golden(name)).restore_contract(tmp_path)
     assert contract.entity_key == "customer_id"
     assert "monthly_charges" in contract.columns
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    with zipfile.ZipFile(GOLDEN / name) as files:
+        files.extractall(folder)
+    return folder
+
+
+LIFE = ["gate_refused", "rejected", "gate_refused", "rejected", "rejected", "rejected"]
+LIFE += ["gate_passed", "approved", "promotion_begun", "promoted", "gate_passed", "pending", "approved"]
+LIFE += ["promotion_begun", "promoted", "rollback_begun", "rolled_back", "rejected"]
+
+
+def test_a_ledger_in_columns_is_read_verified_and_goes_on(tmp_path: Path) -> None:
+    ledger = LocalDecisionLedger(unpacked("ledger_1.zip", tmp_path / "gym").parent, "gym")
+    records = ledger.read()
+    assert [record.kind for record in records] == LIFE
+    assert list(breaks(records)) == []
+    assert {FORMAT} & json.loads(records[-1].text).keys() == set()
+    entry = Entry(kind="approved", model="gym", version=3, champion=None, at=records[-1].at, who="ada", why="Good.")
+    newest = ledger.append(entry, after=records[-1].hash)
+    assert ledger.read() == [*records, newest]
+    assert list(breaks(ledger.read())) == []
+    assert json.loads(newest.text)[FORMAT] == RECORD_FORMAT.newest
+
+
+def test_a_changed_column_of_the_oldest_format_shows(tmp_path: Path) -> None:
+    [sound, *_] = LocalDecisionLedger(unpacked("ledger_1.zip", tmp_path / "gym").parent, "gym").read()
+    columns = sound.model_dump() | {"who": "mallory"}
+    [found] = breaks([Decision.read(first_format(columns), sound.hash)])
+    assert "was altered" in found
+
+
+def test_a_ledger_with_texts_beside_its_columns_is_read_and_verified(tmp_path: Path) -> None:
+    records = LocalDecisionLedger(unpacked("ledger_2.zip", tmp_path / "gym").parent, "gym").read()
+    assert [record.kind for record in records] == [*LIFE, "gate_refused", "approved"]
+    assert list(breaks(records)) == []
+    assert [json.loads(record.text).get(FORMAT) for record in records] == [None] * len(LIFE) + [2, 2]
+    assert (records[-1].who, records[-1].numbers) == ("Zoë", {"gain": 0.1 + 0.2})

@@ -127,7 +127,7 @@ def test_a_table_that_holds_no_decisions_is_named(ledger: LocalDecisionLedger, t
 def test_a_record_that_makes_no_sense_is_named(ledger: LocalDecisionLedger, tmp_path: Path) -> None:
     filled(ledger, 1)
     add_by_hand(tmp_path, sequence=2, numbers="{")
-    with pytest.raises(StoreError, match=r"Record 2 \(.*\) of the table at .* is no decision: restore the table"):
+    with pytest.raises(StoreError, match=r"Record 2 \(.*\) of the table at .* cannot be read: it is no decision"):
         ledger.read()
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from churn.core.canonical import canonical
 from churn.core.errors import WriteConflict
 from churn.ports.ledger import Decision, DecisionLedger, Entry
+
+
+def altered(record: Decision, **changes: Any) -> Decision:
+    """Return a record whose stored text was changed behind the ledger's back."""
+    plain = {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in changes.items()}
+    return Decision.read(canonical(json.loads(record.text) | plain), record.hash)
 
 
 class InMemoryLedger(DecisionLedger):

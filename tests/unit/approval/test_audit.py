@@ -14,6 +14,7 @@ from churn.approval.tags import APPROVAL_CHECK, DECISION
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Killed, Office, office
+from tests.fakes.ports.ledger import altered
 
 
 def found(place: Office) -> list[tuple[str, str]]:
@@ -38,8 +39,8 @@ def test_where_everything_fits_there_is_nothing_to_say(make: Callable[[], Office
     assert (done.records, done.versions) == (len(place.kinds), len(place.governance.look().versions))
 
 
-def altered(place: Office) -> None:
-    place.ledger.records[1] = place.ledger.records[1].model_copy(update={"who": "mallory"})
+def a_record_altered(place: Office) -> None:
+    place.ledger.records[1] = altered(place.ledger.records[1], who="mallory")
 
 
 def missing(place: Office) -> None:
@@ -82,7 +83,7 @@ def cut_off(place: Office) -> None:
 
 
 FAULTS = {
-    altered: [("ledger", "Record 2 .* was altered")],
+    a_record_altered: [("ledger", "Record 2 .* was altered")],
     missing: [("ledger", "Before record 3, 1 missing: 2 to 2"), ("record 4", "promoted without an approval")],
     alias_moved: [("@Champion", "names version 3, and by the ledger it should name version 2")],
     alias_removed: [("@Champion", "names nothing, and by the ledger it should name version 2")],

@@ -17,6 +17,7 @@ from churn.core.errors import ChurnError, ConfigError, DecisionRefused, NotFound
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.ports.ledger import altered
 
 
 def test_the_first_champion_has_no_predecessor() -> None:
@@ -255,7 +256,7 @@ class OtherMachine:
 def test_a_ledger_that_was_tampered_with_decides_nothing() -> None:
     place = office(2, 1)
     place.judge(2)
-    place.ledger.records[1] = place.ledger.records[1].model_copy(update={"who": "mallory"})
+    place.ledger.records[1] = altered(place.ledger.records[1], who="mallory")
     told = r"The ledger cannot be trusted.*Record 2 .* was altered.*run\.py audit"
     for attempt in (
         lambda: promote(place.governance, 2, who="ada"),

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from churn.ports.ledger import Decision, Entry, breaks
+from churn.core.canonical import StoredFormat, canonical, digest
+from churn.core.errors import StoreError
+from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, Record, breaks
+from tests.fakes.ports.ledger import altered
 
 AT = dt.datetime(2024, 5, 1, 8, tzinfo=dt.UTC)
 
@@ -49,9 +52,11 @@ def test_the_ids_are_unique_and_sort_as_the_records_do(records: list[Decision]) 
     assert Decision.chained(entry(), None).decision_id != Decision.chained(entry(), None).decision_id
 
 
-def test_a_record_that_went_through_json_has_the_same_seal(records: list[Decision]) -> None:
+def test_a_record_that_went_through_json_has_the_same_text(records: list[Decision]) -> None:
     for record in records:
-        assert Decision.model_validate_json(record.model_dump_json()).seal() == record.hash
+        kept = Decision.model_validate_json(record.model_dump_json())
+        assert kept == record
+        assert digest(kept.text) == record.hash
 
 
 @pytest.mark.parametrize(
@@ -72,15 +77,15 @@ def test_a_record_that_went_through_json_has_the_same_seal(records: list[Decisio
     ids=lambda change: next(iter(change)),
 )
 def test_an_altered_record_is_named(records: list[Decision], change: dict[str, Any]) -> None:
-    records[3] = records[3].model_copy(update=change)
+    records[3] = altered(records[3], **change)
     [found] = breaks(records)
     assert found.startswith("Record 4 (")
     assert "was altered" in found
 
 
 def test_a_record_that_was_altered_and_sealed_again_no_longer_leads_to_the_next(records: list[Decision]) -> None:
-    altered = records[1].model_copy(update={"who": "mallory"})
-    records[1] = altered.model_copy(update={"hash": altered.seal()})
+    forged = altered(records[1], who="mallory")
+    records[1] = Decision.read(forged.text, digest(forged.text))
     [found] = breaks(records)
     assert found == f"Record 3 ({records[2].decision_id}) does not follow the record before it."
 
@@ -101,7 +106,7 @@ def test_an_added_record_is_named(records: list[Decision]) -> None:
     twin = Decision.chained(entry(who="mallory"), records[2])
     found = list(breaks([*records[:4], twin, records[4]]))
     assert found == [
-        f"Record 4 ({twin.decision_id}) stands twice or out of order.",
+        f"Record 4 ({twin.decision_id}) is duplicated or out of order.",
         f"Record 5 ({records[4].decision_id}) does not follow the record before it.",
     ]
 
@@ -129,3 +134,27 @@ def test_what_cannot_be_recorded_exactly_is_refused(change: dict[str, Any]) -> N
 @pytest.mark.parametrize(("who", "policy"), [("policy:auto", True), ("policy:manual", True), ("ada", False)])
 def test_the_settings_sign_their_decisions(who: str, policy: bool) -> None:
     assert entry(who=who).by_policy is policy
+
+
+class LaterEntry(Entry):
+    """The entry of a version of the project that records one thing more."""
+
+    weather: str = "fine"
+
+
+def test_a_field_that_comes_later_alters_no_record_that_was_stored(records: list[Decision]) -> None:
+    class LaterRecord(Record, LaterEntry):
+        """A record of that version."""
+
+    reader = StoredFormat("record", LaterRecord, newest=RECORD_FORMAT.newest, error=StoreError)
+    assert [reader.read(record.text).weather for record in records] == ["fine"] * 5
+    later = LaterRecord(**entry().model_dump(), decision_id="000006-x", sequence=6, previous=records[-1].hash)
+    text = reader.write(later)
+    last = Decision.model_construct(**later.model_dump(), text=text, hash=digest(text))
+    assert list(breaks([*records, last])) == []
+
+
+def test_a_record_of_a_newer_version_is_refused_in_words(records: list[Decision]) -> None:
+    text = canonical({**json.loads(records[0].text), "format": 3})
+    with pytest.raises(StoreError, match=r"record of the ledger has format 3.*upgrade"):
+        Decision.read(text, digest(text))
