@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from churn.core.errors import ConfigError, ContractError
+from churn.core.yaml_files import read_yaml
 from churn.data.contract import DatasetContract
 from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
 from tests.fakes.data.customers import CONTRACT
@@ -28,6 +30,49 @@ def load(*overrides: str, **options: Any) -> Settings:
 
 def profile_of(*overrides: str, **options: Any) -> Profile:
     return read(*overrides, **options).profile
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """The values below a mapping by their dotted path; an empty mapping is a value."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        name: leaf
+        for key, below in value.items()
+        for name, leaf in leaves(below, f"{path}.{key}" if path else str(key)).items()
+    }
+
+
+def written(name: str) -> dict[str, Any]:
+    return leaves(read_yaml(CONFIGS / name, ConfigError))
+
+
+ADVICE = (
+    "Each setting has one line with a comment in configs/base.yaml (a profile's in each profile): add or remove lines "
+    "until both lists are empty."
+)
+
+
+def test_the_shipped_files_hold_every_setting() -> None:
+    domain = leaves(load().model_dump(mode="json", exclude={"profile"}))
+    profile = leaves(load().profile.model_dump(mode="json", exclude={"stack"}))
+    base, local = written("base.yaml"), {k: v for k, v in written("local.yaml").items() if not k.startswith("stack.")}
+    missing = {"base.yaml": sorted({*domain} - {*base}), "local.yaml": sorted({*profile} - {*local})}
+    unknown = {"base.yaml": sorted({*base} - {*domain}), "local.yaml": sorted({*local} - {*profile})}
+    assert (missing, unknown) == ({name: [] for name in missing}, {name: [] for name in unknown}), ADVICE
+
+
+def test_a_default_that_a_class_keeps_is_the_value_of_the_shipped_file() -> None:
+    shipped = leaves(load().model_dump(mode="json", exclude={"profile"}))
+    for name, field in Settings.model_fields.items():
+        room = field.annotation
+        if name == "profile" or not isinstance(room, type) or not issubclass(room, BaseModel):
+            continue
+        required = {
+            key: getattr(load(), name).model_dump()[key] for key, f in room.model_fields.items() if f.is_required()
+        }
+        default = leaves(room.model_validate(required).model_dump(mode="json"), name)
+        assert default == {key: value for key, value in shipped.items() if key.startswith(f"{name}.")}, name
 
 
 @pytest.fixture
