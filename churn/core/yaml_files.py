@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -14,16 +15,24 @@ __all__ = ["parse_model", "read_yaml", "unambiguous_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_MAX_MEGABYTES = 2  # PyYAML reads about 0.1 MB a second
+_MAX_PROBLEMS = 20
+_VALUE = reprlib.Repr()
+_VALUE.maxstring = _VALUE.maxother = 200
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a bare Yes or No is text, as in YAML 1.2, and a key that stands twice is an error."""
+    """YAML in which a bare Yes or No is text, as in YAML 1.2, and a duplicated key or one that is not a scalar is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse what YAML forbids and PyYAML lets pass: of two equal keys it would take the last."""
+        """Refuse duplicated keys, of which PyYAML takes the last, and keys that Python cannot look up."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "a key is itself a list or a mapping: put text that holds braces or brackets into quotes"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is duplicated", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -40,6 +49,8 @@ def unambiguous_yaml(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except ValueError as cause:  # a day that is not in the calendar, such as 2024-02-30
         raise yaml.MarkedYAMLError(problem=str(cause)) from cause
+    except RecursionError as cause:
+        raise yaml.MarkedYAMLError(problem="brackets or keys are nested too deep") from cause
 
 
 def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
@@ -49,6 +60,8 @@ def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
         error: the file cannot be read, is not YAML, or does not hold a mapping.
     """
     try:
+        if (size := path.stat().st_size / 1e6) > _MAX_MEGABYTES:
+            raise error(f"{path} has {size:.1f} MB, more than the {_MAX_MEGABYTES} MB that are read: check the path.")
         raw = unambiguous_yaml(path.read_text(encoding="utf-8"))
     except OSError as cause:
         raise error(f"{path} cannot be read ({cause.strerror}): check the path.") from cause
@@ -58,7 +71,7 @@ def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
         mark = getattr(cause, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(cause, "problem", None) or getattr(cause, "reason", "it is not YAML")
-        raise error(f"{path} is not valid YAML{where}: {problem}. Mend that line.") from cause
+        raise error(f"{path} is not valid YAML{where}: {problem}. Correct that line.") from cause
     if not isinstance(raw, dict):
         found = "is empty" if raw is None else f"holds {type(raw).__name__}"
         raise error(f"{path} must hold keys and values; it {found}.")
@@ -74,7 +87,11 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
     try:
         return model.model_validate(raw)
     except ValidationError as cause:
-        problems = "; ".join(_sentence(model, dict(problem)) for problem in cause.errors())
+        found = cause.errors()
+        sentences = [_sentence(model, dict(problem)) for problem in found[:_MAX_PROBLEMS]]
+        if len(found) > _MAX_PROBLEMS:
+            sentences.append(f"and {len(found) - _MAX_PROBLEMS:,} more problems")
+        problems = "; ".join(sentences)
         raise error(f"{source}: {problems}{'' if problems.endswith('?') else '.'}") from cause
 
 
@@ -88,7 +105,7 @@ def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"`{where}` is missing"
     message = problem["msg"].removeprefix("Value error, ")
     return (
-        f"`{where}`: {message}, got {problem['input']!r}"
+        f"`{where}`: {message}, got {_VALUE.repr(problem['input'])}"
         if where and not isinstance(problem["input"], dict)
         else (f"`{where}`: {message}" if where else message)
     )

@@ -199,6 +199,8 @@ def test_the_last_value_of_a_range_is_in_it() -> None:
         ("=5", "--set '=5' is not of the form"),
         ("leakage.trusted=[a", r"--set 'leakage.trusted=\[a': the value is not valid YAML .*correct or quote it"),
         ("training_set.cutoff=2024-02-30", r"is not valid YAML \(day is out of range for month\)"),
+        ("model_name={{dataset}}", r"--set 'model_name={{dataset}}': .* not valid YAML \(a key is itself .* quotes\)"),
+        ("seed=" + "[" * 5000, "is not valid YAML .*nested too deep"),
         ("data=a: b: c", "is not valid YAML .*quote it"),
     ],
 )

@@ -72,10 +72,13 @@ def test_other_loaders_keep_their_truth_values() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: 1\nb: [1, 2\nc: 3\n", r"is not valid YAML at line 3, column 2: expected .* Mend that line"),
+        (b"a: 1\nb: [1, 2\nc: 3\n", r"is not valid YAML at line 3, column 2: expected .* Correct that line"),
         (b"a: 1\n\tb: 2\n", "is not valid YAML at line 2, column 1"),
         (b"as_of: 2024-13-01\n", "is not valid YAML: month must be in 1..12"),
         (b"a: !!python/object/apply:os.getcwd []\n", "is not valid YAML at line 1, column 4: .*python/object"),
+        (b"model_name: {{dataset}}\n", r"is not valid YAML at line 1, column 14: a key is itself a list or .* quotes"),
+        (b"? [a, b]\n: 1\n", r"is not valid YAML at line 1, column 3: a key is itself a list or a mapping"),
+        (b"a: " + b"[" * 5000 + b"]" * 5000, "is not valid YAML: brackets or keys are nested too deep"),
         (b"a: \x00\n", "is not valid YAML: special characters are not allowed"),
         (b"name: caf\xe9\n", "is not a text file in UTF-8: save it as UTF-8"),
         (b"", r"must hold keys and values; it is empty\."),
@@ -139,8 +142,25 @@ def test_every_mistake_is_told_at_once() -> None:
     assert sentence.count("; `") + sentence.count("; unknown key") == 3
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicated_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("seed: 1\nmoney:\n  currency: USD\n  currency: EUR\n")
-    with pytest.raises(ConfigError, match=r"line 4, column 3: the key 'currency' stands twice"):
+    with pytest.raises(ConfigError, match=r"line 4, column 3: the key 'currency' is duplicated"):
         read_yaml(path, ConfigError)
+
+
+def test_a_file_too_large_for_settings_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "table.yaml"
+    path.write_bytes(b"# a remark\n" * 200_000)
+    with pytest.raises(ConfigError, match=r"table\.yaml has 2\.2 MB, more than the 2 MB that are read: check the path"):
+        read_yaml(path, ConfigError)
+
+
+def test_of_many_mistakes_the_first_are_told_and_the_rest_counted() -> None:
+    sentence = refused(**{f"x{number}": 1 for number in range(30)})
+    assert sentence.count("unknown key") == 20
+    assert sentence.endswith("; and 10 more problems.")
+
+
+def test_of_a_long_value_the_beginning_is_told() -> None:
+    assert refused(title=list(range(1000))) == "`title`: Input should be a valid string, got [0, 1, 2, 3, 4, 5, ...]."
