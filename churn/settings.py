@@ -31,6 +31,7 @@ from .training.trials import TuningSettings
 
 __all__ = [
     "Component",
+    "ComponentKind",
     "Configuration",
     "MlflowSettings",
     "Profile",
@@ -40,6 +41,9 @@ __all__ = [
     "read_configuration",
     "registered_name",
 ]
+
+
+ComponentKind = Literal["orchestrator", "artifact_store", "experiment_tracker", "model_registry"]
 
 
 class Component(Frozen):
@@ -73,9 +77,19 @@ class Profile(Frozen):
     name: str
     adapters: Literal["local"] = Field(description="Which adapters serve the ports.")
     state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
-    stack: dict[Literal["orchestrator", "artifact_store", "experiment_tracker", "model_registry"], Component]
+    stack: dict[ComponentKind, Component]
     mlflow: MlflowSettings
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _has_one_tracking_address(self) -> Self:
+        tracker = self.stack.get("experiment_tracker")
+        if tracker is not None and "tracking_uri" in tracker.settings:
+            raise ValueError(
+                "the address of MLflow is `profile.mlflow.tracking_uri` alone: take it out of "
+                "`profile.stack.experiment_tracker.settings`"
+            )
+        return self
 
     @property
     def tables(self) -> Path:

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from churn.core.errors import StoreError
-from churn.settings import Component, Profile
+from churn.settings import Component, ComponentKind, Profile
 
 from .zenml_home import config_folder
 
 if TYPE_CHECKING:
     from zenml.client import Client
 
-__all__ = ["ensure_stack", "stack_name"]
+__all__ = ["component_settings", "ensure_stack", "stack_name"]
 
 
 def stack_name(profile: Profile) -> str:
     """Return the name of the stack and of its components: each state folder has a stack of its own."""
     return f"churn_{profile.name}_{hashlib.sha256(str(profile.state).encode()).hexdigest()[:6]}"
+
+
+def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
+    """Return what the stack component of `kind` is configured with; the tracker's address is `profile.mlflow`'s."""
+    address = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
+    return {**profile.stack[kind].settings, **address}
 
 
 def ensure_stack(profile: Profile) -> str:
@@ -57,10 +63,10 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _component(client: Client, profile: Profile, kind: str, spec: Component) -> Any:
+def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Component) -> Any:
     from zenml.enums import StackComponentType
 
-    name, component_type, settings = stack_name(profile), StackComponentType(kind), dict(spec.settings)
+    name, component_type, settings = stack_name(profile), StackComponentType(kind), component_settings(profile, kind)
     if kind == "artifact_store" and spec.flavor == "local":
         Path(settings["path"]).mkdir(parents=True, exist_ok=True)
     existing = client.list_stack_components(name=name, type=component_type).items

@@ -22,7 +22,7 @@ _VALUE.maxstring = _VALUE.maxother = 200
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a bare Yes or No is text, as in YAML 1.2, and a duplicated key or one that is not a scalar is an error."""
+    """YAML in which a bare Yes or No is text, as in YAML 1.2, and keys are scalars, each once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse duplicated keys, of which PyYAML takes the last, and keys that Python cannot look up."""

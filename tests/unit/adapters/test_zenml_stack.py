@@ -1,0 +1,25 @@
+"""The ZenML stack that a profile describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapters.local.zenml_stack import component_settings
+from churn.core.errors import ConfigError
+from churn.settings import read_configuration
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def test_the_stacks_tracker_has_the_one_mlflow_address_of_the_profile() -> None:
+    profile = read_configuration(CONFIGS, overrides=["profile.mlflow.tracking_uri=http://mlflow:5000"]).profile
+    assert component_settings(profile, "experiment_tracker") == {"tracking_uri": "http://mlflow:5000"}
+    assert component_settings(profile, "artifact_store") == {"path": f"{profile.state}/artifacts"}
+
+
+def test_a_second_mlflow_address_is_refused() -> None:
+    override = "profile.stack.experiment_tracker.settings={tracking_uri: 'sqlite:///other.db'}"
+    with pytest.raises(ConfigError, match=r"the address of MLflow is `profile\.mlflow\.tracking_uri` alone"):
+        read_configuration(CONFIGS, overrides=[override])
