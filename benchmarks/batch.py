@@ -50,7 +50,7 @@ GOALS = {
     "rows/s against a warm spark_udf": 3.0,
 }
 REF = TableRef(
-    dataset="bench", name="churn_features", version=0, rows=0, digest="0", key=("customer_id", EVENT_TIME), uri=""
+    dataset="bench", name="churn_features", version=0, rows=0, content_id="0", key=("customer_id", EVENT_TIME), uri=""
 )
 
 

@@ -128,8 +128,9 @@ def ui(arguments: argparse.Namespace) -> int:
     ports = {"zenml_port": arguments.zenml_port, "mlflow_port": arguments.mlflow_port}
     dashboards = wiring.start_dashboards(profile, detach=arguments.detach, **ports)
     print(*dashboards.notes, *(f"{name:<7} {page}" for name, page in dashboards.pages.items()), sep="\n")
-    if arguments.detach:
-        print("Both run in the background; `python run.py ui --stop` ends them.")
+    if arguments.detach or dashboards.found:
+        already = "already" if dashboards.found else "in the background"
+        print(f"Both run {already}; `python run.py ui --stop` ends them.")
         return 0
     print("Both run until Ctrl-C.", flush=True)
     dashboards.wait()

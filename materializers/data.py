@@ -33,11 +33,11 @@ class TableMaterializer(JsonMaterializer):
 
     def compute_content_hash(self, data: TableSnapshot) -> str:
         """Return the digest of the rows: where and when they were written makes no difference."""
-        return data.ref.digest
+        return data.ref.content_id
 
     def extract_metadata(self, data: TableSnapshot) -> dict[str, Any]:
         """Show rows and version beside the artifact."""
-        return {"rows": data.ref.rows, "version": data.ref.version, "digest": data.ref.digest}
+        return {"rows": data.ref.rows, "version": data.ref.version, "content_id": data.ref.content_id}
 
 
 class ValidationMaterializer(JsonMaterializer):

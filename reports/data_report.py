@@ -23,7 +23,7 @@ def table_section(snapshot: TableSnapshot) -> Section:
         "table": f"{ref.dataset}.{ref.name}, version {ref.version}",
         "rows": ref.rows,
         "key": ", ".join(ref.key),
-        "digest": ref.digest,
+        "content": ref.content_id,
         "place": ref.uri,
     }
     rows = [_column_row(column, snapshot.sampled) for column in snapshot.columns]

@@ -158,7 +158,7 @@ class LocalDecisionLedger(DecisionLedger):
             DeltaVersion.create(staged, Stamp(_KEY, 1, str(digest)), append_only=True)
         else:
             before = self._tables.latest(self._path.name)
-            base.exchange((), staged, Stamp(_KEY, before.rows + 1, str(Digest.parse(before.digest) + digest)))
+            base.exchange((), staged, Stamp(_KEY, before.rows + 1, str(Digest.parse(before.content_id) + digest)))
         log = self._path / "_delta_log"
         _flush(log / f"{base.version + 1 if base else 0:020}.json", log, self._path)
 

@@ -60,10 +60,23 @@ class Server:
 
     @property
     def runs(self) -> bool:
-        """Whether any process of the server is there."""
+        """Whether any process of the server is there; a number that another program has by now does not count."""
+        if self.group is None:
+            return True
+        return self.has_processes and (self.child is not None or self._is_leader() or self.answers)
+
+    @property
+    def has_processes(self) -> bool:
+        """Whether there are processes in the group."""
         if self.child is not None:
             self.child.poll()  # a child that ended stays in the list of processes until somebody asks
-        return self.group is None or _signal(self.group, 0)
+        return self.group is not None and _signal(self.group, 0)
+
+    def _is_leader(self) -> bool:
+        """Whether the process that leads the group was started for this port."""
+        listing = ["ps", "-o", "args=", "-p", str(self.group)]
+        shown = subprocess.run(listing, capture_output=True, text=True, check=False).stdout
+        return f"--port {self.address.rpartition(':')[2]}" in shown
 
     def last_words(self, characters: int = 800) -> str:
         """Return the end of the log, for a message about a server that ended."""
@@ -154,9 +167,9 @@ def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
         _signal(group, signal.SIGTERM)
     deadline = time.monotonic() + patience
     for server, group in ours:
-        while server.runs and time.monotonic() < deadline:
+        while server.has_processes and time.monotonic() < deadline:
             time.sleep(0.05)
-        if server.runs:
+        if server.has_processes:
             _signal(group, signal.SIGKILL)
         if server.child is not None:
             server.child.wait()

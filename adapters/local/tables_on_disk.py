@@ -91,7 +91,7 @@ class TablesOnDisk:
             name=version.path.name,
             version=version.version,
             rows=stamp.rows,
-            digest=stamp.digest,
+            content_id=stamp.digest,
             key=stamp.key,
             uri=str(version.path),
         )
@@ -101,7 +101,7 @@ class TablesOnDisk:
         with explained(path):
             version = DeltaVersion(path, ref.version)
             said = version.stamp()
-            if (said and said.digest != ref.digest) or not all(file.exists() for file in version.files):
+            if (said and said.digest != ref.content_id) or not all(file.exists() for file in version.files):
                 raise NotFound(
                     f"Version {ref.version} of the table at {path} is no longer the one that was referred to: it was "
                     "removed or built anew. Run the pipeline that writes it again."

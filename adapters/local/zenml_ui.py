@@ -44,11 +44,19 @@ _MLFLOW_SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 @dataclass(frozen=True)
 class Dashboards:
-    """The dashboards that are up, and what the user should know about them."""
+    """The dashboards that are up.
+
+    Attributes:
+        servers: ZenML's and MLflow's, or one of them where the other has ended.
+        notes: What the user should know about them.
+        state: The folder with their logs.
+        found: Whether an earlier `start` left them running.
+    """
 
     servers: tuple[Server, ...]
     notes: tuple[str, ...]
     state: Path
+    found: bool = False
 
     @property
     def pages(self) -> dict[str, str]:
@@ -81,8 +89,9 @@ def start(
     detach: bool = False,
     patience: float = 120.0,
 ) -> Dashboards:
-    """Start both dashboards and return when both answer.
+    """Start both dashboards and return when both answer; those that an earlier `start` left running are returned.
 
+    Of a pair of which one has ended the other is started anew.
     A port that is taken is replaced by the next free one, and a note says so. Where ZenML or MLflow is a server of
     somebody else's (the ZenML client is connected to one, `mlflow_uri` is an http address), its address is returned
     and nothing is started for it.
@@ -98,6 +107,11 @@ def start(
     Raises:
         StoreError: a server ended, or did not answer in time; the message has its last words.
     """
+    earlier = running(state)
+    if earlier is not None:
+        if len(earlier.servers) == len(_PAGES) and all(server.answers for server in earlier.servers):
+            return earlier
+        earlier.stop()
     state.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
     started: list[Server] = []
@@ -120,13 +134,14 @@ def start(
 
 
 def running(state: Path) -> Dashboards | None:
-    """Return the dashboards that an earlier `start` left running; None where there are none, or one has gone."""
+    """Return the dashboards of an earlier `start` that still run; None where none does."""
     try:
         entries = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    servers = tuple(Server(**entry) for entry in entries)
-    return Dashboards(servers, (), state) if all(server.runs and server.answers for server in servers) else None
+    servers = tuple(server for server in (Server(**entry) for entry in entries) if server.runs)
+    ours = any(server.group is not None for server in servers)
+    return Dashboards(servers, (), state, found=True) if ours else None
 
 
 def _start_zenml(port: int, state: Path, notes: list[str]) -> Server:

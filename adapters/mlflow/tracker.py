@@ -101,7 +101,7 @@ class MlflowTracker(ExperimentTracker):
 
         tags = {
             MLFLOW_DATASET_CONTEXT: "training",
-            "digest": ref.digest,
+            "digest": ref.content_id,
             "version": str(ref.version),
             "label": label,
         }
@@ -199,7 +199,7 @@ def _dataset(ref: TableRef, sample: pa.Table) -> Dataset:
     source = DeltaDatasetSource(path=ref.uri, delta_table_version=ref.version)
     return Dataset(
         name=f"{ref.dataset}.{ref.name}",
-        digest=ref.digest[:_DIGEST_CHARACTERS],
+        digest=ref.content_id[:_DIGEST_CHARACTERS],
         source_type="delta_table",
         source=source.to_json(),
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),

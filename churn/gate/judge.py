@@ -266,7 +266,7 @@ def _report(
     checks: Checks, case: _Case, rows: MatureRows | None, evidence: _Evidence, *, model: str, now: dt.datetime
 ) -> GateReport:
     """Return the report; what cannot be reported is left out of it, and the check `report` says why."""
-    tables = {} if rows is None else {rows.ref.name: f"version {rows.ref.version}, {rows.ref.digest[:12]}"}
+    tables = {} if rows is None else {rows.ref.name: f"version {rows.ref.version}, {rows.ref.content_id[:12]}"}
     plain = partial(
         GateReport,
         model=model,

@@ -49,7 +49,7 @@ def model_card(
         "## Training data",
         "",
         f"{training.rows:,} rows of {training.customers:,} customers, {percent(training.churn_rate)} of which churned; "
-        f"table {ref.name}, version {ref.version}, digest {ref.digest[:12]}.",
+        f"table {ref.name}, version {ref.version}, content {ref.content_id[:12]}.",
         "",
         "## Model",
         "",

@@ -134,7 +134,7 @@ def version_tags(
         "dataset": ref.dataset,
         "data_table": ref.name,
         "data_version": str(ref.version),
-        "data_digest": ref.digest,
+        "data_digest": ref.content_id,
         "git_commit": origin.code_version,
         "registered_by": origin.registered_by,
         TRAINED_UNTIL: origin.trained_until.isoformat(),

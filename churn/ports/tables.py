@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
+from pydantic import model_validator
 
 from ..core.frozen import Frozen
 
@@ -23,17 +25,32 @@ class TableSpec(Frozen):
 class TableRef(Frozen):
     """One version of one table; the same reference always reads the same rows.
 
-    `digest` is the same for the same rows in any order and any file layout, and leaves out `ingested_at`:
-    two tables with the same digest give the same model.
+    Attributes:
+        dataset: The data set whose table it is.
+        name: The table's name within the data set.
+        version: The version of the table, counted by the adapter.
+        rows: Rows of this version.
+        content_id: Opaque text by which an adapter says that two versions of tables that it wrote hold the same rows,
+            `ingested_at` aside: equal text, equal rows. Different text says nothing. References stored earlier
+            call it `digest`.
+        key: The columns that identify a row.
+        uri: Where the table is, for people.
     """
 
     dataset: str
     name: str
     version: int
     rows: int
-    digest: str
+    content_id: str
     key: tuple[str, ...]
     uri: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_the_first_format(cls, stored: Any) -> Any:
+        if isinstance(stored, Mapping) and "digest" in stored and "content_id" not in stored:
+            return {"content_id" if name == "digest" else name: value for name, value in stored.items()}
+        return stored
 
 
 class FeatureStore(ABC):

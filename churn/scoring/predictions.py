@@ -84,7 +84,9 @@ def batch_id_of(
         max_age: Whose newest row is older than that, before the newest of all, has left.
     """
     moment = as_of.astimezone(dt.UTC).isoformat()
-    whole = "|".join([model_digest, features.dataset, features.name, features.digest, moment, reasons, str(max_age)])
+    whole = "|".join(
+        [model_digest, features.dataset, features.name, features.content_id, moment, reasons, str(max_age)]
+    )
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -59,13 +59,19 @@ class TrainingTable(Frozen):
     @classmethod
     def of(cls, ref: TableRef) -> Self:
         """Return what is to be known of a table to read it again."""
-        return cls(dataset=ref.dataset, name=ref.name, version=ref.version, digest=ref.digest, key=ref.key)
+        return cls(dataset=ref.dataset, name=ref.name, version=ref.version, digest=ref.content_id, key=ref.key)
 
     @property
     def ref(self) -> TableRef:
         """The reference by which a store of the dataset reads it; the number of rows is not known."""
         return TableRef(
-            dataset=self.dataset, name=self.name, version=self.version, rows=0, digest=self.digest, key=self.key, uri=""
+            dataset=self.dataset,
+            name=self.name,
+            version=self.version,
+            rows=0,
+            content_id=self.digest,
+            key=self.key,
+            uri="",
         )
 
 

@@ -277,7 +277,7 @@ def study_name(
     """
     whole = "|".join(
         [
-            snapshot.ref.digest,
+            snapshot.ref.content_id,
             contract.model_dump_json(),
             model.model_dump_json(),
             tuning.objective,

@@ -42,7 +42,7 @@ def in_memory(folder: Path) -> Place:
         return Recorded(
             tracker.params,
             tracker.metrics,
-            {name: (ref.digest, ref.version, ref.rows) for name, ref in tracker.datasets.items()},
+            {name: (ref.content_id, ref.version, ref.rows) for name, ref in tracker.datasets.items()},
             {
                 key: (t.state, t.value, {name: str(value) for name, value in t.params.items()}, t.seconds)
                 for key, t in tracker.trials.items()
@@ -144,7 +144,7 @@ def test_a_metric_that_is_no_finite_number_is_refused(place: Place, value: float
 
 def test_a_table_is_an_input_with_its_digest_and_version(place: Place) -> None:
     ref = TableRef(
-        dataset="telco", name="churn_training", version=3, rows=7, digest="d" * 64, key=("id",), uri="/tables/t"
+        dataset="telco", name="churn_training", version=3, rows=7, content_id="d" * 64, key=("id",), uri="/tables/t"
     )
     sample = pa.table({"id": ["a"], "tenure": [3], "charges": [7.5], "senior": [True]})
     place.tracker.log_dataset(ref, sample, label="label")

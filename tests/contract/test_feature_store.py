@@ -57,7 +57,7 @@ def test_any_other_value_makes_a_new_version(store: FeatureStore, other: float |
     first = store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
     second = store.upsert(FEATURES, table([("a", 1)], x=pa.array([other], pa.float64())))
     assert second.version == 1
-    assert second.digest != first.digest
+    assert second.content_id != first.content_id
 
 
 def test_the_time_of_the_write_is_stored_and_is_no_change(store: FeatureStore) -> None:
@@ -84,7 +84,7 @@ def test_a_table_gains_the_columns_it_lacks(store: FeatureStore) -> None:
 def test_a_new_column_without_values_is_there_and_the_digest_stays(store: FeatureStore) -> None:
     first = store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
     second = store.upsert(FEATURES, table([("a", 1)], x=[1.0], note=pa.array([None], pa.string())))
-    assert (second.version, second.digest) == (1, first.digest)
+    assert (second.version, second.content_id) == (1, first.content_id)
     assert rows(store, second, "note") == [(None,)]
 
 
@@ -132,9 +132,9 @@ def test_the_digest_tells_content_from_history(store: FeatureStore) -> None:
     grown = store.upsert(FEATURES, table([("b", 1)], x=[2.0], y=["q"]))
     whole = table([("c", 1), ("b", 1), ("a", 1)], y=[None, "q", "p"], x=[3.0, 2.0, 1.0])
     at_once = store.replace(TableSpec(name="other", key=FEATURES.key), whole)
-    assert at_once.digest == grown.digest
+    assert at_once.content_id == grown.content_id
     back = store.upsert(FEATURES, table([("b", 1)], x=[7.0], y=[None]))
-    assert back.digest != grown.digest
+    assert back.content_id != grown.content_id
 
 
 def test_a_value_in_another_row_or_column_gives_another_digest(store: FeatureStore) -> None:
@@ -151,7 +151,7 @@ def test_a_value_in_another_row_or_column_gives_another_digest(store: FeatureSto
     digests = [
         store.replace(
             FEATURES, table([("a", 1), ("b", 1)], x=content["x"], y=pa.array(content["y"], pa.float64()))
-        ).digest
+        ).content_id
         for content in contents
     ]
     assert len(set(digests)) == len(contents)

@@ -123,7 +123,7 @@ def test_the_same_join_again_makes_no_new_version(store: FeatureStore) -> None:
     first = joined(store, spine, features)
     assert joined(store, spine, features) == first
     assert joined(store, spine, table([("a", 1)], x=[1.5])).version == 1
-    assert first.digest == store.replace(TableSpec(name="copy", key=TRAINING.key), store.read(first)).digest
+    assert first.content_id == store.replace(TableSpec(name="copy", key=TRAINING.key), store.read(first)).content_id
 
 
 def test_the_versions_that_are_named_are_joined(store: FeatureStore) -> None:

@@ -245,7 +245,9 @@ class Project:
     def damaged_tables(self, dataset: str) -> list[str]:
         """Read every table to its end, and return those whose rows are not what the newest commit says."""
         read = {ref: self.store(dataset).read(ref).to_batches() for ref in self.tables(dataset).values()}
-        return [ref.name for ref, rows in read.items() if str(digest_of(rows, leave_out=[INGESTED_AT])) != ref.digest]
+        return [
+            ref.name for ref, rows in read.items() if str(digest_of(rows, leave_out=[INGESTED_AT])) != ref.content_id
+        ]
 
     def incomplete_versions(self, model: str) -> list[int]:
         """Load every registered version, and return those that lack what describes them."""

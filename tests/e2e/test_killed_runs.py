@@ -112,6 +112,6 @@ def test_the_same_command_then_ends_in_the_model_of_an_uninterrupted_run(
     assert version.aliases == (CHALLENGER,)
     assert version.description == expected.description
     assert project.tables(DATASET).keys() == uninterrupted.tables(DATASET).keys()
-    assert [ref.digest for ref in project.tables(DATASET).values()] == [
-        ref.digest for ref in uninterrupted.tables(DATASET).values()
+    assert [ref.content_id for ref in project.tables(DATASET).values()] == [
+        ref.content_id for ref in uninterrupted.tables(DATASET).values()
     ]

@@ -128,7 +128,7 @@ def test_the_pipelines_run_holds_parameters_metrics_data_charts_and_the_report(
     (given,) = parent.inputs.dataset_inputs
     table = project.tables("telco_simulated")["churn_training"]
     tags = {tag.key: tag.value for tag in given.tags}
-    assert (tags["digest"], tags["version"]) == (table.digest, str(table.version))
+    assert (tags["digest"], tags["version"]) == (table.content_id, str(table.version))
     assert json.loads(given.dataset.source)["path"] == table.uri
     files = project.mlflow.list_artifacts(parent.info.run_id)
     assert {file.path for file in files} == {"charts", "report.html"}
@@ -142,11 +142,11 @@ def test_the_version_is_complete(project: Project, first: Ran, parent: Run, tmp_
     assert (version.version, version.run_id) == (1, parent.info.run_id)
     assert "ROC AUC " + first.metrics["ROC AUC"][0] in version.description
     table = project.tables("telco_simulated")["churn_training"]
-    assert version.tags["data_digest"] == table.digest
+    assert version.tags["data_digest"] == table.content_id
     assert version.tags["metric.roc_auc"] == first.metrics["ROC AUC"][0]
     assert {"git_commit", "config_digest", "seed", "threshold.f1", "threshold.profit"} <= set(version.tags)
     package = load_package(project.registry.download(MODEL, 1, tmp_path), expected_digest=version.tags[MODEL_DIGEST])
-    assert package.metadata["data_digest"] == table.digest
+    assert package.metadata["data_digest"] == table.content_id
 
 
 def test_no_file_is_a_pickle(project: Project, first: Ran) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from adapters.local import zenml_home, zenml_ui
-from adapters.local.servers import HOST, open_local
+from adapters.local.servers import HOST, open_local, stop
 from churn.core.errors import StoreError
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("ui")]
@@ -199,6 +199,30 @@ def test_the_servers_end_with_the_program(home: Path, number: signal.Signals, co
         process.send_signal(number)
         assert process.wait(timeout=30) == code
     assert refused(port)
+
+
+def test_a_second_start_leaves_no_pair_behind_and_the_end_of_one_server_ends_the_other(home: Path) -> None:
+    state, ports = home / "twice", {"zenml_port": unused_port(), "mlflow_port": unused_port()}
+    first = zenml_ui.start(f"sqlite:///{home}/mlflow.db", state, detach=True, **ports)
+    second = zenml_ui.start(f"sqlite:///{home}/mlflow.db", state, detach=True, **ports)
+    assert (first.found, second.found, second.pages) == (False, True, first.pages)
+    stop(first.servers[:1])
+    left = zenml_ui.running(state)
+    assert left is not None
+    assert list(left.pages) == ["MLflow"]
+    left.stop()
+    assert not any(server.runs for server in first.servers)
+    assert zenml_ui.running(state) is None
+
+
+def test_a_number_that_another_program_has_by_now_is_not_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(command, start_new_session=True) as stranger:
+        entry = {"name": "MLflow", "address": f"http://{HOST}:{unused_port()}", "group": stranger.pid, "log": None}
+        (tmp_path / zenml_ui.STATE_FILE).write_text(json.dumps([entry]))
+        assert zenml_ui.running(tmp_path) is None
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing_running(home: Path) -> None:

@@ -33,7 +33,7 @@ def assert_whole(store: LocalFeatureStore, ref: TableRef) -> None:
     """The table reads, and its commit tells the truth about rows and digest."""
     rows = store.read(ref)
     copy = store.replace(TableSpec(name="copy", key=ref.key), rows)
-    assert (rows.num_rows, copy.digest) == (ref.rows, ref.digest)
+    assert (rows.num_rows, copy.content_id) == (ref.rows, ref.content_id)
 
 
 def files(folder: Path) -> set[str]:

@@ -86,7 +86,7 @@ def test_what_spark_joins_has_the_digest_of_what_a_laptop_joins(store: FeatureSt
         each.point_in_time_join(each.replace(LABELS, spine), each.replace(FEATURES, features), TRAINING)
         for each in (store, laptop)
     ]
-    assert refs[0].digest == refs[1].digest
+    assert refs[0].content_id == refs[1].content_id
     assert store.read(refs[0]).schema == laptop.read(refs[1]).schema
 
 

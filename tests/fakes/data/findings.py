@@ -39,7 +39,7 @@ REF = TableRef(
     name="churn_training",
     version=7,
     rows=4,
-    digest="d1" * 32,
+    content_id="d1" * 32,
     key=("customer_id",),
     uri="/tables/gym",
 )

@@ -82,14 +82,14 @@ class MemoryFeatureStore(FeatureStore):
             name=name,
             version=number,
             rows=version.rows.num_rows,
-            digest=version.digest,
+            content_id=version.digest,
             key=version.key,
             uri=f"memory:{self._dataset}/{name}",
         )
 
     def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
         versions = self._tables.get(ref.name, [])
-        if ref.version >= len(versions) or versions[ref.version].digest != ref.digest:
+        if ref.version >= len(versions) or versions[ref.version].digest != ref.content_id:
             raise NotFound(f"The table {ref.name!r} has no version {ref.version}.")
         rows = versions[ref.version].rows
         if columns is not None and not columns:

@@ -110,7 +110,7 @@ class LargeTable(MemoryFeatureStore):
 
 def test_a_large_table_is_profiled_from_a_sample_without_reading_the_rest() -> None:
     store = LargeTable()
-    ref = TableRef(dataset="d", name="t", version=0, rows=1_000_000, digest="", key=(), uri="")
+    ref = TableRef(dataset="d", name="t", version=0, rows=1_000_000, content_id="", key=(), uri="")
     snapshot = snapshot_of(store, ref)
     assert (snapshot.sampled, sum(snapshot.columns[0].spread.values())) == (SAMPLE, SAMPLE)
     assert store.batches == SAMPLE // 50_000

@@ -128,7 +128,7 @@ def content(name: str, **changes: Any) -> str | None:
         ("standing", {"state": "approved"}),
         ("deployment", {"champion": 3}),
         ("campaign", {"batch_id": "b2"}),
-        ("table", {"ref": SNAPSHOT.ref.model_copy(update={"digest": "d2" * 32})}),
+        ("table", {"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})}),
         ("tuning", {"boosting": TUNING.boosting.model_copy(update={"max_depth": 4})}),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_table_and_a_model_show_what_identifies_them(store: LocalArtifactStore
     assert materializers.TableMaterializer("/nowhere").extract_metadata(SNAPSHOT) == {
         "rows": 4,
         "version": 7,
-        "digest": "d1" * 32,
+        "content_id": "d1" * 32,
     }
     model = small_scorer().model.with_thresholds(f1=0.3)
     shown = materializers.ModelMaterializer("/nowhere").extract_metadata(model)

@@ -23,7 +23,7 @@ def test_a_table_is_shown_with_its_version_and_its_columns() -> None:
     assert section.title == "Table churn_training"
     (facts,), (table,) = blocks(section, Definitions), blocks(section, Table)
     assert facts.items["table"] == "gym_simulated.churn_training, version 7"
-    assert (facts.items["rows"], facts.items["digest"]) == (4, "d1" * 32)
+    assert (facts.items["rows"], facts.items["content"]) == (4, "d1" * 32)
     by_name = {row["column"]: row for row in rows(table)}
     assert list(by_name) == ["customer_id", "tenure", "contract", "label"]
     tenure, contract = by_name["tenure"], by_name["contract"]

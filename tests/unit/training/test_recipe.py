@@ -27,7 +27,7 @@ from tests.fakes.data.customers import CONTRACT
 GOLDEN = Path(__file__).parents[2] / "golden"
 FAST = ModelSettings(candidates=("boosting",), folds=2)
 TABLE = TableRef(
-    dataset="toy", name="churn_training", version=3, rows=100, digest="d1", key=("customer_id",), uri="/tables/toy"
+    dataset="toy", name="churn_training", version=3, rows=100, content_id="d1", key=("customer_id",), uri="/tables/toy"
 )
 
 
