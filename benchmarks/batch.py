@@ -1,6 +1,7 @@
 """Batch scoring against its limit and its peers: customers a second, CPU and peak memory, from Parquet to Parquet.
 
     python benchmarks/batch.py [--rows 5m] [--rounds 3] [--memory 1m,20m] [--reasons 100k] [--spark 250k]
+    python benchmarks/batch.py --explain    only what exact contributions cost a row, beside the trainer's budget
 
 The limit is XGBoost's in-place prediction of the same trees on a float matrix that is in memory already, with all
 threads: no file, no text, no decision. Ours reads Parquet, codes its text, adds the additive part, decides, and writes
@@ -70,8 +71,6 @@ def train(folder: Path) -> None:
     """Train on simulated customers; write the scorer, and MLflow models of it with and without reasons."""
     from adapters.mlflow.package import build_package
     from churn.lifecycle.training import scoring_settings
-    from churn.model.features import compute_features
-    from churn.model.frame import columns_of
     from churn.model.money import MoneySettings
     from churn.model.scorer import ReasonSettings
     from churn.simulation import SimulationSettings, simulate
@@ -81,7 +80,7 @@ def train(folder: Path) -> None:
     telco = contract()
     rows = simulate("telco", SimulationSettings(customers=4000, months=6)).to_pandas()
     rows = rows.drop_duplicates("customer_id", keep="last").reset_index(drop=True)
-    columns = compute_features(telco.features, columns_of(rows, telco.kinds), telco.functions)
+    columns = features_of(telco, rows)
     label = (rows["churn"] == "Yes").to_numpy().astype(np.int8)
     data = TrainingData(columns, label, rows["customer_id"].to_numpy(dtype=object))
     model = fit(data, telco, ModelSettings(), seed=42).model
@@ -247,6 +246,66 @@ def spark(folder: Path, rows: int) -> Timed:
     return found[-1]
 
 
+def explained() -> list[tuple[str, float, float, float]]:
+    """Return blend, and microseconds a row of its contributions: measured, by the cost model, and by XGBoost alone."""
+    import xgboost
+
+    from benchmarks.quality_zoo import parity_of_three
+    from churn.model.tree_shap import explanation_costs
+    from churn.simulation import SimulationSettings, simulate
+    from churn.training.train import ModelSettings, TrainingData, train
+
+    telco, random = contract(), np.random.default_rng(0)
+    rows = simulate("telco", SimulationSettings(customers=6000, months=4)).to_pandas().drop_duplicates("customer_id")
+    label = (rows["churn"] == "Yes").to_numpy().astype(np.int8)
+    simulated = TrainingData(features_of(telco, rows), label, rows["customer_id"].to_numpy(dtype=object))
+    columns, truth = parity_of_three(6000, random)
+    happened = (random.random(6000) < truth).astype(np.int8)
+    parity = TrainingData(columns, happened, np.arange(6000).astype(str).astype(object))
+    made_up = telco.model_copy(update={"columns": dict.fromkeys(columns, telco.columns["tenure"]), "features": ()})
+    found = []
+    for name, data, of, candidates in (
+        ("additive + boosting, simulated telco", simulated, telco, ("additive", "boosting")),
+        ("additive + deep boosting, the same", simulated, telco, ("additive", "deep_boosting")),
+        ("deep boosting at the budget, parity of three", parity, made_up, ("deep_boosting",)),
+    ):
+        model = train(data, of, ModelSettings(candidates=candidates), seed=0).model  # type: ignore[arg-type]
+        part = {name: values[:5000] for name, values in data.columns.items()}
+        model.contributions(part)
+        encoded = model.encode(part)
+        types = ["c" if name in model.categories else "float" for name in encoded]
+        matrix = xgboost.DMatrix(model.encoder.matrix(encoded), feature_types=types, nthread=1)
+        model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
+        alone = cpu_us(lambda model=model, matrix=matrix: model.booster.predict(matrix, pred_contribs=True))  # type: ignore[misc]
+        whole = cpu_us(lambda model=model, part=part: model.contributions(part))  # type: ignore[misc]
+        found.append((name, whole, float(explanation_costs(model.booster)[-1]), alone))  # type: ignore[arg-type]
+    return found
+
+
+def features_of(telco: DatasetContract, rows: object) -> dict[str, np.ndarray]:
+    from churn.model.features import compute_features
+    from churn.model.frame import columns_of
+
+    return compute_features(telco.features, columns_of(rows, telco.kinds), telco.functions)  # type: ignore[arg-type]
+
+
+def cpu_us(work: Callable[[], object], rows: int = 5000, repeats: int = 3) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times) / rows * 1e6
+
+
+def print_explained() -> None:
+    budget = 300
+    print(f"exact contributions, CPU microseconds a row on one thread, smallest of 3; budget of the trees {budget}")
+    print(f"{'blend':<48}{'measured':>10}{'cost model':>12}{'XGBoost':>10}")
+    for name, whole, modelled, alone in measure(explained, imports=("xgboost",), timeout=3600).value:
+        print(f"{name:<48}{whole:>10.0f}{modelled:>12.0f}{alone:>10.0f}   {'kept' if whole <= budget else 'MISSED'}")
+
+
 IMPORTS = {
     "whole engine": ("xgboost", "adapters.local.feature_store", "adapters.local.batch_engine"),
     "mlflow.pyfunc": ("mlflow.pyfunc", "xgboost"),
@@ -291,7 +350,11 @@ def main() -> None:
     parser.add_argument("--memory", default="", help="also the peak memory of ours at these sizes, such as 1m,20m")
     parser.add_argument("--reasons", type=number, default=100_000, help="customers that get reasons; 0 for none")
     parser.add_argument("--spark", type=number, default=250_000, help="customers for spark_udf; 0 for none")
+    parser.add_argument("--explain", action="store_true", help="only the cost of exact contributions")
     options = parser.parse_args()
+    print_explained()
+    if options.explain:
+        return
     with tempfile.TemporaryDirectory(prefix="batch") as name:
         folder = Path(name)
         measure(train, folder)

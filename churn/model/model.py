@@ -20,6 +20,7 @@ from .encoding import Encoded, Encoder
 from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
 from .files import BOOSTER, FEATURES, MODEL, json_bytes, manifest, read_files, write_files
 from .frame import CodedColumns, Column, FloatArray, Kind, n_rows
+from .tree_shap import TreeTables
 
 if TYPE_CHECKING:
     import xgboost
@@ -67,6 +68,7 @@ class _Content(Frozen):
     categories: dict[str, tuple[str, ...]]
     intercept: float
     additive: AdditiveModel | None
+    tree_weight: float = 1.0
     thresholds: dict[str, float]
     details: dict[str, Any]
 
@@ -75,7 +77,7 @@ class _Content(Frozen):
 class ChurnModel:
     """Churn log-odds as one sum: an intercept, an additive model's terms and the margin of a gradient-boosted ensemble.
 
-    Whatever weights and calibration training chose are already inside the parts, so a prediction is a plain sum.
+    Whatever weights and calibration training chose are in the parts and in `tree_weight`, so a prediction is one sum.
     A value that is missing, infinite or was never seen in training never fails: it is scored as a missing value.
 
     Attributes:
@@ -84,6 +86,7 @@ class ChurnModel:
         intercept: Log-odds that belong to no part.
         additive: The interpretable part, or None.
         booster: One XGBoost booster over all features in model order, or None.
+        tree_weight: What the booster's margin is multiplied by.
         thresholds: Probabilities from which a customer counts as a churner, by the name of the rule that chose them.
         details: What training wants to be remembered, as plain JSON values; part of the digest, so no times in it.
         feature_source: Source text of the user's own feature functions, saved with the model.
@@ -95,6 +98,7 @@ class ChurnModel:
     intercept: float = 0.0
     additive: AdditiveModel | None = None
     booster: Booster | None = None
+    tree_weight: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     feature_source: str | None = None
@@ -130,7 +134,7 @@ class ChurnModel:
         if self.additive is not None:
             total += self.additive.logit(encoded)
         if self.booster is not None and len(total):
-            total += self.booster.inplace_predict(
+            total += self.tree_weight * self.booster.inplace_predict(
                 self.encoder.matrix(encoded), predict_type="margin", validate_features=False
             )
         return total
@@ -152,12 +156,12 @@ class ChurnModel:
         encoded = self.encode(columns)
         added = np.zeros((n_rows(encoded), len(encoded) + 1))
         if self.booster is not None and len(added):
-            added += self.booster.predict(self._explained(encoded), pred_contribs=True)
+            added[:, :-1] = self.tree_weight * self._tree_contributions(encoded)
         if self.additive is not None:
             position = {name: index for index, name in enumerate(encoded)}
             for name, values in self.additive.terms(encoded):
                 added[:, position[name]] += values
-        # XGBoost sums in single precision; its rounding goes to the bias, so that a row adds up to the logit.
+        # Trees sum in single precision; their rounding goes to the bias, so that a row adds up to the logit.
         added[:, -1] = self.logit_of(encoded) - added[:, :-1].sum(axis=1)
         return added
 
@@ -199,6 +203,7 @@ class ChurnModel:
             intercept=content.intercept,
             additive=content.additive,
             booster=_booster(files[BOOSTER]) if BOOSTER in files else None,
+            tree_weight=content.tree_weight,
             thresholds=content.thresholds,
             details=content.details,
             feature_source=source,
@@ -210,11 +215,21 @@ class ChurnModel:
         """The codes of the categories."""
         return Encoder(self.categories)
 
-    def _explained(self, encoded: Encoded) -> xgboost.DMatrix:
+    def _tree_contributions(self, encoded: Encoded) -> FloatArray:
+        """Return the booster's SHAP values, shape `(n_rows, n_features)`."""
         import xgboost
 
+        assert self.booster is not None
+        matrix = self.encoder.matrix(encoded)
+        if self._tables is not None:
+            return self._tables.contributions(matrix)
         types = ["c" if name in self.categories else "float" for name in encoded]
-        return xgboost.DMatrix(self.encoder.matrix(encoded), feature_types=types)
+        rows = xgboost.DMatrix(matrix, feature_types=types)
+        return np.asarray(self.booster.predict(rows, pred_contribs=True)[:, :-1], dtype=np.float64)
+
+    @cached_property
+    def _tables(self) -> TreeTables | None:
+        return None if self.booster is None else TreeTables.of(self.booster)
 
     @cached_property
     def _files(self) -> dict[str, bytes]:
@@ -223,6 +238,7 @@ class ChurnModel:
             categories=dict(self.categories),
             intercept=self.intercept,
             additive=self.additive,
+            tree_weight=self.tree_weight,
             thresholds=dict(self.thresholds),
             details=dict(self.details),
         )

@@ -62,7 +62,11 @@ def mean_logit(oof: Mapping[str, FloatArray], blend: Blend) -> FloatArray:
 
 
 def choose_blend(
-    oof: Mapping[str, FloatArray], label: npt.NDArray[np.int8], customer: IntArray, default: Blend
+    oof: Mapping[str, FloatArray],
+    label: npt.NDArray[np.int8],
+    customer: IntArray,
+    default: Blend,
+    apart: Sequence[str] = (),
 ) -> tuple[Blend, tuple[BlendScore, ...]]:
     """Return the blend to use, and how every blend did, least loss first.
 
@@ -74,8 +78,9 @@ def choose_blend(
         label: 1 churned, 0 stayed, shape `(n_rows,)`.
         customer: Each row's customer as a number, shape `(n_rows,)`.
         default: The blend that needs no proof.
+        apart: Candidates of which a blend may hold one at most, as a model carries one ensemble of trees.
     """
-    losses = {blend: logit_losses(label, mean_logit(oof, blend)) for blend in _blends(tuple(oof))}
+    losses = {blend: logit_losses(label, mean_logit(oof, blend)) for blend in _blends(tuple(oof), apart)}
     least = min(losses, key=lambda blend: float(np.mean(losses[blend])))
     gain = paired_difference(losses[default], losses[least], customer)
     chosen = least if gain.mean > gain.se else default
@@ -97,5 +102,6 @@ def choose_blend(
     return chosen, tuple(sorted(scores, key=lambda score: score.log_loss))
 
 
-def _blends(candidates: Sequence[str]) -> list[Blend]:
-    return [blend for size in range(1, len(candidates) + 1) for blend in combinations(candidates, size)]
+def _blends(candidates: Sequence[str], apart: Sequence[str]) -> list[Blend]:
+    blends = (blend for size in range(1, len(candidates) + 1) for blend in combinations(candidates, size))
+    return [blend for blend in blends if len(set(blend) & set(apart)) <= 1]

@@ -1,8 +1,7 @@
-"""The main candidate: gradient-boosted trees, one ensemble per fold, merged into a single XGBoost booster."""
+"""The main candidate: gradient-boosted trees, whose rounds the folds choose before one ensemble learns all rows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,13 +14,15 @@ from pydantic import Field
 
 from ..core.frozen import Frozen
 from ..model.frame import FloatArray
+from ..model.tree_shap import explanation_costs, full_tree_cost
 
 if TYPE_CHECKING:
     import xgboost
 
-__all__ = ["BoostedFolds", "BoostingParams", "FoldMatrices", "fit_folds", "merge"]
+__all__ = ["BoostedFolds", "BoostingParams", "FoldMatrices", "fit_folds", "refit"]
 
 _MAX_BINS = 256
+_STEADY_DEPTH, _STEADY_ROWS, _MAX_BAG = 3, 100_000, 5
 
 
 class BoostingParams(Frozen):
@@ -44,6 +45,7 @@ class FoldMatrices:
 
     Attributes:
         matrix: float32 of shape `(n_rows, n_features)`: numbers or category codes, NaN for missing.
+        feature_types: `c` for each feature of category codes, `float` for the others.
         label: 0 or 1, shape `(n_rows,)`.
         fold: The fold that predicts each row, 0 to `n_folds - 1`, shape `(n_rows,)`.
         fits: For each fold, the rows it learns from.
@@ -51,6 +53,7 @@ class FoldMatrices:
     """
 
     matrix: npt.NDArray[np.float32]
+    feature_types: Sequence[str]
     label: npt.NDArray[np.int8]
     fold: npt.NDArray[np.intp]
     fits: Sequence[xgboost.QuantileDMatrix]
@@ -67,34 +70,29 @@ class FoldMatrices:
         """Quantise the rows of each fold; `categorical` says which features hold category codes."""
         import xgboost
 
-        options = {
-            "feature_types": ["c" if codes else "float" for codes in categorical],
-            "max_bin": _MAX_BINS,
-            "nthread": 1,
-        }
+        types = ["c" if codes else "float" for codes in categorical]
+        options = {"feature_types": types, "max_bin": _MAX_BINS, "nthread": 1}
         fits, checks = [], []
         for index in range(int(fold.max()) + 1):
             out = fold == index
             fits.append(xgboost.QuantileDMatrix(matrix[~out], label[~out], **options))
             checks.append(xgboost.QuantileDMatrix(matrix[out], label[out], ref=fits[-1], **options))
-        return cls(matrix, label, fold, fits, checks)
+        return cls(matrix, types, label, fold, fits, checks)
 
 
 @dataclass(frozen=True)
 class BoostedFolds:
-    """One ensemble per fold, all of the same number of rounds.
+    """What ensembles on the folds, all of the same number of rounds, came to.
 
     Attributes:
-        boosters: For each fold, the ensemble that learned from the other folds.
-        base_logit: Log-odds that every ensemble starts from.
-        rounds: Trees in each ensemble: where the loss over all out-of-fold rows was least.
+        rounds: Trees in each ensemble: where the loss over all out-of-fold rows was least, within the budget.
         oof: Out-of-fold log-odds, shape `(n_rows,)`.
+        explanation_cost: Microseconds of CPU a row that exact contributions of one such ensemble cost.
     """
 
-    boosters: Sequence[xgboost.Booster]
-    base_logit: float
     rounds: int
     oof: FloatArray
+    explanation_cost: float
 
 
 @dataclass
@@ -124,6 +122,7 @@ def fit_folds(
     params: BoostingParams,
     seed: int,
     *,
+    budget: float = np.inf,
     threads: int = 1,
     after_fold: Callable[[int, float], None] | None = None,
 ) -> BoostedFolds:
@@ -136,6 +135,7 @@ def fit_folds(
         matrices: The rows.
         params: How the trees grow.
         seed: Seed of row and feature sampling.
+        budget: Microseconds a row that exact contributions may cost at most: no more rounds are taken than that allows.
         threads: Folds grown side by side.
         after_fold: Called with each fold's index and its own least loss, in order; it may raise to give up. The folds
             then grow one after the other.
@@ -149,80 +149,81 @@ def fit_folds(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_Growing.grow_while_better, growing, repeat(params)))
         rounds = _grow_together(growing, matrices, params, pool)
-    boosters = [one.booster[:rounds] for one in growing]
+    rounds, cost = _within(budget, growing[0].booster[:rounds], params)
     oof = np.empty(len(matrices.label))
-    for index, booster in enumerate(boosters):
-        oof[matrices.fold == index] = booster.inplace_predict(
-            matrices.matrix[matrices.fold == index], predict_type="margin"
-        )
-    return BoostedFolds(boosters, float(np.log(base / (1 - base))), rounds, oof)
+    for index, one in enumerate(growing):
+        rows = matrices.fold == index
+        oof[rows] = one.booster[:rounds].inplace_predict(matrices.matrix[rows], predict_type="margin")
+    return BoostedFolds(rounds, oof, cost)
 
 
-def merge(parts: Sequence[tuple[BoostedFolds, float]]) -> tuple[xgboost.Booster, float]:
-    """Return one booster whose margin, plus the log-odds returned with it, is the weighted sum of the folds' means.
+def _within(budget: float, booster: xgboost.Booster, params: BoostingParams) -> tuple[int, float]:
+    """Return how many of the booster's rounds exact contributions can be afforded of, and what they cost."""
+    rounds = booster.num_boosted_rounds()
+    bound = rounds * full_tree_cost(params.max_depth)
+    if bound * _MAX_BAG <= budget:  # most ensembles of shallow trees; counting takes longer
+        return rounds, bound
+    costs = explanation_costs(booster)
+    rounds = max(1, int(np.searchsorted(costs, budget, side="right")))
+    return rounds, float(costs[rounds - 1])
 
-    The trees are put one after the other with their leaves scaled, which keeps SHAP values and UBJ as they are.
+
+def refit(
+    matrices: FoldMatrices, params: BoostingParams, fit: BoostedFolds, seed: int, *, budget: float
+) -> xgboost.Booster:
+    """Grow the ensemble of the model: the rounds that the folds chose, once, on all rows.
+
+    Deep trees vary much from one draw of the rows to another. A round of them is the mean of up to five trees that
+    each see their own draw, as many as the budget of explanations and the rows ask for.
 
     Args:
-        parts: Folds and the weight of their mean in the log-odds.
+        matrices: The rows.
+        params: How the trees grow.
+        fit: What `fit_folds` returned for them.
+        seed: Seed of row and feature sampling.
+        budget: Microseconds a row that exact contributions may cost at most; see `explanation_costs`.
     """
     import xgboost
 
-    merged: dict[str, Any] = {}
-    trees: list[dict[str, Any]] = []
-    for folds, weight in parts:
-        for booster in folds.boosters:
-            merged = json.loads(booster.save_raw("json"))
-            trees += [_scaled(tree, weight / len(folds.boosters)) for tree in _model(merged)["trees"]]
-    for index, tree in enumerate(trees):
-        tree["id"] = index
-    model = _model(merged)
-    model["trees"], model["tree_info"] = trees, [0] * len(trees)
-    model["iteration_indptr"] = list(range(len(trees) + 1))
-    model["gbtree_model_param"]["num_trees"] = str(len(trees))
-    base = merged["learner"]["learner_model_param"]["base_score"]
-    # A base score of one half is a margin of zero; XGBoost 3.1 began to write it as a list.
-    merged["learner"]["learner_model_param"]["base_score"] = "[5E-1]" if base.startswith("[") else "5E-1"
-    booster = xgboost.Booster(model_file=bytearray(json.dumps(merged).encode("utf-8")))
-    return booster, sum(weight * folds.base_logit for folds, weight in parts)
-
-
-def _model(saved: dict[str, Any]) -> dict[str, Any]:
-    model: dict[str, Any] = saved["learner"]["gradient_booster"]["model"]
-    return model
-
-
-def _scaled(tree: dict[str, Any], weight: float) -> dict[str, Any]:
-    """Return the tree with every leaf `weight` times as large; a leaf keeps its value in `split_conditions`."""
-    leaf = [child == -1 for child in tree["left_children"]]
-    tree["split_conditions"] = [
-        value * weight if is_leaf else value for value, is_leaf in zip(tree["split_conditions"], leaf, strict=True)
-    ]
-    # SHAP takes the expected value of a subtree from the weights of its nodes.
-    tree["base_weights"] = [value * weight for value in tree["base_weights"]]
-    return tree
+    bag = 1 if params.max_depth <= _STEADY_DEPTH else round(_STEADY_ROWS / len(matrices.label))
+    bag = int(np.clip(min(bag, budget // fit.explanation_cost), 1, _MAX_BAG))
+    options = {"feature_types": matrices.feature_types, "max_bin": _MAX_BINS, "nthread": 1}
+    rows = xgboost.QuantileDMatrix(matrices.matrix, matrices.label, **options)
+    whole = _options(params, seed, float(np.mean(matrices.label))) | {"num_parallel_tree": bag}
+    booster = xgboost.Booster(whole, cache=[rows])
+    for index in range(fit.rounds):
+        booster.update(rows, index)
+    if full_tree_cost(params.max_depth) * bag * fit.rounds <= budget:
+        return booster
+    # All rows may grow a few leaves more than the folds did.
+    within = int(np.searchsorted(explanation_costs(booster)[bag - 1 :: bag], budget, side="right"))
+    return booster[: max(1, min(fit.rounds, within))]
 
 
 def _start(matrices: FoldMatrices, index: int, params: BoostingParams, seed: int, base: float) -> _Growing:
     import xgboost
 
-    options = params.model_dump(exclude={"max_rounds", "patience"})
     booster = xgboost.Booster(
-        {
-            **options,
-            "objective": "binary:logistic",
-            "tree_method": "hist",
-            "max_bin": _MAX_BINS,
-            "base_score": base,
-            "nthread": 1,
-            # Folds that shared a seed would sample the same positions and vary less than they should. XGBoost keeps one
-            # random state a thread: unless it is seeded at every round, folds that share a thread disturb each other.
-            "seed": (seed * 1009 + index) % 2**31,
-            "seed_per_iteration": True,
-        },
+        # Folds that shared a seed would sample the same positions and vary less than they should.
+        _options(params, seed * 1009 + index, base),
         cache=[matrices.fits[index], matrices.checks[index]],
     )
     return _Growing(booster, matrices.fits[index], matrices.checks[index])
+
+
+def _options(params: BoostingParams, seed: int, base: float) -> dict[str, Any]:
+    return {
+        **params.model_dump(exclude={"max_rounds", "patience"}),
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_bin": _MAX_BINS,
+        "base_score": base,
+        "nthread": 1,
+        # XGBoost keeps one random state a thread: unless it is seeded at every round, folds that share a thread
+        # disturb each other.
+        "seed": seed % 2**31,
+        "seed_per_iteration": True,
+    }
 
 
 def _grow_together(

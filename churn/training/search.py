@@ -90,7 +90,8 @@ def tune(
 
         rows = ready.encoded, ready.model.categories, ready.label, ready.fold
         additive = fit_additive(*rows, customer=ready.customer, seed=seed).oof
-    judge = Judge(ready, additive, seed, threads, profit if settings.objective == "profit" else None)
+    budget = model.explanation_budget
+    judge = Judge(ready, additive, seed, threads, budget, profit if settings.objective == "profit" else None)
     with _quiet():
         return _Search(judge, model.boosting, settings, seed, storage, study, on_trial).run()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,7 @@ from ..data.training_set import TrainingData
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel, sigmoid
 from .blending import Blend, BlendScore, choose_blend, mean_logit
-from .boosting import BoostedFolds, BoostingParams, fit_folds, merge
+from .boosting import BoostedFolds, BoostingParams, fit_folds, refit
 from .calibration import Calibration, best_f1_threshold, calibrate
 from .preparation import Prepared, prepare
 
@@ -44,6 +44,11 @@ class ModelSettings(Frozen):
         ),
         description="Deeper trees, used where interactions of many features pay.",
     )
+    explanation_budget: float = Field(
+        default=300.0,
+        gt=0,
+        description="Microseconds of CPU a row that exact reasons may cost at most, by the cost model of the trees.",
+    )
 
     @field_validator("candidates")
     @classmethod
@@ -57,6 +62,10 @@ class ModelSettings(Frozen):
         """The blend that needs no proof: additive model and boosting, as far as they are candidates."""
         return tuple(name for name in self.candidates if name in _DEFAULT) or self.candidates[:1]
 
+    def trees(self, name: Candidate) -> BoostingParams:
+        """Return how the trees of a candidate grow."""
+        return self.boosting if name == "boosting" else self.deep_boosting
+
 
 class TrainingReport(Frozen):
     """What training tried, chose and measured, all of it out of fold.
@@ -69,7 +78,8 @@ class TrainingReport(Frozen):
         chosen: The candidates whose mean log-odds the model is.
         calibration: Scores before and after, and whether a line was applied.
         thresholds: Probabilities from which a customer counts as a churner: `f1`, where F1 is greatest.
-        fitted: What cross-validation chose: rounds of the ensembles, penalty and curvature of the additive model.
+        fitted: What cross-validation chose: rounds of the ensembles and microseconds a row that exact contributions of
+            one ensemble cost, penalty and curvature of the additive model.
         seconds: Wall time of each part.
         cpu_seconds: CPU time of each part, all threads together.
     """
@@ -114,20 +124,25 @@ def train(
     watch = _Watch()
     with watch.part("prepare"):
         ready = prepare(data, contract, settings.folds, seed)
-    fits: dict[str, AdditiveFit | BoostedFolds] = {}
+    fits: dict[Candidate, AdditiveFit | BoostedFolds] = {}
     for name in settings.candidates:
         with watch.part(name):
             fits[name] = _fit(name, ready, settings, seed, threads)
     with watch.part("choose"):
-        result = _conclude(ready, fits, settings.default_blend)
+        result = _conclude(ready, fits, settings)
+    with watch.part("refit"):
+        result = replace(result, model=_assemble(ready, result, fits, settings, seed))
     report = result.report.model_copy(update={"seconds": watch.seconds, "cpu_seconds": watch.cpu_seconds})
     return replace(result, report=report)
 
 
-def _conclude(ready: Prepared, fits: Mapping[str, AdditiveFit | BoostedFolds], default: Blend) -> TrainingResult:
-    """Choose the blend, calibrate it, find its threshold and put the model together."""
-    oof = {name: fit.oof for name, fit in fits.items()}
-    chosen, blends = choose_blend(oof, ready.label, ready.customer, default)
+def _conclude(
+    ready: Prepared, fits: Mapping[Candidate, AdditiveFit | BoostedFolds], settings: ModelSettings
+) -> TrainingResult:
+    """Choose the blend, calibrate it and find its threshold; the model has no parts yet."""
+    oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
+    trees = [name for name, fit in fits.items() if isinstance(fit, BoostedFolds)]
+    chosen, blends = choose_blend(oof, ready.label, ready.customer, settings.default_blend, apart=trees)
     logit = mean_logit(oof, chosen)
     calibration = calibrate(logit, ready.label, ready.fold, ready.customer)
     probability = sigmoid(calibration.slope * logit + calibration.intercept)
@@ -143,8 +158,7 @@ def _conclude(ready: Prepared, fits: Mapping[str, AdditiveFit | BoostedFolds], d
     )
     # Without the times, which would make every model another one.
     details = report.model_dump(mode="json", exclude={"blends", "thresholds", "seconds", "cpu_seconds"})
-    model = _assemble(ready, [fits[name] for name in chosen], calibration)
-    return TrainingResult(replace(model, details=details, thresholds=report.thresholds), probability, report)
+    return TrainingResult(replace(ready.model, details=details, thresholds=report.thresholds), probability, report)
 
 
 def _fit(
@@ -156,24 +170,37 @@ def _fit(
         return fit_additive(
             ready.encoded, ready.model.categories, ready.label, ready.fold, customer=ready.customer, seed=seed
         )
-    params = settings.boosting if name == "boosting" else settings.deep_boosting
-    return fit_folds(ready.matrices, params, seed, threads=threads)
+    params = settings.trees(name)
+    return fit_folds(ready.matrices, params, seed, budget=settings.explanation_budget, threads=threads)
 
 
-def _assemble(ready: Prepared, parts: Sequence[AdditiveFit | BoostedFolds], calibration: Calibration) -> ChurnModel:
-    """Return the model whose log-odds are the calibrated mean of the parts; weights and line go into the parts."""
-    weight = calibration.slope / len(parts)
-    ensembles = [(part, weight) for part in parts if isinstance(part, BoostedFolds)]
-    additive = next((part.model.scaled(weight) for part in parts if not isinstance(part, BoostedFolds)), None)
-    booster, base = merge(ensembles) if ensembles else (None, 0.0)
-    return replace(ready.model, intercept=calibration.intercept + base, additive=additive, booster=booster)
+def _assemble(
+    ready: Prepared,
+    result: TrainingResult,
+    fits: Mapping[Candidate, AdditiveFit | BoostedFolds],
+    settings: ModelSettings,
+    seed: int,
+) -> ChurnModel:
+    """Return the model of the chosen parts, each learned from all rows; mean and calibration become their weights."""
+    calibration = result.report.calibration
+    weight = calibration.slope / len(result.report.chosen)
+    model = replace(result.model, intercept=calibration.intercept)
+    for name, fit in fits.items():
+        if name not in result.report.chosen:
+            continue
+        if isinstance(fit, BoostedFolds):
+            booster = refit(ready.matrices, settings.trees(name), fit, seed, budget=settings.explanation_budget)
+            model = replace(model, booster=booster, tree_weight=weight)
+        else:
+            model = replace(model, additive=fit.model.scaled(weight))
+    return model
 
 
-def _fitted(fits: Mapping[str, AdditiveFit | BoostedFolds]) -> dict[str, float]:
+def _fitted(fits: Mapping[Candidate, AdditiveFit | BoostedFolds]) -> dict[str, float]:
     fitted: dict[str, float] = {}
     for name, fit in fits.items():
         if isinstance(fit, BoostedFolds):
-            fitted[f"{name}_rounds"] = fit.rounds
+            fitted |= {f"{name}_rounds": fit.rounds, f"{name}_explanation_us": round(fit.explanation_cost, 1)}
         else:
             fitted |= {"additive_penalty": fit.penalty, "additive_curvature": fit.curvature}
     return fitted

@@ -85,6 +85,7 @@ class Judge:
         additive: Out-of-fold log-odds of the additive model, shape `(n_rows,)`, or None where it is no candidate.
         seed: Seed of the trees.
         threads: Folds grown side by side.
+        budget: Microseconds a row that exact contributions may cost at most.
         profit: What acting on probabilities earns, or None to judge by log loss.
     """
 
@@ -92,6 +93,7 @@ class Judge:
     additive: FloatArray | None
     seed: int
     threads: int
+    budget: float
     profit: ProfitOfRows | None
     known: dict[BoostingParams, tuple[FloatArray, list[float]]] = field(default_factory=dict)
 
@@ -115,7 +117,9 @@ class Judge:
             losses.append(loss)
             after_fold(index, loss)
 
-        trees = fit_folds(self.ready.matrices, params, self.seed, threads=self.threads, after_fold=listen).oof
+        trees = fit_folds(
+            self.ready.matrices, params, self.seed, budget=self.budget, threads=self.threads, after_fold=listen
+        ).oof
         choices = [trees] if self.additive is None else [trees, (trees + self.additive) / 2]
         label = self.ready.label
         logit = min(choices, key=lambda choice: float(np.mean(logit_losses(label, choice))))

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import xgboost
 from pydantic import ValidationError
 
+from churn.model.tree_shap import explanation_costs
 from churn.training.blending import logit_losses
-from churn.training.boosting import BoostedFolds, BoostingParams, fit_folds, merge
+from churn.training.boosting import BoostedFolds, BoostingParams, FoldMatrices, fit_folds, refit
 from churn.training.preparation import Prepared, prepare
 from tests.fakes.data.customers import CONTRACT, customers
 
@@ -31,18 +29,16 @@ def deep(ready: Prepared) -> BoostedFolds:
     return fit_folds(ready.matrices, DEEP, seed=3)
 
 
-def mean_margin(folds: BoostedFolds, matrix: np.ndarray) -> np.ndarray:
-    margins = [booster.inplace_predict(matrix, predict_type="margin") for booster in folds.boosters]
-    return np.mean(margins, axis=0, dtype=np.float64)
-
-
 def test_every_row_is_predicted_by_the_ensemble_that_did_not_learn_from_it(
     ready: Prepared, shallow: BoostedFolds
 ) -> None:
-    for index, booster in enumerate(shallow.boosters):
-        rows = ready.fold == index
-        expected = booster.inplace_predict(ready.matrices.matrix[rows], predict_type="margin")
-        np.testing.assert_array_equal(shallow.oof[rows], expected)
+    changed = ready.label.copy()
+    changed[ready.fold == 1] = 1 - changed[ready.fold == 1]
+    categorical = [kind == "c" for kind in ready.matrices.feature_types]
+    matrices = FoldMatrices.build(ready.matrices.matrix, categorical, changed, ready.fold)
+    again = fit_folds(matrices, SHALLOW.model_copy(update={"max_rounds": shallow.rounds, "patience": 1000}), seed=3)
+    assert again.rounds < shallow.rounds  # the changed rows stop all folds early, and are predicted none the better
+    assert np.mean(logit_losses(changed[ready.fold == 1], again.oof[ready.fold == 1])) > np.log(2)
 
 
 def test_all_folds_stop_where_their_joint_loss_is_least(ready: Prepared) -> None:
@@ -53,7 +49,6 @@ def test_all_folds_stop_where_their_joint_loss_is_least(ready: Prepared) -> None
         assert grown.rounds <= rounds
     chosen = fit_folds(ready.matrices, SHALLOW.model_copy(update={"patience": 1000}), seed=3)
     assert np.mean(logit_losses(ready.label, chosen.oof)) == pytest.approx(min(losses), abs=1e-6)
-    assert {booster.num_boosted_rounds() for booster in chosen.boosters} == {chosen.rounds}
 
 
 def test_threads_and_the_order_of_folds_change_nothing(ready: Prepared, shallow: BoostedFolds) -> None:
@@ -80,41 +75,34 @@ def test_after_fold_may_give_up(ready: Prepared) -> None:
         fit_folds(ready.matrices, SHALLOW, seed=3, after_fold=give_up)
 
 
-def test_the_merged_booster_is_the_mean_of_the_folds(ready: Prepared, shallow: BoostedFolds) -> None:
-    booster, base = merge([(shallow, 1.0)])
-    matrix = ready.matrices.matrix
-    assert booster.num_boosted_rounds() == 4 * shallow.rounds
-    merged = booster.inplace_predict(matrix, predict_type="margin") + base
-    np.testing.assert_allclose(merged, mean_margin(shallow, matrix), atol=1e-5)
-
-
-def test_the_merged_booster_is_the_weighted_sum_of_its_parts(
-    ready: Prepared, shallow: BoostedFolds, deep: BoostedFolds
-) -> None:
-    booster, base = merge([(shallow, 0.3), (deep, -1.5)])
-    matrix = ready.matrices.matrix
-    expected = 0.3 * mean_margin(shallow, matrix) - 1.5 * mean_margin(deep, matrix)
-    np.testing.assert_allclose(booster.inplace_predict(matrix, predict_type="margin") + base, expected, atol=1e-5)
-
-
-def test_the_merged_booster_survives_ubj(ready: Prepared, deep: BoostedFolds, tmp_path: Path) -> None:
-    booster, _ = merge([(deep, 1.0)])
-    booster.save_model(tmp_path / "model.ubj")
-    again = xgboost.Booster(model_file=tmp_path / "model.ubj")
-    matrix = ready.matrices.matrix
-    np.testing.assert_array_equal(again.inplace_predict(matrix), booster.inplace_predict(matrix))
+def test_the_model_grows_the_chosen_rounds_once_on_all_rows(ready: Prepared, shallow: BoostedFolds) -> None:
+    booster = refit(ready.matrices, SHALLOW, shallow, seed=3, budget=300)
+    assert booster.num_boosted_rounds() == shallow.rounds
+    margin = booster.inplace_predict(ready.matrices.matrix, predict_type="margin")
+    assert np.mean(logit_losses(ready.label, margin)) < np.mean(logit_losses(ready.label, shallow.oof))
+    again = refit(ready.matrices, SHALLOW, shallow, seed=3, budget=300)
     assert again.save_raw("ubj") == booster.save_raw("ubj")
 
 
-def test_shap_values_of_the_merged_booster_are_the_mean_of_the_folds_values(
-    ready: Prepared, deep: BoostedFolds
-) -> None:
-    booster, base = merge([(deep, 1.0)])
-    types = ["c" if name in ready.model.categories else "float" for name in ready.encoded]
-    rows = xgboost.DMatrix(ready.matrices.matrix, feature_types=types)
-    expected = np.mean([one.predict(rows, pred_contribs=True) for one in deep.boosters], axis=0, dtype=np.float64)
-    expected[:, -1] -= base
-    np.testing.assert_allclose(booster.predict(rows, pred_contribs=True), expected, atol=1e-5)
+def test_a_round_of_deep_trees_is_the_mean_of_several(ready: Prepared, deep: BoostedFolds) -> None:
+    booster = refit(ready.matrices, DEEP, deep, seed=3, budget=300)
+    assert booster.num_boosted_rounds() == deep.rounds
+    assert len(explanation_costs(booster)) == 5 * deep.rounds
+
+
+@pytest.mark.parametrize("budget", [2.5, 3.0, 4.0, 300.0])
+def test_no_ensemble_costs_more_to_explain_than_its_budget(ready: Prepared, deep: BoostedFolds, budget: float) -> None:
+    folds = fit_folds(ready.matrices, DEEP, seed=3, budget=budget)
+    assert folds.explanation_cost <= budget
+    assert (folds.rounds < deep.rounds) == (budget < 3.2)
+    booster = refit(ready.matrices, DEEP, folds, seed=3, budget=budget)
+    assert explanation_costs(booster)[-1] <= budget
+
+
+def test_a_budget_below_one_tree_leaves_one_round(ready: Prepared) -> None:
+    folds = fit_folds(ready.matrices, DEEP, seed=3, budget=1e-3)
+    assert folds.rounds == 1
+    assert refit(ready.matrices, DEEP, folds, seed=3, budget=1e-3).num_boosted_rounds() == 1
 
 
 @pytest.mark.parametrize(

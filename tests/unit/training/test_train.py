@@ -36,8 +36,8 @@ def test_the_model_ranks_new_customers_almost_as_the_truth_does(result: Training
     assert (found - 0.5) / (best - 0.5) > 0.9
 
 
-def test_every_blend_is_reported_and_one_is_chosen(result: TrainingResult) -> None:
-    assert len(result.report.blends) == 7
+def test_every_blend_with_at_most_one_ensemble_is_reported_and_one_is_chosen(result: TrainingResult) -> None:
+    assert len(result.report.blends) == 5
     assert [blend.members for blend in result.report.blends if blend.chosen] == [result.report.chosen]
     assert [blend.members for blend in result.report.blends if blend.default] == [("additive", "boosting")]
     losses = [blend.log_loss for blend in result.report.blends]
@@ -91,7 +91,7 @@ def test_the_schema_speaks_as_the_contract_does() -> None:
 
 
 def test_where_the_time_went_is_reported(result: TrainingResult) -> None:
-    parts = {"prepare", "additive", "boosting", "deep_boosting", "choose"}
+    parts = {"prepare", "additive", "boosting", "deep_boosting", "choose", "refit"}
     assert result.report.seconds.keys() == result.report.cpu_seconds.keys() == parts
     assert all(seconds > 0 for seconds in result.report.seconds.values())
 
