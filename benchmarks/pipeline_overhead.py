@@ -122,7 +122,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     from churn.model.scorer import Scorer
     from churn.training.search import search
     from churn.training.train import train
-    from reports.training_page import report_page
+    from reports.training_report import training_page
 
     now, store = dt.datetime.now(dt.UTC), wiring.connect(contract, settings.model_name, profile).tables
     batch = conform(simulated(contract, settings), contract)
@@ -150,7 +150,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     version = Registration(
         name="bare", version=1, run_id=None, digest=result.model.digest, unchanged=False, description="", tags={}
     )
-    return report_page(findings, version, validation=validation, leakage=leakage, settings=settings)
+    return training_page(findings, version, validation=validation, leakage=leakage, settings=settings)
 
 
 def _forget(profile: Profile) -> None:

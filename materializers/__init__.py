@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-from .campaign import CampaignMaterializer
-from .data import LeakageMaterializer, TableMaterializer, ValidationMaterializer
-from .deployment import DeploymentMaterializer, GateMaterializer, StandingMaterializer
-from .inference import BatchMaterializer
-from .model import (
-    EvaluationMaterializer,
-    ExplanationMaterializer,
-    ModelMaterializer,
-    RegistrationMaterializer,
-    TrainingMaterializer,
-    TuningMaterializer,
-)
+from .model import ModelMaterializer
+from .values import JsonMaterializer, TableMaterializer
+from .views import VIEWS
 
-__all__ = [
-    "BatchMaterializer",
-    "CampaignMaterializer",
-    "DeploymentMaterializer",
-    "EvaluationMaterializer",
-    "ExplanationMaterializer",
-    "GateMaterializer",
-    "LeakageMaterializer",
-    "ModelMaterializer",
-    "RegistrationMaterializer",
-    "StandingMaterializer",
-    "TableMaterializer",
-    "TrainingMaterializer",
-    "TuningMaterializer",
-    "ValidationMaterializer",
-]
+__all__ = ["VIEWS", "JsonMaterializer", "ModelMaterializer", "TableMaterializer"]

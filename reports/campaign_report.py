@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from churn.campaign.campaign import Campaign, Choice, Further
 from churn.core.wording import amount, interval, number, percent
 
-from .campaign_charts import campaign_profit
+from .chart_style import COLOURS, chart
 from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["campaign_headline", "campaign_page", "campaign_sections"]
 
@@ -91,7 +95,7 @@ def _alternatives(campaign: Campaign) -> Section:
         "What else could be done",
         [
             Table.of(rows, right=[money, cost, "beside this campaign"]),
-            Figure(campaign_profit(campaign), _curve_in_words(campaign)),
+            Figure(_profit_chart(campaign), _curve_in_words(campaign)),
         ],
         "Every row is what the model expects, of the same customers: without the control group and those who rest. The "
         "others keep no limits, so that what they cost must be read beside what they earn.",
@@ -243,4 +247,37 @@ def _further_in_words(further: Further, currency: str) -> str:
     return (
         f"The next {wider} would earn {amount(further.profit, currency)} more, for {amount(further.cost, currency)} "
         f"and {further.contacts:+,} contacts."
+    )
+
+
+def _profit_chart(campaign: Campaign) -> str:
+    """Draw expected profit against the number of contacts, most valuable first, and the campaign on it."""
+    contacts, profit, _ = zip(*campaign.curve, strict=True)
+    plan, currency = campaign.plan, campaign.money.currency
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import StrMethodFormatter
+
+        axes.plot(contacts, profit, color=COLOURS["primary"])
+        axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
+        axes.plot([plan.contacts], [plan.profit.point], "o", color=COLOURS["ink"], markersize=8)
+        low, high = min(0.0, *profit), max(0.0, *profit)
+        share = plan.contacts / max(contacts[-1], 1)
+        axes.annotate(
+            f"this campaign: {plan.contacts:,} contacts\n{amount(plan.profit.point, currency)}",
+            (plan.contacts, plan.profit.point),
+            (8 if share < 0.25 else 0, -44 if plan.profit.point > (low + high) / 2 else 16),
+            textcoords="offset points",
+            ha="left" if share < 0.25 else "right" if share > 0.75 else "center",
+            color=COLOURS["ink"],
+        )
+        axes.set_ylim(low - 0.04 * (high - low + 1e-9), high + 0.08 * (high - low + 1e-9))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+    return chart(
+        "Expected profit by how many are contacted",
+        "customers contacted, most valuable first",
+        f"expected profit, {currency}",
+        draw,
     )

@@ -10,7 +10,7 @@ from churn.model.scorer import TREAT
 from churn.scoring.customer import CustomerAnswer
 from churn.scoring.what_if import Change
 
-from .model_charts import reasons
+from .charts import reasons
 from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, page
 
 __all__ = ["customer_lines", "customer_page"]

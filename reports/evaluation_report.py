@@ -1,59 +1,37 @@
-"""An evaluation as sections of a page, and the page of a training run that they open."""
+"""An evaluation as sections of a page: what the model earns, how well it ranks, how true its probabilities are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from churn.core.estimate import Estimate
-from churn.core.wording import interval, number, percent
+from churn.core.wording import amount, interval, percent, spoken
 from churn.evaluation.evaluate import Evaluation
-from churn.evaluation.headline import headline
-from churn.evaluation.oracle import Reachable, Reached
-from churn.evaluation.slices import Slice
+from churn.evaluation.metrics import METRICS
+from churn.evaluation.oracle import Reachable
+from churn.evaluation.slices import SLICE_METRICS, Slice
+from churn.model.money import MoneySettings
 
 from . import charts
-from .money_report import money_section
-from .page import Block, Callout, Card, Cards, Cell, Code, Figure, Section, Table, page
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text
 
-__all__ = ["evaluation_sections", "training_report"]
+__all__ = ["evaluation_sections", "money_section"]
 
-_SHARE = "share of the reachable gain"
-METRICS: Mapping[str, tuple[str, Callable[[float], str], str]] = {
-    "roc_auc": ("Area under the ROC curve", number, "how often a churner ranks above one who stays; chance is 0.5"),
-    "average_precision": ("Average precision", number, "area under precision and recall; chance is the churn share"),
-    "top_decile_lift": ("Lift of the riskiest tenth", number, "churn among them, in times the average"),
-    "log_loss": ("Log loss", number, "error of the probabilities, in nats; lower is better"),
-    "brier": ("Brier score", number, "squared error of the probabilities; lower is better"),
-    "ece": ("Calibration error", percent, "average gap between predicted and observed churn"),
-    "calibration_ratio": ("Observed / predicted churn", number, "1 is right on average"),
-    "calibration_slope": ("Calibration slope", number, "below 1 too extreme, above 1 too timid"),
-    "empc": ("EMPC", number, "best profit per customer at the literature's economics, which compare with papers"),
-}
-
-
-def training_report(
-    title: str,
-    *,
-    evaluation: Evaluation,
-    facts: Mapping[str, Cell],
-    sections: Sequence[Section],
-    next_command: str,
-) -> str:
-    """Return the one page of a training run.
-
-    Args:
-        title: Such as the model's name and version.
-        evaluation: The holdout's verdict; it comes first, because it is what the reader has to decide on.
-        facts: What ran on which data: data set, table version, rows, window, digests, seed.
-        sections: How it came about: model card, importance, reasons, tuning, validation, leakage checks.
-        next_command: What to type next.
-    """
-    everything = [*evaluation_sections(evaluation), *sections, Section("Next", [Code(next_command)])]
-    return page(title, everything, lead=headline(evaluation), facts=facts)
+_QUALITY = (
+    "roc_auc",
+    "average_precision",
+    "top_decile_lift",
+    "log_loss",
+    "brier",
+    "ece",
+    "calibration_ratio",
+    "calibration_slope",
+    "empc",
+)
+_POLICY = ("share", "recall", "precision", "f1", "profit", "cost_matrix_profit")
 
 
 def evaluation_sections(evaluation: Evaluation) -> tuple[Section, ...]:
-    """Return the verdict of a holdout, for a training report or for a page of its own."""
+    """Return what a holdout says of a model, for a training report or for a page of its own."""
     sections = [_glance(evaluation), money_section(evaluation), _quality(evaluation)]
     sections += [_slices(evaluation)] if evaluation.slices else []
     sections += [_reachable(evaluation.reachable, evaluation.currency)] if evaluation.reachable else []
@@ -62,37 +40,44 @@ def evaluation_sections(evaluation: Evaluation) -> tuple[Section, ...]:
 
 def _glance(evaluation: Evaluation) -> Section:
     metrics = evaluation.metrics
-    profit, auc, lift, error = (metrics[name] for name in ("profit_per_customer", "roc_auc", "top_decile_lift", "ece"))
-    pays, true = metrics["profit_over_all"].lower > 0, _is_calibrated(evaluation)
-    treated, everybody = percent(metrics["share_at_profit"].point, 0), number(metrics["profit_if_all"].point, 2)
+    everybody = METRICS["profit_if_all"].text(metrics["profit_if_all"].point, evaluation.currency)
+    treated = METRICS["share_at_profit"].text(metrics["share_at_profit"].point)
+    chance = METRICS["ece"].text(evaluation.calibration_noise.mean)
+    notes = {
+        "profit_per_customer": f"; by treating everybody {everybody}",
+        "recall_at_profit": f"; {treated} of the rows are treated",
+        "roc_auc": "; chance is 0.5",
+        "top_decile_lift": " times the average churn rate",
+        "ece": f"; chance alone gives {chance}",
+    }
+    good = {
+        "profit_per_customer": metrics["profit_over_all"].lower > 0,
+        "ece": _is_calibrated(evaluation),
+    }
     cards = [
         Card(
-            f"{evaluation.currency} per customer",
-            number(profit.point, 2),
-            f"{_range(profit, 2)}; by treating everybody {everybody}",
-            "good" if pays else "warn",
-        ),
-        Card("Churners reached", percent(metrics["recall_at_profit"].point, 0), f"by treating {treated} of customers"),
-        Card("Area under the ROC curve", number(auc.point), f"{_range(auc, 3)}; chance is 0.5"),
-        Card("Lift of the riskiest tenth", number(lift.point, 2), f"{_range(lift, 2)} times the average churn"),
-        Card(
-            "Calibration error",
-            percent(error.point),
-            f"chance alone gives {percent(evaluation.calibration_noise.mean)}",
-            "good" if true else "warn",
-        ),
+            METRICS[name].heading,
+            METRICS[name].text(metrics[name].point, evaluation.currency),
+            f"{METRICS[name].span(metrics[name])}{note}",
+            "plain" if name not in good else "good" if good[name] else "warn",
+        )
+        for name, note in notes.items()
+        if name in metrics
     ]
-    records = "" if evaluation.rows == evaluation.customers else f" in {evaluation.rows:,} records"
     lead = (
-        f"{evaluation.customers:,} customers{records} that no part of training saw; "
-        f"{percent(metrics['churn_share'].point)} churned. Brackets and ranges are {percent(evaluation.confidence, 0)} "
-        f"intervals from {evaluation.resamples:,} resamples of the customers."
+        f"{_rows(evaluation)} that no part of training saw; churn rate {percent(metrics['churn_share'].point)}. "
+        f"Ranges are {percent(evaluation.confidence, 0)} intervals from {evaluation.resamples:,} resamples of the "
+        "customers."
     )
     return Section("At a glance", [Cards(cards)], lead)
 
 
-def _range(estimate: Estimate, digits: int) -> str:
-    return f"{number(estimate.lower, digits)} to {number(estimate.upper, digits)}"
+def _rows(evaluation: Evaluation) -> str:
+    if evaluation.rows == evaluation.customers:
+        return f"{evaluation.customers:,} customers"
+    return (
+        f"{evaluation.rows:,} customer-months (one customer scored on one date) of {evaluation.customers:,} customers"
+    )
 
 
 def _is_calibrated(evaluation: Evaluation) -> bool:
@@ -100,12 +85,97 @@ def _is_calibrated(evaluation: Evaluation) -> bool:
     return evaluation.metrics["ece"].point <= evaluation.calibration_noise.upper
 
 
+def money_section(evaluation: Evaluation) -> Section:
+    """Return the economics in words, every decision rule with what it earns, and the profit curve."""
+    heads = [METRICS[name].column(evaluation.currency) for name in _POLICY]
+    means = "; ".join(f"{METRICS[name].label}: {METRICS[name].meaning}" for name in _POLICY[:4])
+    blocks = [
+        Table(["who is treated", *heads], _policies(evaluation), f"{means}.", right=heads),
+        Text(_cost_matrix(evaluation.money)),
+        Figure(
+            charts.profit(evaluation),
+            "Where the lines agree, the model's own forecast of its profit can be trusted.",
+        ),
+        Figure(charts.score_distribution(evaluation), "Each rule treats the customers to the right of its line."),
+    ]
+    return Section("Money", blocks, _economics(evaluation.money))
+
+
+def _policies(evaluation: Evaluation) -> list[list[Cell]]:
+    metrics, matrix = evaluation.metrics, evaluation.money.cost_matrix
+    rules = {"profit": "expected value above 0", "cost_matrix": f"above {percent(matrix.threshold)}, the cost matrix"}
+    for name, threshold in evaluation.thresholds.items():
+        rules[name] = f"from {percent(threshold)}, the {spoken(name)} threshold"
+    everybody, nobody = (METRICS["share"].text(share) for share in (1.0, 0.0))
+    churned = METRICS["precision"].text(metrics["churn_share"].point)
+    applied: list[list[Cell]] = [
+        [words, *(_measured(evaluation, f"{name}_at_{rule}") for name in _POLICY)] for rule, words in rules.items()
+    ]
+    return [
+        *applied,
+        [
+            "everybody",
+            everybody,
+            everybody,
+            churned,
+            None,
+            *(_measured(evaluation, name) for name in ("profit_if_all", "cost_matrix_profit_if_all")),
+        ],
+        [
+            "nobody",
+            nobody,
+            nobody,
+            None,
+            None,
+            METRICS["profit"].number(0.0),
+            _measured(evaluation, "cost_matrix_profit_if_none"),
+        ],
+    ]
+
+
+def _measured(evaluation: Evaluation, name: str) -> str | None:
+    """Return a metric for a column that names its unit: with its interval, or alone where it is a percentage."""
+    metric, estimate = METRICS[name], evaluation.metrics.get(name)
+    if estimate is None:
+        return None
+    return metric.number(estimate.point) if metric.unit == "%" else interval(estimate, metric.number)
+
+
+def _economics(money: MoneySettings) -> str:
+    value, write = money.customer_value, partial(amount, currency=money.currency)
+    kept = write(value.amount)
+    if value.margin is not None and value.months is not None:
+        kept = (
+            f"{percent(value.margin, 0)} of the monthly revenue for {value.months:g} months "
+            f"({kept} where the revenue is not known)"
+        )
+    return (
+        f"Keeping a customer is worth {kept}. An accepted offer costs {write(money.incentive_cost)}, a contact "
+        f"{write(money.contact_cost)}, and {percent(money.acceptance.mean, 0)} of churners accept. The model treats "
+        "the customers whose expected value, after these costs, is above 0."
+    )
+
+
+def _cost_matrix(money: MoneySettings) -> str:
+    matrix, write = money.cost_matrix, partial(amount, currency=money.currency)
+    return (
+        f"The last column counts by the fixed cost matrix instead: a churner treated {write(matrix.tp)}, a churner "
+        f"missed {write(matrix.fn)}, a customer treated who stays anyway {write(matrix.fp)}, one left alone "
+        f"{write(matrix.tn)}."
+    )
+
+
 def _quality(evaluation: Evaluation) -> Section:
     metrics = evaluation.metrics
-    right = ["value and interval", "standard error"]
-    rows = [
-        [words, interval(metrics[name], write), write(metrics[name].se), meaning]
-        for name, (words, write, meaning) in METRICS.items()
+    right = ["estimate and interval", "standard error"]
+    rows: list[list[Cell]] = [
+        [
+            METRICS[name].label,
+            METRICS[name].interval(metrics[name], evaluation.currency),
+            METRICS[name].gain.text(metrics[name].se),
+            METRICS[name].meaning,
+        ]
+        for name in _QUALITY
         if name in metrics
     ]
     blocks: list[Block] = [
@@ -122,13 +192,13 @@ def _calibration(evaluation: Evaluation) -> Callout:
     metrics, chance = evaluation.metrics, evaluation.calibration_noise
     noise = f"about {percent(chance.mean)}, seldom above {percent(chance.upper)}"
     gap, predicted, observed = (percent(metrics[name].point) for name in ("ece", "mean_probability", "churn_share"))
-    found = f"The model predicted that {predicted} would churn, and {observed} did."
+    predicted_and_observed = f"The model predicted that {predicted} would churn, and {observed} did."
     if _is_calibrated(evaluation):
-        verdict = f"is no more than chance explains ({noise}): the probabilities can be taken at their word."
-        return Callout(f"{found} The average gap of {gap} {verdict}", "good")
+        verdict = f"is no more than chance explains ({noise}): the probabilities are calibrated."
+        return Callout(f"{predicted_and_observed} The average gap of {gap} {verdict}", "good")
     verdict = f"is more than chance explains ({noise}), and expected values are off with it:"
     advice = "calibrate the model on more recent outcomes before acting on them."
-    return Callout(f"{found} The average gap of {gap} {verdict} {advice}", "warn")
+    return Callout(f"{predicted_and_observed} The average gap of {gap} {verdict} {advice}", "warn")
 
 
 def _slices(evaluation: Evaluation) -> Section:
@@ -139,35 +209,41 @@ def _slices(evaluation: Evaluation) -> Section:
 
 
 def _slice_row(part: Slice, currency: str) -> dict[str, Cell]:
-    metrics = part.metrics
-    auc, ratio, profit = (metrics.get(name) for name in ("roc_auc", "calibration_ratio", "profit_per_customer"))
+    measured: dict[str, Cell] = {
+        METRICS[name].column(currency): None
+        if (estimate := part.metrics.get(name)) is None
+        else interval(estimate, METRICS[name].number)
+        for name in SLICE_METRICS
+    }
+    first = next(iter(measured))
     return {
         "column": part.column,
         "value": part.value,
         "rows": part.rows,
-        "churn": percent(part.churn_share),
-        "area under the ROC curve": part.skipped or (auc and interval(auc)),
-        "observed / predicted": ratio and interval(ratio, lambda value: number(value, 2)),
-        f"{currency} per customer": profit and interval(profit, lambda value: number(value, 2)),
+        METRICS["churn_share"].label: percent(part.churn_share),
+        **measured,
+        first: part.skipped or measured[first],
     }
 
 
 def _reachable(reached: Reachable, currency: str) -> Section:
-    rows = {
-        "Area under the ROC curve": reached.roc_auc,
-        "Log loss": reached.log_loss,
-        f"{currency} per customer": reached.profit_per_customer,
-    }
-    table = Table.of(
-        [{"metric": name, **_reached_row(each)} for name, each in rows.items()],
-        right=["model", "true probabilities", _SHARE],
-    )
+    rows: list[dict[str, Cell]] = [
+        {
+            "metric": METRICS[name].label,
+            "model": METRICS[name].text(value.model, currency),
+            "true probabilities": METRICS[name].text(value.best, currency),
+            "share of the reachable gain": None if value.share is None else percent(value.share),
+        }
+        for name, value in (
+            ("roc_auc", reached.roc_auc),
+            ("log_loss", reached.log_loss),
+            ("profit_per_customer", reached.profit_per_customer),
+        )
+    ]
+    table = Table.of(rows, right=list(rows[0])[1:])
     lead = (
-        "The data is simulated, so the true probabilities are known, and with them the best that any model can reach."
+        "The data is simulated, so the true probabilities are known, and with them the best that any model can reach. "
+        "Both columns are expectations over every outcome that could have happened, so that they differ a little from "
+        "the metrics above, which are of the outcomes that did."
     )
     return Section("Against the truth", [table], lead)
-
-
-def _reached_row(each: Reached) -> dict[str, Cell]:
-    share = None if each.share is None else percent(each.share)
-    return {"model": number(each.model, 4), "true probabilities": number(each.best, 4), _SHARE: share}

@@ -10,6 +10,7 @@ import numpy as np
 from churn.core.estimate import Estimate
 from churn.core.wording import interval, number
 from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.metrics import METRICS
 from churn.gate.report import PairedMetric, RecipeMetric, SliceComparison
 from churn.model.frame import FloatArray
 
@@ -38,7 +39,9 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
             curve, colour = evaluation.curves["profit"], COLOURS[role]
             share, earned = (evaluation.metrics[each].point for each in ("share_at_profit", "profit_per_customer"))
             axes.fill_between(curve.x, curve.lower, curve.upper, color=colour, alpha=0.14, linewidth=0)
-            axes.plot(curve.x, curve.y, color=colour, label=f"{shortened(name)}: {earned:,.2f} {currency}")
+            axes.plot(
+                curve.x, curve.y, color=colour, label=f"{shortened(name)}: {METRICS['profit'].text(earned, currency)}"
+            )
             axes.plot([share], [earned], "o", color=colour, markersize=8)
         axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
         axes.legend(loc="lower right")
@@ -47,7 +50,7 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
     return chart(
         "What each model earns by how many are contacted",
         "share of customers contacted, most valuable first",
-        f"{currency} per customer of the base",
+        METRICS["profit"].column(currency),
         draw,
     )
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
-from churn.core.wording import amount, interval, number, percent, spoken
+from churn.core.wording import interval, percent
+from churn.evaluation.metrics import METRICS
 from churn.gate.report import Comparison, GateReport, PairedMetric, RecipeComparison, RecipeMetric, SliceComparison
 
 from . import gate_charts
-from .evaluation_report import METRICS
 from .page import Callout, Cell, Figure, Section, Table
 
 __all__ = [
@@ -20,23 +19,13 @@ __all__ = [
     "smallest_difference",
 ]
 
-LEADS: Mapping[str, str] = {
-    "profit_per_customer": "{currency} per customer gained",
-    "profit_at_capacity": "{currency} per customer gained within capacity",
-    "roc_auc": "area under the ROC curve gained",
-    "log_loss": "log loss saved",
-}
-"""The lead of a challenger in words, for the metrics that are tested and drawn, in the order of their interest."""
+LEADS = ("profit_per_customer", "profit_at_capacity", "roc_auc", "log_loss")
+"""The metrics that are tested and drawn, in the order of their interest."""
 _PLACES: Mapping[str, tuple[str, str]] = {
     "holdout": ("The same holdout", "on the holdout"),
     "newest": ("The newest outcomes", "on the newest outcomes"),
 }
-_NAMES: Mapping[str, str] = {
-    "f1": "F1, each at its own threshold",
-    "profit_per_customer": "Profit per customer",
-    "profit_at_capacity": "Profit per customer within capacity",
-    "cost_matrix_profit": "Profit per customer by the cost matrix",
-}
+_SLICED = ("log_loss", "profit_per_customer")
 _FOLDED_FROM = 30
 _LEAD = "challenger better by"
 _LUCK = "by luck alone"
@@ -61,7 +50,7 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
     metrics = [*tested, *(metric for metric in comparison.metrics if metric.name not in LEADS)]
     seen = smallest_difference(comparison, report.currency)
     blocks = [
-        Table(["metric", *right], [_paired_row(metric) for metric in metrics], right=right),
+        Table(["metric", *right], [_paired_row(metric, report.currency) for metric in metrics], right=right),
         *([Callout(seen)] if seen else []),
         *(_distribution(metric, place, report.currency) for metric in tested),
     ]
@@ -69,31 +58,31 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
 
 
 def _distribution(metric: PairedMetric, place: str, currency: str) -> Figure:
-    unit = LEADS[metric.name].format(currency=currency)
-    title = f"{_sentence(unit)}, {place}"
-    return Figure(gate_charts.gain_distribution(metric, title, unit, digits=_digits(metric.name)))
+    gain = METRICS[metric.name].gain
+    title = f"{gain.heading}, {place}"
+    return Figure(gate_charts.gain_distribution(metric, title, gain.column(currency), digits=gain.digits))
 
 
-def _paired_row(metric: PairedMetric) -> list[Cell]:
-    write = _write(metric.name)
+def _paired_row(metric: PairedMetric, currency: str) -> list[Cell]:
+    named, gain = METRICS[metric.name], METRICS[metric.name].gain
     return [
-        _metric_name(metric.name),
-        write(metric.champion),
-        write(metric.challenger),
-        _written_lead(metric),
-        None if metric.margin is None else write(metric.margin),
-        write(metric.detectable),
+        named.label,
+        named.text(metric.champion, currency),
+        named.text(metric.challenger, currency),
+        gain.interval(metric.gain, currency),
+        None if metric.margin is None else gain.text(metric.margin, currency),
+        gain.text(metric.detectable, currency),
     ]
 
 
 def smallest_difference(comparison: Comparison, currency: str) -> str:
     """Return the sentence that says what these rows are too few to show, or nothing where it was not computed."""
     seen = {metric.name: metric.detectable for metric in comparison.metrics}
-    parts = []
-    if seen.get("profit_per_customer"):
-        parts.append(f"{amount(seen['profit_per_customer'], currency)} per customer")
-    if seen.get("roc_auc"):
-        parts.append(f"{number(seen['roc_auc'], 4)} in the area under the ROC curve")
+    parts = [
+        f"{METRICS[name].gain.text(seen[name], currency)} of {METRICS[name].label}"
+        for name in ("profit_per_customer", "roc_auc")
+        if seen.get(name)
+    ]
     rows = "this holdout" if comparison.name == "holdout" else "these rows"
     return f"Differences under {' or '.join(parts)} cannot be told apart on {rows}." if parts else ""
 
@@ -103,7 +92,7 @@ def recipe_section(recipes: RecipeComparison) -> Section:
     right = ["champion's", "challenger's", _LEAD, _LUCK, _SMALLEST]
     table = Table(["metric", *right], [_recipe_row(metric) for metric in recipes.metrics], right=right)
     drawings = [
-        gate_charts.fold_gains(metric, f"{_metric_name(metric.name)} by fold", LEADS[metric.name])
+        gate_charts.fold_gains(metric, f"{METRICS[metric.name].heading} by fold", METRICS[metric.name].gain.label)
         for metric in recipes.metrics
     ]
     lead = (
@@ -116,27 +105,27 @@ def recipe_section(recipes: RecipeComparison) -> Section:
 
 
 def _recipe_row(metric: RecipeMetric) -> list[Cell]:
-    write = _write(metric.name)
+    named, gain = METRICS[metric.name], METRICS[metric.name].gain
     return [
-        _metric_name(metric.name),
-        write(metric.champion),
-        write(metric.challenger),
-        _written_lead(metric),
+        named.label,
+        named.text(metric.champion),
+        named.text(metric.challenger),
+        gain.interval(metric.gain),
         percent(metric.p_better if metric.gain.point >= 0 else metric.p_worse),
-        write(metric.detectable),
+        gain.text(metric.detectable),
     ]
 
 
 def slice_section(comparison: Comparison, currency: str) -> Section:
     """Return both models in every group of customers."""
     slices = comparison.slices
-    right = ["rows", "log loss saved", f"{currency} per customer gained", _LUCK]
+    right = ["rows", *(METRICS[name].gain.column(currency) for name in _SLICED), _LUCK]
     rows = [_slice_row(part) for part in slices]
     folded = len(rows) >= _FOLDED_FROM
     table = Table(["column", "value", *right, ""], rows, f"All {len(rows)} groups" if folded else "", right, folded)
     worse = [f"{part.column} {part.value}" for part in slices if part.worse]
     verdict = Callout(f"Worse in: {', '.join(worse)}.", "bad") if worse else Callout("Worse in no group.", "good")
-    figures = [_forest(slices, name, currency) for name in ("log_loss", "profit_per_customer")]
+    figures = [_forest(slices, name, currency) for name in _SLICED]
     lead = (
         "A better average must not be paid for by one group of customers. Of many groups some look worse by luck; that "
         "is corrected for (Holm 1979)."
@@ -148,45 +137,23 @@ def _forest(slices: Sequence[SliceComparison], name: str, currency: str) -> Figu
     judged, most = sum(name in part.gains for part in slices), gate_charts.TOP_SLICES
     if not judged:
         return None
-    unit = LEADS[name].format(currency=currency)
+    gain = METRICS[name].gain
     which = f"the {most} weakest of {judged} groups" if judged > most else "by group"
-    drawing = gate_charts.slice_gains(slices, name, f"{_sentence(unit)}, {which}", unit)
+    drawing = gate_charts.slice_gains(slices, name, f"{gain.heading}, {which}", gain.column(currency))
     return Figure(drawing, "Right of 0 the challenger is better.")
 
 
 def _slice_row(part: SliceComparison) -> list[Cell]:
-    gains = {name: interval(gain, _write(name)) for name, gain in part.gains.items()}
+    gains: list[Cell] = [
+        interval(part.gains[name], METRICS[name].gain.number) if name in part.gains else None for name in _SLICED
+    ]
     chance = None if part.p_worse is None else percent(part.p_worse)
     state = part.skipped or ("worse" if part.worse else "")
     return [
         part.column,
         part.value,
         part.rows,
-        gains.get("log_loss"),
-        gains.get("profit_per_customer"),
+        *gains,
         chance,
         state,
     ]
-
-
-def _metric_name(name: str) -> str:
-    """Return a metric's name as a reader knows it."""
-    return METRICS[name][0] if name in METRICS else _NAMES.get(name, _sentence(spoken(name)))
-
-
-def _sentence(words: str) -> str:
-    """Return words as they stand at the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
-
-
-def _written_lead(metric: PairedMetric | RecipeMetric) -> str:
-    """Return a challenger's lead with its interval, in as many digits as it bears."""
-    return interval(metric.gain, _write(metric.name))
-
-
-def _digits(name: str) -> int:
-    return 2 if "profit" in name else 4
-
-
-def _write(name: str) -> partial[str]:
-    return partial(number, digits=_digits(name))

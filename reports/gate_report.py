@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 from churn.core.estimate import Estimate
-from churn.core.wording import interval, number, percent, spoken
+from churn.core.wording import percent, spoken
 from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.metrics import METRICS
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
 
 from . import gate_charts
-from .evaluation_report import METRICS, evaluation_sections
+from .evaluation_report import evaluation_sections
 from .gate_evidence import LEADS, comparison_section, recipe_section, slice_section, smallest_difference
 from .page import Block, Callout, Card, Cards, Cell, Code, Definitions, Figure, Section, Table, Tone, page
 
@@ -38,13 +38,7 @@ _ANSWERS = {
     "error": "!\N{NO-BREAK SPACE}no answer",
     "unmeasured": "?\N{NO-BREAK SPACE}not measured",
 }
-_KEY_METRICS: Mapping[str, tuple[str, Callable[[float], str]]] = {
-    "profit_per_customer": ("Profit per customer", partial(number, digits=2)),
-    "share_at_profit": ("Customers treated", percent),
-    "recall_at_profit": ("Churners reached", percent),
-    **{name: METRICS[name][:2] for name in ("roc_auc", "log_loss", "ece")},
-    "f1_at_f1": ("F1, at its own threshold", number),
-}
+_KEY_METRICS = ("profit_per_customer", "share_at_profit", "recall_at_profit", "roc_auc", "log_loss", "ece", "f1_at_f1")
 _NAMED, _SHOWN = 4, 12
 
 
@@ -130,20 +124,15 @@ def _question(report: GateReport) -> str:
 
 def _cards(report: GateReport, deciding: Comparison | None) -> list[Card]:
     tested = {metric.name: metric for metric in deciding.metrics} if deciding else {}
-    leads = {name: words.format(currency=report.currency) for name, words in LEADS.items()}
-    cards = [_lead_card(tested[name], words) for name, words in leads.items() if name in tested]
+    cards = [_lead_card(tested[name], report.currency) for name in LEADS if name in tested]
     refitted = report.recipes.metrics if report.recipes else ()
-    return cards + [_lead_card(metric, f"by the recipe: {leads[metric.name]}") for metric in refitted]
+    return cards + [_lead_card(metric, report.currency, ", by the recipe") for metric in refitted]
 
 
-def _lead_card(metric: PairedMetric | RecipeMetric, label: str) -> Card:
-    digits = 2 if "profit" in metric.name else 4
-    value, note = number(metric.gain.point, digits), _range(metric.gain, digits)
-    return Card(f"{label[0].upper()}{label[1:]}", value, note, _tone(metric.gain))
-
-
-def _range(gain: Estimate, digits: int) -> str:
-    return f"{number(gain.lower, digits)} to {number(gain.upper, digits)}"
+def _lead_card(metric: PairedMetric | RecipeMetric, currency: str, which: str = "") -> Card:
+    gain = METRICS[metric.name].gain
+    value, note = gain.text(metric.gain.point, currency), gain.span(metric.gain)
+    return Card(f"{gain.heading}{which}", value, note, _tone(metric.gain))
 
 
 def _tone(gain: Estimate) -> Tone:
@@ -166,11 +155,11 @@ def _check_row(check: Check) -> dict[str, Cell]:
 
 
 def _name(check: Check) -> str:
-    return {"roc_auc": "ROC AUC"}.get(check.name, spoken(check.name))
+    return METRICS["roc_auc"].label if check.name == "roc_auc" else spoken(check.name)
 
 
 def _contestants(report: GateReport) -> Section:
-    records = {heading: _record(each) for heading, each in _both(report).items()}
+    records = {heading: _record(each, report.currency) for heading, each in _both(report).items()}
     names = dict.fromkeys(name for record in records.values() for name in record)
     rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
     confidence = [percent(each.confidence, 0) for each in _evaluations(report).values()]
@@ -186,7 +175,7 @@ def _both(report: GateReport) -> dict[str, VersionSummary]:
     return {**champion, f"challenger, version {report.challenger.version}": report.challenger}
 
 
-def _record(version: VersionSummary) -> dict[str, Cell]:
+def _record(version: VersionSummary, currency: str) -> dict[str, Cell]:
     measured = version.evaluation.metrics if version.evaluation else {}
     digests = {
         "training data": version.data_digest,
@@ -194,7 +183,11 @@ def _record(version: VersionSummary) -> dict[str, Cell]:
         "model": version.digest,
     }
     return {
-        **{words: interval(measured[name], write) for name, (words, write) in _KEY_METRICS.items() if name in measured},
+        **{
+            METRICS[name].label: METRICS[name].interval(measured[name], currency)
+            for name in _KEY_METRICS
+            if name in measured
+        },
         "learned from rows until": _time(version.trained_until),
         "registered": _time(version.registered_at),
         **{f"digest of the {what}": digest and digest[:_SHOWN] for what, digest in digests.items()},
@@ -225,7 +218,7 @@ def _method(report: GateReport) -> Section:
         "chance of a wrong yes, in each test": percent(settings.alpha, 0),
         "resamples of the customers": settings.resamples,
         "folds": f"{settings.repeats} times {settings.folds}",
-        "loss that counts as none": f"log loss {settings.margins.log_loss:g}, area under the ROC curve "
+        "loss that counts as none": f"log loss {settings.margins.log_loss:g}, ROC AUC "
         f"{settings.margins.roc_auc:g}, profit {percent(settings.margins.profit_share, 0)} of the champion's",
         "customers a campaign can contact": settings.capacity or "all",
         **report.evaluated_on,

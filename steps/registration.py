@@ -21,7 +21,7 @@ from churn.model.model import ChurnModel
 from churn.settings import Settings
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
-from reports.training_page import report_page, training_charts
+from reports.training_report import training_charts, training_page
 
 from .model_control_plane import link_artifacts
 from .reporting import stage, write_page
@@ -65,7 +65,7 @@ def write_report(
     """Write the run's one self-contained page."""
     with stage("write_report"):
         findings = Findings(training_set, tuning, training, evaluation, explanation)
-        page = report_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
+        page = training_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
         workspace = connect(contract, settings.model_name)
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)

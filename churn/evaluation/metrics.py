@@ -33,12 +33,11 @@ class Metric(Named):
     def gain(self) -> Named:
         """How a difference of two models is written, positive where the challenger is better.
 
-        Differences are smaller than what they are differences of, so that all but amounts have one decimal more.
+        Differences are small: they have one decimal more, but for amounts and for metrics that have four already.
         """
         label = f"{self.label} {'saved' if self.better == 'lower' else 'gained'}"
-        if self.unit == "money":
-            return Named(label, self.unit, self.digits)
-        return Named(label, "pp" if self.unit == "%" else self.unit, self.digits + 1)
+        more = self.unit != "money" and self.digits < 4
+        return Named(label, "pp" if self.unit == "%" else self.unit, self.digits + more)
 
 
 _BY_RULE = {"profit": "by expected value", "cost_matrix": "by the cost matrix"}
@@ -79,8 +78,16 @@ METRICS = Metrics(
             better="higher",
             meaning="area under the precision-recall curve; chance is the churn rate",
         ),
-        Metric(name="log_loss", label="log loss", better="lower", meaning="error of the probabilities, in nats"),
-        Metric(name="brier", label="Brier score", better="lower", meaning="mean squared error of the probabilities"),
+        Metric(
+            name="log_loss", label="log loss", digits=4, better="lower", meaning="error of the probabilities, in nats"
+        ),
+        Metric(
+            name="brier",
+            label="Brier score",
+            digits=4,
+            better="lower",
+            meaning="mean squared error of the probabilities",
+        ),
         Metric(
             name="ece",
             label="calibration error (ECE)",

@@ -10,8 +10,8 @@ import pytest
 from churn.evaluation.importance import Explanation, explain_rows
 from churn.model.frame import columns_of
 from churn.model.scorer import ReasonSettings, ScoringSettings
-from reports.explanation_report import explanation_section
 from reports.page import Figure, Table, page
+from reports.training_report import explanation_section
 from tests.fakes.data.findings import explanation
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 

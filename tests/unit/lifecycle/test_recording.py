@@ -16,7 +16,7 @@ from churn.evaluation.headline import headline
 from churn.evaluation.metrics import HEADLINE
 from churn.lifecycle.recording import Findings, config_digest, provenance, record, version_tags
 from churn.settings import Settings, load_contract, read_configuration
-from reports.training_page import report_page, training_charts
+from reports.training_report import training_charts, training_page
 from tests.fakes.data.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
 from tests.fakes.ports.tracker import InMemoryTracker
 
@@ -164,7 +164,7 @@ def test_the_threshold_of_profit_is_one_number_or_a_range() -> None:
 @pytest.fixture(scope="module")
 def page() -> str:
     """The page of a run that ended in a version that was there before, on a file with a hostile name."""
-    return report_page(
+    return training_page(
         findings(),
         REGISTRATION.model_copy(update={"unchanged": True}),
         validation=VALIDATION.model_copy(update={"source": "<script>alert(1)</script>.csv"}),

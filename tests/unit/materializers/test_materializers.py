@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ import pytest
 from pydantic import BaseModel
 from zenml.artifact_stores.local_artifact_store import LocalArtifactStore, LocalArtifactStoreConfig
 from zenml.enums import StackComponentType, VisualizationType
+from zenml.materializers.materializer_registry import materializer_registry
+from zenml.utils import source_utils
 
-import materializers
 from churn.core.errors import ModelError
 from churn.model.frame import columns_of
 from churn.model.model import ChurnModel
-from materializers.base import JsonMaterializer
+from materializers import VIEWS, JsonMaterializer, ModelMaterializer, TableMaterializer
 from tests.fakes.data.batches import summary_of
 from tests.fakes.data.campaigns import campaign
 from tests.fakes.data.findings import (
@@ -38,21 +40,30 @@ from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
 
-CASES: dict[str, tuple[type[JsonMaterializer], Any, str]] = {
-    "table": (materializers.TableMaterializer, lambda: SNAPSHOT, "churn_training, version 7"),
-    "validation": (materializers.ValidationMaterializer, lambda: VALIDATION, "960 of 1,000 rows accepted"),
-    "leakage": (materializers.LeakageMaterializer, lambda: LEAKAGE, "The training set leaks"),
-    "tuning": (materializers.TuningMaterializer, lambda: TUNING, "Tuning: 3 trials"),
-    "training": (materializers.TrainingMaterializer, lambda: TRAINING, "Model card: additive + boosting"),
-    "evaluation": (materializers.EvaluationMaterializer, evaluation, "Evaluation on 600 customers of the holdout"),
-    "explanation": (materializers.ExplanationMaterializer, explanation, "Why customers are at risk"),
-    "registration": (materializers.RegistrationMaterializer, lambda: REGISTRATION, "churn_gym_simulated, version 4"),
-    "batch": (materializers.BatchMaterializer, summary_of, "30 customers scored by churn_toy version 3"),
-    "gate": (materializers.GateMaterializer, gate_report, "Version 5 passes the gate: all 4 checks say yes."),
-    "standing": (materializers.StandingMaterializer, lambda: STANDING, "churn_telco, version 5: pending"),
-    "campaign": (materializers.CampaignMaterializer, campaign, "Retention campaign: 90 contacts among 500 customers"),
-    "deployment": (materializers.DeploymentMaterializer, lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
+CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
+    "table": (lambda: SNAPSHOT, "churn_training, version 7"),
+    "validation": (lambda: VALIDATION, "960 of 1,000 rows accepted"),
+    "leakage": (lambda: LEAKAGE, "The training set leaks"),
+    "tuning": (lambda: TUNING, "Tuning: 3 trials"),
+    "training": (lambda: TRAINING, "Model card: additive + boosting"),
+    "evaluation": (evaluation, "Evaluation on 600 customers of the holdout"),
+    "explanation": (explanation, "Why customers are at risk"),
+    "registration": (lambda: REGISTRATION, "churn_gym_simulated, version 4"),
+    "batch": (summary_of, "30 customers scored by churn_toy version 3"),
+    "gate": (gate_report, "Version 5 passes the gate: all 4 checks say yes."),
+    "standing": (lambda: STANDING, "churn_telco, version 5: pending"),
+    "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
+    "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
 }
+
+
+def materializer_of(
+    data: BaseModel, uri: str = "/nowhere", store: LocalArtifactStore | None = None
+) -> JsonMaterializer:
+    """Return the materializer that ZenML's registry finds for a value."""
+    kind = materializer_registry[type(data)]
+    assert issubclass(kind, JsonMaterializer)
+    return kind(uri, store)
 
 
 @pytest.fixture
@@ -77,42 +88,41 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=list(CASES))
-def case(request: pytest.FixtureRequest) -> tuple[type[JsonMaterializer], BaseModel, str]:
-    kind, make, title = CASES[request.param]
-    return kind, make(), title
+def case(request: pytest.FixtureRequest) -> tuple[BaseModel, str]:
+    make, title = CASES[request.param]
+    return make(), title
 
 
-def test_what_is_read_is_what_was_written(
-    case: tuple[type[JsonMaterializer], BaseModel, str], store: LocalArtifactStore, folder: Path
-) -> None:
-    kind, data, _ = case
-    kind(str(folder), store).save(data)
-    assert kind(str(folder), store).load(type(data)) == data
+def test_what_is_read_is_what_was_written(case: tuple[BaseModel, str], store: LocalArtifactStore, folder: Path) -> None:
+    data, _ = case
+    materializer_of(data, str(folder), store).save(data)
+    assert materializer_of(data, str(folder), store).load(type(data)) == data
     assert [path.name for path in folder.iterdir()] == ["data.json"]
     json.loads((folder / "data.json").read_text())
 
 
 def test_the_dashboard_gets_a_page_of_its_own_that_loads_nothing(
-    case: tuple[type[JsonMaterializer], BaseModel, str], store: LocalArtifactStore, folder: Path
+    case: tuple[BaseModel, str], store: LocalArtifactStore, folder: Path
 ) -> None:
-    kind, data, title = case
-    (shown,) = kind(str(folder), store).save_visualizations(data).items()
+    data, title = case
+    (shown,) = materializer_of(data, str(folder), store).save_visualizations(data).items()
     assert shown == (str(folder / "page.html"), VisualizationType.HTML)
     html = (folder / "page.html").read_text(encoding="utf-8")
     assert f"<h1>{title}</h1>" in html
     assert re.findall(r"""\b(?:src|href)=["'](?!#)[^"']*""", html) == []
 
 
-def test_each_type_has_one_materializer_and_each_is_tested_here() -> None:
-    kinds = {name: getattr(materializers, name) for name in materializers.__all__}
-    types = [of for kind in kinds.values() for of in kind.ASSOCIATED_TYPES]
-    assert len(set(types)) == len(types) == len(kinds)
-    assert {kind for kind, _, _ in CASES.values()} | {materializers.ModelMaterializer} == set(kinds.values())
+def test_each_type_has_one_materializer_that_its_source_path_names_and_each_is_tested_here() -> None:
+    kinds = (JsonMaterializer, ModelMaterializer, TableMaterializer)
+    types = [of for kind in kinds for of in kind.ASSOCIATED_TYPES]
+    assert len(set(types)) == len(types)
+    assert {type(make()) for make, _ in CASES.values()} == set(VIEWS) == set(types) - {ChurnModel}
+    assert [source_utils.load(source_utils.resolve(kind)) for kind in kinds] == list(kinds)
 
 
 def content(name: str, **changes: Any) -> str | None:
-    kind, make, _ = CASES[name]
-    return kind("/nowhere").compute_content_hash(make().model_copy(update=changes))
+    data = CASES[name][0]().model_copy(update=changes)
+    return materializer_of(data).compute_content_hash(data)
 
 
 @pytest.mark.parametrize(
@@ -147,13 +157,13 @@ def test_a_search_is_the_same_that_found_the_same_parameters_in_another_time() -
 
 
 def test_a_table_and_a_model_show_what_identifies_them(store: LocalArtifactStore) -> None:
-    assert materializers.TableMaterializer("/nowhere").extract_metadata(SNAPSHOT) == {
+    assert TableMaterializer("/nowhere").extract_metadata(SNAPSHOT) == {
         "rows": 4,
         "version": 7,
         "content_id": "d1" * 32,
     }
     model = small_scorer().model.with_thresholds(f1=0.3)
-    shown = materializers.ModelMaterializer("/nowhere").extract_metadata(model)
+    shown = ModelMaterializer("/nowhere").extract_metadata(model)
     assert shown == {"digest": model.digest, "thresholds": {"f1": 0.3}}
 
 
@@ -161,14 +171,14 @@ def test_a_report_of_the_gate_keeps_the_digest_that_an_approval_is_bound_to(
     store: LocalArtifactStore, folder: Path
 ) -> None:
     report = gate_report()
-    materializer = materializers.GateMaterializer(str(folder), store)
+    materializer = JsonMaterializer(str(folder), store)
     materializer.save(report)
     assert materializer.load(type(report)).digest == report.digest == materializer.compute_content_hash(report)
 
 
 def test_the_gate_shows_every_verdict_beside_its_report() -> None:
     report = gate_report(checks=(FAILED,))
-    assert materializers.GateMaterializer("/nowhere").extract_metadata(report) == {
+    assert JsonMaterializer("/nowhere").extract_metadata(report) == {
         "version": 5,
         "verdict": "fail",
         "digest": report.digest,
@@ -178,7 +188,7 @@ def test_the_gate_shows_every_verdict_beside_its_report() -> None:
 
 def test_a_campaign_shows_its_sums_beside_its_page() -> None:
     made = campaign()
-    shown = materializers.CampaignMaterializer("/nowhere").extract_metadata(made)
+    shown = JsonMaterializer("/nowhere").extract_metadata(made)
     assert (shown["contacts"], shown["control"], shown["currency"]) == (90, 24, "USD")
     assert shown["expected_profit"] == made.plan.profit.point
 
@@ -194,7 +204,7 @@ def model() -> ChurnModel:
 def test_a_model_predicts_the_same_after_it_was_stored_and_nothing_of_it_is_pickled(
     model: ChurnModel, store: LocalArtifactStore, folder: Path
 ) -> None:
-    materializer = materializers.ModelMaterializer(str(folder), store)
+    materializer = ModelMaterializer(str(folder), store)
     materializer.save(model)
     (page,) = materializer.save_visualizations(model)
     assert "length of the contract" in Path(page).read_text(encoding="utf-8")
@@ -211,7 +221,7 @@ def test_a_model_predicts_the_same_after_it_was_stored_and_nothing_of_it_is_pick
 
 
 def test_a_model_that_was_tampered_with_is_refused(model: ChurnModel, store: LocalArtifactStore, folder: Path) -> None:
-    materializer = materializers.ModelMaterializer(str(folder), store)
+    materializer = ModelMaterializer(str(folder), store)
     materializer.save(model)
     (folder / "model" / "features.py").write_text("import os\n")
     with pytest.raises(ModelError, match=r"features\.py has changed since the model was saved"):
@@ -220,7 +230,7 @@ def test_a_model_that_was_tampered_with_is_refused(model: ChurnModel, store: Loc
 
 def test_equal_models_have_one_hash_and_others_another(model: ChurnModel) -> None:
     def hashed(each: ChurnModel) -> str | None:
-        return materializers.ModelMaterializer("/nowhere").compute_content_hash(each)
+        return ModelMaterializer("/nowhere").compute_content_hash(each)
 
     assert hashed(replace(model)) == hashed(model)
     assert hashed(replace(model, intercept=0.1)) != hashed(model)

@@ -15,7 +15,7 @@ import pytest
 
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.model.money import MoneySettings
-from reports import charts, model_charts
+from reports import charts
 from reports.chart_style import COLOURS, chart, shortened
 from tests.fakes.data.predictions import predictions
 
@@ -44,7 +44,7 @@ def nobody_is_treated() -> Evaluation:
 
 
 CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
-    "roc": (lambda: charts.roc(EVALUATION), (f"area under the curve {POINTS['roc_auc']:.3f}",)),
+    "roc": (lambda: charts.roc(EVALUATION), (f"ROC AUC {POINTS['roc_auc']:.3f}",)),
     "precision recall": (
         lambda: charts.precision_recall(EVALUATION),
         (
@@ -54,17 +54,17 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     ),
     "lift": (
         lambda: charts.lift(EVALUATION),
-        (f"riskiest tenth: {POINTS['top_decile_lift']:.2f} times the average",),
+        (f"lift in the top decile {POINTS['top_decile_lift']:.2f}",),
     ),
     "profit": (
         lambda: charts.profit(EVALUATION),
         (
-            f"treated: {100 * POINTS['share_at_profit']:.1f}% of customers",
-            f"{POINTS['profit_per_customer']:.2f} USD per customer",
+            f"share treated {100 * POINTS['share_at_profit']:.1f}%",
+            f"{POINTS['profit_per_customer']:.2f} USD per customer-month",
             "expected by the model",
         ),
     ),
-    "profit of nobody": (lambda: charts.profit(nobody_is_treated()), ("treated: 0.0% of customers",)),
+    "profit of nobody": (lambda: charts.profit(nobody_is_treated()), ("share treated 0.0%",)),
     "reliability": (
         lambda: charts.reliability(EVALUATION),
         ("predicted churn probability; each point 85 to 86 rows",),
@@ -78,19 +78,19 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
         ("stayed", "churned", " expected value 16.4% ", " cost matrix 12.5% ", " F1 33.0% ", " late 90.0% "),
     ),
     "importance": (
-        lambda: model_charts.importance(["length of the contract", "months"], [0.914, 0.2]),
+        lambda: charts.importance(["length of the contract", "months"], [0.914, 0.2]),
         ("length of the contract", "0.91"),
     ),
-    "importance of nothing": (lambda: model_charts.importance(["months"], [0.0]), ("months", "0.00")),
+    "importance of nothing": (lambda: charts.importance(["months"], [0.0]), ("months", "0.00")),
     "reasons": (
-        lambda: model_charts.reasons(["contract: Monthly", "tenure: 2", "a", "b"], [0.9, -0.5, 0.1, 0.1], -1.0, top=2),
+        lambda: charts.reasons(["contract: Monthly", "tenure: 2", "a", "b"], [0.9, -0.5, 0.1, 0.1], -1.0, top=2),
         ("From the average risk of 26.9% to this customer's 40.1%", "+0.90", "-0.50", "all others (2)", "+0.20"),
     ),
     "tuning": (
-        lambda: model_charts.tuning_history([0.42, None, 0.41], "log loss over the folds"),
+        lambda: charts.tuning_history([0.42, None, 0.41], "log loss over the folds"),
         ("log loss over the folds (lower is better)", "fixed configuration", "best so far"),
     ),
-    "tuning that never finished": (lambda: model_charts.tuning_history([None], "log loss"), ("trial",)),
+    "tuning that never finished": (lambda: charts.tuning_history([None], "log loss"), ("trial",)),
 }
 
 
@@ -151,13 +151,13 @@ def test_two_charts_on_one_page_share_no_identifier() -> None:
 
 def test_names_from_the_data_are_text_and_nothing_else() -> None:
     names = ["<script>alert(1)</script>", "price in $ and $", "a & b"]
-    svg = model_charts.importance(names, [0.3, 0.2, 0.1])
+    svg = charts.importance(names, [0.3, 0.2, 0.1])
     assert set(names) <= texts(svg)
     assert "<script" not in svg
 
 
 def test_importance_shows_the_strongest_features_strongest_first() -> None:
-    svg = model_charts.importance(["weak", "strong", "middle"], [0.1, 0.9, 0.5], top=2)
+    svg = charts.importance(["weak", "strong", "middle"], [0.1, 0.9, 0.5], top=2)
     assert "weak" not in svg
     # Matplotlib writes labels from the lowest bar upwards.
     assert svg.index(">middle<") < svg.index(">strong<")
@@ -165,9 +165,7 @@ def test_importance_shows_the_strongest_features_strongest_first() -> None:
 
 def test_the_reasons_add_up_to_the_customers_risk() -> None:
     # logit(0.5) = 0 and logit(0.8808) = 2.
-    assert "From the average risk of 50.0% to this customer's 88.1%" in model_charts.reasons(
-        ["a", "b"], [3.0, -1.0], 0.0
-    )
+    assert "From the average risk of 50.0% to this customer's 88.1%" in charts.reasons(["a", "b"], [3.0, -1.0], 0.0)
 
 
 def test_drawing_leaves_the_users_own_settings_alone() -> None:
@@ -177,10 +175,10 @@ def test_drawing_leaves_the_users_own_settings_alone() -> None:
 
 
 def test_drawing_needs_no_display_and_no_global_figure() -> None:
-    code = "import sys; from reports import charts, model_charts; "
+    code = "import sys; from reports import charts; "
     code += "assert 'matplotlib' not in sys.modules, 'imported'; "
-    code += "model_charts.importance(['a'], [1.0]); print('matplotlib.pyplot' in sys.modules)"
-    root = Path(charts.__file__).parents[2]
+    code += "charts.importance(['a'], [1.0]); print('matplotlib.pyplot' in sys.modules)"
+    root = Path(charts.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "False"
 

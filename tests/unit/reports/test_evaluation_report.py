@@ -12,9 +12,8 @@ from churn.core.estimate import Estimate
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.headline import headline
 from churn.model.money import MoneySettings
-from reports.evaluation_report import evaluation_sections, training_report
-from reports.money_report import money_section
-from reports.page import Callout, Cards, Section, Table, Text
+from reports.evaluation_report import evaluation_sections, money_section
+from reports.page import Callout, Cards, Section, Table, Text, page
 from tests.fakes.data.predictions import predictions
 
 pytestmark = pytest.mark.slow
@@ -149,19 +148,6 @@ def test_the_truth_and_slices_are_sections_only_where_there_are_any(sections: tu
     assert [section.title for section in bare] == ["At a glance", "Money", "Quality"]
 
 
-def test_the_training_report_holds_the_verdict_the_run_and_the_next_command(evaluation: Evaluation) -> None:
-    html = training_report(
-        "churn_telco, version 3",
-        evaluation=evaluation,
-        facts={"training rows": 51234},
-        sections=[Section("Tuning", [Text("Ten trials gained nothing.")])],
-        next_command="python run.py --pipeline deployment",
-    )
-    order = ["churn_telco, version 3", headline(evaluation), "51,234", "At a glance", "Ten trials", "run.py --pipeline"]
-    positions = [html.index(words) for words in order]
-    assert positions == sorted(positions)
-
-
 def test_an_evaluation_with_hardly_any_metric_still_makes_a_page() -> None:
     zero = evaluated(probability=np.zeros(1500), thresholds={})
-    assert "Nobody is worth treating" in training_report("t", evaluation=zero, facts={}, sections=[], next_command="x")
+    assert "Nobody is worth treating" in page("t", evaluation_sections(zero), lead=headline(zero))

@@ -81,7 +81,7 @@ def test_the_page_gives_the_verdict_before_anything_else_and_the_next_command_la
     order = [
         "churn_telco: version 5 against version 3",
         "Version 5 passes the gate",
-        "Differences under 0.31 USD per customer",
+        "Differences under 0.31 USD of profit per customer-month",
         ">Checks</h2>",
         ">Side by side</h2>",
         ">Money</h2>",
@@ -168,14 +168,14 @@ def cards(**changes: Any) -> list[Card]:
 
 def test_the_leads_come_first_in_money() -> None:
     assert [(card.label, card.value, card.note) for card in cards()] == [
-        ("USD per customer gained", "0.11", "-0.10 to 0.32"),
-        ("Area under the ROC curve gained", "0.0031", "0.0001 to 0.0061"),
+        ("Profit per customer-month gained", "0.11 USD", "-0.10 to 0.32"),
+        ("ROC AUC gained", "0.0031", "0.0001 to 0.0061"),
         ("Log loss saved", "0.0022", "0.0001 to 0.0043"),
     ]
     by_recipe = cards(recipes=gate_report().recipes)[3:]
     assert [card.label for card in by_recipe] == [
-        "By the recipe: log loss saved",
-        "By the recipe: area under the ROC curve gained",
+        "Log loss saved, by the recipe",
+        "ROC AUC gained, by the recipe",
     ]
 
 
@@ -202,7 +202,7 @@ def test_a_refresh_is_decided_on_the_newest_outcomes_where_there_are_any() -> No
             {"relation": "refresh"},
         )
     ]
-    assert profits == ["2.00", "0.11", "0.11"]
+    assert profits == ["2.00 USD", "0.11 USD", "0.11 USD"]
 
 
 def test_the_groups_are_those_of_the_rows_that_decide() -> None:
@@ -218,7 +218,7 @@ def test_both_models_stand_side_by_side() -> None:
     assert "95% intervals of each model by itself" in part.lead
     auc = [each.evaluation.metrics["roc_auc"] for each in (contestant(3, 0.8), contestant(5, 0.4)) if each.evaluation]
     shown = rows(part)
-    assert shown["Area under the ROC curve"] == [f"{x.point:.3f} ({x.lower:.3f} to {x.upper:.3f})" for x in auc]
+    assert shown["ROC AUC"] == [f"{x.point:.3f} ({x.lower:.3f} to {x.upper:.3f})" for x in auc]
     assert shown["digest of the recipe"] == ["3e3e3e3e3e3e", "5e5e5e5e5e5e"]
     assert shown["registered"] == ["2025-05-23 00:00 UTC", "2025-05-25 00:00 UTC"]
     assert shown["learned from rows until"] == ["2024-01-01 00:00 UTC"] * 2

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from churn.core.estimate import Estimate
-from reports.model_charts import importance
+from reports.charts import importance
 from reports.page import Callout, Card, Cards, Code, Definitions, Figure, Section, Table, Text, page
 
 DASH = "\N{EN DASH}"

@@ -1,8 +1,7 @@
-"""What the materializers share: a domain type stored as JSON, its page in the dashboard, and a hash of its content."""
+"""Domain values stored as JSON: one materializer for every type in the table of views."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any, ClassVar
 
@@ -10,9 +9,12 @@ from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
+from churn.data.snapshot import TableSnapshot
 from reports.page import Section, page
 
-__all__ = ["JsonMaterializer", "save_page"]
+from .views import VIEWS
+
+__all__ = ["JsonMaterializer", "TableMaterializer", "save_page"]
 
 _DATA = "data.json"
 _PAGE = "page.html"
@@ -29,18 +31,10 @@ def save_page(
 
 
 class JsonMaterializer(BaseMaterializer):
-    """Stores a pydantic model as JSON, shows it as a page, and lets equal content count as the same artifact."""
+    """Stores a pydantic model as JSON and shows it as `VIEWS` says; equal content counts as the same artifact."""
 
-    SKIP_REGISTRATION: ClassVar[bool] = True
+    ASSOCIATED_TYPES: ClassVar[tuple[type, ...]] = tuple(kind for kind in VIEWS if kind is not TableSnapshot)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA_ANALYSIS
-
-    def title(self, data: Any) -> str:
-        """Return the heading of the page."""
-        raise NotImplementedError
-
-    def sections(self, data: Any) -> tuple[Section, ...]:
-        """Return what the page says."""
-        raise NotImplementedError
 
     def load(self, data_type: type[BaseModel]) -> BaseModel:
         """Return what `save` stored."""
@@ -52,10 +46,22 @@ class JsonMaterializer(BaseMaterializer):
         with self.artifact_store.open(os.path.join(self.uri, _DATA), "w") as file:
             file.write(data.model_dump_json(indent=1))
 
-    def save_visualizations(self, data: Any) -> dict[str, VisualizationType]:
-        """Store the page that the dashboard shows."""
-        return save_page(self, self.title(data), self.sections(data))
+    def save_visualizations(self, data: BaseModel) -> dict[str, VisualizationType]:
+        """Store what the dashboard shows, in its order."""
+        view = VIEWS[type(data)]
+        return save_page(self, view.title(data), view.sections(data))
 
     def compute_content_hash(self, data: BaseModel) -> str:
         """Return a hash that is the same for the same content, so that steps after it may be cached."""
-        return hashlib.sha256(data.model_dump_json().encode()).hexdigest()
+        return VIEWS[type(data)].content(data)
+
+    def extract_metadata(self, data: BaseModel) -> dict[str, Any]:
+        """Return what the dashboard lists beside the artifact."""
+        return VIEWS[type(data)].metadata(data)
+
+
+class TableMaterializer(JsonMaterializer):
+    """A reference to a table with its profile, which the dashboard lists as data; the rows stay in the table."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type, ...]] = (TableSnapshot,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reports.model_report import registration_section, training_section, tuning_chart, tuning_section
 from reports.page import Callout, Definitions, Figure, Section, Table
+from reports.training_report import registration_section, training_section, tuning_section
 from tests.fakes.data.findings import REGISTRATION, TRAINING, TUNING
 
 
@@ -40,17 +40,17 @@ def test_a_search_that_did_not_take_place_says_why_and_shows_nothing() -> None:
 def test_profit_is_drawn_as_a_loss_so_that_lower_is_better() -> None:
     trials = tuple(trial.model_copy(update={"value": trial.value and 10 * trial.value}) for trial in TUNING.trials)
     for_profit = TUNING.model_copy(update={"objective": "profit", "trials": trials})
-    svg = tuning_chart(for_profit)
-    assert "loss of money per row, out of fold (lower is better)" in svg
+    (svg,) = (figure.svg for figure in blocks(tuning_section(for_profit), Figure))
+    assert "negative profit per customer-month, out of fold (lower is better)" in svg
     assert ">\N{MINUS SIGN}4." in svg
     (table,) = blocks(tuning_section(for_profit), Table)
-    assert [row["profit"] for row in rows(table)] == ["4.2100", None, "4.1050"]
+    assert [row["profit per customer-month"] for row in rows(table)] == ["4.21", None, "4.10"]
 
 
 def test_the_model_card_says_what_was_learned_from_and_what_was_chosen() -> None:
     section = training_section(TRAINING)
     (facts,) = blocks(section, Definitions)
-    assert facts.items["learned from"] == "4,800 rows of 2,400 customers, churn share 25.0%"
+    assert facts.items["trained on"] == "4,800 rows of 2,400 customers, churn rate 25.0%"
     assert facts.items["made of"] == "additive + boosting (mean of their log-odds)"
     assert (facts.items["threshold for F1"], facts.items["boosting rounds"], facts.items["CPU seconds"]) == (
         0.33,
@@ -78,8 +78,12 @@ def test_a_model_of_one_candidate_is_no_mean_and_the_default_is_marked() -> None
 @pytest.mark.parametrize(
     ("applied", "words"),
     [
-        (True, "mended: a line through the log-odds saves 0.00010 ± 0.00020 of log loss"),
-        (False, "left as it is: a line through the log-odds saves 0.00010 ± 0.00020 of log loss, which does not pay"),
+        (True, "recalibrated: a line through the log-odds saves 0.00010 ± 0.00020 of log loss"),
+        (
+            False,
+            "not recalibrated: a line through the log-odds saves 0.00010 ± 0.00020 of log loss, which is within the "
+            "noise",
+        ),
     ],
 )
 def test_the_calibration_is_told_in_words(applied: bool, words: str) -> None:

@@ -1,0 +1,219 @@
+"""The page of a training run: what the model is good for, why it predicts what it does, how it came about."""
+
+from __future__ import annotations
+
+from churn.core.wording import number, percent
+from churn.data.leakage import LeakageReport
+from churn.data.validation import ValidationReport
+from churn.evaluation.headline import headline
+from churn.evaluation.importance import Explanation
+from churn.evaluation.metrics import METRICS
+from churn.lifecycle.recording import Findings
+from churn.lifecycle.registration import Registration
+from churn.model.model import ChurnModel
+from churn.ports.registry import CHALLENGER
+from churn.settings import Settings
+from churn.training.calibration import CalibrationScore
+from churn.training.train import TrainingReport
+from churn.training.trials import TuningResult
+
+from . import charts
+from .data_report import leakage_section, table_section, validation_section
+from .evaluation_report import evaluation_sections
+from .page import Block, Callout, Cell, Code, Definitions, Figure, Section, Table, page
+
+__all__ = [
+    "explanation_section",
+    "model_section",
+    "registration_section",
+    "training_charts",
+    "training_page",
+    "training_section",
+    "tuning_section",
+]
+
+
+def training_page(
+    findings: Findings,
+    registration: Registration,
+    *,
+    validation: ValidationReport,
+    leakage: LeakageReport,
+    settings: Settings,
+) -> str:
+    """Return the self-contained page of a training run: what the model is good for first, then how it came about."""
+    ref = findings.training_set.ref
+    facts: dict[str, Cell] = {
+        "data": validation.source,
+        "dataset": ref.dataset,
+        "training set": f"version {ref.version}, {ref.rows:,} rows",
+        "seed": settings.seed,
+        "model": f"version {registration.version}" + (", unchanged" if registration.unchanged else ""),
+    }
+    sections = [
+        *evaluation_sections(findings.evaluation),
+        explanation_section(findings.explanation),
+        training_section(findings.training),
+        tuning_section(findings.tuning),
+        leakage_section(leakage),
+        validation_section(validation),
+        table_section(findings.training_set),
+        registration_section(registration),
+        Section("Next", [Code("python run.py ui")]),
+    ]
+    title = f"{registration.name}, version {registration.version}"
+    return page(title, sections, lead=headline(findings.evaluation), facts=facts)
+
+
+def training_charts(findings: Findings) -> dict[str, str]:
+    """Return the charts of a training run as SVG, by name."""
+    drawn = {name: draw(findings.evaluation) for name, draw in charts.HOLDOUT_CHARTS.items()}
+    ranked, words = findings.explanation.importance, findings.explanation.descriptions
+    drawn["importance"] = charts.importance([words[name] for name in ranked], list(ranked.values()))
+    if findings.tuning.best is not None:
+        drawn["tuning"] = _tuning_chart(findings.tuning)
+    return drawn
+
+
+def explanation_section(explanation: Explanation) -> Section:
+    """Return the importance of the features, and the customers most worth treating with their reasons."""
+    words = explanation.descriptions
+    blocks: list[Block] = [
+        Figure(
+            charts.importance([words[name] for name in explanation.importance], list(explanation.importance.values())),
+            f"Mean over {explanation.rows:,} rows of the holdout; 0.69 doubles or halves the odds of churn.",
+        )
+    ]
+    rows: list[dict[str, Cell]] = [
+        {
+            "customer": example.customer,
+            "churn probability": percent(example.probability),
+            f"expected value, {explanation.currency}": number(example.expected_value, 2),
+            "what raises the risk": "; ".join(example.reasons),
+        }
+        for example in explanation.examples
+    ]
+    blocks.append(Table.of(rows, "The customers most worth treating.", right=["churn probability"]))
+    if explanation.examples:
+        first = explanation.examples[0]
+        chart = charts.reasons(
+            [name for name, _ in first.contributions], [added for _, added in first.contributions], first.base
+        )
+        blocks.append(Figure(chart, f"How the prediction for customer {first.customer} comes about."))
+    return Section("Why", blocks, lead="Exact contributions to the log-odds: they add up to the prediction.")
+
+
+def tuning_section(result: TuningResult) -> Section:
+    """Return what tuning tried, and what it bought."""
+    metric, blocks = METRICS[result.objective], list[Block]([Callout(result.reason)])
+    if result.best is not None:
+        blocks.append(Figure(_tuning_chart(result), "Trial 0 is the fixed configuration that has to be beaten."))
+        rows: list[dict[str, Cell]] = [
+            {
+                "trial": trial.number,
+                "": "best" if trial.number == result.best.number else trial.state.lower(),
+                metric.label: None if trial.value is None else metric.number(trial.value),
+                **trial.params,
+                "seconds": round(trial.seconds, 1),
+            }
+            for trial in result.trials
+        ]
+        blocks.append(Table.of(rows, f"All {len(rows)} trials", folded=True))
+    return Section("Tuning", blocks, lead="What a search for better parameters bought, beside its noise.")
+
+
+def _tuning_chart(result: TuningResult) -> str:
+    """Draw the trials of a search; profit is drawn as a loss, so that lower is better whatever was searched for."""
+    sign = 1 if result.objective == "log_loss" else -1
+    values = [None if trial.value is None else sign * trial.value for trial in result.trials]
+    label = METRICS[result.objective].label
+    return charts.tuning_history(values, f"{label if sign == 1 else f'negative {label}'}, out of fold")
+
+
+def training_section(report: TrainingReport) -> Section:
+    """Return the model card: what it learned from, which candidates there were, how calibrated it is."""
+    rows = f"{report.rows:,} rows of {report.customers:,} customers"
+    facts: dict[str, Cell] = {
+        "trained on": f"{rows}, churn rate {percent(report.churn_rate)}",
+        "made of": " + ".join(report.chosen) + (" (mean of their log-odds)" if len(report.chosen) > 1 else ""),
+        "calibration": _calibration_in_words(report),
+        "threshold for F1": report.thresholds["f1"],
+        **{name.replace("_", " "): value for name, value in report.fitted.items()},
+        "CPU seconds": round(sum(report.cpu_seconds.values()), 2),
+    }
+    loss = METRICS["log_loss"]
+    candidates: list[dict[str, Cell]] = [
+        {
+            "candidate": " + ".join(blend.members),
+            loss.label: loss.number(blend.log_loss),
+            "behind the default": f"{loss.number(blend.behind_default)} ± {loss.number(blend.behind_default_se)}",
+            "": "chosen" if blend.chosen else "default" if blend.default else "",
+        }
+        for blend in report.blends
+    ]
+    before, after = report.calibration.before, report.calibration.after
+    calibration: list[dict[str, Cell]] = [_calibration_row("as fitted", before), _calibration_row("as used", after)]
+    blocks = [
+        Definitions(facts),
+        Table.of(candidates, "Candidates and their blends, out of fold", right=[loss.label, "behind the default"]),
+        Table.of(calibration, "Calibration, out of fold"),
+    ]
+    return Section("Model card", blocks, lead="Everything here was measured on training customers, out of fold.")
+
+
+def _calibration_in_words(report: TrainingReport) -> str:
+    line = report.calibration
+    gain = f"a line through the log-odds saves {number(line.gain, 5)} ± {number(line.gain_se, 5)} of log loss"
+    return f"recalibrated: {gain}" if line.applied else f"not recalibrated: {gain}, which is within the noise"
+
+
+def _calibration_row(name: str, score: CalibrationScore) -> dict[str, Cell]:
+    return {
+        "probabilities": name,
+        METRICS["brier"].label: METRICS["brier"].number(score.brier),
+        METRICS["ece"].label: METRICS["ece"].number(score.ece),
+        "by chance alone": METRICS["ece"].number(score.ece_by_chance),
+        METRICS["calibration_slope"].label: METRICS["calibration_slope"].number(score.slope),
+        "intercept": number(score.intercept, 2),
+    }
+
+
+def model_section(model: ChurnModel) -> Section:
+    """Return what a model reads and is made of."""
+    trees = model.booster.num_boosted_rounds() if model.booster is not None else 0
+    facts: dict[str, Cell] = {
+        "digest": model.digest,
+        "additive terms": 0 if model.additive is None else len(model.schema.kinds),
+        "trees": trees,
+        **{f"threshold for {name}": value for name, value in model.thresholds.items()},
+    }
+    reads: list[dict[str, Cell]] = [
+        {
+            "column": column.name,
+            "kind": column.kind,
+            "may be missing": column.nullable,
+            "can be changed": column.actionable,
+            "meaning": column.description,
+            "values": ", ".join(model.categories.get(column.name, ())),
+        }
+        for column in model.schema.inputs
+    ]
+    computed: list[dict[str, Cell]] = [
+        {"feature": spec.name, "from": ", ".join(spec.inputs), "by": spec.compute, "meaning": spec.description}
+        for spec in model.schema.features
+    ]
+    blocks = [Definitions(facts), Table.of(reads, "What it reads")]
+    return Section("Model", [*blocks, Table.of(computed, "What it computes")] if computed else blocks)
+
+
+def registration_section(registration: Registration) -> Section:
+    """Return the registered version with its tags."""
+    state = "unchanged: the same model was there before" if registration.unchanged else "new"
+    facts: dict[str, Cell] = {
+        "model": registration.name,
+        "version": f"{registration.version} ({state})",
+        "alias": f"@{CHALLENGER}",
+        "MLflow run": registration.run_id,
+        **registration.tags,
+    }
+    return Section("Registered version", [Definitions(facts)], lead=registration.description)
