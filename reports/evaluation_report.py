@@ -43,13 +43,13 @@ def _glance(evaluation: Evaluation) -> Section:
     everybody = METRICS["profit_if_all"].text(metrics["profit_if_all"].point, evaluation.currency)
     treated = METRICS["share_at_profit"].text(metrics["share_at_profit"].point)
     chance = METRICS["ece"].text(evaluation.calibration_noise.mean)
-    notes = {
-        "profit_per_customer": f"; by treating everybody {everybody}",
-        "recall_at_profit": f"; {treated} of the rows are treated",
-        "roc_auc": "; chance is 0.5",
-        "top_decile_lift": " times the average churn rate",
-        "ece": f"; chance alone gives {chance}",
-    }
+    notes = (
+        ("profit_per_customer", f"; by treating everybody {everybody}"),
+        ("recall_at_profit", f"; {treated} of the rows are treated"),
+        ("roc_auc", "; chance is 0.5"),
+        ("top_decile_lift", " times the average churn rate"),
+        ("ece", f"; chance alone gives {chance}"),
+    )
     good = {
         "profit_per_customer": metrics["profit_over_all"].lower > 0,
         "ece": _is_calibrated(evaluation),
@@ -61,7 +61,7 @@ def _glance(evaluation: Evaluation) -> Section:
             f"{METRICS[name].span(metrics[name])}{note}",
             "plain" if name not in good else "good" if good[name] else "warn",
         )
-        for name, note in notes.items()
+        for name, note in notes
         if name in metrics
     ]
     lead = (

@@ -16,7 +16,7 @@ from ..core.shares import hash_shares
 from ..model.frame import Columns
 from .tables import FEATURE_TIME, LABEL_TIME
 
-__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "lone_auc"]
+__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "univariate_auc"]
 
 _BINS = 50
 _SHRINKAGE = 10.0
@@ -87,7 +87,7 @@ def check_leakage(
         settings: When a feature is too good to be true.
     """
     outcome = rows[label].to_numpy(dtype=np.int8)
-    aucs = {name: lone_auc(values, outcome, rows[entity]) for name, values in features.items()}
+    aucs = {name: univariate_auc(values, outcome, rows[entity]) for name, values in features.items()}
     return LeakageReport(
         checks=(
             _times(rows, event_time, cutoff),
@@ -99,7 +99,7 @@ def check_leakage(
     )
 
 
-def lone_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], entity: pd.Series) -> float:
+def univariate_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], entity: pd.Series) -> float:
     """Return the ROC AUC that one feature reaches alone, 0.5 to 1, whatever the shape of its effect.
 
     The feature's values (numbers in up to 50 bins of equal mass, missing as a bin of its own) are scored by their

@@ -1,4 +1,4 @@
-"""Writing the draft of a dataset contract: YAML for the machine, comments for the one who must check it."""
+"""Writes the draft of a dataset contract: YAML with a comment at every guess that a person must check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from .seen import SeenColumn
+from .sample import SampledColumn
 
 __all__ = ["Draft", "write"]
 
@@ -20,7 +20,7 @@ LINE = 120
 
 @dataclass(frozen=True)
 class Draft:
-    """What was guessed about a table.
+    """The guesses about a table.
 
     Attributes:
         name: What the data set is called.
@@ -37,20 +37,20 @@ class Draft:
         left_out: The other columns, each with the reason.
         revenue: The column with a customer's revenue in a month.
         slices: The columns by whose values quality is to be reported.
-        doubts: What looks wrong about a role, by its key in the contract.
+        doubts: What is doubtful about a role, by its key in the contract.
     """
 
     name: str
     rows: int
-    key: SeenColumn
-    event: SeenColumn | None
+    key: SampledColumn
+    event: SampledColumn | None
     as_of: dt.date
-    outcome: SeenColumn
+    outcome: SampledColumn
     positive: str
     negative: str
     churn_share: float
     window_days: int
-    inputs: Sequence[SeenColumn]
+    inputs: Sequence[SampledColumn]
     left_out: Mapping[str, str]
     revenue: str | None
     slices: Sequence[str]
@@ -79,7 +79,7 @@ def _head(draft: Draft) -> list[str]:
 def _keyed(draft: Draft) -> str:
     if draft.key.unique:
         return "It is different in every row."
-    return f"{draft.key.distinct:,} customers stand in {draft.rows:,} rows."
+    return f"The {draft.rows:,} rows are of {draft.key.distinct:,} customers."
 
 
 def _event(draft: Draft) -> list[str]:
@@ -116,9 +116,9 @@ def _label(draft: Draft) -> list[str]:
 
 
 def _uses(draft: Draft) -> list[str]:
-    found = "what a customer pays in a month" if draft.revenue else "no column looks like a customer's monthly payment"
+    paid = "what a customer pays in a month" if draft.revenue else "no column looks like a customer's monthly payment"
     return [
-        f"# CHECK: {found}; without it every customer is worth the same, as `money` says.",
+        f"# CHECK: {paid}; without it every customer has the value that `money.customer_value.amount` says.",
         f"monthly_revenue: {draft.revenue or 'null'}",
         "# CHECK: quality is reported for each value of these, the groups that differ most in churn.",
         f"slices: {_flow(list(draft.slices))}",
@@ -135,12 +135,12 @@ def _columns(draft: Draft) -> list[str]:
     ]
 
 
-def _column(column: SeenColumn) -> list[str]:
-    spec: dict[str, object] = {"type": column.look}
+def _column(column: SampledColumn) -> list[str]:
+    spec: dict[str, object] = {"type": column.content}
     note = ""
-    if column.look == "categorical" and column.distinct <= LISTED_VALUES:
-        spec["allowed"] = column.kinds
-    elif column.look == "categorical":
+    if column.content == "categorical" and column.distinct <= LISTED_VALUES:
+        spec["allowed"] = column.different
+    elif column.content == "categorical":
         note = f"  # {column.distinct:,} values: any is allowed"
     else:
         spec["min"], spec["max"] = _floor(column.values.min()), _roof(column.values.max())
@@ -165,16 +165,16 @@ def _doubt(draft: Draft, role: str) -> list[str]:
     return [f"# CHECK: {draft.doubts[role]}"] if role in draft.doubts else []
 
 
-def _floor(least: float) -> int:
-    return 0 if least >= 0 else -_roof(-least)
+def _floor(lowest: float) -> int:
+    return 0 if lowest >= 0 else -_roof(-lowest)
 
 
-def _roof(most: float) -> int:
-    """Return a round number that leaves a column room to grow: the first of 1, 2, 5, 10, 20, … from twice `most` on."""
-    if most <= 1:
+def _roof(highest: float) -> int:
+    """Return a round number that leaves a column room to grow: the first of 1, 2, 5, 10, 20, … at or above twice it."""
+    if highest <= 1:
         return 1  # flags and shares
-    power = 10 ** math.floor(math.log10(2 * most))
-    return int(next(step * power for step in (1, 2, 5, 10) if step * power >= 2 * most))
+    power = 10 ** math.floor(math.log10(2 * highest))
+    return int(next(step * power for step in (1, 2, 5, 10) if step * power >= 2 * highest))
 
 
 def _flow(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Drafting a dataset contract from a sample of somebody's table: a guess at each role, and what to check about it."""
+"""Drafts a dataset contract from a sample of a table: a guess at the role of each column, and what to check."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pandas as pd
 
 from ..core.errors import ContractError, nearest
 from ..data.contract import snake_case
-from ..data.leakage import LeakageSettings, lone_auc
+from ..data.leakage import LeakageSettings, univariate_auc
 from ..data.tables import TRUTH
 from .draft import Draft, write
-from .seen import SeenColumn, look
+from .sample import SampledColumn, read_columns
 
 __all__ = ["infer"]
 
-Columns = Mapping[str, SeenColumn]
+Columns = Mapping[str, SampledColumn]
 
 WINDOW_DAYS = 30
-MOST_CATEGORIES = 1000
+MAX_CATEGORIES = 1000
 UNIQUE_SHARE = 0.5
-"""Text of which more than this share is different names things, it does not group them."""
-FEW = 20
-"""A column with so few different values groups its rows, however few they are."""
-ENOUGH = 10
-"""Customers of each outcome below which nothing is said about how well a column predicts it."""
-MOST_SLICES, SLICE_VALUES, SLICE_SHARE = 4, 8, 0.02
+"""Text with a larger share of different values names things instead of grouping them."""
+FEW_VALUES = 20
+"""A column with so few different values groups its rows, however few rows there are."""
+MIN_PER_OUTCOME = 10
+"""Customers of each outcome that the AUC of a column needs."""
+MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_SHARE = 4, 8, 0.02
 
 _OUTCOME = re.compile(r"churn|cancel|exited|attrit|terminat|unsubscri|deactivat|lapse|defect")
 _OUTCOME_NAMES = {"left", "leave", "leaver", "closed", "lost", "gone", "target", "label", "status", "outcome"}
-_LEFT = re.compile(r"churn|cancel|attrit|exit|terminat|unsubscri|lapse|inactive|left|leaver|gone|closed|lost")
+_CHURNED = re.compile(r"churn|cancel|attrit|exit|terminat|unsubscri|lapse|inactive|left|leaver|gone|closed|lost")
 _TRUE = {"1", "1.0", "true", "t", "yes", "y"}
 _ENTITY = re.compile(r"customer|client|account|user|subscriber|member|msisdn|cust|acct|company")
 _KEY = re.compile(r"(id|key|number|no|num|nr|uuid|guid|ref|msisdn)$")
@@ -66,7 +66,7 @@ def infer(
         ContractError: the table is empty, two columns share a name, a named column is not there, or none can be the
             key or the outcome: a draft with something in their place would train a model of something else.
     """
-    columns = {column.name: column for column in look(frame)}
+    columns = {column.name: column for column in read_columns(frame)}
     outcome = _named(columns, label, "label") or _outcome(columns)
     positive, negative, doubts = _sides(outcome)
     entity = _named(columns, key, "key") or _entity(columns, outcome)
@@ -110,7 +110,7 @@ def _dataset_name(name: str) -> str:
     return normal if re.match(r"[a-z]", normal) else f"data_{normal}".rstrip("_")
 
 
-def _named(columns: Columns, wanted: str | None, role: str) -> SeenColumn | None:
+def _named(columns: Columns, wanted: str | None, role: str) -> SampledColumn | None:
     if wanted is None:
         return None
     if snake_case(wanted) not in columns:
@@ -118,14 +118,14 @@ def _named(columns: Columns, wanted: str | None, role: str) -> SeenColumn | None
     return columns[snake_case(wanted)]
 
 
-def _outcome(columns: Columns) -> SeenColumn:
+def _outcome(columns: Columns) -> SampledColumn:
     """Return the column with two values that is called like an outcome, or whose values are."""
 
-    def likeness(column: SeenColumn) -> int:
+    def likeness(column: SampledColumn) -> int:
         by_name = 4 * bool(_OUTCOME.search(column.name)) + 2 * (column.name in _OUTCOME_NAMES)
-        return by_name + 2 * (sum(bool(_LEFT.search(kind.lower())) for kind in column.kinds) == 1)
+        return by_name + 2 * (sum(bool(_CHURNED.search(kind.lower())) for kind in column.different) == 1)
 
-    binary = [column for column in columns.values() if column.distinct == 2 and column.look != "time"]
+    binary = [column for column in columns.values() if column.distinct == 2 and column.content != "time"]
     likely = [column for column in binary if likeness(column)]
     if not likely:
         listed = ", ".join(column.source for column in binary) or "none"
@@ -136,32 +136,34 @@ def _outcome(columns: Columns) -> SeenColumn:
     return max(likely, key=likeness)
 
 
-def _sides(outcome: SeenColumn) -> tuple[str, str, dict[str, str]]:
+def _sides(outcome: SampledColumn) -> tuple[str, str, dict[str, str]]:
     """Return the values of the customers who left and of those who stayed, and what is doubtful about that."""
-    kinds = outcome.kinds
-    if len(kinds) != 2:
-        shown = ", ".join(kinds[:5])
+    values = outcome.different
+    if len(values) != 2:
+        shown = ", ".join(values[:5])
         raise ContractError(
-            f"The outcome {outcome.source!r} must have two values, left and stayed; it has {len(kinds)} ({shown}). "
+            f"The outcome {outcome.source!r} must have two values, left and stayed; it has {len(values)} ({shown}). "
             "Keep the rows of two of them, or name another column with --label."
         )
-    left = [kind for kind in kinds if kind.lower().rstrip(".") in _TRUE or _LEFT.search(kind.lower())]
-    if len(left) == 1:
-        positive, doubts = left[0], {}
+    churned = [value for value in values if value.lower().rstrip(".") in _TRUE or _CHURNED.search(value.lower())]
+    if len(churned) == 1:
+        positive, doubts = churned[0], {}
     else:
         positive = str(outcome.text.value_counts().index[-1])
-        doubts = {"label": f"neither {kinds[0]!r} nor {kinds[1]!r} says who left; the rarer one was taken."}
-    return positive, next(kind for kind in kinds if kind != positive), doubts
+        doubts = {"label": f"neither {values[0]!r} nor {values[1]!r} says who left; the rarer one was taken."}
+    return positive, next(value for value in values if value != positive), doubts
 
 
-def _entity(columns: Columns, outcome: SeenColumn) -> SeenColumn:
+def _entity(columns: Columns, outcome: SampledColumn) -> SampledColumn:
     """Return the column that is called like a customer's key, a different one in every row before any other."""
 
-    def likeness(column: SeenColumn) -> tuple[int, bool]:
+    def likeness(column: SampledColumn) -> tuple[int, bool]:
         called = bool(_KEY.search(column.name))
         return called * (1 + bool(_ENTITY.search(column.name))), column.unique
 
-    able = [c for c in columns.values() if c is not outcome and c.look in ("integer", "categorical") and not c.missing]
+    able = [
+        c for c in columns.values() if c is not outcome and c.content in ("integer", "categorical") and not c.missing
+    ]
     named = [c for c in able if re.match(r"[a-z]", c.name) and not _ROW_NUMBER.search(c.name)]
     keys = [c for c in named if c.unique or likeness(c)[0]]
     if not keys:
@@ -173,17 +175,17 @@ def _entity(columns: Columns, outcome: SeenColumn) -> SeenColumn:
     return max(keys, key=likeness)
 
 
-def _event_time(columns: Columns, entity: SeenColumn) -> SeenColumn | None:
+def _event_time(columns: Columns, entity: SampledColumn) -> SampledColumn | None:
     """Return the time that is called like the time of a row, not like a date in the customer's history."""
     times = [
         column
         for column in columns.values()
-        if column.look == "time" and not _HISTORY.search(column.name) and not _OUTCOME.search(column.name)
+        if column.content == "time" and not _HISTORY.search(column.name) and not _OUTCOME.search(column.name)
     ]
     return max(times, key=lambda column: len(_WHEN & set(column.name.split("_"))), default=None)
 
 
-def _time_doubts(entity: SeenColumn, event: SeenColumn | None) -> dict[str, str]:
+def _time_doubts(entity: SampledColumn, event: SampledColumn | None) -> dict[str, str]:
     rows = pd.DataFrame({"key": entity.text, "time": "" if event is None else event.values})
     repeated = int(rows.duplicated().sum())
     if repeated:
@@ -195,35 +197,35 @@ def _time_doubts(entity: SeenColumn, event: SeenColumn | None) -> dict[str, str]
     return {}
 
 
-def _auc(column: SeenColumn, churned: pd.Series, entity: SeenColumn) -> float:
+def _auc(column: SampledColumn, churned: pd.Series, entity: SampledColumn) -> float:
     """Return how well a column alone tells who left, 0.5 to 1; 0.5 where too few customers did, or stayed."""
     known = churned.notna()
     label = churned[known].to_numpy().astype(np.int8)
-    if np.bincount(label, minlength=2).min() < ENOUGH:
+    if np.bincount(label, minlength=2).min() < MIN_PER_OUTCOME:
         return 0.5
-    values = column.values if column.look in ("integer", "number") else column.text
-    return lone_auc(values[known].to_numpy(), label, entity.text[known].reset_index(drop=True))
+    values = column.values if column.content in ("integer", "number") else column.text
+    return univariate_auc(values[known].to_numpy(), label, entity.text[known].reset_index(drop=True))
 
 
-def _unfit(column: SeenColumn, auc: float) -> str | None:
+def _unfit(column: SampledColumn, auc: float) -> str | None:
     """Return why a model should not learn from a column, or None."""
     held = len(column.text) - column.missing
-    grouping = column.look == "number" or column.distinct <= FEW
-    names = column.look == "categorical" and column.distinct > min(UNIQUE_SHARE * held, MOST_CATEGORIES)
+    grouping = column.content == "number" or column.distinct <= FEW_VALUES
+    names = column.content == "categorical" and column.distinct > min(UNIQUE_SHARE * held, MAX_CATEGORIES)
     numbering = _KEY.search(column.name) and column.distinct > UNIQUE_SHARE * held
     reasons = [
         (not re.match(r"[a-z]", column.name), "its name does not begin with a letter: rename it in the source"),
         (_OUTCOME.search(column.name), "called like something that is known only once a customer has left"),
         (column.name == TRUTH, "the probability from which a simulation drew the outcome"),
-        (column.look == "nested", "it holds lists or structures"),
+        (column.content == "nested", "it holds lists or structures"),
         (column.distinct == 0, "it is always missing"),
         (
             auc > LeakageSettings().max_feature_auc,
             f"it alone tells who left (ROC AUC {auc:.3f}): probably written afterwards",
         ),
         (column.distinct == 1, "it never changes"),
-        (column.look == "time", "a date: give the model a number instead, such as the days until the event time"),
-        (column.look == "written numbers", "numbers with signs or separators: write them as plain numbers"),
+        (column.content == "time", "a date: give the model a number instead, such as the days until the event time"),
+        (column.content == "formatted numbers", "numbers with signs or separators: write them as plain numbers"),
         (column.unique and _ROW_NUMBER.search(column.name), "it numbers the rows"),
         (numbering and not grouping, "it numbers something"),
         (_PERSONAL.search(column.name) and not grouping, "personal data, which says nothing about a group"),
@@ -232,16 +234,13 @@ def _unfit(column: SeenColumn, auc: float) -> str | None:
     return next((why for applies, why in reasons if applies), None)
 
 
-def _revenue(inputs: list[SeenColumn]) -> str | None:
-    numbers = [column.name for column in inputs if column.look in ("integer", "number")]
+def _revenue(inputs: list[SampledColumn]) -> str | None:
+    numbers = [column.name for column in inputs if column.content in ("integer", "number")]
     return next((name for word in _REVENUE for name in numbers if word in name and "total" not in name), None)
 
 
-def _slices(inputs: list[SeenColumn], aucs: Mapping[str, float]) -> list[str]:
+def _slices(inputs: list[SampledColumn], aucs: Mapping[str, float]) -> list[str]:
     """Return the groupings by which churn differs most, without groups too small to judge."""
-    groupings = [
-        column.name
-        for column in inputs
-        if 2 <= column.distinct <= SLICE_VALUES and column.text.value_counts(normalize=True).min() >= SLICE_SHARE
-    ]
-    return sorted(groupings, key=lambda name: -aucs[name])[:MOST_SLICES]
+    few = [column for column in inputs if 2 <= column.distinct <= MAX_SLICE_VALUES]
+    groupings = [c.name for c in few if c.text.value_counts(normalize=True).min() >= MIN_SLICE_SHARE]
+    return sorted(groupings, key=lambda name: -aucs[name])[:MAX_SLICES]

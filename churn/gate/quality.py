@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from ..core.errors import NotEnoughData
-from ..core.wording import amount, interval, number, percent
+from ..core.wording import percent
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.metrics import METRICS
 from .comparison import profit_metric
 from .report import (
     Check,
@@ -32,15 +32,7 @@ __all__ = [
     "version_check",
 ]
 
-_WORDS = {
-    "log_loss": "log loss",
-    "roc_auc": "ROC AUC",
-    "f1": "F1 at the version's own threshold",
-    "profit_per_customer": "profit per customer",
-    "profit_at_capacity": "profit per customer at the campaign's capacity",
-}
 _ROWS = {"holdout": "this holdout", "newest": "the newest rows"}
-_four = partial(number, digits=4)
 
 
 def quality_checks(
@@ -69,11 +61,10 @@ def quality_checks(
         currency: ISO 4217 code of every amount.
     """
     rows = judged_on(relation, holdout, newest)
-    write = partial(amount, currency=currency)
     checks: dict[str, Callable[[], Check]] = {
         "log_loss": lambda: version_check("log_loss", rows, "log_loss", settings),
         "roc_auc": lambda: version_check("roc_auc", rows, "roc_auc", settings),
-        "profit": lambda: version_check("profit", rows, profit_metric(settings), settings, write),
+        "profit": lambda: version_check("profit", rows, profit_metric(settings), settings, currency),
         "f1": lambda: version_check("f1", rows, "f1", settings),
         "calibration": lambda: calibration_check(evaluation, settings),
         "slices": lambda: slices_check(rows, currency),
@@ -119,15 +110,17 @@ def recipe_check(recipes: RecipeComparison | None, settings: GateSettings) -> Ch
     passed, value, threshold, words = ask(loss, auc, settings)
     if min(loss.p_worse, auc.p_worse) < settings.alpha:
         passed, words = False, "that is worse, and not by chance"
+    named = [(metric, METRICS[metric.name]) for metric in (loss, auc)]
+    improved = " and ".join(f"{name.label} by {name.gain.interval(metric.gain)}" for metric, name in named)
+    detectable = " and ".join(name.gain.text(metric.detectable) for metric, name in named)
     return Check(
         name="recipe",
         verdict="pass" if passed else "fail",
         value=value,
         threshold=threshold,
         sentence=f"Made anew {recipes.folds * recipes.repeats} times on the same {recipes.customers:,} customers, the "
-        f"challenger's recipe improves log loss by {interval(loss.gain, _four)} and ROC AUC by "
-        f"{interval(auc.gain, _four)}; {words}. Improvements under {_four(loss.detectable)} and "
-        f"{_four(auc.detectable)} may stay unseen on so many.",
+        f"challenger's recipe improves {improved}; {words}. Improvements under {detectable} may stay "
+        "unseen on so many.",
     )
 
 
@@ -156,13 +149,11 @@ def _non_inferior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings)
     margin = allowed[tightest.name]
     passed = tightest.gain.lower >= -margin
     within = "within" if passed else "beyond"
-    words = f"what may truly be lost of {_WORDS[tightest.name]} is {within} the {margin:g} that may be"
+    words = f"what may truly be lost of {METRICS[tightest.name].label} is {within} the {margin:g} that may be"
     return _Result(passed, tightest.gain.lower, -margin, words)
 
 
-def version_check(
-    name: str, rows: Comparison, metric: str, settings: GateSettings, write: Callable[[float], str] = _four
-) -> Check:
+def version_check(name: str, rows: Comparison, metric: str, settings: GateSettings, currency: str = "") -> Check:
     """Hold one metric of the registered challenger against the champion's, on the same rows.
 
     It passes if the metric is not worse beyond chance and, where it has a margin, what may truly have been lost is
@@ -173,34 +164,39 @@ def version_check(
         rows: Both versions on the same rows.
         metric: Name of the metric in `rows`, one that is tested.
         settings: The level.
-        write: How the metric's values are written.
+        currency: ISO 4217 code of the metric's values, where they are amounts.
 
     Raises:
         NotEnoughData: the metric could not be computed on most resamples.
     """
+    named = METRICS[metric]
     paired = next((candidate for candidate in rows.metrics if candidate.name == metric), None)
     if paired is None or paired.p_worse is None:
-        raise NotEnoughData(f"There is no {_WORDS[metric]} on most resamples of {_ROWS[rows.name]}: bring more rows.")
+        raise NotEnoughData(f"There is no {named.label} on most resamples of {_ROWS[rows.name]}: bring more rows.")
     worse = paired.p_worse < settings.alpha
     within = paired.margin is None or paired.gain.lower >= -paired.margin
-    values = f"{_WORDS[metric]} is {write(paired.challenger)}, the champion's {write(paired.champion)}"
-    detectable = f"Differences under {write(paired.detectable)} cannot be told apart on {_ROWS[rows.name]}."
-    no = "that is worse, and not by chance" if worse else _loss_at_most(paired, write)
+    challenger, champion = (named.text(value, currency) for value in (paired.challenger, paired.champion))
+    values = f"{named.label} is {challenger}, the champion's {champion}"
+    detectable = (
+        f"Differences under {named.gain.text(paired.detectable, currency)} cannot be told apart on {_ROWS[rows.name]}."
+    )
+    no = "that is worse, and not by chance" if worse else _loss_at_most(paired, currency)
     return Check.of(
         name,
         within and not worse,
         value=paired.p_worse if paired.margin is None else paired.gain.lower,
         threshold=settings.alpha if paired.margin is None else -paired.margin,
-        yes=f"The challenger's {values}; {_loss_at_most(paired, write)}. {detectable}",
+        yes=f"The challenger's {values}; {_loss_at_most(paired, currency)}. {detectable}",
         no=f"The challenger's {values}; {no}. {detectable}",
     )
 
 
-def _loss_at_most(metric: PairedMetric, write: Callable[[float], str]) -> str:
+def _loss_at_most(metric: PairedMetric, currency: str) -> str:
     if metric.gain.lower > 0:
         return "that is better, and not by chance"
-    loss = f"it may truly have lost up to {write(-metric.gain.lower)}"
-    return loss if metric.margin is None else f"{loss}, and {write(metric.margin)} is allowed"
+    gain = METRICS[metric.name].gain
+    loss = f"it may truly have lost up to {gain.text(-metric.gain.lower, currency)}"
+    return loss if metric.margin is None else f"{loss}, and {gain.text(metric.margin, currency)} is allowed"
 
 
 def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:
@@ -249,13 +245,9 @@ def slices_check(rows: Comparison, currency: str) -> Check:
 
 
 def _slice(part: SliceComparison, currency: str) -> str:
-    metrics = {
-        "profit_per_customer": ("profit per customer", partial(amount, currency=currency)),
-        "log_loss": ("log loss", _four),
-    }
     losses = [
-        f"{words} worse by {write(-part.gains[name].point)}"
-        for name, (words, write) in metrics.items()
+        f"{METRICS[name].label} worse by {METRICS[name].gain.text(-part.gains[name].point, currency)}"
+        for name in ("profit_per_customer", "log_loss")
         if name in part.gains and part.gains[name].point < 0
     ]
     return f"{part.column} {part.value} ({', '.join(losses)})"

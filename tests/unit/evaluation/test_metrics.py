@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from churn.core.estimate import Estimate
 from churn.evaluation.metrics import HEADLINE, METRICS
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ("adapters", "churn", "cli", "materializers", "pipelines", "reports", "serving", "steps")
+
+
+def is_metric(name: object) -> bool:
+    try:
+        return bool(METRICS[str(name)])
+    except KeyError:
+        return False
+
+
+def tables_of_names(code: str) -> Iterator[int]:
+    """Yield the lines on which a dictionary begins that gives words to three metrics or more."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            texts = [
+                value
+                for key, value in pairs
+                if isinstance(key, ast.Constant) and is_metric(key.value)
+                for part in ast.walk(value)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and not is_metric(part.value)
+            ]
+            if len(texts) >= 3:
+                yield node.lineno
+
+
+def test_there_is_no_other_table_of_display_names() -> None:
+    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    assert len(files) > 100
+    assert {str(path.relative_to(ROOT)): list(tables_of_names(path.read_text())) for path in files} == {
+        str(path.relative_to(ROOT)): [] for path in files
+    }
+    table = '{"roc_auc": ("AUC", 3), "log_loss": "Log loss", "ece": f"{1} gap"}'
+    assert list(tables_of_names(table)) == [1]
+    assert list(tables_of_names('{"roc_auc": auc, "log_loss": means["log_loss"], "ece": found["ece"]}')) == []
 
 
 def test_a_metric_under_a_decision_rule_is_named_by_metric_and_rule() -> None:
