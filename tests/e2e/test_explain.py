@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from tests.fakes.data.explained import CONTRACT, explaining_scorer, phone_store
 from tests.fakes.data.scorers import customers, small_scorer
 from tests.fakes.ports.stages import InMemoryStages
 
+ROOT = Path(__file__).parents[2]
 DATASET, MODEL = CONTRACT.name, f"churn_{CONTRACT.name}"
 
 
@@ -115,3 +118,32 @@ def test_a_packaged_scorer_explains_as_the_scorer_that_was_packaged(state: Path)
     ).keys()
     assert [each.description for each in packaged.described] == [each.description for each in ours.described]
     assert packaged.scoring == ours.scoring
+
+
+def snippets(document: Path) -> dict[str, str]:
+    """Return the Python of a document, by the heading that it stands under."""
+    sections = re.split(r"^## ", document.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {
+        text.partition("\n")[0]: "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)) for text in sections
+    }
+
+
+def test_the_snippets_of_the_notebook_page_run(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs = shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name, key, value in (("base", "dataset", state.parent / "phones.yaml"), ("local", "state", state)):
+        path = configs / f"{name}.yaml"
+        path.write_text(re.sub(rf"^{key}: .*$", f"{key}: {value}", path.read_text(), flags=re.MULTILINE))
+    monkeypatch.chdir(tmp_path)
+    code = snippets(ROOT / "docs" / "notebook.md")
+    pipeline = code.pop("Run a pipeline")
+    assert len(code) == 4
+    exec("\n".join(code.values()), {})
+    out = capsys.readouterr().out
+    assert re.search(r"^0 +0\.\d+ +(treat|leave)", out, re.MULTILINE)
+    assert re.search(r"^\d+\.\d%, (treat|leave alone): expected value -?\d+\.\d\d USD$", out, re.MULTILINE)
+    assert re.search(r"^[+-]\d\.\d\d length of the contract: ", out, re.MULTILINE)
+    assert out.endswith("ROC AUC 0.866\nprofit per customer-month, USD 9.43\n")
+    (arguments,) = re.findall(r"main\((\[.*?\])\)", pipeline)
+    assert build_parser().parse_args(ast.literal_eval(arguments)).pipeline == "training"
