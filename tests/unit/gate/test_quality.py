@@ -224,7 +224,7 @@ def test_where_there_is_a_capacity_the_profit_within_it_counts() -> None:
     limited = compare(
         paired_rows(800), MoneySettings(), settings.model_copy(update={"resamples": 200}), name="holdout", seed=1
     )
-    assert "at the campaign's capacity" in verdicts(settings=settings, holdout=limited)["profit"].sentence
+    assert "within capacity" in verdicts(settings=settings, holdout=limited)["profit"].sentence
 
 
 @pytest.mark.parametrize(("relation", "judged"), [("refresh", "newest"), ("recipe", "holdout")])
