@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DASHED", "HEIGHT", "WIDTH", "chart", "in_percent", "shortened"]
+P = ParamSpec("P")
+
+__all__ = ["COLOURS", "DASHED", "HEIGHT", "WIDTH", "chart", "drawn_once", "in_percent", "shortened"]
+
+_KEPT = 32
+"""Charts kept of each kind: a run shows a few, in the dashboard, with the tracker and on its page."""
 
 WIDTH, HEIGHT = 6.4, 3.7
 """Inches; at a dashboard's width one chart fills a column and its text is that of the page."""
@@ -84,6 +91,22 @@ def chart(title: str, x_label: str, y_label: str, draw: Callable[[Axes], None], 
         axes.set(xlabel=x_label, ylabel=y_label)
         draw(axes)
         return _svg(figure, title)
+
+
+def drawn_once(draw: Callable[P, str]) -> Callable[P, str]:
+    """Return `draw` with a memory of its last charts: the same values give the chart that was drawn before."""
+    known: dict[str, str] = {}
+
+    @wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> str:
+        values = hashlib.sha256(repr((args, options)).encode()).hexdigest()
+        if values not in known:
+            if len(known) == _KEPT:
+                del known[next(iter(known))]
+            known[values] = draw(*args, **options)
+        return known[values]
+
+    return drawn
 
 
 def in_percent(axes: Axes, *, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:

@@ -12,7 +12,7 @@ from churn.core.wording import percent, signed, spoken
 from churn.evaluation.evaluate import Curve, Evaluation
 from churn.evaluation.metrics import METRICS
 
-from .chart_style import COLOURS, DASHED, chart, in_percent, shortened
+from .chart_style import COLOURS, DASHED, chart, drawn_once, in_percent, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 
+@drawn_once
 def roc(evaluation: Evaluation) -> str:
     """Draw the churners found against the false alarms."""
     curve, auc = evaluation.curves["roc"], evaluation.metrics["roc_auc"].point
@@ -50,6 +51,7 @@ def roc(evaluation: Evaluation) -> str:
     )
 
 
+@drawn_once
 def precision_recall(evaluation: Evaluation) -> str:
     """Draw how pure a list is against how many of all churners it holds."""
     average, churn_share = (evaluation.metrics[name].point for name in ("average_precision", "churn_share"))
@@ -75,6 +77,7 @@ def precision_recall(evaluation: Evaluation) -> str:
     )
 
 
+@drawn_once
 def lift(evaluation: Evaluation) -> str:
     """Draw how many times the average churn the riskiest customers hold."""
     curve, top_decile = evaluation.curves["lift"], evaluation.metrics["top_decile_lift"].point
@@ -98,6 +101,7 @@ def lift(evaluation: Evaluation) -> str:
     )
 
 
+@drawn_once
 def profit(evaluation: Evaluation) -> str:
     """Draw profit per customer of the base against the share contacted, and the point of the decision rule."""
     realised, expected = evaluation.curves["profit"], evaluation.curves["profit_expected"]
@@ -137,6 +141,7 @@ def profit(evaluation: Evaluation) -> str:
     )
 
 
+@drawn_once
 def reliability(evaluation: Evaluation) -> str:
     """Draw observed against predicted churn of each group of rows; on the diagonal the probabilities are true."""
     bins = evaluation.reliability
@@ -160,6 +165,7 @@ def reliability(evaluation: Evaluation) -> str:
     )
 
 
+@drawn_once
 def score_distribution(evaluation: Evaluation) -> str:
     """Draw how many rows got which probability, by outcome, and where each way to decide begins to treat."""
 
@@ -217,6 +223,7 @@ HOLDOUT_CHARTS: Mapping[str, Callable[[Evaluation], str]] = {
 """Every chart of a holdout by name, as a tracker stores them."""
 
 
+@drawn_once
 def importance(names: Sequence[str], values: Sequence[float], *, top: int = 15) -> str:
     """Draw the features that move the predictions most; `values` are mean absolute contributions in log-odds."""
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))[:top][::-1]
@@ -236,6 +243,7 @@ def importance(names: Sequence[str], values: Sequence[float], *, top: int = 15) 
     )
 
 
+@drawn_once
 def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *, top: int = 8) -> str:
     """Draw how one customer's risk comes about, from the average customer's to their own, feature by feature.
 
@@ -272,6 +280,7 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
     return chart(title, "churn probability (evenly spaced in log-odds)", "", draw, height=1.0 + 0.31 * len(steps))
 
 
+@drawn_once
 def tuning_history(values: Sequence[float | None], objective: str) -> str:
     """Draw each trial's value and the best so far; lower is better, the first is the fixed configuration.
 

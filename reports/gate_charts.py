@@ -14,7 +14,7 @@ from churn.evaluation.metrics import METRICS
 from churn.gate.report import PairedMetric, RecipeMetric, SliceComparison
 from churn.model.frame import FloatArray
 
-from .chart_style import COLOURS, DASHED, chart, in_percent, shortened
+from .chart_style import COLOURS, DASHED, chart, drawn_once, in_percent, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ TOP_SLICES = 24
 """So many slices are drawn; more could not be read."""
 
 
+@drawn_once
 def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
     """Draw what acting on each model earns by how many are contacted, and the point of its decision rule.
 
@@ -55,6 +56,7 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
     )
 
 
+@drawn_once
 def gain_distribution(metric: PairedMetric, title: str, unit: str, *, digits: int) -> str:
     """Draw how the challenger's lead came out over the resamples, with zero and the loss that is allowed.
 
@@ -83,6 +85,7 @@ def gain_distribution(metric: PairedMetric, title: str, unit: str, *, digits: in
     return chart(title, f"{unit}; right of 0 the challenger is better", "resamples of the customers", draw)
 
 
+@drawn_once
 def fold_gains(metric: RecipeMetric, title: str, unit: str) -> str:
     """Draw the challenger's recipe's lead on each fold, their mean, and its interval."""
 
@@ -103,6 +106,7 @@ def fold_gains(metric: RecipeMetric, title: str, unit: str) -> str:
     return chart(title, "fold; above 0 the challenger's recipe is better", unit, draw)
 
 
+@drawn_once
 def slice_gains(slices: Sequence[SliceComparison], metric: str, title: str, unit: str) -> str:
     """Draw the challenger's lead in each slice that was judged; of many, those that are worse or nearest to it.
 
