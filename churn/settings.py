@@ -19,6 +19,7 @@ from .core.yaml_files import parse_model, read_yaml, unambiguous_yaml
 from .data.contract import DatasetContract
 from .data.labels import SplitSettings
 from .data.leakage import LeakageSettings
+from .data.tables import RetentionSettings
 from .data.validation import ValidationSettings
 from .evaluation.evaluate import EvaluationSettings
 from .gate.settings import GateRules, GateSettings
@@ -132,6 +133,7 @@ class Settings(Frozen):
     simulation: SimulationSettings
     validation: ValidationSettings
     split: SplitSettings
+    retention: RetentionSettings
     training_set: TrainingSetSettings
     leakage: LeakageSettings
     model: ModelSettings

@@ -142,7 +142,7 @@ class LocalDecisionLedger(DecisionLedger):
         if _TEXT.name in base.schema.names:
             return base
         before = self._tables.latest(self._path.name)
-        base.add_columns([_TEXT], Stamp(_KEY, before.rows, before.digest))
+        base.add_columns([_TEXT], Stamp(_KEY, before.rows, before.content_id))
         return DeltaVersion(self._path)
 
     def _stage(self, record: Decision) -> tuple[Staged, Digest]:

@@ -48,7 +48,7 @@ class Staged:
 
     def discard(self) -> None:
         """Remove the files."""
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

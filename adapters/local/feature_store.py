@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from .point_in_time import PointInTimeJoin, plan_join
 from .rows import TIME, check_key, conform
 from .tables_on_disk import TablesOnDisk, digest_of_rows
 from .upsert import plan_upsert
+from .vacuum import vacuum_dataset
 
 __all__ = ["LocalFeatureStore"]
 
@@ -50,14 +51,18 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
 
         def attempt(base: DeltaVersion | None) -> TableRef:
             given = self._given(table, rows, base.schema if base else None)
-            return self._upsert(table, given, base) if base else self._replace(table, given, None)
+            if base is not None:
+                return self._upsert(table, given, base)
+            staged, stamp = self._staged(table, given)
+            with self._discarded_unless_committed(staged):
+                return self._publish(staged, stamp, None)
 
         return self._until_first(table.name, attempt)
 
     def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
         """Write new files; columns, types and key become those of `rows`."""
-        given = self._given(table, rows)
-        return self._until_first(table.name, lambda base: self._replace(table, given, base))
+        staged, stamp = self._staged(table, self._given(table, rows))
+        return self._published(table.name, staged, lambda base: self._publish(staged, stamp, base))
 
     def latest(self, name: str) -> TableRef:
         """Read the newest commit, which holds row count and digest; another program's rows are counted and digested."""
@@ -115,7 +120,12 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             batch = BatchReplacement.stage(
                 self._duck, path, table=table, column=column, value=value, rows=rows, now=self._clock()
             )
-        return self._until_first(table.name, lambda base: self._replace_batch(batch, base))
+        return self._published(table.name, batch.written, lambda base: self._replace_batch(batch, base))
+
+    def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
+        """Read the tables' logs, and leave a table alone whose log another program has shortened."""
+        with explained(self._folder):
+            return vacuum_dataset(self._folder, before, keep or {})
 
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
@@ -138,7 +148,7 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         with explained(path), self._duck.session() as connection:  # a new one: the join's memory is free
             rows = connection.sql(f"FROM {staged.relation}").to_arrow_reader(ROW_GROUP)
             stamp = Stamp(into.key, staged.rows, str(digest_of_rows(rows)))
-        return self._until_first(into.name, lambda base: self._publish(staged, stamp, base))
+        return self._published(into.name, staged, lambda base: self._publish(staged, stamp, base))
 
     def _joined(self, join: PointInTimeJoin, table: Path) -> Staged:
         """Write the result of a join into new files within the folder `table`."""
@@ -161,18 +171,17 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
                 return self._ref(base)
             staged = stage(connection, plan.content, base.path)
         digest = Digest.parse(before.digest) + plan.difference
-        try:
+        with self._discarded_unless_committed(staged):
             base.exchange(plan.files, staged, Stamp(table.key, before.rows + plan.new, str(digest)))
-        except Outrun:
-            staged.discard()
-            raise
         return self._ref(DeltaVersion(base.path, base.version + 1))
 
-    def _replace(self, table: TableSpec, given: pa.Table, base: DeltaVersion | None) -> TableRef:
-        with self._duck.session() as connection:
+    def _staged(self, table: TableSpec, given: pa.Table) -> tuple[Staged, Stamp]:
+        """Write rows to files, which no version needs yet, with what a commit says of them."""
+        path = self._folder / table.name
+        with explained(path), self._duck.session() as connection:
             connection.register("given", given)
-            staged = stage(connection, "FROM given", self._folder / table.name)
-        return self._publish(staged, Stamp(table.key, given.num_rows, str(digest_of_rows(given.to_batches()))), base)
+            staged = stage(connection, "FROM given", path)
+        return staged, Stamp(table.key, given.num_rows, str(digest_of_rows(given.to_batches())))
 
     def _replace_batch(self, batch: BatchReplacement, base: DeltaVersion | None) -> TableRef:
         if base is None:

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of
 from .disk_errors import explained, refuse_path
 from .duck import ROW_GROUP, Duck, Staged, quoted
+from .vacuum import committed_files
 
 __all__ = ["TablesOnDisk", "digest_of_rows"]
 
@@ -134,6 +136,21 @@ class TablesOnDisk:
                 yield from connection.sql(query).to_arrow_reader(batch_rows)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
+
+    @contextmanager
+    def _discarded_unless_committed(self, staged: Staged) -> Iterator[None]:
+        """Remove files where what is done with them fails before a commit names them."""
+        try:
+            yield
+        except BaseException:
+            if not committed_files(staged.folder.parent) & {*staged.files}:
+                staged.discard()
+            raise
+
+    def _published(self, name: str, staged: Staged, attempt: Callable[[DeltaVersion | None], TableRef]) -> TableRef:
+        """Repeat an attempt to commit files as `_until_first` does; files that no commit names are removed."""
+        with self._discarded_unless_committed(staged):
+            return self._until_first(name, attempt)
 
     def _until_first(self, name: str, attempt: Callable[[DeltaVersion | None], TableRef]) -> TableRef:
         """Repeat an attempt on the newest version until no other writer is faster."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
+from ..core.frozen import Frozen
+
 __all__ = [
     "ARRIVED_AT",
     "EVENT_TIME",
@@ -13,6 +17,7 @@ __all__ = [
     "LABEL_TIME",
     "SPLIT",
     "TRUTH",
+    "RetentionSettings",
     "Side",
 ]
 
@@ -34,3 +39,13 @@ Side = Literal["train", "holdout"]
 """The two sides: customers whose outcomes a model learns from, and those it is judged on."""
 TRUTH = "true_probability"
 """The churn probability a simulation drew the label from; never a feature."""
+
+
+class RetentionSettings(Frozen):
+    """How long what is no longer current is kept."""
+
+    days: int = Field(
+        default=90,
+        ge=0,
+        description="Days that a replaced version of a table is kept; those that registered models name stay for ever.",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -150,6 +150,18 @@ class FeatureStore(ABC):
         Raises:
             StoreError: as `upsert`; also where `column` is not in the key, or a row has another value there.
             WriteConflict: other writers kept winning; nothing was written.
+        """
+
+    @abstractmethod
+    def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
+        """Remove what no kept version of any table needs, and what writers that were killed left behind.
+
+        Kept are each table's newest version, those that were the newest at `before` or later (real time, as of the
+        commits), and the versions in `keep`, by table: those that registered models name. A removed version can no
+        longer be read. Files of a write that may be under way stay.
+
+        Returns:
+            The bytes that were removed, by table; under "" what belongs to none.
         """
 
     @abstractmethod

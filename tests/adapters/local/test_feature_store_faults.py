@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.local.delta_table import DeltaVersion, Outrun
 from adapters.local.feature_store import LocalFeatureStore
+from adapters.local.vacuum import committed_files
 from churn.core.errors import StoreError, WriteConflict
 from churn.ports.tables import TableSpec
 from tests.adapters.local.delta_tables import FEATURES, KEY, START, assert_whole, files, some
@@ -92,6 +95,58 @@ def test_a_writer_that_is_always_overtaken_gives_up_and_has_written_nothing(tmp_
         store.upsert(FEATURES, some(50, 1))
     assert store.latest("features").version == first.version + 20
     assert store.read(store.latest("features"), ["x"])["x"].to_pylist() == [119.0]
+    assert {*(tmp_path / "telco" / "features").rglob("*.parquet")} == committed_files(tmp_path / "telco" / "features")
+
+
+@pytest.mark.parametrize("commit", ["overwrite", "exchange"])
+def test_a_table_that_loses_every_race_leaves_no_files(
+    store: LocalFeatureStore, tmp_path: Path, commit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.upsert(FEATURES, some(0, 10))
+    before = {*tmp_path.rglob("*.parquet")}
+
+    def lose(*_: object) -> None:
+        raise Outrun
+
+    monkeypatch.setattr(DeltaVersion, commit, lose)
+    write = store.replace if commit == "overwrite" else store.upsert
+    with pytest.raises(WriteConflict, match="changed by others at each of 20 attempts"):
+        write(FEATURES, some(5, 10))
+    assert {*tmp_path.rglob("*.parquet")} == before
+
+
+def test_what_killed_writers_and_queries_left_is_removed_when_it_is_a_day_old(
+    store: LocalFeatureStore, tmp_path: Path
+) -> None:
+    ref = store.upsert(FEATURES, some(0, 1000))
+    script = """
+delta_table.DeltaVersion.overwrite = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store.replace(FEATURES, some(500, 1000))
+"""
+    child(tmp_path, script).communicate(timeout=60)
+    spill = tmp_path / "telco" / ".spill-1"
+    spill.mkdir()
+    (spill / "block").write_bytes(b"x" * 100)
+    left = [*({*tmp_path.rglob("*.parquet")} - committed_files(tmp_path / "telco" / "features")), spill]
+    assert len(left) > 1
+    now = dt.datetime.now(dt.UTC)
+    assert store.vacuum(now) == {}
+    for path in left:
+        os.utime(path, (now.timestamp() - 90_000,) * 2)
+    assert store.vacuum(now - dt.timedelta(days=30)) == {}
+    freed = store.vacuum(now)
+    assert (set(freed), freed[""]) == ({"", "features"}, 100)
+    assert not any(path.exists() for path in left)
+    assert_whole(store, ref)
+
+
+def test_a_table_whose_log_another_program_has_shortened_keeps_its_files(
+    store: LocalFeatureStore, tmp_path: Path
+) -> None:
+    for number in range(3):
+        store.replace(FEATURES, some(number, 10))
+    (tmp_path / "telco" / "features" / "_delta_log" / f"{0:020}.json").unlink()
+    assert store.vacuum(dt.datetime.now(dt.UTC)) == {}
 
 
 @pytest.mark.parametrize("last_act", ["exchange", "overwrite"])

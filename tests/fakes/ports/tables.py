@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +43,7 @@ class _Version:
     rows: pa.Table
     key: tuple[str, ...]
     digest: str
+    at: dt.datetime
 
 
 class MemoryFeatureStore(FeatureStore):
@@ -53,6 +55,7 @@ class MemoryFeatureStore(FeatureStore):
         self._dataset = dataset
         self._clock = clock
         self._tables: dict[str, list[_Version]] = {}
+        self._removed: dict[str, set[int]] = {}
 
     def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
         versions = self._tables.get(table.name)
@@ -89,7 +92,8 @@ class MemoryFeatureStore(FeatureStore):
 
     def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> pa.Table:
         versions = self._tables.get(ref.name, [])
-        if ref.version >= len(versions) or versions[ref.version].digest != ref.content_id:
+        kept = ref.version < len(versions) and ref.version not in self._removed.get(ref.name, ())
+        if not kept or versions[ref.version].digest != ref.content_id:
             raise NotFound(f"The table {ref.name!r} has no version {ref.version}.")
         rows = versions[ref.version].rows
         if columns is not None and not columns:
@@ -154,6 +158,16 @@ class MemoryFeatureStore(FeatureStore):
         schema = align(before, given.schema).schema
         return self._keep(table, pa.Table.from_pylist(others + align(given, schema).to_pylist(), schema))
 
+    def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
+        freed: dict[str, int] = {}
+        for name, versions in self._tables.items():
+            for number, (version, successor) in enumerate(pairwise(versions)):
+                removed = self._removed.setdefault(name, set())
+                if successor.at < before and number not in (keep or {}).get(name, ()) and number not in removed:
+                    removed.add(number)
+                    freed[name] = freed.get(name, 0) + version.rows.nbytes
+        return freed
+
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None
     ) -> TableRef:
@@ -187,7 +201,7 @@ class MemoryFeatureStore(FeatureStore):
     def _keep(self, table: TableSpec, rows: pa.Table) -> TableRef:
         rows = rows.sort_by([(name, "ascending") for name in table.key])
         texts = sorted(repr(_canonical(row)) for row in rows.to_pylist())
-        version = _Version(rows, table.key, hashlib.sha256("\n".join(texts).encode()).hexdigest())
+        version = _Version(rows, table.key, hashlib.sha256("\n".join(texts).encode()).hexdigest(), self._clock())
         versions = self._tables.setdefault(table.name, [])
         last = versions[-1] if versions else None
         same = last and (last.digest, last.key) == (version.digest, version.key)

@@ -1,0 +1,104 @@
+"""What the log of a Delta table says of its files, and the removal of those that no kept version needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import time
+import urllib.parse
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["committed_files", "vacuum_dataset"]
+
+_UNDER_WAY = 24 * 3600.0  # seconds for which the files of a write that has not committed are left alone
+_SPILL = ".spill-*"
+
+
+@dataclass
+class _Life:
+    """In which versions of its table a file is: from `added` to before `removed`, at which time it left.
+
+    Attributes:
+        added: The version whose commit added it.
+        removed: The version whose commit removed it; None while it is part of the table.
+        left: When that was, in seconds since 1970.
+    """
+
+    added: int
+    removed: int | None = None
+    left: float = 0.0
+
+    def is_needed(self, before: float, keep: Collection[int]) -> bool:
+        """Whether the newest version, one that was the newest at `before` or later, or one to keep has the file."""
+        if self.removed is None or self.left >= before:
+            return True
+        return any(self.added <= version < self.removed for version in keep)
+
+
+def committed_files(table: Path) -> set[Path]:
+    """Return every file that a commit of the table has ever added."""
+    return set(_lives(table))
+
+
+def vacuum_dataset(folder: Path, before: dt.datetime, keep: Mapping[str, Collection[int]]) -> dict[str, int]:
+    """Remove the files of a folder of tables that no kept version needs.
+
+    Args:
+        folder: The folder that holds a folder for each table.
+        before: Versions that were replaced before this time go. Files of writers that never committed, and what a
+            query that was killed had put aside, go where they are as old, and a day old at least.
+        keep: Versions that stay, by table.
+
+    Returns:
+        The bytes that were removed, by table; under "" what queries had put aside.
+    """
+    limit = before.timestamp()
+    unfinished = min(limit, time.time() - _UNDER_WAY)
+    freed: dict[str, int] = {}
+    for table in sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")):
+        freed[table.name] = sum(_remove(file) for file in _unneeded(table, limit, unfinished, keep.get(table.name, ())))
+    for spill in folder.glob(_SPILL):
+        if spill.stat().st_mtime < unfinished:
+            freed[""] = freed.get("", 0) + sum(file.stat().st_size for file in spill.rglob("*") if file.is_file())
+            shutil.rmtree(spill, ignore_errors=True)
+    return {name: size for name, size in freed.items() if size}
+
+
+def _unneeded(table: Path, before: float, unfinished: float, keep: Collection[int]) -> Iterator[Path]:
+    log = table / "_delta_log"
+    if log.is_dir() and not (log / f"{0:020}.json").exists():
+        return  # another program has shortened the log: which files older versions need is not known
+    lives = _lives(table)
+    for file in [file for file in table.rglob("*.parquet") if log not in file.parents]:
+        life = lives.get(file)
+        is_unneeded = file.stat().st_mtime < unfinished if life is None else not life.is_needed(before, keep)
+        if is_unneeded:
+            yield file
+
+
+def _lives(table: Path) -> dict[Path, _Life]:
+    """Return the files that commits have added, with the versions they are in; empty where there is no log."""
+    lives: dict[Path, _Life] = {}
+    for commit in sorted((table / "_delta_log").glob("*.json")):
+        if not commit.stem.isdigit():
+            continue
+        for action in map(json.loads, commit.read_text(encoding="utf-8").splitlines()):
+            if added := action.get("add"):
+                lives[table / urllib.parse.unquote(added["path"])] = _Life(int(commit.stem))
+            elif removed := action.get("remove"):
+                life = lives.get(table / urllib.parse.unquote(removed["path"]))
+                if life is not None:
+                    life.removed = int(commit.stem)
+                    life.left = removed.get("deletionTimestamp", commit.stat().st_mtime * 1000) / 1000
+    return lives
+
+
+def _remove(file: Path) -> int:
+    size = file.stat().st_size
+    file.unlink(missing_ok=True)
+    if not any(file.parent.iterdir()):
+        file.parent.rmdir()
+    return size
