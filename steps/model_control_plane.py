@@ -7,6 +7,7 @@ from zenml.client import Client
 from zenml.model.utils import link_artifact_version_to_model_version
 
 from churn.lifecycle.registration import Registration
+from churn.ports.registry import MODEL_DIGEST
 
 __all__ = ["link_artifacts"]
 
@@ -16,7 +17,12 @@ def link_artifacts(registration: Registration) -> None:
     client = Client()
     version = client.get_model_version(registration.name, f"v{registration.version}")
     log_metadata(
-        metadata={"mlflow_version": registration.version, "mlflow_run": registration.run_id or "", **registration.tags},
+        metadata={
+            "mlflow_version": registration.version,
+            "mlflow_run": registration.run_id or "",
+            MODEL_DIGEST: registration.digest,
+            "tags": dict(registration.tags),  # one entry: ZenML commits each for itself
+        },
         model_version_id=version.id,
     )
     for inputs in get_step_context().step_run.inputs.values():
