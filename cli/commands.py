@@ -26,6 +26,7 @@ __all__ = [
     "data_describe",
     "data_fetch",
     "data_simulate",
+    "data_vacuum",
     "dataset_infer",
     "doctor",
     "explain",
@@ -86,6 +87,19 @@ def data_describe(arguments: argparse.Namespace) -> int:
 
     session = session_of(arguments)
     describe(plain_console(), *look_at(session.workspace, session.settings))
+    return 0
+
+
+def data_vacuum(arguments: argparse.Namespace) -> int:
+    """Remove the data set's old table versions and what killed runs left behind."""
+    from churn.lifecycle.retention import vacuum
+
+    session = session_of(arguments)
+    removed = vacuum(session.workspace, session.settings.retention)
+    for table, size in sorted(removed.items()):
+        print(f"{table or 'left by killed runs'}: {size / 1e6:,.1f} MB removed")
+    days = session.settings.retention.days
+    print(f"Kept: the newest versions, those of the last {days:g} days, and what registered models were trained on.")
     return 0
 
 

@@ -107,6 +107,9 @@ def _data_commands(parser: _Parser, common: _Parser) -> None:
     simulate.add_argument("--out", type=Path, metavar="FILE", help="default: .churn/data/<dataset>.parquet")
     fetch = commands.add_parser("fetch", parents=[common], help="download a public data set and verify its checksum")
     fetch.add_argument("name", help="telco: IBM's Telco customer churn, 7,043 customers")
+    commands.add_parser(
+        "vacuum", parents=[common], help="remove old table versions and what killed runs left (retention.days)"
+    )
     commands.add_parser("describe", parents=[common], help="what a table holds, and how it keeps its contract")
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "data simulate": "data_simulate",
     "data fetch telco": "data_fetch",
     "data describe": "data_describe",
+    "data vacuum": "data_vacuum",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config schema": "config_schema",
