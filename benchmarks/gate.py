@@ -26,9 +26,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.gate_contestants import PAIRS, TRAINER, Known  # noqa: E402
 from benchmarks.gate_rounds import RULES, one_round, start_worker  # noqa: E402
 from benchmarks.gate_time import print_times  # noqa: E402
+from benchmarks.gate_trainers import MODEL, PAIRS, Known  # noqa: E402
 from benchmarks.quality import read_telco  # noqa: E402
 from churn.data.contract import DatasetContract  # noqa: E402
 from churn.gate.settings import GateSettings  # noqa: E402
@@ -89,10 +89,10 @@ def _key(settings: GateSettings) -> dict[str, Any]:
 
 
 def print_rates(rounds: Sequence[dict[str, Any]]) -> None:
-    family = TRAINER.candidates[0]
+    family = MODEL.candidates[0]
     print(
         f"IBM Telco, {len(rounds)} rounds of drawn outcomes, 80/20. For the cost's sake every model is {family} alone "
-        f"on {TRAINER.folds} folds, or additive where another family is compared."
+        f"on {MODEL.folds} folds, or additive where another family is compared."
     )
     print("\nhow much better the challenger truly is (means over rounds, on the holdout's customers)")
     print_row("", ["AUC", "log loss", "USD/customer"])

@@ -1,6 +1,6 @@
 """Rounds of the simulation behind benchmarks/gate.py: models of known quality, judged by the demo's rules and ours.
 
-A round draws new outcomes for the customers, parts them anew, trains every contestant, and asks what the rules ask.
+A round draws new outcomes for the customers, parts them anew, trains every model, and asks what the rules ask.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate_contestants import MONEY, PAIRS, Contestant, Known, contestants, values
+from benchmarks.gate_trainers import MONEY, PAIRS, Known, Trainer, trainers, values
 from benchmarks.quality_peers import warm_up
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.gate.comparison import PairedRows, ScoredRows, compare
@@ -60,7 +60,7 @@ class Round:
         shared, own = (_parted(len(data.label), random) for _ in range(2))
         return cls(number, known, settings, data, shared, own)
 
-    def pair(self, champion: Contestant, challenger: Contestant) -> dict[str, Any]:
+    def pair(self, champion: Trainer, challenger: Trainer) -> dict[str, Any]:
         """Return the true gains, the measured ones, which rules promote, and which of our checks refuse."""
         old, new = (each.fit(*self.shared, self.number) for each in (champion, challenger))
         elsewhere = challenger.fit(*self.own, self.number)
@@ -90,11 +90,11 @@ class Round:
         )
         return compare(paired, MONEY, self.settings, name="holdout", seed=self.number)
 
-    def _recipes(self, champion: Contestant, challenger: Contestant) -> RecipeComparison:
+    def _recipes(self, champion: Trainer, challenger: Trainer) -> RecipeComparison:
         rows = self.shared[0]
 
-        def again(contestant: Contestant) -> Learner:
-            return lambda learn, ask, seed: contestant.fit(rows[learn], rows[ask], seed).probability
+        def again(trainer: Trainer) -> Learner:
+            return lambda seed: trainer.out_of_fold(rows, seed, self.settings.folds)
 
         return compare_learners(
             again(champion),
@@ -152,7 +152,7 @@ def one_round(number: int, settings: GateSettings) -> dict[str, Any]:
     """Return what was found on each of `PAIRS`, as plain JSON values."""
     assert _known is not None
     drawn = Round.draw(number, _known, settings)
-    each = contestants(_known.contract, drawn.data)
+    each = trainers(_known.contract, drawn.data)
     return {pair: drawn.pair(each[champion], each[challenger]) for pair, (champion, challenger) in PAIRS.items()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from benchmarks.gate_contestants import MONEY, without
+from benchmarks.gate_trainers import MONEY, without
 from benchmarks.quality_peers import warm_up
 from churn.data.contract import DatasetContract
 from churn.data.labels import sides_of

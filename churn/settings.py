@@ -167,9 +167,10 @@ class Settings(Frozen):
         return registered_name(self.model_name, contract)
 
     def gate_rules(self, threads: int) -> GateRules:
-        """Return what a gate is run with; `threads` change no result."""
+        """Return what a gate is run with; `threads` change no result. Its capacity is the campaign's if it has none."""
+        capacity = self.gate.capacity if self.gate.capacity is not None else self.campaign.capacity
         return GateRules(
-            gate=self.gate,
+            gate=self.gate.model_copy(update={"capacity": capacity or None}),
             money=self.money,
             evaluation=self.evaluation,
             reasons=self.reasons,

@@ -28,6 +28,8 @@ _RELATIONS: Mapping[str, str] = {
     "sound, and no worse than the champion.",
     "again": "Version {challenger} is the recipe of champion version {champion}, trained again on the same data. To "
     "replace it, the recipe would have to be {proof}.",
+    "code": "Code or libraries changed since champion version {champion} was trained, and made again by those of today "
+    "its recipe is another one. Version {challenger} has to be sound, and {proof} on the same rows.",
     "recipe": "Version {challenger} comes from another recipe than champion version {champion}. The recipe has to be "
     "{proof}, and the version itself sound and no worse.",
 }
@@ -83,7 +85,7 @@ def gate_verdict(report: GateReport) -> str:
 def gate_sections(report: GateReport) -> tuple[Section, ...]:
     """Return the verdict, every check, both models side by side, and the evidence."""
     deciding = _deciding(report)
-    sections = [_verdict(report), _checks(report), _contestants(report)]
+    sections = [_verdict(report), _checks(report), _versions(report)]
     sections += _first(report) if report.champion is None else _money(report)
     sections += [comparison_section(each, report) for each in (report.holdout, report.newest) if each]
     sections += [recipe_section(report.recipes)] if report.recipes else []
@@ -118,7 +120,7 @@ def _question(report: GateReport) -> str:
     elif champion is not None and case == "recipe" and challenger.recipe_digest == champion.recipe_digest:
         case = "again" if challenger.recipe_digest else case
     number_of_champion = None if champion is None else champion.version
-    proof = _PROOFS[report.settings.rule]
+    proof = _PROOFS.get(_rule(report), "no worse")
     return _RELATIONS[case].format(challenger=challenger.version, champion=number_of_champion, proof=proof)
 
 
@@ -140,8 +142,9 @@ def _tone(gain: Estimate) -> Tone:
 
 
 def _checks(report: GateReport) -> Section:
-    lead = "Every check is one question. A question that cannot be answered counts as a no."
-    return Section("Checks", [Table.of([_check_row(check) for check in report.checks])], lead)
+    lead = "Checks that did not pass come first. An exception in a check is a failed check."
+    checks = sorted(report.checks, key=lambda check: check.passed)
+    return Section("Checks", [Table.of([_check_row(check) for check in checks])], lead)
 
 
 def _check_row(check: Check) -> dict[str, Cell]:
@@ -158,7 +161,7 @@ def _name(check: Check) -> str:
     return METRICS["roc_auc"].label if check.name == "roc_auc" else spoken(check.name)
 
 
-def _contestants(report: GateReport) -> Section:
+def _versions(report: GateReport) -> Section:
     records = {heading: _record(each, report.currency) for heading, each in _both(report).items()}
     names = dict.fromkeys(name for record in records.values() for name in record)
     rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
@@ -214,7 +217,7 @@ def _first(report: GateReport) -> list[Section]:
 def _method(report: GateReport) -> Section:
     settings = report.settings
     facts: dict[str, Cell] = {
-        "rule": settings.rule,
+        "rule": _rule(report),
         "chance of a wrong yes, in each test": percent(settings.alpha, 0),
         "resamples of the customers": settings.resamples,
         "folds": f"{settings.repeats} times {settings.folds}",
@@ -227,6 +230,12 @@ def _method(report: GateReport) -> Section:
     }
     lead = "An approval is bound to the digest of this report and to the champion it was given against."
     return Section("How it was judged", [Definitions(facts)], lead)
+
+
+def _rule(report: GateReport) -> str:
+    """Return the rule that was applied, which depends on what the challenger is to the champion."""
+    rules = {"recipe": report.settings.rule, "code": report.settings.code_change, "refresh": "non-inferiority"}
+    return rules.get(report.relation, "absolute bars" if report.relation == "first" else "none")
 
 
 def _time(when: dt.datetime | None) -> str | None:

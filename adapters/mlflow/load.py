@@ -21,7 +21,7 @@ from churn.core import errors
 from churn.core.errors import ChurnError, ModelError
 from churn.model.frame import CodedColumns, Columns, FloatArray, Kind
 from churn.model.reasons import Described
-from churn.model.scorer import Explain, Predictions, Scorer
+from churn.model.scorer import MODEL_FOLDER, Explain, Predictions, Scorer
 
 from .manifest import ARTIFACT, CARD, CODE_FOLDER, check_package, package_digest
 
@@ -50,6 +50,11 @@ class PackagedScorer:
     size: int
     thresholds: Mapping[str, float]
     _scorer: Scorer
+
+    @property
+    def model_folder(self) -> Path:
+        """The files of the model itself, as `churn.model.model.ChurnModel.load` reads them."""
+        return self.folder / ARTIFACT / MODEL_FOLDER
 
     def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
         """Score customers as `churn.model.scorer.Scorer.score` does; its errors are those of `churn.core.errors`."""

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from ..core.errors import NotEnoughData
+from ..core.errors import ChurnError, NotEnoughData, NotFound
 from ..data.contract import DatasetContract
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.holdout import Holdout
 from ..model.frame import FloatArray
+from ..model.model import ChurnModel
 from ..ports.registry import ModelVersion
 from ..ports.tables import FeatureStore
 from .comparison import PairedRows, ScoredRows, compare
 from .first_model import first_model_checks
 from .inputs import EvaluationRows, Load, LoadedVersion, MatureRows, mature_rows, newer_than
-from .quality import no_difference, quality_checks
-from .recipes import compare_recipes
+from .quality import SAME_MODEL, code_check, no_difference, quality_checks
+from .recipes import Remake, compare_recipes, predictor_digest
 from .report import Check, Checks, Comparison, GateReport, Progress, RecipeComparison, Relation, VersionSummary
 from .settings import GateRules
 from .soundness import soundness_checks
@@ -59,6 +60,7 @@ def judge(
     load: Load,
     contract: DatasetContract,
     rules: GateRules,
+    remake: Remake,
     progress: Progress,
     now: dt.datetime,
 ) -> GateReport:
@@ -74,6 +76,7 @@ def judge(
         load: Fetches and loads a version.
         contract: The dataset's contract as it is now.
         rules: What it is judged by.
+        remake: Makes the champion again from its recipe; called where code or libraries of the versions differ.
         progress: Called as each part begins.
         now: The time until which outcomes may be known (UTC).
     """
@@ -85,22 +88,56 @@ def judge(
     if champion is not None and case.champion is not None:
         versions.append((champion, case.champion))
     rows = checks.part("rows", lambda: mature_rows(store, contract, rules, versions, now))
+    if new is not None and old is not None and case.relation == "recipe":
+        case = replace(case, relation=_relation_by_recipes(checks, case, new, old, remake))
     evidence = _Evidence()
     if new is not None and rows is not None:
         evidence = _evidence(checks, case, rows, new, old)
     return _report(checks, case, rows, evidence, model=challenger.name, now=now)
 
 
-def relation_of(challenger: VersionSummary, champion: VersionSummary | None) -> Relation:
-    """Return what the challenger is to the champion, by its tags."""
+def relation_of(
+    challenger: VersionSummary, champion: VersionSummary | None, *, same_configuration: bool = False
+) -> Relation:
+    """Return what the challenger is to the champion, as far as tags and the configuration of the recipes tell."""
     if champion is None:
         return "first"
     if challenger.digest == champion.digest:
         return "identical"
-    same = challenger.recipe_digest is not None and challenger.recipe_digest == champion.recipe_digest
     until, before = challenger.trained_until, champion.trained_until
     newer = until is not None and before is not None and until >= before
-    return "refresh" if same and newer and challenger.data_digest != champion.data_digest else "recipe"
+    is_refresh = same_configuration and newer and challenger.data_digest != champion.data_digest
+    return "refresh" if is_refresh else "recipe"
+
+
+def _relation_by_recipes(
+    checks: Checks, case: _Case, new: LoadedVersion, old: LoadedVersion, remake: Remake
+) -> Relation:
+    """Return what the challenger is to the champion by their recipes and by the code that made them."""
+    same = checks.part(
+        "recipes_read", lambda: (new.recipe.same_code(old.recipe), new.recipe.same_configuration(old.recipe))
+    )
+    if same is None:
+        return "recipe"
+    same_code, same_configuration = same
+    if not same_code:
+        check = checks.part("code", lambda: code_check(_code_change(old, remake), case.rules.gate))
+        if check is not None:
+            checks.extend("code", lambda: [check])
+        if check is None or check.value != SAME_MODEL:
+            return "code"
+    return relation_of(case.challenger, case.champion, same_configuration=same_configuration)
+
+
+def _code_change(champion: LoadedVersion, remake: Remake) -> str | None:
+    """Return why the code of today makes another model of the champion's recipe, or nobody can tell; else None."""
+    try:
+        if champion.model_folder is None:
+            raise NotFound("its files are not there to compare with")
+        registered = predictor_digest(ChurnModel.load(champion.model_folder))
+        return None if remake(champion.recipe) == registered else "made again, it is another model"
+    except ChurnError as error:
+        return f"it cannot be made again ({str(error).rstrip('.')})"
 
 
 def _case(

@@ -23,7 +23,10 @@ from .report import (
 from .settings import GateSettings
 
 __all__ = [
+    "SAME_MODEL",
+    "better_log_loss_check",
     "calibration_check",
+    "code_check",
     "judged_on",
     "no_difference",
     "quality_checks",
@@ -32,6 +35,8 @@ __all__ = [
     "version_check",
 ]
 
+SAME_MODEL = "same model"
+"""What the check `code` found where the champion, made again, is the same model."""
 _ROWS = {"holdout": "this holdout", "newest": "the newest rows"}
 
 
@@ -48,11 +53,12 @@ def quality_checks(
     """Return every check of a challenger against a champion; an exception in one is a failed check.
 
     Another recipe must win the recipe question (`recipe_check`) and be no worse as a fitted version (`version_check`).
-    A refresh of the champion's recipe is asked about the version alone, on the newest rows where they can tell.
+    A refresh of the champion's recipe is asked about the version alone, on the newest rows where they can tell. Where
+    code changed the champion's recipe (`code`), the version alone is asked about, by the rule `settings.code_change`.
 
     Args:
-        relation: What the challenger is to the champion, `recipe` or `refresh`; the others have checks of their own
-            (`first_checks`, `no_difference`).
+        relation: What the challenger is to the champion, `recipe`, `refresh` or `code`; the others have checks of
+            their own (`first_model_checks`, `no_difference`).
         holdout: Both versions on the rows of the holdout.
         newest: Both versions on the mature rows newer than the champion's training, where there are enough.
         recipes: Both recipes on the same folds; needed for the relation `recipe`.
@@ -71,6 +77,8 @@ def quality_checks(
     }
     if relation == "recipe":
         checks = {"recipe": lambda: recipe_check(recipes, settings), **checks}
+    if relation == "code" and settings.code_change == "superiority":
+        checks = {"better_log_loss": lambda: better_log_loss_check(rows), **checks}
     return tuple(run_check(name, check) for name, check in checks.items())
 
 
@@ -169,10 +177,9 @@ def version_check(name: str, rows: Comparison, metric: str, settings: GateSettin
     Raises:
         NotEnoughData: the metric could not be computed on most resamples.
     """
-    named = METRICS[metric]
-    paired = next((candidate for candidate in rows.metrics if candidate.name == metric), None)
-    if paired is None or paired.p_worse is None:
-        raise NotEnoughData(f"There is no {named.label} on most resamples of {_ROWS[rows.name]}: bring more rows.")
+    named, paired = METRICS[metric], _metric(rows, metric)
+    if paired.p_worse is None:
+        raise NotEnoughData(f"{named.label} is not among the metrics that are tested: run the gate again.")
     worse = paired.p_worse < settings.alpha
     within = paired.margin is None or paired.gain.lower >= -paired.margin
     challenger, champion = (named.text(value, currency) for value in (paired.challenger, paired.champion))
@@ -191,12 +198,61 @@ def version_check(name: str, rows: Comparison, metric: str, settings: GateSettin
     )
 
 
+def _metric(rows: Comparison, name: str) -> PairedMetric:
+    paired = next((metric for metric in rows.metrics if metric.name == name), None)
+    if paired is None:
+        label = METRICS[name].label
+        raise NotEnoughData(f"There is no {label} on most resamples of {_ROWS[rows.name]}: bring more rows.")
+    return paired
+
+
 def _loss_at_most(metric: PairedMetric, currency: str) -> str:
     if metric.gain.lower > 0:
         return "that is better, and not by chance"
     gain = METRICS[metric.name].gain
     loss = f"it may truly have lost up to {gain.text(-metric.gain.lower, currency)}"
     return loss if metric.margin is None else f"{loss}, and {gain.text(metric.margin, currency)} is allowed"
+
+
+def better_log_loss_check(rows: Comparison) -> Check:
+    """Ask whether the log loss of the registered challenger is better than the champion's beyond chance.
+
+    Raises:
+        NotEnoughData: the log loss could not be computed on most resamples.
+    """
+    paired, named = _metric(rows, "log_loss"), METRICS["log_loss"].gain
+    sentence = f"On {_ROWS[rows.name]} the challenger improves log loss by {named.interval(paired.gain)}"
+    return Check.of(
+        "better_log_loss",
+        paired.gain.lower > 0,
+        value=paired.gain.lower,
+        threshold=0.0,
+        yes=f"{sentence}: that is better, and not by chance.",
+        no=f"{sentence}: that is not proven better, which gate.code_change asks for.",
+    )
+
+
+def code_check(reason: str | None, settings: GateSettings) -> Check:
+    """Say whether code or libraries that changed since the champion was trained make another model of its recipe.
+
+    Args:
+        reason: Why they do, or why nobody can tell; None where the champion, made again, is the same model.
+        settings: What a version must then prove.
+    """
+    changed = "Code or libraries differ between the two versions"
+    rule = settings.code_change
+    if reason is None:
+        sentence = f"{changed}; made again by those of today, the champion is the same model."
+        return Check(name="code", verdict="pass", value=SAME_MODEL, threshold=rule, sentence=sentence)
+    return Check.of(
+        "code",
+        rule != "refuse",
+        value="another recipe",
+        threshold=rule,
+        yes=f"{changed}, and that changed the champion's recipe: {reason}. The versions are judged on the same rows "
+        f"alone, by {rule} (gate.code_change).",
+        no=f"{changed}, and that changed the champion's recipe: {reason}. gate.code_change is `refuse`.",
+    )
 
 
 def calibration_check(evaluation: Evaluation, settings: GateSettings) -> Check:

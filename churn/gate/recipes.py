@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +13,39 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core.errors import ChurnError, ContractError, nearest
+from ..core.errors import ChurnError, ContractError, NotFound, nearest
 from ..data.contract import DatasetContract
 from ..data.tables import FEATURE_TIME, SPLIT
 from ..data.training_set import TrainingData, bronze_to_features, read_training_set
 from ..evaluation.ranking import Ranking, log_losses, roc_auc
 from ..evaluation.significance import corrected_resampled_t
 from ..model.frame import FloatArray
+from ..model.model import ChurnModel
+from ..ports.tables import FeatureStore
 from ..training.folds import IntArray, customer_codes, customer_folds
 from ..training.recipe import Recipe
 from ..training.train import train
 from .report import Progress, RecipeComparison, RecipeMetric
 from .settings import GateSettings
 
-__all__ = ["Learner", "compare_learners", "compare_recipes", "drawn_customers", "training_side"]
+__all__ = [
+    "Learner",
+    "Remake",
+    "compare_learners",
+    "compare_recipes",
+    "drawn_customers",
+    "predictor_digest",
+    "remade_digest",
+    "training_side",
+]
 
-Learner = Callable[[IntArray, IntArray, int], FloatArray]
-"""Takes the positions of the rows to learn from, those of the rows to predict, and a seed; returns the probabilities
-of churn of the latter, shape `(n_predicted,)`. It is called from several threads at once."""
+Remake = Callable[[Recipe], str]
+"""Makes a model again from its recipe, on its own table version and with its own seed, by the code and libraries of
+today, and returns its `predictor_digest`; raises a ChurnError where it cannot. See `remade_digest`."""
 
-
-@dataclass(frozen=True)
-class _Fold:
-    """Rows to learn from and rows to predict, and the seed of what is fitted on them."""
-
-    learn: IntArray
-    predict: IntArray
-    seed: int
+Learner = Callable[[int], FloatArray]
+"""Takes a seed and returns the out-of-fold probabilities of all rows, shape `(n_rows,)`: each row by a fit without its
+fold, where the folds are those of `customer_folds` by this seed. It is called from several threads at once."""
 
 
 def compare_learners(
@@ -55,7 +61,7 @@ def compare_learners(
 ) -> RecipeComparison:
     """Compare two learners by repeated k-fold, all rows of a customer in one fold, both with the same seeds.
 
-    Where both are the same object it is fitted once a fold: the gains are zero, and both p-values one half.
+    Where both are the same object it is fitted once a repeat: the gains are zero, and both p-values one half.
 
     Args:
         champion: What makes the champion.
@@ -64,58 +70,54 @@ def compare_learners(
         entity: The customer of each row, shape `(n_rows,)`.
         settings: Folds, repeats and level.
         seed: Seed of folds and fits.
-        threads: Fits side by side; it does not change the result.
-        progress: Called with the number of fits done, their total, and a message.
+        threads: Learners that are fitted side by side; it does not change the result.
+        progress: Called with the number of repeats done by either learner, their total, and a message.
 
     Raises:
         NotEnoughData: fewer than 50 rows, one class, or fewer customers of a class than folds.
     """
     customer = customer_codes(entity)
-    folds = list(_folds(customer, label, settings, seed))
+    seeds = range(seed, seed + settings.repeats)
+    folds = [customer_folds(customer, label, settings.folds, repeat) for repeat in seeds]
     learners = [champion] if challenger is champion else [champion, challenger]
-    scores = _scores([(learner, fold) for fold in folds for learner in learners], label, threads, progress)
-    by_fold = scores.reshape(len(folds), len(learners), 2)
-    share = float(np.mean([len(fold.predict) / len(fold.learn) for fold in folds]))
-    log_loss = _metric("log_loss", by_fold[:, 0, 0], by_fold[:, -1, 0], share, settings.alpha)
-    auc = _metric("roc_auc", by_fold[:, 0, 1], by_fold[:, -1, 1], share, settings.alpha)
+    fits = [(learner, repeat) for repeat in seeds for learner in learners]
+    outcome = label.astype(np.float64)
+    scores = [
+        _scores_by_fold(outcome, probability, folds[index // len(learners)], settings.folds)
+        for index, probability in enumerate(_fitted(fits, threads, progress))
+    ]
+    old, new = (np.concatenate(scores[start :: len(learners)]) for start in (0, len(learners) - 1))
+    share = 1 / (settings.folds - 1)
     return RecipeComparison(
         rows=len(label),
         customers=int(customer.max()) + 1,
         folds=settings.folds,
         repeats=settings.repeats,
-        metrics=(log_loss, auc),
+        metrics=(
+            _metric("log_loss", old[:, 0], new[:, 0], share, settings.alpha),
+            _metric("roc_auc", old[:, 1], new[:, 1], share, settings.alpha),
+        ),
     )
 
 
-def _folds(customer: IntArray, label: npt.NDArray[np.int8], settings: GateSettings, seed: int) -> Iterator[_Fold]:
-    for repeat in range(settings.repeats):
-        fold = customer_folds(customer, label, settings.folds, seed + repeat)
-        for index in range(settings.folds):
-            out = fold == index
-            yield _Fold(np.flatnonzero(~out), np.flatnonzero(out), seed + repeat * settings.folds + index)
-
-
-def _scores(
-    fits: list[tuple[Learner, _Fold]],
-    label: npt.NDArray[np.int8],
-    threads: int,
-    progress: Progress,
-) -> FloatArray:
-    """Return log loss and AUC of each fit, shape `(n_fits, 2)`."""
+def _fitted(fits: Sequence[tuple[Learner, int]], threads: int, progress: Progress) -> Iterator[FloatArray]:
+    """Yield the out-of-fold probabilities of each fit, in order."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    def score(fit: tuple[Learner, _Fold]) -> tuple[float, float]:
-        learner, fold = fit
-        probability, outcome = learner(fold.learn, fold.predict, fold.seed), label[fold.predict].astype(np.float64)
-        auc = roc_auc(Ranking.of(outcome, probability).counts())
-        return float(np.mean(log_losses(outcome, probability))), auc
-
-    scores = []
     # The limit is the process's: set once around all fits, or one that ends would lift it under another.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for done, (loss, auc) in enumerate(pool.map(score, fits), start=1):
-            scores.append((loss, auc))
-            progress(done, len(fits), f"log loss {loss:.4f}")
+        for done, probability in enumerate(pool.map(lambda fit: fit[0](fit[1]), fits), start=1):
+            yield probability
+            progress(done, len(fits), "refitted")
+
+
+def _scores_by_fold(label: FloatArray, probability: FloatArray, fold: IntArray, folds: int) -> FloatArray:
+    """Return log loss and AUC on each fold, shape `(folds, 2)`."""
+    scores = []
+    for index in range(folds):
+        outcome, predicted = label[fold == index], probability[fold == index]
+        auc = roc_auc(Ranking.of(outcome, predicted).counts())
+        scores.append((float(np.mean(log_losses(outcome, predicted))), auc))
     return np.array(scores)
 
 
@@ -146,6 +148,11 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Refit both recipes on the same folds of the training side and test the difference; see `compare_learners`.
 
+    A recipe is trained `settings.repeats` times, each time on folds of its own, and its out-of-fold probabilities are
+    compared: every row is predicted by fits without its customer. The number of rounds, the blend and the calibration
+    line are chosen from all folds at once, by either recipe alike; that is a fifth of the work of training anew on each
+    fold. Both recipes are trained on `settings.folds` folds, so `model.folds` itself is not compared.
+
     Each recipe computes all its features from the raw columns of the table, whatever features are stored there. Two
     recipes that are the same, down to what the search chose, are fitted once. Of more than `settings.max_recipe_rows`
     training rows, whole customers are drawn.
@@ -168,14 +175,16 @@ def compare_recipes(
         rows.filter(pc.field(SPLIT) == "train"), champion.contract["entity_key"], settings.max_recipe_rows, seed
     )
     with tempfile.TemporaryDirectory() as folder:
-        first, data = _learner("champion", champion, rows, Path(folder))
-        second = first if same else _learner("challenger", challenger, rows, Path(folder))[0]
+        first, data = _learner("champion", champion, rows, settings, Path(folder))
+        second = first if same else _learner("challenger", challenger, rows, settings, Path(folder))[0]
         return compare_learners(
             first, second, data.label, data.entity, settings=settings, seed=seed, threads=threads, progress=progress
         )
 
 
-def _learner(who: str, recipe: Recipe, rows: pa.Table, folder: Path) -> tuple[Learner, TrainingData]:
+def _learner(
+    who: str, recipe: Recipe, rows: pa.Table, settings: GateSettings, folder: Path
+) -> tuple[Learner, TrainingData]:
     """Return the recipe as a learner over the training side of the rows, and that side."""
     module_folder = folder / who
     module_folder.mkdir()
@@ -184,13 +193,41 @@ def _learner(who: str, recipe: Recipe, rows: pa.Table, folder: Path) -> tuple[Le
         data = training_side(rows, contract)
     except ChurnError as error:
         raise type(error)(f"The {who}'s recipe cannot be made again on these rows: {error}") from error
+    model = recipe.model.model_copy(update={"boosting": recipe.boosting, "folds": settings.folds})
+    return (lambda seed: train(data, contract, model, seed=seed, threads=1).oof_probability), data
+
+
+def predictor_digest(model: ChurnModel) -> str:
+    """Return the sha256, in hexadecimal, of everything that a model predicts with: its files without the details.
+
+    It is written and read by the code and libraries of today first, so that the same trees in another file format are
+    the same model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        replace(model, details={}).save(Path(folder) / "model")
+        return ChurnModel.load(Path(folder) / "model").digest
+
+
+def remade_digest(recipe: Recipe, store: FeatureStore, *, threads: int) -> str:
+    """Make a model again from its recipe with the code and libraries of today, and return its `predictor_digest`.
+
+    Args:
+        recipe: The recipe, with its seed and its table.
+        store: The tables of the data set.
+        threads: Folds fitted side by side; they change no result.
+
+    Raises:
+        NotFound: seed or table are not on record, or that version of the table is gone.
+        ChurnError: the table no longer fits the recipe.
+    """
+    if recipe.seed is None or recipe.training_table is None:
+        raise NotFound("Its seed or its training table is not on record.")
+    rows = store.read(recipe.training_table.ref)
     settings = recipe.model.model_copy(update={"boosting": recipe.boosting})
-
-    def learn(fitted: IntArray, predicted: IntArray, seed: int) -> FloatArray:
-        result = train(_part(data, fitted), contract, settings, seed=seed, threads=1)
-        return result.model.probability(_part(data, predicted).columns)
-
-    return learn, data
+    with tempfile.TemporaryDirectory() as folder:
+        contract = recipe.restore_contract(Path(folder))
+        data = read_training_set(rows, contract).side("train").data
+        return predictor_digest(train(data, contract, settings, seed=recipe.seed, threads=threads).model)
 
 
 def training_side(rows: pa.Table, contract: DatasetContract) -> TrainingData:
@@ -214,11 +251,6 @@ def training_side(rows: pa.Table, contract: DatasetContract) -> TrainingData:
         values = pc.if_else(rows[FEATURE_TIME].is_valid(), computed[name], None)
         joined = joined.append_column(name, values)
     return read_training_set(joined, contract).side("train").data
-
-
-def _part(data: TrainingData, rows: IntArray) -> TrainingData:
-    columns = {name: values[rows] for name, values in data.columns.items()}
-    return TrainingData(columns, data.label[rows], data.entity[rows])
 
 
 def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:

@@ -12,10 +12,11 @@ from ..evaluation.evaluate import EvaluationSettings
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings
 
-__all__ = ["GateRules", "GateSettings", "Margins", "Rule"]
+__all__ = ["CodeRule", "GateRules", "GateSettings", "Margins", "Rule"]
 
 
 Rule = Literal["superiority", "non-inferiority"]
+CodeRule = Literal["non-inferiority", "superiority", "refuse"]
 
 
 class Margins(Frozen):
@@ -39,14 +40,25 @@ class GateSettings(Frozen):
     max_recipe_rows: int = Field(
         default=50_000, ge=1_000, description="Rows on which recipes are refitted; of more, whole customers are drawn."
     )
+    code_change: CodeRule = Field(
+        default="non-inferiority",
+        description="What a version must prove on the same rows if code or libraries make another model of the "
+        "champion's recipe and data; `refuse` lets none through.",
+    )
     margins: Margins = Margins()
     max_ece: float = Field(default=0.05, gt=0, le=1, description="Calibration error beyond which a model is refused.")
     min_churners: int = Field(default=30, ge=2, description="Customers who churned, and who stayed, to judge on.")
     min_slice_rows: int = Field(default=100, ge=2, description="A smaller slice is listed and not judged.")
-    max_seconds_per_1000: float = Field(default=5.0, gt=0, description="Scoring 1,000 customers with reasons.")
-    max_single_ms: float = Field(default=250.0, gt=0, description="Scoring one customer with reasons, median.")
+    max_seconds_per_1000: float = Field(
+        default=5.0, gt=0, description="CPU seconds to score 1,000 customers with reasons."
+    )
+    max_single_ms: float = Field(
+        default=250.0, gt=0, description="CPU milliseconds to score one customer with reasons."
+    )
     max_megabytes: float = Field(default=200.0, gt=0, description="Size of the packaged model.")
-    capacity: int | None = Field(default=None, ge=1, description="Customers a campaign can contact; null for all.")
+    capacity: int | None = Field(
+        default=None, ge=1, description="Customers a campaign can contact; null takes `campaign.capacity`."
+    )
 
 
 @dataclass(frozen=True)

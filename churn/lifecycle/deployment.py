@@ -11,6 +11,7 @@ from ..approval.promotion import complete_unfinished
 from ..approval.standing import Standing
 from ..core.progress import advance, note
 from ..gate.judge import judge
+from ..gate.recipes import remade_digest
 from ..gate.report import GateReport
 from ..settings import Settings
 from .hearing import hear, hearing_of
@@ -43,6 +44,7 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
             load=partial(workspace.candidate, into=Path(folder)),
             contract=workspace.contract,
             rules=settings.gate_rules(workspace.threads),
+            remake=partial(remade_digest, store=workspace.tables, threads=workspace.threads),
             progress=partial(advance, "evaluation"),
             now=workspace.clock(),
         )

@@ -121,7 +121,14 @@ class Workspace:
         """Return a registered version as the gate examines it; raises as `load` does."""
         loaded = self.load(version, into)
         return LoadedVersion(
-            version, loaded.metadata, loaded.inputs, loaded.card, loaded.size, loaded.score, loaded.thresholds
+            version,
+            loaded.metadata,
+            loaded.inputs,
+            loaded.card,
+            loaded.size,
+            loaded.score,
+            loaded.thresholds,
+            loaded.model_folder,
         )
 
     def engine(self, engine: str, scorer: Any, *, rows: int) -> BatchEngine:

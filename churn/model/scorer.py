@@ -19,7 +19,7 @@ from .model import ChurnModel, sigmoid
 from .money import MoneySettings, expected_value
 from .reasons import ranked_reasons
 
-__all__ = ["LEAVE", "TREAT", "Explain", "Predictions", "ReasonSettings", "Scorer", "ScoringSettings"]
+__all__ = ["LEAVE", "MODEL_FOLDER", "TREAT", "Explain", "Predictions", "ReasonSettings", "Scorer", "ScoringSettings"]
 
 TREAT, LEAVE = "treat", "leave"
 """The two decisions: treat where that is worth more than doing nothing, else leave alone."""
@@ -27,7 +27,9 @@ TREAT, LEAVE = "treat", "leave"
 Explain = Literal["all", "treated", "none"]
 """Which customers get reasons."""
 
-_SETTINGS, _MODEL = "scoring.json", "model"
+MODEL_FOLDER = "model"
+"""The folder of the model's own files within a saved scorer."""
+_SETTINGS = "scoring.json"
 C = TypeVar("C", bound=Column)
 
 
@@ -142,7 +144,7 @@ class Scorer:
     def save(self, folder: Path) -> None:
         """Write the model and the settings below `folder`, as JSON and UBJ."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.model.save(folder / _MODEL)
+        self.model.save(folder / MODEL_FOLDER)
         (folder / _SETTINGS).write_text(self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -158,7 +160,7 @@ class Scorer:
             raise ModelError(
                 f"The scoring settings in {folder / _SETTINGS} cannot be read ({error}): fetch the model again."
             ) from error
-        return cls(model=ChurnModel.load(folder / _MODEL), settings=settings)
+        return cls(model=ChurnModel.load(folder / MODEL_FOLDER), settings=settings)
 
     def _inputs(self, customers: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
         """Return the columns that the model reads; one that may be missing and is not there is missing in every row."""

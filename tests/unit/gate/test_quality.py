@@ -259,7 +259,10 @@ def calibrated(error: float, limit: float) -> Evaluation:
 def test_calibration_is_held_against_what_is_allowed_or_what_chance_gives(
     error: float, limit: float, verdict: str
 ) -> None:
-    assert calibration_check(calibrated(error, limit), SETTINGS).verdict == verdict
+    check = calibration_check(calibrated(error, limit), SETTINGS)
+    assert check.verdict == verdict
+    assert check.threshold == max(SETTINGS.max_ece, limit), "the bar that is shown is the one that was used"
+    assert f"{max(SETTINGS.max_ece, limit):.1%} is allowed" in check.sentence
 
 
 def test_without_a_calibration_error_the_question_is_open() -> None:

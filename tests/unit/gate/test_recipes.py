@@ -20,6 +20,8 @@ from churn.gate.report import RecipeComparison, RecipeMetric
 from churn.gate.settings import GateSettings
 from churn.model.model import sigmoid
 from churn.training.boosting import BoostingParams
+from churn.training.folds import customer_codes, customer_folds
+from churn.training.preparation import prepare
 from churn.training.recipe import Recipe
 from churn.training.train import ModelSettings, TrainingData
 from churn.training.trials import TuningSettings
@@ -147,7 +149,7 @@ def test_the_same_recipe_shows_no_difference_and_is_fitted_once() -> None:
     found = compare_recipes(
         recipe(), again, table(), settings=QUICK, seed=1, threads=1, progress=lambda done, *_: fits.append(done)
     )
-    assert fits == [1, 2]
+    assert fits == [1]
     assert [metric.gain.point for metric in found.metrics] == [0, 0]
 
 
@@ -201,18 +203,18 @@ LABEL, ENTITY = SAMPLE.label.astype(np.int8), SAMPLE.entity.astype(object)
 
 
 class Blurred:
-    """Knows the truth but for a blur that differs from fit to fit, and remembers what it was asked."""
+    """Knows the truth but for a blur that differs from fit to fit, and remembers the seeds that it was given."""
 
     def __init__(self, blur: float, salt: int = 0) -> None:
         self.blur, self.salt = blur, salt
-        self.asked: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
+        self.seeds: list[int] = []
         self._lock = threading.Lock()
 
-    def __call__(self, learn: np.ndarray, ask: np.ndarray, seed: int) -> np.ndarray:
+    def __call__(self, seed: int) -> np.ndarray:
         with self._lock:
-            self.asked.append((tuple(learn.tolist()), tuple(ask.tolist()), seed))
-        truth = SAMPLE.truth[ask]
-        noise = np.random.default_rng([seed, self.salt]).normal(0, self.blur, len(ask))
+            self.seeds.append(seed)
+        truth = SAMPLE.truth
+        noise = np.random.default_rng([seed, self.salt]).normal(0, self.blur, len(truth))
         return sigmoid(np.log(truth / (1 - truth)) + noise)
 
 
@@ -241,24 +243,27 @@ def test_learners_that_differ_by_chance_alone_are_rarely_told_apart() -> None:
     assert np.mean(np.array(wins) < 0.05) <= 0.07
 
 
-def test_both_get_the_same_folds_and_seeds_each_fold_its_own() -> None:
+def test_both_get_the_same_seeds_each_repeat_its_own() -> None:
     champion, challenger = Blurred(0.5), Blurred(0.2)
-    learners_compared(champion, challenger)
-    assert champion.asked == challenger.asked
-    assert len({seed for *_, seed in champion.asked}) == 10
+    learners_compared(champion, challenger, settings=GateSettings(folds=4, repeats=3))
+    assert champion.seeds == challenger.seeds == [3, 4, 5]
 
 
-def test_every_row_is_asked_once_a_repeat_and_no_customer_is_on_both_sides() -> None:
-    learner = Blurred(0.5)
-    learners_compared(learner, Blurred(0.2), settings=GateSettings(folds=4, repeats=3))
-    assert len(learner.asked) == 12
-    for learn, ask, _ in learner.asked:
-        assert not set(ENTITY[list(learn)]) & set(ENTITY[list(ask)])
-        assert sorted(learn + ask) == list(range(1000))
-    for repeat in range(3):
-        asked = [row for _, ask, _ in learner.asked[4 * repeat : 4 * repeat + 4] for row in ask]
-        assert sorted(asked) == list(range(1000))
-    assert learner.asked[0][1] != learner.asked[4][1]
+def test_each_fold_of_customers_is_scored_by_itself() -> None:
+    champion, challenger = Blurred(0.5), Blurred(0.2)
+    found = metric(learners_compared(champion, challenger, settings=GateSettings(folds=4, repeats=1)), "log_loss")
+    fold = customer_folds(customer_codes(ENTITY), LABEL, 4, 3)
+    losses = [
+        [-np.mean(np.log(np.where(LABEL == 1, p, 1 - p)[fold == index])) for index in range(4)]
+        for p in (champion(3), challenger(3))
+    ]
+    np.testing.assert_allclose(found.folds, np.subtract(*losses))
+
+
+def test_the_folds_of_a_recipe_are_those_that_it_is_scored_on() -> None:
+    data = customers(600)
+    fold = customer_folds(customer_codes(data.entity), data.label, 2, 1)
+    np.testing.assert_array_equal(prepare(data, CONTRACT, 2, 1).fold, fold)
 
 
 def test_the_test_is_corrected_for_the_share_of_rows_that_are_asked() -> None:
@@ -273,7 +278,7 @@ def test_the_test_is_corrected_for_the_share_of_rows_that_are_asked() -> None:
 def test_a_learner_against_itself_is_fitted_once_and_shows_no_difference() -> None:
     learner = Blurred(0.5)
     found = learners_compared(learner, learner)
-    assert len(learner.asked) == 10
+    assert len(learner.seeds) == 2
     for each in found.metrics:
         assert (each.gain.point, each.gain.se, each.p_better, each.p_worse) == (0, 0, 0.5, 0.5)
         assert each.champion == each.challenger
@@ -287,7 +292,7 @@ def test_threads_change_nothing_but_the_time() -> None:
 def test_progress_is_told_fit_by_fit() -> None:
     heard: list[tuple[int, int]] = []
     learners_compared(Blurred(0.5), Blurred(0.4), progress=lambda done, total, _: heard.append((done, total)))
-    assert heard == [(done, 20) for done in range(1, 21)]
+    assert heard == [(done, 4) for done in range(1, 5)]
 
 
 def test_what_was_compared_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from churn.gate.inputs import LoadedVersion
 from churn.gate.report import Check
 from churn.gate.settings import GateSettings
-from churn.gate.soundness import soundness_checks
+from churn.gate.soundness import CpuTimer, latency_check, soundness_checks
 from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.case import CONTRACT, changed, loaded_version, raw_rows
@@ -104,6 +105,89 @@ def test_a_package_above_the_budget_is_refused(good: LoadedVersion) -> None:
 def test_a_slow_model_is_refused(good: LoadedVersion) -> None:
     assert failed(good, GateSettings(max_single_ms=1e-6)) == {"latency"}
     assert failed(good, GateSettings(max_seconds_per_1000=1e-9)) == {"latency"}
+
+
+class Machine:
+    """Clocks that a scoring version moves on: CPU seconds of each call in turn, and how much longer it took."""
+
+    def __init__(self, *seconds: float, wait: float = 0.0) -> None:
+        self.seconds, self.wait = list(seconds), wait
+        self.cpu = self.wall = 0.0
+        self.calls = 0
+
+    def score(self, customers: pd.DataFrame) -> pd.DataFrame:
+        took = self.seconds[min(self.calls, len(self.seconds) - 1)] * len(customers) / 1000
+        self.calls += 1
+        self.cpu += took
+        self.wall += took * (1 + self.wait)
+        return customers
+
+
+LIMITS = GateSettings(max_seconds_per_1000=5, max_single_ms=1000)
+
+
+def latency(good: LoadedVersion, machine: Machine, champion: LoadedVersion | None = None) -> Check:
+    timer = CpuTimer(cpu=lambda: machine.cpu, wall=lambda: machine.wall)
+    return latency_check(changed(good, score=machine.score), champion, pd.concat([CUSTOMERS] * 25), LIMITS, timer)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait", "verdict"),
+    [
+        ([4.9], 0, "pass"),
+        ([5.0], 3, "pass"),
+        ([5.1], 0, "fail"),
+        ([9, 9, 9, 4.9], 0, "pass"),
+        ([9, 5.1, 5.1, 5.1, 5.1], 0, "fail"),
+        ([9, 9, 9, 5.1, 9], 0, "unmeasured"),
+        ([5.1], 0.3, "unmeasured"),
+        ([5.1], 0.2, "fail"),
+    ],
+    ids=["fast", "at the limit", "slow", "once fast", "slow first", "unsteady", "waiting", "hardly waiting"],
+)
+def test_the_fastest_of_several_calls_decides_unless_the_machine_is_busy(
+    good: LoadedVersion, seconds: list[float], wait: float, verdict: str
+) -> None:
+    check = latency(good, Machine(*seconds, wait=wait))
+    assert check.verdict == verdict
+    assert check.threshold == "5 CPU s, 1000 CPU ms"
+    if verdict == "unmeasured":
+        assert "Run the gate again when less runs beside it." in check.sentence
+
+
+@pytest.mark.parametrize(("champion", "verdict"), [(6.0, "fail"), (6.4, "pass")])
+def test_a_version_above_the_limit_may_be_as_slow_as_the_champion_in_the_same_process(
+    good: LoadedVersion, champion: float, verdict: str
+) -> None:
+    machine = Machine(7.0)
+
+    def score(customers: pd.DataFrame) -> pd.DataFrame:
+        machine.cpu += champion * len(customers) / 1000
+        return customers
+
+    check = latency(good, machine, changed(good, score=score))
+    assert check.verdict == verdict
+
+
+def test_waiting_for_other_programs_takes_no_cpu_time(good: LoadedVersion) -> None:
+    def score(customers: pd.DataFrame) -> pd.DataFrame:
+        time.sleep(0.05)
+        return customers
+
+    settings = GateSettings(max_seconds_per_1000=0.5, max_single_ms=20)
+    check = latency_check(changed(good, score=score), None, CUSTOMERS, settings)
+    assert check.verdict == "pass"
+
+
+def test_customers_are_scored_once_for_every_check_that_needs_it(good: LoadedVersion) -> None:
+    batches: list[int] = []
+
+    def score(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
+        batches.append(len(customers))
+        return good.score(customers, explain=explain)
+
+    checks(changed(good, score=score), GateSettings(max_seconds_per_1000=1e6, max_single_ms=1e6))
+    assert batches.count(len(CUSTOMERS)) <= 1 + 5  # for predictions and reasons, then repeats of the measurement
 
 
 def test_a_row_that_scores_otherwise_alone_is_found(good: LoadedVersion) -> None:

@@ -13,15 +13,16 @@ from churn.gate.comparison import ScoredRows
 from churn.model.frame import FloatArray
 from churn.model.money import MoneySettings, decide, expected_value
 from churn.training.boosting import BoostingParams
+from churn.training.folds import customer_codes, customer_folds
 from churn.training.train import ModelSettings, TrainingData, train
 
-__all__ = ["MONEY", "PAIRS", "TRAINER", "Contestant", "Known", "contestants", "part", "values", "without"]
+__all__ = ["MODEL", "MONEY", "PAIRS", "Known", "Trainer", "part", "trainers", "values", "without"]
 
-TRAINER = ModelSettings(candidates=("boosting",), folds=3, boosting=BoostingParams(patience=20))
+MODEL = ModelSettings(candidates=("boosting",), folds=3, boosting=BoostingParams(patience=20))
 """A fifth of the full trainer's cost, so that a hundred rounds are affordable."""
 MONEY = MoneySettings()
 PAIRS: Mapping[str, tuple[str, str]] = {
-    "equal (another seed)": ("full", "reseeded"),
+    "equal (rows in another order)": ("full", "reseeded"),
     "another family, boosting": ("additive", "full"),
     "trained on a quarter of the rows": ("full", "quarter"),
     "without contract and internet": ("full", "fewer columns"),
@@ -63,7 +64,7 @@ class Known:
 
 
 @dataclass
-class Contestant:
+class Trainer:
     """A way of making a model, on customers with drawn outcomes; no rows are predicted twice.
 
     Attributes:
@@ -71,35 +72,54 @@ class Contestant:
         data: The customers.
         trainer: How it is trained.
         share: The share of the rows given to it that it learns from.
-        seed: Added to every seed.
+        order: Another number takes the rows in another order, so that the trees sample other rows.
     """
 
     contract: DatasetContract
     data: TrainingData
-    trainer: ModelSettings = TRAINER
+    trainer: ModelSettings = MODEL
     share: float = 1.0
-    seed: int = 0
-    known: dict[bytes, ScoredRows] = field(default_factory=dict)
+    order: int = 0
+    fits: dict[tuple[bytes, int], ScoredRows] = field(default_factory=dict)
+    folds: dict[int, FloatArray] = field(default_factory=dict)
 
-    def fit(self, learn: np.ndarray, ask: np.ndarray, seed: int) -> ScoredRows:
-        """Learn from some rows and predict others; both are positions in `data`."""
-        place = ask.tobytes()
-        if place not in self.known:
-            mixed = np.random.default_rng([seed, self.seed]).permutation(learn)
-            kept = part(self.data, np.sort(mixed[: round(self.share * len(learn))]))
-            model = train(kept, self.contract, self.trainer, seed=seed + self.seed, threads=1).model
-            self.known[place] = ScoredRows(model.probability(part(self.data, ask).columns), model.thresholds["f1"])
-        return self.known[place]
+    def fit(self, learn: np.ndarray, predict: np.ndarray, seed: int) -> ScoredRows:
+        """Learn from some rows and predict others; both are positions in `data`. No rows are predicted twice."""
+        key = predict.tobytes(), seed
+        if key not in self.fits:
+            mixed = np.random.default_rng([seed, self.order]).permutation(learn)
+            kept = part(self.data, mixed[: round(self.share * len(learn))])
+            model = train(kept, self.contract, self.trainer, seed=seed, threads=1).model
+            self.fits[key] = ScoredRows(model.probability(part(self.data, predict).columns), model.thresholds["f1"])
+        return self.fits[key]
+
+    def out_of_fold(self, rows: np.ndarray, seed: int, folds: int) -> FloatArray:
+        """Return the out-of-fold probabilities of some rows, positions in `data`; see `churn.gate.recipes.Learner`."""
+        if seed not in self.folds:
+            if self.share == 1:
+                mixed = np.random.default_rng([seed, self.order]).permutation(len(rows))
+                settings = self.trainer.model_copy(update={"folds": folds})
+                result = train(part(self.data, rows[mixed]), self.contract, settings, seed=seed, threads=1)
+                self.folds[seed] = result.oof_probability[np.argsort(mixed)]
+            else:
+                data = part(self.data, rows)
+                fold = customer_folds(customer_codes(data.entity), data.label, folds, seed)
+                probability = np.empty(len(rows))
+                for index in range(folds):
+                    out = fold == index
+                    probability[out] = self.fit(rows[~out], rows[out], seed).probability
+                self.folds[seed] = probability
+        return self.folds[seed]
 
 
-def contestants(contract: DatasetContract, data: TrainingData) -> dict[str, Contestant]:
+def trainers(contract: DatasetContract, data: TrainingData) -> dict[str, Trainer]:
     """Return everybody who is named in `PAIRS`."""
     return {
-        "full": Contestant(contract, data),
-        "additive": Contestant(contract, data, trainer=TRAINER.model_copy(update={"candidates": ("additive",)})),
-        "reseeded": Contestant(contract, data, seed=1_000_003),
-        "quarter": Contestant(contract, data, share=0.25),
-        "fewer columns": Contestant(without(contract, "contract", "internet_service"), data),
+        "full": Trainer(contract, data),
+        "additive": Trainer(contract, data, trainer=MODEL.model_copy(update={"candidates": ("additive",)})),
+        "reseeded": Trainer(contract, data, order=1),
+        "quarter": Trainer(contract, data, share=0.25),
+        "fewer columns": Trainer(without(contract, "contract", "internet_service"), data),
     }
 
 
