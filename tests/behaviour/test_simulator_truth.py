@@ -54,6 +54,7 @@ def test_as_many_customers_leave_in_each_month_as_the_truth_says(rows: pd.DataFr
 
 def test_as_many_customers_leave_at_each_level_of_risk_as_the_truth_says(rows: pd.DataFrame) -> None:
     # The windows of one customer overlap: only the rows of one month are independent draws.
+    assert rows["month"].nunique() > 1
     for _, month in rows.groupby("month"):
         decile = pd.qcut(month["truth"], 10, labels=False)
         assert z_scores(month.groupby(decile)).abs().max() < 4

@@ -15,24 +15,26 @@ def mean_of(values: np.ndarray):  # type: ignore[no-untyped-def]
 
 
 def test_a_resample_draws_as_many_customers_as_there_are() -> None:
-    for weights in customer_weights([f"c{i}" for i in range(50)], resamples=20, seed=1):
+    drawn = list(customer_weights([f"c{i}" for i in range(50)], resamples=20, seed=1))
+    assert len(drawn) == 20
+    for weights in drawn:
         assert weights.sum() == 50
 
 
 def test_the_rows_of_a_customer_are_drawn_together() -> None:
     entity = np.array(["a", "b", "a", "c", "b"])
-    for weights in customer_weights(entity, resamples=20, seed=1):
+    drawn = list(customer_weights(entity, resamples=20, seed=1))
+    assert len(drawn) == 20
+    for weights in drawn:
         assert weights[0] == weights[2]
         assert weights[1] == weights[4]
 
 
 def test_the_order_of_the_rows_changes_no_draw() -> None:
     entity, shuffled = np.array(["a", "b", "c", "d"]), np.array([2, 0, 3, 1])
-    pairs = zip(
-        customer_weights(entity, resamples=20, seed=1),
-        customer_weights(entity[shuffled], resamples=20, seed=1),
-        strict=True,
-    )
+    draws = [customer_weights(rows, resamples=20, seed=1) for rows in (entity, entity[shuffled])]
+    pairs = list(zip(*draws, strict=True))
+    assert len(pairs) == 20
     for weights, of_shuffled in pairs:
         np.testing.assert_array_equal(weights[shuffled], of_shuffled)
 

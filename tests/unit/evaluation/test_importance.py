@@ -42,7 +42,9 @@ def test_an_example_is_what_scoring_says_of_the_customer() -> None:
 
 
 def test_contributions_add_up_to_the_prediction() -> None:
-    for example in explanation().examples:
+    examples = explanation().examples
+    assert examples
+    for example in examples:
         log_odds = example.base + sum(added for _, added in example.contributions)
         assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(example.probability)
 

@@ -51,20 +51,25 @@ def test_a_better_challenger_gains_whatever_the_metric(better: PairedRows) -> No
 
 
 def test_a_gain_is_the_difference_of_the_two_values(better: PairedRows) -> None:
-    for name, metric in metrics(better).items():
+    found = metrics(better)
+    assert list(found) == NAMES
+    for name, metric in found.items():
         sign = -1 if name in ("log_loss", "brier", "ece") else 1
         assert metric.gain.point == pytest.approx(sign * (metric.challenger - metric.champion))
 
 
 def test_with_the_roles_swapped_every_gain_is_a_loss(better: PairedRows) -> None:
     swapped = metrics(changed(better, champion=better.challenger, challenger=better.champion))
+    assert list(swapped) == NAMES
     for name, metric in metrics(better).items():
         assert swapped[name].gain.point == pytest.approx(-metric.gain.point)
         assert swapped[name].gain.se == pytest.approx(metric.gain.se)
 
 
 def test_identical_models_differ_in_nothing(better: PairedRows) -> None:
-    for metric in metrics(changed(better, challenger=better.champion)).values():
+    found = metrics(changed(better, challenger=better.champion))
+    assert list(found) == NAMES
+    for metric in found.values():
         assert (metric.gain.point, metric.gain.lower, metric.gain.upper, metric.detectable) == (0, 0, 0, 0)
 
 
@@ -163,7 +168,9 @@ def test_where_there_is_a_capacity_the_profit_within_it_is_tested() -> None:
 
 
 def test_the_histogram_holds_every_draw(better: PairedRows) -> None:
-    for metric in metrics(better).values():
+    found = metrics(better)
+    assert list(found) == NAMES
+    for metric in found.values():
         assert sum(metric.draws.counts) == 400
         assert len(metric.draws.edges) == len(metric.draws.counts) + 1
         assert metric.draws.edges[0] <= metric.gain.lower
@@ -221,6 +228,7 @@ def test_the_metrics_are_those_of_an_evaluation() -> None:
     weights = np.random.default_rng(0).integers(0, 3, (5, 700)).astype(float)
     found = BlockMetrics(champion_holdout(), None)(weights)
     reference = HoldoutStatistic(champion_holdout(), calibration_bins=10, literature=MONEY)
+    assert "f1" in found
     for draw, weight in enumerate(weights):
         expected = reference.metrics(weight)
         expected["f1"] = expected["f1_at_f1"]

@@ -230,7 +230,9 @@ def metric(found: RecipeComparison, name: str) -> RecipeMetric:
 def test_the_better_learner_is_found_better_and_the_worse_one_worse() -> None:
     good, bad = Blurred(0.1), Blurred(1.5)
     for champion, challenger, better in ((bad, good, True), (good, bad, False)):
-        for each in learners_compared(champion, challenger).metrics:
+        found = learners_compared(champion, challenger).metrics
+        assert found
+        for each in found:
             assert (each.p_better if better else each.p_worse) < 0.01
             assert (each.gain.lower > 0) if better else (each.gain.upper < 0)
 

@@ -53,6 +53,7 @@ def test_the_ids_are_unique_and_sort_as_the_records_do(records: list[Decision]) 
 
 
 def test_a_record_that_went_through_json_has_the_same_text(records: list[Decision]) -> None:
+    assert records
     for record in records:
         kept = Decision.model_validate_json(record.model_dump_json())
         assert kept == record

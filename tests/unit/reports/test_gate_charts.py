@@ -88,6 +88,7 @@ def test_a_chart_says_what_it_was_given(drawn: tuple[str, tuple[str, ...], Calla
 
 def test_a_chart_follows_the_theme_of_its_page(drawn: tuple[str, tuple[str, ...], Callable[[], str]]) -> None:
     svg, _, _ = drawn
+    assert "var(--" in svg
     for role, colour in COLOURS.items():
         assert colour not in svg.replace(f"var(--{role}, {colour})", "")
 
