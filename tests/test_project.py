@@ -10,16 +10,18 @@ import resource
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from churn.core.codebase import closure
+from churn.simulation import SimulationSettings, simulate
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("churn", "adapters", "steps", "pipelines", "materializers", "cli", "reports")
 CODE = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 SLOW = ("mlflow", "evidently", "great_expectations", "pyspark", "matplotlib", "databricks.sdk")
 """Libraries that take seconds to import: only functions that use them may."""
@@ -97,6 +99,41 @@ def test_the_readme_names_its_commands_within_200_lines() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 200
     assert commands_in(ROOT / "README.md")
+
+
+def test_the_readme_says_why_each_dependency_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[\[<>=~]", line)[0] for line in project["dependencies"]]
+    why = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Why each dependency")[2].partition("\n## ")[0]
+    listed = {name for cell in re.findall(r"^\| ([^|]+) \|", why, re.MULTILINE) for name in cell.split(", ")}
+    assert len(names) > 10
+    assert sorted(set(names) - listed) == []
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    named = {
+        (relative(document), path)
+        for document in [*DOCUMENTS, ROOT / "benchmarks" / "README.md"]
+        for path in re.findall(
+            r"`((?:adapters|benchmarks|churn|cli|configs|docs|materializers|pipelines|reports|steps|tests)/[\w./-]*)[ `]",
+            document.read_text(encoding="utf-8"),
+        )
+    }
+    assert len(named) > 20
+    assert sorted((document, path) for document, path in named if not (ROOT / path).exists()) == []
+
+
+def test_the_customer_that_a_document_explains_is_among_the_simulated_ones() -> None:
+    named = {
+        arguments[arguments.index("--customer") + 1]
+        for document in DOCUMENTS
+        for arguments in commands_in(document)
+        if "--customer" in arguments
+    }
+    rows = simulate("telco", SimulationSettings(), seed=42)
+    newest = rows.loc[rows["transaction_ts"] == rows["transaction_ts"].max(), "customer_id"]
+    assert named
+    assert named - {"ID"} <= set(newest)
 
 
 def test_the_help_answers_within_a_second() -> None:
