@@ -22,7 +22,7 @@ from ..model.frame import FloatArray
 from .blending import logit_losses, paired_difference
 from .splines import NumericTerm
 
-__all__ = ["AdditiveFit", "Design", "fit_additive"]
+__all__ = ["AdditiveFit", "CrossValidation", "Design", "choose_penalties", "fit_additive", "logistic_regression"]
 
 PENALTIES: tuple[float, ...] = tuple(10.0 ** (power / 2) for power in range(-7, 5))
 """Values of scikit-learn's C that cross-validation may choose, from the strongest penalty to the weakest."""
@@ -63,8 +63,8 @@ class Design:
         numeric = [flag for term in self.numeric for flag in term.curved]
         return np.array(numeric + [False] * sum(map(len, self.levels.values())), dtype=bool)
 
-    def columns(self, encoded: Encoded) -> Any:
-        """Return the design of shape `(n_rows, n_columns)`: an array, or a CSR matrix where categories are many."""
+    def columns(self, encoded: Encoded, dense_up_to: int = _DENSE_LIMIT) -> Any:
+        """Return the design, shape `(n_rows, n_columns)`: an array, a CSR matrix where categories are many."""
         import scipy.sparse
 
         numeric = [
@@ -72,7 +72,7 @@ class Design:
             for term in self.numeric
             for column in term.columns(encoded[term.name].astype(np.float64, copy=False))
         ]
-        if sum(map(len, self.levels.values())) <= _DENSE_LIMIT:
+        if sum(map(len, self.levels.values())) <= dense_up_to:
             hot = [encoded[name] == code for name, codes in self.levels.items() for code in codes]
             return np.column_stack([*numeric, *hot]).astype(np.float64)
         blocks = [scipy.sparse.csr_array(np.column_stack(numeric))] if numeric else []
@@ -149,14 +149,14 @@ def fit_additive(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     design = Design.learn(encoded, categories)
-    everything = _CrossValidation(design.columns(encoded), design.curved, label, fold, customer)
+    everything = CrossValidation(design.columns(encoded), design.curved, label, fold, customer)
     # Threads would change the order of sums, and with it the last bits of the model.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        place = _choose(everything.sample(_SEARCH_ROWS, seed))
+        place = choose_penalties(everything.sample(_SEARCH_ROWS, seed))
         oof = everything.logit(place)
         columns, kept = everything.scaled(CURVATURES[place[1]])
-        fitted = _logistic(PENALTIES[place[0]], columns.shape[1]).fit(columns, label)
+        fitted = logistic_regression(PENALTIES[place[0]], columns.shape[1]).fit(columns, label)
     weights = np.zeros(len(design.curved))
     weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[place[1]], 1.0)[kept]
     model = design.collapse(weights, float(fitted.intercept_[0]), encoded)
@@ -164,7 +164,7 @@ def fit_additive(
 
 
 @dataclass
-class _CrossValidation:
+class CrossValidation:
     """Out-of-fold log-odds for any place in the grid of penalties and curvatures, each computed once."""
 
     columns: Any
@@ -174,7 +174,7 @@ class _CrossValidation:
     customer: npt.NDArray[np.intp]
     logits: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
 
-    def sample(self, rows: int, seed: int) -> _CrossValidation:
+    def sample(self, rows: int, seed: int) -> CrossValidation:
         """Return the cross-validation on about `rows` rows: C weighs a sum over rows, so a sample finds it as well."""
         if len(self.label) <= rows:
             return self
@@ -184,7 +184,7 @@ class _CrossValidation:
             known = mixed[self.label[mixed] == value]
             chosen.append(known[: max(rows * len(known) // len(mixed), _LEAST_OF_A_CLASS)])
         some = np.sort(np.concatenate(chosen))
-        return _CrossValidation(self.columns[some], self.curved, self.label[some], self.fold[some], self.customer[some])
+        return CrossValidation(self.columns[some], self.curved, self.label[some], self.fold[some], self.customer[some])
 
     def scaled(self, curvature: float) -> tuple[Any, npt.NDArray[np.intp]]:
         """Return the columns with curvature scaled, without it for a factor of 0, and which columns are left."""
@@ -193,21 +193,23 @@ class _CrossValidation:
         return scaled.tocsr() if hasattr(scaled, "tocsr") else scaled, kept
 
     def logit(self, place: tuple[int, int]) -> FloatArray:
+        """Return the out-of-fold log-odds with this penalty and curvature, shape `(n_rows,)`."""
         if place not in self.logits:
             penalty, columns = PENALTIES[place[0]], self.scaled(CURVATURES[place[1]])[0]
             logit = np.empty(len(self.label))
             for index in np.unique(self.fold):
                 out = self.fold == index
-                fitted = _logistic(penalty, columns.shape[1]).fit(columns[~out], self.label[~out])
+                fitted = logistic_regression(penalty, columns.shape[1]).fit(columns[~out], self.label[~out])
                 logit[out] = fitted.decision_function(columns[out])
             self.logits[place] = logit
         return self.logits[place]
 
     def losses(self, place: tuple[int, int]) -> FloatArray:
+        """Return the log loss of each row with this penalty and curvature, shape `(n_rows,)`."""
         return logit_losses(self.label, self.logit(place))
 
 
-def _choose(validation: _CrossValidation) -> tuple[int, int]:
+def choose_penalties(validation: CrossValidation) -> tuple[int, int]:
     """Return the place with the least loss, or the best one of straight lines where curves do not pay."""
     straight = _walk(validation, (_START, 0), range(1))
     curved = _walk(validation, (_START, 1), range(1, len(CURVATURES)))
@@ -215,7 +217,7 @@ def _choose(validation: _CrossValidation) -> tuple[int, int]:
     return curved if gain.mean > gain.se else straight
 
 
-def _walk(validation: _CrossValidation, start: tuple[int, int], curvatures: range) -> tuple[int, int]:
+def _walk(validation: CrossValidation, start: tuple[int, int], curvatures: range) -> tuple[int, int]:
     """Walk from the start to the neighbour with less loss until there is none."""
     here = start
     while True:
@@ -229,7 +231,8 @@ def _walk(validation: _CrossValidation, start: tuple[int, int], curvatures: rang
             return here
 
 
-def _logistic(penalty: float, n_columns: int) -> Any:
+def logistic_regression(penalty: float, n_columns: int) -> Any:
+    """Return scikit-learn's penalised logistic regression, with the solver that suits the number of columns."""
     from sklearn.linear_model import LogisticRegression
 
     # A Newton step builds a square matrix of the columns: quickest for few of them, hopeless for many.

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.training.logistic import CURVATURES, PENALTIES, Design, _choose, _CrossValidation, _logistic, fit_additive
+from churn.training.logistic import (
+    CURVATURES,
+    PENALTIES,
+    CrossValidation,
+    Design,
+    choose_penalties,
+    fit_additive,
+    logistic_regression,
+)
 from churn.training.preparation import prepare
 from churn.training.splines import NumericTerm
 from tests.fakes.data.customers import CONTRACT, customers
@@ -49,14 +57,11 @@ def test_a_spline_s_columns_are_penalised_by_second_differences() -> None:
 
 
 @pytest.mark.parametrize("limit", [300, 0], ids=["dense", "sparse"])
-def test_the_additive_model_equals_scikit_learn_s_decision_function(
-    limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("churn.training.logistic._DENSE_LIMIT", limit)
+def test_the_additive_model_equals_scikit_learn_s_decision_function(limit: int) -> None:
     ready = prepare(customers(400), CONTRACT, 4, seed=0)
     design = Design.learn(ready.encoded, ready.model.categories)
-    columns = design.columns(ready.encoded)
-    fitted = _logistic(0.3, columns.shape[1]).fit(columns, ready.label)
+    columns = design.columns(ready.encoded, dense_up_to=limit)
+    fitted = logistic_regression(0.3, columns.shape[1]).fit(columns, ready.label)
     model = design.collapse(fitted.coef_[0], float(fitted.intercept_[0]), ready.encoded)
     np.testing.assert_allclose(model.logit(ready.encoded), fitted.decision_function(columns), atol=1e-9)
 
@@ -69,24 +74,24 @@ def test_terms_are_centred_on_the_training_rows() -> None:
     np.testing.assert_allclose(list(means.values()), 0.0, atol=1e-9)
 
 
-def validation_of(rows: int, seed: int, truth: str) -> _CrossValidation:
+def validation_of(rows: int, seed: int, truth: str) -> CrossValidation:
     random = np.random.default_rng(seed)
     values = random.normal(size=rows)
     logit = values if truth == "line" else 2 * values**2 - 2
     label = (random.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
     design = Design.learn({"x": values}, {})
-    return _CrossValidation(design.columns({"x": values}), design.curved, label, np.arange(rows) % 4, np.arange(rows))
+    return CrossValidation(design.columns({"x": values}), design.curved, label, np.arange(rows) % 4, np.arange(rows))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_line_is_a_line_and_a_curve_a_curve(seed: int) -> None:
-    assert CURVATURES[_choose(validation_of(800, seed, "line"))[1]] == 0
-    assert CURVATURES[_choose(validation_of(800, seed, "curve"))[1]] > 0
+    assert CURVATURES[choose_penalties(validation_of(800, seed, "line"))[1]] == 0
+    assert CURVATURES[choose_penalties(validation_of(800, seed, "curve"))[1]] > 0
 
 
 def test_the_walk_ends_where_no_neighbour_has_less_loss() -> None:
     validation = validation_of(500, 0, "curve")
-    place = _choose(validation)
+    place = choose_penalties(validation)
     for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         there = place[0] + step[0], place[1] + step[1]
         if there[0] in range(len(PENALTIES)) and there[1] in range(len(CURVATURES)):
@@ -99,7 +104,7 @@ def test_out_of_fold_log_odds_come_from_the_other_folds() -> None:
     flipped = np.where(ready.fold == 2, 1 - ready.label, ready.label).astype(np.int8)
     design = Design.learn(ready.encoded, ready.model.categories)
     columns = design.columns(ready.encoded)
-    validation = _CrossValidation(columns, design.curved, flipped, ready.fold, ready.customer)
+    validation = CrossValidation(columns, design.curved, flipped, ready.fold, ready.customer)
     place = PENALTIES.index(fit.penalty), CURVATURES.index(fit.curvature)
     np.testing.assert_array_equal(validation.logit(place)[ready.fold == 2], fit.oof[ready.fold == 2])
     assert (validation.logit(place)[ready.fold == 1] != fit.oof[ready.fold == 1]).any()
@@ -115,7 +120,7 @@ def test_many_numeric_features_have_fewer_knots_each() -> None:
 
 def test_a_sample_for_the_search_keeps_enough_of_a_rare_class() -> None:
     label = (np.arange(50_000) % 100 == 0).astype(np.int8)
-    everything = _CrossValidation(
+    everything = CrossValidation(
         np.zeros((50_000, 1)), np.zeros(1, dtype=bool), label, np.arange(50_000) % 5, np.arange(50_000)
     )
     sample = everything.sample(10_000, seed=0)
