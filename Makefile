@@ -30,7 +30,7 @@ train: $(TRAIN) ## install what is needed, then run the training pipeline on sim
 spark: $(SPARK) ## install PySpark too, for --engine spark; Java 17 is yours to bring
 
 test: lint ## everything that CI checks
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 unit: $(TEST) ## the fast tests, for while you work
 	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -192,13 +193,12 @@ def test_a_state_folder_below_a_file_is_refused(project: Project, tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def on_a_disk() -> Callable[[Path, str], tuple[str, ...]]:
+def on_a_disk(require: Callable[[object, str], None]) -> Callable[[Path, str], tuple[str, ...]]:
     """What to put before a command so that a folder is a disk of its own, for that command alone."""
     namespace = ("unshare", "--map-root-user", "--mount")
-    try:
-        subprocess.run([*namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs `unshare --map-root-user --mount`, to mount a small disk")
+    probe = [*namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    works = shutil.which("unshare") and subprocess.run(probe, check=False, capture_output=True).returncode == 0
+    require(works, "`unshare --map-root-user --mount`, to mount a small disk")
 
     def before(folder: Path, options: str) -> tuple[str, ...]:
         folder.mkdir()
