@@ -22,8 +22,9 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from churn.core.errors import DataError  # noqa: E402
 from churn.gate.checks import Check, answer  # noqa: E402
+
+from churn.core.errors import DataError  # noqa: E402
 from churn.model.money import CostMatrix  # noqa: E402
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_NEGATIVE = 1500, -500, 2000, 0

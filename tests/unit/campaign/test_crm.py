@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
-from churn.campaign import crm
 from churn.campaign.crm import write_lists
 from churn.core.errors import DataError
 from tests.fakes.data.campaigns import ENTITY, batch, contacted, many, planned
@@ -63,17 +64,21 @@ def test_a_batch_has_one_list_whatever_format_it_had_before(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b1.control.parquet", "b1.parquet"]
 
 
-def test_a_list_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond a few hundred bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_list_is_replaced_whole_or_not_at_all(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     lists = write_lists(planned(batch([0.9, 0.8])), tmp_path)
     before = lists.contacts.read_bytes()
-
-    def full(rows: object, path: Path) -> None:
-        path.write_text("half of it")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(crm, "_write_csv", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_lists(planned(batch([0.7])), tmp_path)
+    request.getfixturevalue("small_files")
+    with pytest.raises(OSError, match="File too large"):
+        write_lists(planned(batch([0.7] * 50)), tmp_path)
     assert lists.contacts.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b1.control.csv", "b1.csv"]
 
