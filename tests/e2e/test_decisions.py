@@ -69,6 +69,14 @@ class Place:
         return Governance(registry, ledger, InMemoryStages(), self.name, self.settings)
 
     @property
+    def options(self) -> str:
+        """What a command needs to be about this model: the data set whose ledger it writes to, model, state folder."""
+        contract = self.project.home.parent / f"{self.name}.yaml"
+        contract.write_text(f"name: {self.name}\nbase: telco\n", encoding="utf-8")
+        state = shlex.quote(f"profile.state={self.project.state}")
+        return f"--dataset {shlex.quote(str(contract))} --model {self.name} --set {state}"
+
+    @property
     def tables(self) -> Path:
         return self.project.state / "tables"
 
@@ -110,8 +118,7 @@ class Place:
 
     def type(self, line: str) -> int:
         """Type a command about this model, without a process of its own."""
-        options = f" --model {self.name} --set profile.state={shlex.quote(str(self.project.state))}"
-        arguments = build_parser().parse_args(shlex.split(line + options))
+        arguments = build_parser().parse_args(shlex.split(f"{line} {self.options}"))
         code: int = getattr(commands, arguments.command)(arguments)
         return code
 
@@ -247,13 +254,13 @@ def test_a_person_decides_by_command(
     place.judge(2), place.judge(3)
     assert place.type("models") == 0
     told = capsys.readouterr().out
-    assert f'Next    python run.py approve --version 3 --reason "…" --model {place.name} --set ' in told
+    assert f'Next    python run.py approve --version 3 --reason "…" {place.options}' in told
     assert "Version 2: pending. It passed the gate" in told
     assert place.type("approve --version 2 --reason 'Reviewed with finance.'") == 0
     told = capsys.readouterr().out
     assert f"{place.name} version 2: approved. Approved by bob on" in told
     assert "Live    version 1, since" in told
-    assert "Next    python run.py --pipeline deployment --version 2 --set" in told
+    assert "Next    python run.py --pipeline deployment --version 2 --dataset" in told
     assert place.type("reject --version 3 --reason 'Too late.' --as eve") == 0
     assert "version 3: rejected. Rejected by eve on" in capsys.readouterr().out
     assert promote(place.governance, 2, who="ada").why.endswith("Reviewed with finance.")
@@ -295,7 +302,7 @@ def test_a_mistake_of_the_user_is_told_with_what_to_do(place: Place, capsys: pyt
     with pytest.raises(NotFound, match=r"There is no registered model .*--pipeline training"):
         place.type("approve --version 1 --reason Good.")
     assert place.type("models") == 0
-    assert "Next    python run.py --pipeline training --set" in capsys.readouterr().out
+    assert "Next    python run.py --pipeline training --dataset" in capsys.readouterr().out
     place.register(2)
     with pytest.raises(DecisionRefused, match=r"The gate has not judged version 1 .*--pipeline deployment"):
         place.type("approve --version 1 --reason Good.")
@@ -307,10 +314,10 @@ def test_a_mistake_of_the_user_is_told_with_what_to_do(place: Place, capsys: pyt
 
 def test_a_rollback_by_command_shows_in_zenml(place: Place) -> None:
     place.register(2).go_live(1, 2)
-    line = ["rollback", "--reason", "Too many calls.", "--as", "bob", "--model", place.name]
-    done = place.project.run(*line, "--set", f"profile.state={place.project.state}").succeeded()
+    line = ["rollback", "--reason", "Too many calls.", "--as", "bob", *shlex.split(place.options)]
+    done = place.project.run(*line).succeeded()
     assert f"{place.name} version 1 is @Champion again, in place of version 2." in done.out
     assert "Live    version 1, since" in done.out
-    assert f"Next    python run.py models --model {place.name} --set" in done.out
+    assert f"Next    python run.py models {place.options}" in done.out
     assert place.champions == (1, None)
     assert place.project.zenml()["models"][place.name]["v1"]["stage"] == "production"
