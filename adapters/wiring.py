@@ -205,12 +205,13 @@ def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine,
     folder = profile.state / "scoring" / contract.name
     scorer.use_threads(1)  # parts are scored side by side
     if chosen_engine(engine, rows, limits.spark_from) == "local":
-        return LocalBatchEngine(store, folder, limits.threads)
+        return LocalBatchEngine(store, folder, scorer, limits.threads)
+    from .local.spark_frames import delta_frame
     from .spark.engine import SparkBatchEngine
     from .spark.shipping import ShippedPackage
 
     package = ShippedPackage.of(scorer.folder, scorer.digest)
-    return SparkBatchEngine(store, folder, limits.threads, package=package, memory=limits.memory_limit)
+    return SparkBatchEngine(store, folder, package, delta_frame, limits.threads, limits.memory_limit)
 
 
 def _identity(*_: Any) -> str:

@@ -40,7 +40,7 @@ from churn.data.contract import DatasetContract  # noqa: E402
 from churn.data.tables import EVENT_TIME  # noqa: E402
 from churn.model.scorer import Scorer  # noqa: E402
 from churn.ports.tables import TableRef  # noqa: E402
-from churn.scoring.predictions import Batch, predictions_schema, stamped  # noqa: E402
+from churn.scoring.batch import Batch, predictions_schema, stamped  # noqa: E402
 from churn.scoring.rows import score_batches  # noqa: E402
 
 CHUNK, PYFUNC_CHUNK, PIECE = 65_536, 524_288, 1_000_000
@@ -138,7 +138,7 @@ def limit(folder: Path, rows: int) -> Timed:
 
 
 def matrix_of(model: object, batch: pa.RecordBatch) -> np.ndarray:
-    from churn.scoring.columns import coded_columns
+    from churn.scoring.rows import coded_columns
 
     kinds = {column.name: column.kind for column in model.schema.inputs}  # type: ignore[attr-defined]
     return model.encoder.matrix(model.encode(coded_columns(batch, kinds)))  # type: ignore[attr-defined]

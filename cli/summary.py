@@ -20,7 +20,7 @@ from churn.gate.report import GateReport
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
 from churn.ports.registry import CHALLENGER
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
 from reports.batch_report import batch_headline
 from reports.campaign_report import campaign_headline

@@ -22,7 +22,7 @@ from churn.evaluation.importance import Explanation
 from churn.gate.report import GateReport
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BatchSummary
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
 from reports.batch_report import batch_sections

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from churn.core.wording import amount, number, percent
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BatchSummary
 
 from .data_report import validation_section
 from .page import Block, Card, Cards, Cell, Definitions, Figure, Section, Table, page
@@ -18,12 +18,16 @@ __all__ = ["batch_headline", "batch_page", "batch_sections", "score_chart"]
 
 def batch_headline(summary: BatchSummary) -> str:
     """Return the batch in one sentence."""
-    there = " (unchanged: it was there already)" if summary.unchanged else ""
+    unchanged = " (unchanged: the batch was scored before)" if summary.unchanged else ""
     aside = f", {summary.set_aside:,} rows set aside" if summary.set_aside else ""
-    aside += f", {summary.gone:,} left out whose newest row is too old (inference.max_age_days)" if summary.gone else ""
+    aside += (
+        f", {summary.inactive:,} left out whose newest row is too old (inference.max_age_days)"
+        if summary.inactive
+        else ""
+    )
     return (
         f"{summary.scored:,} customers scored by {summary.model_name} version {summary.model_version}{aside}: "
-        f"{summary.treated:,} are worth treating, {amount(summary.value_at_stake, summary.currency)} in all{there}"
+        f"{summary.treated:,} are worth treating, {amount(summary.value_at_stake, summary.currency)} in all{unchanged}"
     )
 
 
@@ -53,7 +57,7 @@ def score_chart(summary: BatchSummary) -> str:
     def draw(axes: Axes) -> None:
         drawn = [("this batch", summary.scores, "primary")]
         if summary.baseline is not None:
-            drawn.append(("holdout of the training data", summary.baseline, "secondary"))
+            drawn.append((f"holdout of version {summary.model_version}", summary.baseline, "secondary"))
         for label, counts, role in drawn:
             shares = np.array(counts) / max(sum(counts), 1)
             edges = np.linspace(0, 1, len(counts) + 1)
@@ -80,7 +84,8 @@ def _scores(summary: BatchSummary) -> Section:
     caption = (
         "A batch that lies elsewhere than the holdout has other customers than the model was judged on."
         if summary.baseline is not None
-        else "There are no customers held out of training in these tables to compare with."
+        else f"Version {summary.model_version} has no baseline to compare with: it was registered before baselines "
+        "were kept. Train again to get one."
     )
     return Section("Scores", [cards, Figure(score_chart(summary), caption)])
 

@@ -11,7 +11,7 @@ from churn.campaign.campaign import Campaign
 from churn.core.progress import note
 from churn.data.contract import DatasetContract
 from churn.lifecycle.campaigns import plan_campaign
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BatchSummary
 from churn.settings import Settings
 from reports.campaign_report import campaign_headline, campaign_page
 

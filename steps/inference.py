@@ -12,8 +12,7 @@ from churn.data.contract import DatasetContract
 from churn.data.snapshot import TableSnapshot, snapshot_of
 from churn.lifecycle import inference
 from churn.lifecycle.batch_record import record
-from churn.scoring.predictions import BATCH_ID
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BATCH_ID, BatchSummary
 from churn.settings import Settings
 from reports.batch_report import batch_headline, batch_page, score_chart
 

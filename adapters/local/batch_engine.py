@@ -6,24 +6,20 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock
 
 from churn.core.errors import StoreError
-from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
+from churn.ports.batch import Batch, BatchEngine, BatchResult, Progress
 from churn.ports.tables import FeatureStore
-from churn.scoring.engine import BatchEngine, Tell, Work
-from churn.scoring.predictions import BATCH_ID, Batch, predictions_schema, stamped
-from churn.scoring.rows import BatchScorer, ScoredRows, score_batches
-from churn.scoring.summary import Tally
+from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
+from churn.scoring.rows import RowScorer, ScoredRows, score_batches
 
 from .disk_errors import explained
 
@@ -38,7 +34,8 @@ class LocalBatchEngine(BatchEngine):
 
     Attributes:
         store: The tables.
-        folder: Where unfinished work is kept, a folder for each batch.
+        folder: Where unfinished work is kept, a folder for each batch; nothing else is in it.
+        model: What scores; one call of it should use one thread.
         threads: How many parts are scored at a time.
         part_rows: Rows of a part, which is all that a killed run loses of each thread's work.
     """
@@ -47,78 +44,74 @@ class LocalBatchEngine(BatchEngine):
 
     store: FeatureStore
     folder: Path
+    model: RowScorer
     threads: int = 2
     part_rows: int = 65_536
 
-    @contextmanager
-    def exclusive(self, batch_id: str) -> Iterator[None]:
-        """Hold a lock of the operating system, which lets go of a process that is killed."""
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / f"{batch_id}.lock").acquire()
-        with lock:
-            yield
-
-    def score(self, scorer: BatchScorer, batch: Batch, contract: DatasetContract, tell: Tell) -> Work:
+    def score(self, batch: Batch, progress: Progress) -> BatchResult:
         """Keep the rows in parts, score each part into a file, then stream all of them into the table at once."""
         with explained(self.folder):
+            remove_other_batches(self.folder, batch.batch_id)
             parts = _Parts(self.folder / batch.batch_id)
-            parts.fill(lambda: self._rows(scorer, batch))
+            parts.fill(lambda: self._rows(batch))
             resumed = parts.rows - parts.waiting_rows
-            self._score_parts(scorer, batch, parts, tell)
+            self._score_parts(batch, parts, progress)
             tally, rejected = Tally(), parts.rejected()
             for table, unseen in rejected:
                 tally.add_unscored(table, unseen)
-            self._quarantine([table for table, _ in rejected], contract)
-            rows = pa.RecordBatchReader.from_batches(predictions_schema(batch.entity), _counted(parts, batch, tally))
-        table = self.store.replace_batch(contract.table("predictions"), BATCH_ID, batch.batch_id, rows)
-        if tally.scored + tally.quarantined != parts.rows:
+            quarantined = distinct_rows([table for table, _ in rejected])
+            if quarantined is not None:
+                self.store.upsert(batch.quarantine, quarantined)
+            schema = predictions_schema(batch.entity, batch.top_reasons)
+            rows = pa.RecordBatchReader.from_batches(schema, _counted(parts, batch, tally))
+        table = self.store.replace_batch(batch.predictions, BATCH_ID, batch.batch_id, rows)
+        result = tally.result(table, resumed)
+        if result.scored + result.quarantined != parts.rows:
             raise StoreError(
-                f"Of {parts.rows:,} customers {tally.scored:,} were scored and {tally.quarantined:,} set aside, which "
-                f"does not add up: the parts in {self.folder / batch.batch_id} are not those that were written. Remove "
-                "that folder and run again."
+                f"Of {parts.rows:,} customers {result.scored:,} were scored and {result.quarantined:,} set aside, "
+                f"which does not add up: the parts in {self.folder / batch.batch_id} are not those that were written. "
+                "Remove that folder and run again."
             )
-        return Work(table, tally, resumed)
+        return result
 
     def forget(self, batch_id: str) -> None:
         """Remove the batch's parts."""
         shutil.rmtree(self.folder / batch_id, ignore_errors=True)
 
-    def _rows(self, scorer: BatchScorer, batch: Batch) -> Iterator[pa.RecordBatch]:
+    def _rows(self, batch: Batch) -> Iterator[pa.RecordBatch]:
         present = self.store.scan(batch.features).schema.names
-        columns = [batch.entity, EVENT_TIME, *(name for name in scorer.kinds if name in present)]
+        columns = [batch.entity, EVENT_TIME, *(name for name in batch.inputs if name in present)]
         rows = self.store.latest_rows(
             batch.features, batch.as_of, columns, batch_rows=self.part_rows, max_age=batch.max_age
         )
-        for each in rows:
+        for chunk in rows:
             # DuckDB takes a batch's size for a proposal.
-            yield from (each.slice(start, self.part_rows) for start in range(0, each.num_rows, self.part_rows))
+            yield from (chunk.slice(start, self.part_rows) for start in range(0, chunk.num_rows, self.part_rows))
 
-    def _score_parts(self, scorer: BatchScorer, batch: Batch, parts: _Parts, tell: Tell) -> None:
+    def _score_parts(self, batch: Batch, parts: _Parts, progress: Progress) -> None:
         waiting = parts.waiting()
-        source = f"{batch.features.name}, version {batch.features.version}"
         scored = score_batches(
-            scorer,
+            self.model,
             map(parts.read, waiting),
             entity=batch.entity,
-            reasons=batch.reasons,
-            source=source,
+            explain=batch.explain,
+            source=batch.source,
             threads=self.threads,
         )
         started, done, before = time.monotonic(), 0, parts.rows - parts.waiting_rows
-        for part, found in zip(waiting, scored, strict=True):
-            parts.finish(part, found)
-            done += found.rows.num_rows + found.rejected.num_rows
+        for part, result in zip(waiting, scored, strict=True):
+            parts.finish(part, result)
+            done += result.rows.num_rows + result.rejected.num_rows
             pace = done / max(time.monotonic() - started, 1e-9)
             left = (parts.rows - before - done) / pace
-            tell(before + done, parts.rows, f"customers, {pace:,.0f} a second, {_duration(left)} left")
+            progress(before + done, parts.rows, f"customers, {pace:,.0f} a second, {_duration(left)} left")
 
-    def _quarantine(self, rejected: Sequence[pa.Table], contract: DatasetContract) -> None:
-        if rejected and sum(table.num_rows for table in rejected):
-            rows = pa.concat_tables(rejected)
-            first = rows.append_column("_row", pa.array(range(len(rows)))).group_by(["row_digest", "rule"])
-            kept = first.aggregate([("_row", "min")])["_row_min"]
-            self.store.upsert(contract.table("quarantine"), rows.take(kept))
+
+def remove_other_batches(folder: Path, batch_id: str) -> None:
+    """Remove what runs of other batches left in a folder of unfinished work; they were killed and will not go on."""
+    for path in folder.glob("*"):
+        if path.name != batch_id:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 class _Parts:

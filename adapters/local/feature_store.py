@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+from filelock import FileLock
 
 from churn.core.errors import StoreError
 from churn.data.tables import INGESTED_AT
@@ -126,6 +128,15 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         """Read the tables' logs, and leave a table alone whose log another program has shortened."""
         with explained(self._folder):
             return vacuum_dataset(self._folder, before, keep or {})
+
+    @contextmanager
+    def exclusive(self, purpose: str) -> Iterator[None]:
+        """Hold a lock of the operating system on a file beside the tables."""
+        with explained(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._folder / f".{purpose}.lock").acquire()
+        with lock:
+            yield
 
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None

@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from churn.data.validation import QUARANTINE_SCHEMA
 from churn.model.scorer import Explain
-from churn.scoring.predictions import scored_schema
-from churn.scoring.rows import ScoredRows, score_batch
+from churn.scoring.rows import ScoredRows, score_batch, scored_schema
 
+from .frames import spark_schema
 from .shipping import ShippedPackage
-from .tables import spark_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -26,7 +25,13 @@ _COUNTS = pa.map_(pa.string(), pa.int64())
 
 
 def scored(
-    customers: DataFrame, package: ShippedPackage, *, entity: str, reasons: Explain = "all", source: str = ""
+    customers: DataFrame,
+    package: ShippedPackage,
+    *,
+    entity: str,
+    top_reasons: int,
+    explain: Explain = "all",
+    source: str = "",
 ) -> DataFrame:
     """Score customers; `rows_in` and `unscored_in` read what became of them.
 
@@ -34,7 +39,8 @@ def scored(
         customers: Customer, event time and the columns that the model reads; others are ignored.
         package: The model.
         entity: The column of the customer's key.
-        reasons: Which customers get reasons.
+        top_reasons: How many reasons a customer gets at most, by the settings in the package.
+        explain: Which customers get reasons.
         source: Where the rows come from, for the quarantine.
 
     Returns:
@@ -46,15 +52,15 @@ def scored(
         scorer = package.scorer()
         scorer.use_threads(1)  # Spark runs a task for each core
         for batch in batches:
-            found = score_batch(scorer, batch, entity=entity, reasons=reasons, source=source)
-            yield from _packed(found, entity)
+            found = score_batch(scorer, batch, entity=entity, explain=explain, source=source)
+            yield from _packed(found, _schema(entity, top_reasons))
 
-    return customers.mapInArrow(score, spark_schema(_schema(entity)))
+    return customers.mapInArrow(score, spark_schema(_schema(entity, top_reasons)))
 
 
-def rows_in(batch: pa.RecordBatch, entity: str) -> pa.RecordBatch:
+def rows_in(batch: pa.RecordBatch, entity: str, top_reasons: int) -> pa.RecordBatch:
     """Return the rows that a record batch of the frame holds in `scored`, as `scored_schema` has them."""
-    schema = scored_schema(entity)
+    schema = scored_schema(entity, top_reasons)
     rows = batch.column(SCORED).drop_null().cast(pa.struct(_plain(schema)))
     columns = [_coded(values, field.type) for values, field in zip(rows.flatten(), schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -69,27 +75,26 @@ def unscored_in(batch: pa.RecordBatch) -> tuple[pa.Table, dict[str, int]]:
     return pa.Table.from_arrays(rejected.flatten(), schema=QUARANTINE_SCHEMA), dict(unseen)
 
 
-def _packed(found: ScoredRows, entity: str) -> list[pa.RecordBatch]:
+def _packed(found: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
     rows = pa.Table.from_batches([found.rows]).cast(_plain(found.rows.schema))
     parts = (
-        _as_struct(rows, SCORED, entity),
-        _as_struct(found.rejected, REJECTED, entity),
+        _as_struct(rows, schema.field(SCORED)),
+        _as_struct(found.rejected, schema.field(REJECTED)),
         pa.table({UNSEEN: pa.array([list(found.unseen.items())] if found.unseen else [], _COUNTS)}),
     )
-    whole = pa.concat_tables(parts, promote_options="default").select(_schema(entity).names)
-    batches: list[pa.RecordBatch] = whole.cast(_schema(entity)).to_batches()
+    whole = pa.concat_tables(parts, promote_options="default").select(schema.names)
+    batches: list[pa.RecordBatch] = whole.cast(schema).to_batches()
     return batches
 
 
-def _as_struct(rows: pa.Table, name: str, entity: str) -> pa.Table:
-    kind = _schema(entity).field(name).type
-    return pa.table({name: rows.combine_chunks().to_struct_array().cast(kind)})
+def _as_struct(rows: pa.Table, field: pa.Field) -> pa.Table:
+    return pa.table({field.name: rows.combine_chunks().to_struct_array().cast(field.type)})
 
 
-def _schema(entity: str) -> pa.Schema:
+def _schema(entity: str, top_reasons: int) -> pa.Schema:
     return pa.schema(
         [
-            (SCORED, pa.struct(_plain(scored_schema(entity)))),
+            (SCORED, pa.struct(_plain(scored_schema(entity, top_reasons)))),
             (REJECTED, pa.struct(QUARANTINE_SCHEMA)),
             (UNSEEN, _COUNTS),
         ]

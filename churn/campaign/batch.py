@@ -8,8 +8,7 @@ from ..core.errors import ConfigError, NotFound, nearest
 from ..data.contract import DatasetContract
 from ..model.money import MoneySettings
 from ..ports.tables import FeatureStore, TableRef
-from ..scoring.predictions import BATCH_ID, REASONS
-from ..scoring.summary import BatchSummary
+from ..scoring.batch import BATCH_ID, BatchSummary
 from .candidates import CONTACTED_AT
 from .plan import Plan, plan_campaign
 from .settings import CampaignSettings
@@ -34,7 +33,9 @@ def plan_batch(
         DataError: the predictions are not what a campaign can be planned from; see `plan_campaign`.
     """
     entity = contract.entity_key
-    names = [BATCH_ID, entity, "probability", "customer_value", "decision", *REASONS, "model_name", "model_version"]
+    names = [BATCH_ID, entity, "probability", "customer_value", "decision", "model_name", "model_version"]
+    present = store.scan(summary.predictions).schema.names
+    names += [name for name in present if name.startswith("reason_")]
     rows = store.scan(summary.predictions, names, where={BATCH_ID: summary.batch_id}).read_all()
     plan = plan_campaign(
         rows,

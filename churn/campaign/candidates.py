@@ -15,7 +15,7 @@ from ..core.errors import ContractError, DataError, nearest
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
 from ..model.scorer import TREAT
-from ..scoring.predictions import BATCH_ID
+from ..scoring.batch import BATCH_ID
 from .outlook import expected_cost
 
 __all__ = ["CONTACTED_AT", "BoolArray", "Candidates", "resting"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..core.shares import hash_shares
 from ..model.money import MoneySettings
-from ..scoring.predictions import BATCH_ID
+from ..scoring.batch import BATCH_ID
 from .campaign import Campaign, Further
 from .candidates import CONTACTED_AT, BoolArray, Candidates, resting
 from .segments import SegmentLimits

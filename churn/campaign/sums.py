@@ -124,4 +124,5 @@ def _first(candidates: Candidates, treated: BoolArray) -> tuple[Contact, ...]:
 
 def reasons_of(rows: pa.Table) -> Sequence[str]:
     """Return the columns that hold reasons, the strongest first."""
-    return sorted(name for name in rows.column_names if name.startswith("reason_"))
+    found = [name for name in rows.column_names if name.startswith("reason_")]
+    return sorted(found, key=lambda name: int(name.removeprefix("reason_")))

@@ -32,7 +32,7 @@ TableName = Literal[
     "contacts",
     "predictions",
     "batches",
-    "to_score",
+    "baseline",
 ]
 """The tables of a dataset, by what they are for."""
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
@@ -231,7 +231,7 @@ class DatasetContract(Frozen):
             "evaluation": ("churn_evaluation", per_row),
             "predictions": ("churn_predictions", ("batch_id", *per_row)),
             "batches": ("churn_batches", ("batch_id",)),
-            "to_score": ("churn_to_score", per_row),
+            "baseline": ("churn_baseline", ("model_digest", *per_row)),
             "contacts": ("churn_contacts", ("batch_id", self.entity_key)),
         }
         table, key = keys[name]

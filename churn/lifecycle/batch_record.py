@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..ports.tracker import ExperimentTracker
-from ..scoring.summary import BatchSummary
+from ..scoring.batch import BatchSummary
 
 __all__ = ["record"]
 

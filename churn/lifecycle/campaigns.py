@@ -8,7 +8,7 @@ from pathlib import Path
 from ..campaign.batch import plan_batch, record_contacts
 from ..campaign.campaign import Campaign
 from ..campaign.crm import write_lists
-from ..scoring.summary import BatchSummary
+from ..scoring.batch import BatchSummary
 from ..settings import Settings
 from .workspace import Workspace
 

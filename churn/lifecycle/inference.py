@@ -7,29 +7,26 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pyarrow as pa
 
 from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
 from ..core.progress import advance
 from ..data.contract import DatasetContract
-from ..data.tables import EVENT_TIME, SPLIT
 from ..data.validation import ValidationReport, ValidationSettings
+from ..ports.batch import Batch, BatchEngine, BatchResult, Progress
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
-from ..scoring.engine import BatchEngine, PackagedModel, Tell, Work
-from ..scoring.predictions import BATCH_ID, Batch, batch_id_of, policy_of
-from ..scoring.rows import BatchScorer, score_batches
+from ..scoring.baseline import baseline_scores
+from ..scoring.batch import BATCH_ID, BatchSummary, batch_id_of, policy_of
+from ..scoring.rows import LoadedModel
 from ..scoring.settings import InferenceSettings
-from ..scoring.summary import BatchSummary, histogram
 from ..settings import Settings
 from .features import build_features, ingest
 from .workspace import Workspace
 
 __all__ = ["champion_of", "run_batch", "score"]
-
-_BASELINE_ROWS = 20_000
 
 
 def score(workspace: Workspace, settings: Settings) -> BatchSummary:
@@ -51,17 +48,17 @@ def score(workspace: Workspace, settings: Settings) -> BatchSummary:
         build_features(workspace, settings, bronze)
     features = store.latest(contract.table("features").name)
     with tempfile.TemporaryDirectory() as folder:
-        scorer = workspace.load(version, Path(folder))
+        model = workspace.load(version, Path(folder))
         return run_batch(
             store,
-            workspace.engine(settings.inference.engine, scorer, rows=features.rows),
+            workspace.engine(settings.inference.engine, model, rows=features.rows),
             version,
-            scorer,
+            model,
             contract=contract,
             features=features,
             settings=settings.inference,
             now=workspace.clock(),
-            tell=partial(advance, "score"),
+            progress=partial(advance, "score"),
             intake=intake,
         )
 
@@ -84,13 +81,13 @@ def run_batch(
     store: FeatureStore,
     engine: BatchEngine,
     version: ModelVersion,
-    scorer: PackagedModel,
+    model: LoadedModel,
     *,
     contract: DatasetContract,
     features: TableRef,
     settings: InferenceSettings,
     now: dt.datetime,
-    tell: Tell,
+    progress: Progress,
     intake: ValidationReport | None = None,
 ) -> BatchSummary:
     """Score what was known of every customer at a time, unless that very batch is there.
@@ -99,12 +96,12 @@ def run_batch(
         store: The tables of the dataset.
         engine: What scores.
         version: The version that is live, resolved once: the whole batch is of it.
-        scorer: It, loaded.
+        model: It, loaded; the engine was made with it.
         contract: The dataset contract.
         features: The table to score.
         settings: As of which time, and with which reasons; who counts as current.
         now: The time.
-        tell: Hears how it goes.
+        progress: Called as rows are done.
         intake: What became of the rows of a table that was delivered for this run.
 
     Raises:
@@ -112,7 +109,7 @@ def run_batch(
         ContractError: the table lacks a column that the model reads.
         StoreError: a table or the disk refuses; nothing of the batch is visible.
     """
-    _require_columns(store, features, scorer, version)
+    _require_columns(store, features, model, version)
     as_of = settings.as_of or now
     known = store.known_until(features, as_of)
     if known is None:
@@ -123,29 +120,40 @@ def run_batch(
         )
     max_age = _max_age(contract, settings)
     batch = Batch(
-        batch_id=batch_id_of(scorer.digest, features, known, settings.reasons, max_age),
+        batch_id=batch_id_of(model.digest, features, known, settings.reasons, max_age),
         entity=contract.entity_key,
         model_name=version.name,
         model_version=version.version,
         model_alias=CHAMPION,
-        threshold_policy=policy_of(scorer.scoring),
+        threshold_policy=policy_of(model.scoring),
+        inputs=tuple(model.kinds),
         features=features,
         as_of=known,
         scored_at=now,
-        reasons=settings.reasons,
+        explain=settings.reasons,
+        top_reasons=model.scoring["reasons"]["top"],
+        predictions=contract.table("predictions"),
+        quarantine=contract.table("quarantine"),
         max_age=max_age,
     )
-    with engine.exclusive(batch.batch_id):
+    with store.exclusive("inference"):
         before = _finished(store, contract, batch)
         if before is not None:
-            seen = {"asked_as_of": as_of, "intake": intake}
-            return before.model_copy(update={**seen, "unchanged": True, "seconds": 0.0, "resumed": 0})
+            asked = {"asked_as_of": as_of, "intake": intake}
+            return before.model_copy(update={**asked, "unchanged": True, "seconds": 0.0, "resumed": 0})
         started = time.monotonic()
-        work = engine.score(scorer, batch, contract, tell)
-        baseline = _baseline(store, contract, scorer)
-        seconds = time.monotonic() - started
-        summary = _summary(batch, work, scorer, engine.name, baseline, seconds=seconds, asked=as_of, intake=intake)
-        summary = summary.model_copy(update={"gone": _known(store, batch) - summary.rows})
+        result = engine.score(batch, progress)
+        summary = _summary(
+            batch,
+            result,
+            model,
+            seconds=time.monotonic() - started,
+            engine=engine.name,
+            asked_as_of=as_of,
+            intake=intake,
+            inactive=_known(store, batch) - result.scored - result.quarantined,
+            baseline=baseline_scores(store, contract, model.digest),
+        )
         store.upsert(contract.table("batches"), _row(summary))
         engine.forget(batch.batch_id)
     if not summary.scored:
@@ -166,11 +174,11 @@ def _known(store: FeatureStore, batch: Batch) -> int:
     return sum(rows.num_rows for rows in store.latest_rows(batch.features, batch.as_of, [batch.entity]))
 
 
-def _require_columns(store: FeatureStore, features: TableRef, scorer: BatchScorer, version: ModelVersion) -> None:
+def _require_columns(store: FeatureStore, features: TableRef, model: LoadedModel, version: ModelVersion) -> None:
     present = store.scan(features).schema.names
-    missing = [name for name in scorer.needed if name not in present]
+    missing = [name for name in model.needed if name not in present]
     if missing:
-        hints = "".join(nearest(name, [each for each in present if each not in scorer.kinds]) for name in missing)
+        hints = "".join(nearest(name, [column for column in present if column not in model.kinds]) for name in missing)
         raise ContractError(
             f"{version.name} version {version.version} reads {', '.join(missing)}, which {features.name} lacks"
             f"{hints or '.'} Score with the dataset contract that the model was trained with, or train and deploy a "
@@ -188,49 +196,14 @@ def _finished(store: FeatureStore, contract: DatasetContract, batch: Batch) -> B
     found = store.scan(ref, ["summary"], where={BATCH_ID: batch.batch_id}).read_all()["summary"].to_pylist()
     if not found:
         return None
-    summary = BatchSummary.model_validate_json(found[0])
+    summary = BatchSummary.read(found[0])
     there = store.scan(predictions, ["probability"], where={BATCH_ID: batch.batch_id})
     if not summary.scored or sum(rows.num_rows for rows in there) != summary.scored:
         return None
     return summary.model_copy(update={"predictions": predictions})
 
 
-def _baseline(store: FeatureStore, contract: DatasetContract, scorer: BatchScorer) -> tuple[int, ...] | None:
-    """Return how the model scores the customers whom no model learned from; None where there are none."""
-    try:
-        rows = store.latest(contract.table("training").name)
-        columns = [contract.entity_key, EVENT_TIME, *_present(store, rows, scorer)]
-        held_out = store.scan(rows, columns, where={SPLIT: "holdout"})
-        counts, seen = histogram([]), 0
-        for scored in score_batches(scorer, held_out, entity=contract.entity_key, reasons="none"):
-            counts = counts + histogram(scored.rows.column("probability"))
-            seen += scored.rows.num_rows
-            if seen >= _BASELINE_ROWS:
-                break
-    except (NotFound, ContractError):
-        return None
-    return tuple(counts.tolist()) if seen else None
-
-
-def _present(store: FeatureStore, ref: TableRef, scorer: BatchScorer) -> list[str]:
-    names = store.scan(ref).schema.names
-    return [name for name in scorer.kinds if name in names]
-
-
-def _summary(
-    batch: Batch,
-    work: Work,
-    scorer: PackagedModel,
-    engine: Literal["local", "spark"],
-    baseline: tuple[int, ...] | None,
-    *,
-    seconds: float,
-    asked: dt.datetime,
-    intake: ValidationReport | None,
-) -> BatchSummary:
-    tally = work.tally
-    there = work.table
-    rows = tally.scored + tally.quarantined
+def _summary(batch: Batch, result: BatchResult, model: LoadedModel, **run: Any) -> BatchSummary:
     return BatchSummary(
         batch_id=batch.batch_id,
         dataset=batch.features.dataset,
@@ -238,33 +211,30 @@ def _summary(
         model_name=batch.model_name,
         model_version=batch.model_version,
         model_alias=batch.model_alias,
-        model_digest=scorer.digest,
+        model_digest=model.digest,
         threshold_policy=batch.threshold_policy,
-        predictions=there,
+        predictions=result.table,
         features=batch.features,
         as_of=batch.as_of,
-        asked_as_of=asked,
         scored_at=batch.scored_at,
-        engine=engine,
-        reasons=batch.reasons,
-        rows=rows,
-        scored=tally.scored,
-        quarantined=tally.quarantined,
-        treated=tally.treated,
-        value_at_stake=tally.value_at_stake,
-        currency=scorer.scoring["money"]["currency"],
-        mean_probability=tally.probability / tally.scored if tally.scored else None,
-        scores=tuple(tally.scores.tolist()),
-        baseline=baseline,
-        rejected=dict(tally.rejected),
-        intake=intake,
-        unseen=dict(tally.unseen),
-        resumed=work.resumed,
-        seconds=seconds,
+        reasons=batch.explain,
+        rows=result.scored + result.quarantined,
+        scored=result.scored,
+        quarantined=result.quarantined,
+        treated=result.treated,
+        no_value=result.no_value,
+        value_at_stake=result.value_at_stake,
+        currency=model.scoring["money"]["currency"],
+        mean_probability=result.mean_probability,
+        scores=result.scores,
+        rejected=dict(result.rejected),
+        unseen=dict(result.unseen),
+        resumed=result.resumed,
+        **run,
     )
 
 
 def _row(summary: BatchSummary) -> pa.Table:
     shown = ["model_name", "model_version", "as_of", "scored_at", "scored", "quarantined", "treated", "value_at_stake"]
     values = {BATCH_ID: summary.batch_id, **{name: getattr(summary, name) for name in shown}}
-    return pa.Table.from_pylist([{**values, "summary": summary.model_dump_json()}])
+    return pa.Table.from_pylist([{**values, "summary": summary.stored()}])

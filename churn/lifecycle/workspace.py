@@ -16,13 +16,13 @@ from ..data.contract import DatasetContract
 from ..data.ingest import Source
 from ..gate.inputs import LoadedVersion
 from ..model.scorer import Scorer
+from ..ports.batch import BatchEngine
 from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
 from ..ports.registry import ModelRegistry, ModelVersion
 from ..ports.stages import StageMirror
 from ..ports.tables import FeatureStore
 from ..ports.tracker import ExperimentTracker
-from ..scoring.engine import BatchEngine
 
 __all__ = ["Workspace"]
 

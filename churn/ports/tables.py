@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
@@ -162,6 +163,19 @@ class FeatureStore(ABC):
 
         Returns:
             The bytes that were removed, by table; under "" what belongs to none.
+        """
+
+    @abstractmethod
+    def exclusive(self, purpose: str) -> AbstractContextManager[None]:
+        """Let one process and thread at a time work on this data set for a purpose; others wait, in any order.
+
+        Whoever is killed lets go. It cannot be entered twice by the same thread.
+
+        Args:
+            purpose: Lower-case letters and `_`; different purposes do not wait for each other.
+
+        Raises:
+            StoreError: the place of the lock cannot be written.
         """
 
     @abstractmethod

@@ -11,7 +11,8 @@ from ..model.money import MoneySettings, optimal_threshold
 from ..model.reasons import values_in_words
 from ..model.scorer import LEAVE, TREAT
 from .facts import Alike, Facts
-from .what_if import Change, ExplainedScorer, what_if
+from .rows import LoadedModel
+from .what_if import Change, what_if
 
 __all__ = ["CustomerAnswer", "FeaturePart", "answer"]
 
@@ -57,7 +58,7 @@ class CustomerAnswer(Frozen):
 
 
 def answer(
-    scorer: ExplainedScorer,
+    scorer: LoadedModel,
     facts: Facts,
     others: Alike,
     contract: DatasetContract,

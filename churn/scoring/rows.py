@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,20 @@ import pyarrow.compute as pc
 from ..core.errors import StoreError
 from ..data.tables import EVENT_TIME
 from ..data.validation import QUARANTINE_SCHEMA
-from ..model.frame import CodedColumns, Column, Kind
-from ..model.scorer import Explain, Predictions
-from .columns import coded_columns
-from .predictions import DECISIONS, REASONS, scored_schema
+from ..model.frame import CodedColumns, Column, FloatArray, Kind, as_numbers, canonical_text
+from ..model.reasons import Described
+from ..model.scorer import LEAVE, TREAT, Explain, Predictions
 
-__all__ = ["BatchScorer", "ScoredRows", "score_batch", "score_batches"]
+__all__ = [
+    "LoadedModel",
+    "RowScorer",
+    "ScoredRows",
+    "coded_columns",
+    "reason_columns",
+    "score_batch",
+    "score_batches",
+    "scored_schema",
+]
 
 _RULES = (
     "has a customer",
@@ -31,10 +39,11 @@ _RULES = (
     "gets a probability from the model",
 )
 _FIT, _KEY, _TIME, _VALUES, _PROBABILITY = range(-1, 4)  # positions of the rule that a row breaks
+_DECISIONS = pa.array([LEAVE, TREAT], pa.string())
 
 
-class BatchScorer(Protocol):
-    """What scores: a `churn.model.scorer.Scorer`, or one that was packaged earlier, with its own code."""
+class RowScorer(Protocol):
+    """What scores rows: a `churn.model.scorer.Scorer`, or one that was packaged earlier, with its own code."""
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
@@ -45,7 +54,52 @@ class BatchScorer(Protocol):
         """The columns that customers may not lack."""
 
     def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
-        """Score a table in bulk; see `churn.model.scorer.Scorer.predict`."""
+        """Score customers; see `churn.model.scorer.Scorer.predict`."""
+
+
+class LoadedModel(RowScorer, Protocol):
+    """A registered version, checked and loaded with the code that it was packaged with.
+
+    A method raises the errors of `churn.core.errors`, whatever code the package has.
+    """
+
+    @property
+    def digest(self) -> str:
+        """The digest of what it does."""
+
+    @property
+    def scoring(self) -> Mapping[str, Any]:
+        """The economics and the reasons in its package, as JSON values of `churn.model.scorer.ScoringSettings`."""
+
+    @property
+    def described(self) -> Sequence[Described]:
+        """The inputs and features in the model's order, with how to speak of them."""
+
+    def complete(self, columns: CodedColumns) -> CodedColumns:
+        """Return every input and feature in the model's order."""
+
+    def contributions(self, columns: CodedColumns) -> FloatArray:
+        """Return what each input and feature adds to the log-odds, and last the bias; shape `(n_rows, n + 1)`."""
+
+
+def reason_columns(top: int) -> list[str]:
+    """Return the names of the columns that hold the reasons, strongest first."""
+    return [f"reason_{rank}" for rank in range(1, top + 1)]
+
+
+def scored_schema(entity: str, top_reasons: int) -> pa.Schema:
+    """Return the columns that differ from row to row: customer, time, what the model computed, reasons."""
+    return pa.schema(
+        [
+            (entity, pa.string()),
+            (EVENT_TIME, pa.timestamp("us", tz="UTC")),
+            ("probability", pa.float64()),
+            ("decision", pa.dictionary(pa.int8(), pa.string())),
+            ("expected_value", pa.float64()),
+            ("customer_value", pa.float64()),
+            *((name, pa.string()) for name in reason_columns(top_reasons)),
+        ]
+    )
 
 
 class ScoredRows(NamedTuple):
@@ -63,30 +117,30 @@ class ScoredRows(NamedTuple):
 
 
 def score_batches(
-    scorer: BatchScorer,
+    model: RowScorer,
     batches: Iterable[pa.RecordBatch],
     *,
     entity: str,
-    reasons: Explain = "all",
+    explain: Explain = "all",
     source: str = "",
     threads: int = 1,
 ) -> Iterator[ScoredRows]:
     """Score record batches one after the other, in bounded memory and in their order.
 
     Args:
-        scorer: The model.
+        model: The model.
         batches: Customer, event time and the columns that the model reads; others are ignored.
         entity: The column of the customer's key.
-        reasons: Which customers get reasons.
+        explain: Which customers get reasons.
         source: Where the rows come from, for the quarantine.
-        threads: How many batches are scored at a time; the scorer itself should then use one thread.
+        threads: How many batches are scored at a time; the model itself should then use one thread.
 
     Raises:
         ContractError: a column that may not be missing is not there.
     """
 
     def score(batch: pa.RecordBatch) -> ScoredRows:
-        return score_batch(scorer, batch, entity=entity, reasons=reasons, source=source)
+        return score_batch(model, batch, entity=entity, explain=explain, source=source)
 
     if threads == 1:
         yield from map(score, batches)
@@ -103,16 +157,16 @@ def score_batches(
 
 
 def score_batch(
-    scorer: BatchScorer, batch: pa.RecordBatch, *, entity: str, reasons: Explain = "all", source: str = ""
+    model: RowScorer, batch: pa.RecordBatch, *, entity: str, explain: Explain = "all", source: str = ""
 ) -> ScoredRows:
     """Score one record batch; arguments and errors as for `score_batches`."""
-    columns = coded_columns(batch, scorer.kinds)
+    columns = coded_columns(batch, model.kinds)
     broken = _broken(batch, columns, entity)
     fit = np.flatnonzero(broken == _FIT)
     given = batch
     if len(fit) < batch.num_rows:
         given, columns = batch.take(pa.array(fit)), {name: values[fit] for name, values in columns.items()}
-    predicted = scorer.predict(columns, explain=reasons)
+    predicted = model.predict(columns, explain=explain)
     failed = ~np.isfinite(predicted.probability)
     broken[fit[failed]] = _PROBABILITY
     rows = _rows(given, predicted, entity)
@@ -141,17 +195,15 @@ def _broken(batch: pa.RecordBatch, columns: Mapping[str, Column], entity: str) -
 
 
 def _rows(batch: pa.RecordBatch, predicted: Predictions, entity: str) -> pa.RecordBatch:
-    schema, rows = scored_schema(entity), batch.num_rows
-    reasons = [pa.array(values, pa.string()) for values in predicted.reasons[: len(REASONS)]]
-    reasons += [pa.nulls(rows, pa.string())] * (len(REASONS) - len(reasons))
+    schema = scored_schema(entity, len(predicted.reasons))
     arrays = [
         pc.cast(batch.column(entity), pa.string()),
         pc.cast(batch.column(EVENT_TIME), schema.field(EVENT_TIME).type),
         pa.array(predicted.probability),
-        pa.DictionaryArray.from_arrays(pa.array(predicted.treat.astype(np.int8)), DECISIONS),
+        pa.DictionaryArray.from_arrays(pa.array(predicted.treat.astype(np.int8)), _DECISIONS),
         pa.array(predicted.expected_value),
         pa.array(predicted.customer_value),
-        *reasons,
+        *(pa.array(values, pa.string()) for values in predicted.reasons),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -175,3 +227,42 @@ def _quarantined(
         for line, rule in zip(lines, rules, strict=True)
     ]
     return pa.Table.from_pylist(entries, QUARANTINE_SCHEMA)
+
+
+def coded_columns(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> dict[str, Column]:
+    """Return those of the named columns that the batch has, as `churn.model.frame.columns_of` would spell them.
+
+    Args:
+        batch: Text may be plain or dictionary-encoded; whatever type a column has, it is read as its kind.
+        kinds: How each column is computed on.
+    """
+    present = set(batch.schema.names)
+    return {
+        name: _numbers(batch.column(name)) if kind == "numeric" else _texts(batch.column(name))
+        for name, kind in kinds.items()
+        if name in present
+    }
+
+
+def _numbers(values: pa.Array) -> FloatArray:
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return as_numbers(values.to_pandas())
+    numbers: FloatArray = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _texts(values: pa.Array) -> pd.Categorical:
+    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    known: dict[str, int] = {}
+    # Two spellings of one value become one; the last entry is the code of a value that is missing.
+    codes: npt.NDArray[np.int32] = np.array(
+        [*(_code(value, known) for value in coded.dictionary.to_pylist()), -1], np.int32
+    )
+    theirs = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pd.Index(list(known), dtype=object)
+    return pd.Categorical.from_codes(codes[theirs], dtype=pd.CategoricalDtype(categories))
+
+
+def _code(value: str | float | None, known: dict[str, int]) -> int:
+    text = "" if pd.isna(value) else canonical_text(value)
+    return known.setdefault(text, len(known)) if text else -1

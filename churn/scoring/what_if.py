@@ -7,50 +7,24 @@ longer contract stay does not prove that giving one a longer contract makes them
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core.frozen import Frozen
 from ..data.contract import Column, DatasetContract
-from ..model.frame import CodedColumns, Columns, FloatArray, Kind
-from ..model.reasons import Described
-from ..model.scorer import LEAVE, TREAT, Explain, Predictions
+from ..model.frame import Columns, FloatArray
+from ..model.scorer import LEAVE, TREAT, Predictions
 from .facts import Alike
+from .rows import LoadedModel
 
-__all__ = ["Change", "ExplainedScorer", "what_if"]
+__all__ = ["Change", "what_if"]
 
 _GRID = 201
 _NOTICED = 0.0005
 """A difference of probabilities that shows in a percentage with one decimal."""
-
-
-class ExplainedScorer(Protocol):
-    """A registered version that says how its predictions come about."""
-
-    @property
-    def kinds(self) -> Mapping[str, Kind]:
-        """The columns that it reads, and how each is computed on."""
-
-    @property
-    def described(self) -> Sequence[Described]:
-        """The inputs and features in the model's order, with how to speak of them."""
-
-    @property
-    def scoring(self) -> Mapping[str, Any]:
-        """The economics in its package, as JSON values."""
-
-    def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
-        """Score customers; see `churn.model.scorer.Scorer.predict`."""
-
-    def complete(self, columns: Columns) -> Columns:
-        """Return every input and feature in the model's order."""
-
-    def contributions(self, columns: Columns) -> FloatArray:
-        """Return what each input and feature adds to the log-odds, and last the bias."""
 
 
 class Change(Frozen):
@@ -73,7 +47,7 @@ class Change(Frozen):
     flips: bool
 
 
-def what_if(scorer: ExplainedScorer, customer: Columns, contract: DatasetContract, others: Alike) -> tuple[Change, ...]:
+def what_if(scorer: LoadedModel, customer: Columns, contract: DatasetContract, others: Alike) -> tuple[Change, ...]:
     """Return the changes of one actionable value that flip the decision, then those that lower the risk.
 
     Categorical columns are tried with every value that occurs with the customer's fixed ones, numeric ones on a grid
@@ -111,7 +85,7 @@ def what_if(scorer: ExplainedScorer, customer: Columns, contract: DatasetContrac
 class _Question:
     """What the model says of a customer whose value in one column is another."""
 
-    scorer: ExplainedScorer
+    scorer: LoadedModel
     customer: Columns
     now: Predictions
     name: str

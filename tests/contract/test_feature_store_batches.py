@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -228,3 +230,33 @@ def test_writers_at_once_do_not_double_or_lose_rows(tmp_path: Path, names: list[
     found = rows(store, ref, "batch_id", "customer_id")
     assert found == sorted((name, customer) for name in set(names) for customer in "ab")
     assert ref.rows == len(found)
+
+
+def test_of_two_at_once_the_second_waits_until_the_first_is_done(store: FeatureStore) -> None:
+    events: list[str] = []
+    inside = threading.Event()
+
+    def first() -> None:
+        with store.exclusive("campaign"):
+            inside.set()
+            time.sleep(0.1)
+            events.append("first done")
+
+    def second() -> None:
+        inside.wait(10)
+        with store.exclusive("campaign"):
+            events.append("second begins")
+
+    with ThreadPoolExecutor(2) as pool:
+        for work in (pool.submit(first), pool.submit(second)):
+            work.result(timeout=30)
+    assert events == ["first done", "second begins"]
+
+
+def test_what_has_another_purpose_does_not_wait_and_a_fault_lets_go(store: FeatureStore) -> None:
+    with store.exclusive("campaign"), store.exclusive("inference"):
+        pass
+    with pytest.raises(ValueError, match="in the middle"), store.exclusive("campaign"):
+        raise ValueError("in the middle")
+    with store.exclusive("campaign"):
+        pass

@@ -80,11 +80,15 @@ def test_a_killed_run_leaves_no_half_batch_and_the_next_one_goes_on(store: Local
     assert list((tmp_path / "scoring").glob("*/*")) == []
 
 
-def test_a_batch_that_was_killed_is_not_mistaken_for_another_one(store: LocalFeatureStore, tmp_path: Path) -> None:
+def test_the_parts_of_a_killed_run_are_not_taken_for_another_batch_and_are_removed_by_its_run(
+    store: LocalFeatureStore, tmp_path: Path
+) -> None:
     killed(tmp_path, parts=5)
+    (tmp_path / "scoring" / "3f2a.lock").touch()  # as earlier versions left them
     other = run(store, tmp_path / "scoring", Registered(digest="d2"), part_rows=PART)
     assert other.resumed == 0
     assert other.scored == CUSTOMERS
+    assert list((tmp_path / "scoring").iterdir()) == []
 
 
 def test_parts_of_a_table_that_was_not_read_to_its_end_are_not_used(store: LocalFeatureStore, tmp_path: Path) -> None:
@@ -103,7 +107,6 @@ def test_two_runs_at_once_score_once_and_double_nothing(store: LocalFeatureStore
     with ThreadPoolExecutor(2) as pool:
         summaries = list(pool.map(score, scorers))
     assert sorted(summary.unchanged for summary in summaries) == [False, True]
-    # The baseline is not drawn: there is no training set.
     assert sum(sum(scorer.given) for scorer in scorers) == CUSTOMERS
     assert store.latest("churn_predictions").rows == CUSTOMERS
 

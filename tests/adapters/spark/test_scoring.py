@@ -14,6 +14,7 @@ import pytest
 
 from adapters.local.batch_engine import LocalBatchEngine
 from adapters.local.feature_store import LocalFeatureStore
+from adapters.local.spark_frames import delta_frame
 from adapters.mlflow.load import PackagedScorer, load_package
 from adapters.mlflow.package import build_package
 from adapters.spark.engine import SparkBatchEngine
@@ -23,9 +24,8 @@ from adapters.spark.shipping import ShippedPackage
 from churn.core.errors import ModelError, StoreError
 from churn.data.contract import DatasetContract
 from churn.data.tables import INGESTED_AT
+from churn.ports.batch import Batch, BatchEngine, BatchResult
 from churn.ports.tables import TableRef
-from churn.scoring.engine import Work
-from churn.scoring.predictions import Batch
 from tests.contract.feature_stores import TIME, day
 from tests.fakes.data.scorers import customers, small_scorer
 
@@ -74,7 +74,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> PackagedScorer:
 
 
 def spark_engine(store: LocalFeatureStore, folder: Path, package: PackagedScorer) -> SparkBatchEngine:
-    return SparkBatchEngine(store, folder, 2, package=ShippedPackage.of(package.folder, package.digest))
+    return SparkBatchEngine(store, folder, ShippedPackage.of(package.folder, package.digest), delta_frame)
 
 
 def batch_of(features: TableRef, as_of: dt.datetime) -> Batch:
@@ -85,10 +85,14 @@ def batch_of(features: TableRef, as_of: dt.datetime) -> Batch:
         model_version=3,
         model_alias="Champion",
         threshold_policy="policy",
+        inputs=("contract", "tenure", "monthly_charges", "total_charges"),
         features=features,
         as_of=as_of,
         scored_at=day(60),
-        reasons="all",
+        explain="all",
+        top_reasons=3,
+        predictions=CONTRACT.table("predictions"),
+        quarantine=CONTRACT.table("quarantine"),
         max_age=dt.timedelta(days=30),
     )
 
@@ -102,11 +106,9 @@ def features(tmp_path: Path) -> tuple[LocalFeatureStore, TableRef]:
 Told = list[tuple[int, int, str]]
 
 
-def run(engine: LocalBatchEngine, package: PackagedScorer, features: TableRef, as_of: float = 45) -> tuple[Work, Told]:
+def run(engine: BatchEngine, features: TableRef, as_of: float = 45) -> tuple[BatchResult, Told]:
     told: Told = []
-    batch = batch_of(features, day(as_of))
-    with engine.exclusive(batch.batch_id):
-        return engine.score(package, batch, CONTRACT, lambda *each: told.append(each)), told
+    return engine.score(batch_of(features, day(as_of)), lambda *event: told.append(event)), told
 
 
 def content(store: LocalFeatureStore, name: str) -> pa.Table:
@@ -121,8 +123,8 @@ def alone(java: None, package: PackagedScorer, tmp_path_factory: pytest.TempPath
         store = LocalFeatureStore(folder / name, "telco")
         ref = store.replace(CONTRACT.table("features"), feature_rows())
         work = folder / f"{name} work"
-        engine = spark_engine(store, work, package) if name == "spark" else LocalBatchEngine(store, work)
-        run(engine, package, ref)
+        engine = spark_engine(store, work, package) if name == "spark" else LocalBatchEngine(store, work, package)
+        run(engine, ref)
     return folder
 
 
@@ -173,15 +175,15 @@ def test_a_batch_on_a_cluster_is_one_on_a_laptop(
     spark: SparkSession, package: PackagedScorer, features: tuple[LocalFeatureStore, TableRef], tmp_path: Path
 ) -> None:
     store, ref = features
-    local, _ = run(LocalBatchEngine(store, tmp_path / "local"), package, ref, as_of=20)
-    work, told = run(spark_engine(store, tmp_path / "spark", package), package, ref, as_of=20)
+    local, _ = run(LocalBatchEngine(store, tmp_path / "local", package), ref, as_of=20)
+    work, told = run(spark_engine(store, tmp_path / "spark", package), ref, as_of=20)
     assert work.table == local.table, "the same content is no new version"
-    assert [(done, total) for done, total, _ in told] == [(work.tally.scored + work.tally.quarantined,) * 2]
-    assert work.tally.unseen == local.tally.unseen
-    assert work.tally.rejected == local.tally.rejected
-    assert (work.tally.scores == local.tally.scores).all()
-    assert work.tally.treated == local.tally.treated
-    assert work.tally.value_at_stake == pytest.approx(local.tally.value_at_stake)
+    assert [(done, total) for done, total, _ in told] == [(work.scored + work.quarantined,) * 2]
+    assert work.unseen == local.unseen
+    assert work.rejected == local.rejected
+    assert work.scores == local.scores
+    assert work.treated == local.treated
+    assert work.value_at_stake == pytest.approx(local.value_at_stake)
     assert work.resumed == 0
     assert spark.range(3).count() == 3, "the cluster's session is still there"
 
@@ -191,13 +193,13 @@ def test_work_that_spark_had_done_is_not_done_again_and_half_of_it_is(
 ) -> None:
     store, ref = features
     engine = spark_engine(store, tmp_path, package)
-    first, _ = run(engine, package, ref)
-    again, told = run(engine, package, ref)
-    assert (again.table, again.resumed, told) == (first.table, first.tally.scored + first.tally.quarantined, [])
+    first, _ = run(engine, ref)
+    again, told = run(engine, ref)
+    assert (again.table, again.resumed, told) == (first.table, first.scored + first.quarantined, [])
     (tmp_path / "b1" / "spark" / "_SUCCESS").unlink()
     part = next((tmp_path / "b1" / "spark").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
-    repeated, told = run(engine, package, ref)
+    repeated, told = run(engine, ref)
     assert (repeated.table, repeated.resumed, len(told)) == (first.table, 0, 1)
     engine.forget("b1")
     assert not (tmp_path / "b1").exists()
@@ -209,14 +211,14 @@ def test_a_model_that_is_not_what_was_sent_is_not_run_by_a_worker(
     store, ref = features
     engine = spark_engine(store, tmp_path, package)
     with pytest.raises(ModelError, match=r"its digest is .* and the registered one is 0000"):
-        run(replace(engine, package=replace(engine.package, digest="0" * 64)), package, ref)
+        run(replace(engine, package=replace(engine.package, digest="0" * 64)), ref)
     assert not (tmp_path / "a folder" / "telco" / "churn_predictions").exists()
 
 
 def test_spark_scores_a_table_without_rows(spark: SparkSession, package: PackagedScorer) -> None:
     customers = spark.createDataFrame(feature_rows(10).slice(0, 0))
     shipped = ShippedPackage.of(package.folder, package.digest)
-    assert scored(customers, shipped, entity="customer_id").toArrow().num_rows == 0
+    assert scored(customers, shipped, entity="customer_id", top_reasons=3).toArrow().num_rows == 0
 
 
 def test_the_registered_model_is_a_function_of_spark(spark: SparkSession, package: PackagedScorer) -> None:

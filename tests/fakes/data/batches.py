@@ -16,12 +16,13 @@ from adapters.local.batch_engine import LocalBatchEngine
 from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
 from churn.lifecycle.inference import run_batch
-from churn.model.frame import CodedColumns, Kind
+from churn.model.frame import CodedColumns, FloatArray, Kind
+from churn.model.reasons import Described
 from churn.model.scorer import Explain, Predictions, Scorer
 from churn.ports.registry import ModelVersion
 from churn.ports.tables import FeatureStore
+from churn.scoring.batch import BatchSummary
 from churn.scoring.settings import InferenceSettings
-from churn.scoring.summary import BatchSummary
 from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -83,6 +84,17 @@ class Registered:
     def scoring(self) -> Mapping[str, Any]:
         return self.scorer.settings.model_dump(mode="json")
 
+    @property
+    def described(self) -> Sequence[Described]:
+        schema = self.scorer.model.schema
+        return (*schema.inputs, *schema.features)
+
+    def complete(self, columns: CodedColumns) -> CodedColumns:
+        return self.scorer.model.complete(columns)
+
+    def contributions(self, columns: CodedColumns) -> FloatArray:
+        return self.scorer.model.contributions(columns)
+
     def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
         self.given.append(len(next(iter(customers.values()))))
         return self.scorer.predict(customers, explain=explain)
@@ -100,16 +112,17 @@ def run(
     **settings: Any,
 ) -> BatchSummary:
     """Score the newest version of a table of the store as a pipeline would."""
+    model = scorer or Registered()
     return run_batch(
         store,
-        LocalBatchEngine(store, folder, part_rows=part_rows),
+        LocalBatchEngine(store, folder, model, part_rows=part_rows),
         version,
-        scorer or Registered(),
+        model,
         contract=CONTRACT,
         features=store.latest(CONTRACT.table(table).name),  # type: ignore[arg-type]
         settings=InferenceSettings(**settings),
         now=now,
-        tell=lambda done, total, words: None,
+        progress=lambda done, total, message: None,
     )
 
 

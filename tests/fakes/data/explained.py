@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from churn.data.contract import DatasetContract
-from churn.model.frame import CodedColumns, Columns, FloatArray, Kind
-from churn.model.reasons import Described
-from churn.model.scorer import Explain, Predictions, Scorer, ScoringSettings
+from churn.model.scorer import ScoringSettings
+from churn.scoring.rows import LoadedModel
+from tests.fakes.data.batches import Registered
 from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -43,38 +41,9 @@ CONTRACT = DatasetContract.model_validate(
 JANUARY, MARCH = dt.datetime(2025, 1, 1, tzinfo=dt.UTC), dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 
 
-@dataclass(frozen=True)
-class ExplainingScorer:
-    """What a packaged scorer offers, around one that is not packaged."""
-
-    scorer: Scorer
-
-    @property
-    def kinds(self) -> Mapping[str, Kind]:
-        return self.scorer.kinds
-
-    @property
-    def described(self) -> Sequence[Described]:
-        schema = self.scorer.model.schema
-        return (*schema.inputs, *schema.features)
-
-    @property
-    def scoring(self) -> Mapping[str, Any]:
-        return self.scorer.settings.model_dump(mode="json")
-
-    def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
-        return self.scorer.predict(customers, explain=explain)
-
-    def complete(self, columns: Columns) -> Columns:
-        return self.scorer.model.complete(columns)
-
-    def contributions(self, columns: Columns) -> FloatArray:
-        return self.scorer.model.contributions(columns)
-
-
-def explaining_scorer(settings: ScoringSettings | None = None) -> ExplainingScorer:
+def explaining_scorer(settings: ScoringSettings | None = None) -> LoadedModel:
     """Log-odds -1, plus 0.9 without a term or -0.5 for two years, 0.7 less 0.02 a month, 0.1 for each unit of rise."""
-    return ExplainingScorer(small_scorer(settings))
+    return Registered(small_scorer(settings))
 
 
 def customer(**changes: Any) -> dict[str, np.ndarray]:

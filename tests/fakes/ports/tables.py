@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -56,6 +59,7 @@ class MemoryFeatureStore(FeatureStore):
         self._clock = clock
         self._tables: dict[str, list[_Version]] = {}
         self._removed: dict[str, set[int]] = {}
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
         versions = self._tables.get(table.name)
@@ -167,6 +171,11 @@ class MemoryFeatureStore(FeatureStore):
                     removed.add(number)
                     freed[name] = freed.get(name, 0) + version.rows.nbytes
         return freed
+
+    @contextmanager
+    def exclusive(self, purpose: str) -> Iterator[None]:
+        with self._locks[purpose]:
+            yield
 
     def point_in_time_join(
         self, spine: TableRef, features: TableRef, into: TableSpec, *, known_by: dt.datetime | None = None

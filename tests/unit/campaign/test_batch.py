@@ -13,7 +13,7 @@ from churn.core.errors import ConfigError
 from churn.data.tables import EVENT_TIME
 from churn.model.money import MoneySettings
 from churn.ports.tables import TableSpec
-from churn.scoring.summary import BatchSummary
+from churn.scoring.batch import BatchSummary
 from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted
 from tests.fakes.data.customers import CONTRACT
 from tests.fakes.ports.tables import MemoryFeatureStore

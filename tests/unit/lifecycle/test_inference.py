@@ -12,8 +12,10 @@ import pytest
 from churn.core.errors import ContractError, NotEnoughData, NotFound
 from churn.lifecycle.batch_record import record
 from churn.lifecycle.inference import champion_of
-from churn.model.money import MoneySettings
-from churn.model.scorer import ScoringSettings
+from churn.model.money import CustomerValue, MoneySettings
+from churn.model.scorer import ReasonSettings, ScoringSettings
+from churn.scoring.baseline import write_baseline
+from churn.scoring.rows import reason_columns
 from tests.fakes.data.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
 from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.tables import MemoryFeatureStore
@@ -98,11 +100,11 @@ def test_an_old_time_gives_what_would_have_been_scored_then(store: MemoryFeature
     assert run(store, tmp_path, as_of=day(15)).unchanged
 
 
-def test_customers_of_whom_nothing_new_came_have_left(store: MemoryFeatureStore, tmp_path: Path) -> None:
+def test_customers_of_whom_nothing_new_came_are_inactive(store: MemoryFeatureStore, tmp_path: Path) -> None:
     store.upsert(FEATURES, feature_rows(10, at=91))
     recent, all_of_them = run(store, tmp_path), run(store, tmp_path, max_age_days=91)
-    assert (recent.scored, recent.gone) == (10, 20)
-    assert (all_of_them.scored, all_of_them.gone) == (30, 0)
+    assert (recent.scored, recent.inactive) == (10, 20)
+    assert (all_of_them.scored, all_of_them.inactive) == (30, 0)
 
 
 def test_only_what_cannot_be_scored_is_set_aside(tmp_path: Path) -> None:
@@ -159,13 +161,37 @@ def test_the_policy_tells_other_economics_apart(store: MemoryFeatureStore, tmp_p
     assert first.threshold_policy != second.threshold_policy
 
 
-def test_the_scores_are_held_against_the_holdout(store: MemoryFeatureStore, tmp_path: Path) -> None:
-    assert run(store, tmp_path).baseline is None
+def test_the_scores_are_held_against_the_baseline_of_the_version(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    scorer = Registered()
     sides = pa.array(["holdout", "train"] * 15)
-    store.replace(CONTRACT.table("training"), feature_rows(30).append_column("split", sides))
-    baseline = run(store, tmp_path, reasons="none").baseline
-    assert baseline is not None
-    assert sum(baseline) == 15
+    training = store.replace(CONTRACT.table("training"), feature_rows(30).append_column("split", sides))
+    assert run(store, tmp_path, scorer).baseline is None
+    write_baseline(
+        store, CONTRACT, scorer, training, model_name="churn_toy", model_version=3, model_digest=scorer.digest
+    )
+    scored = len(scorer.given)
+    summary = run(store, tmp_path, scorer, reasons="none")
+    assert summary.baseline is not None
+    assert sum(summary.baseline) == 15
+    assert sum(scorer.given[scored:]) == summary.rows, "nothing but the batch was scored"
+    assert run(store, tmp_path, Registered(digest="d2")).baseline is None
+
+
+def test_customers_whose_value_is_zero_are_counted(tmp_path: Path) -> None:
+    money = MoneySettings(customer_value=CustomerValue(margin=0.5, months=2.0))
+    settings = ScoringSettings(money=money, monthly_revenue="monthly_charges")
+    store = MemoryFeatureStore("toy")
+    store.upsert(FEATURES, feature_rows(4, monthly_charges=[-36.0, 0.0, 50.0, None]))
+    summary = run(store, tmp_path, Registered(small_scorer(settings)))
+    assert summary.no_value == 2
+    assert [row["customer_value"] for row in predictions(store, summary)] == [0.0, 0.0, 50.0, 200.0]
+
+
+def test_a_batch_has_as_many_reasons_as_the_package_says(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    five = Registered(small_scorer(ScoringSettings(reasons=ReasonSettings(top=5)), boosted=True), "d5")
+    run(store, tmp_path)
+    rows = predictions(store, run(store, tmp_path, five))
+    assert max(sum(row[name] is not None for name in reason_columns(5)) for row in rows) == 5
 
 
 def test_a_batch_of_which_a_run_wrote_only_the_rows_is_taken_up(store: MemoryFeatureStore, tmp_path: Path) -> None:

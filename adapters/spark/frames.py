@@ -1,16 +1,14 @@
-"""A version of a Delta table as a Spark frame."""
+"""Tables as Spark frames: Parquet files of a known schema, and the types that tables hold."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import DeltaTable
-
-from ..local.delta_table import DeltaVersion
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -19,22 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["address", "column", "frame_of", "spark_schema"]
 
 
-def frame_of(session: SparkSession, version: DeltaVersion) -> DataFrame:
-    """Return the rows of a table, read from its Parquet files by the workers.
+def frame_of(session: SparkSession, files: Sequence[Path], stored: str, schema: pa.Schema) -> DataFrame:
+    """Return the rows of Parquet files, read by the workers; Spark needs no package for the table's format.
 
-    The files are listed by the Delta library here, so that Spark needs no Delta package of its own. On a cluster of
-    several machines they must lie where all of them see them.
+    Args:
+        session: On a cluster of several machines, the files must be where all of them see them.
+        files: The files of one version of a table.
+        stored: The columns of the files as a Spark schema in JSON, which is what a Delta table's log holds.
+        schema: The types that the columns get; other programs may have written others.
     """
     from pyspark.sql.types import StructType
 
-    schema = DeltaTable(version.path, version=version.version).schema()
-    stored = StructType.fromJson(json.loads(schema.to_json()))
-    if version.files:
-        rows = session.read.schema(stored).parquet(*map(_verbatim, version.files))
-    else:
-        rows = session.createDataFrame([], stored)
-    # Types that other programs may have written become those that tables hold.
-    return rows.select(*(column(field.name).cast(field.dataType) for field in spark_schema(version.schema)))
+    kinds = StructType.fromJson(json.loads(stored))
+    whole = map(_verbatim, files)
+    rows = session.read.schema(kinds).parquet(*whole) if files else session.createDataFrame([], kinds)
+    return rows.select(*(column(field.name).cast(field.dataType) for field in spark_schema(schema)))
 
 
 def column(name: str) -> Column:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from churn.model.frame import columns_of, uncoded
-from churn.scoring.columns import coded_columns
+from churn.scoring.rows import coded_columns
 
 TEXTS = [
     pa.array(["Yes", " Yes", "", "  ", None, "No", "Yes"]),

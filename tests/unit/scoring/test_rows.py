@@ -11,8 +11,7 @@ import pytest
 
 from churn.core.errors import ContractError
 from churn.model.scorer import ReasonSettings, ScoringSettings
-from churn.scoring.predictions import scored_schema
-from churn.scoring.rows import ScoredRows, score_batch, score_batches
+from churn.scoring.rows import ScoredRows, reason_columns, score_batch, score_batches, scored_schema
 from tests.fakes.data.batches import Registered, feature_rows
 from tests.fakes.data.scorers import small_scorer
 
@@ -23,7 +22,7 @@ def scored(rows: pa.Table, scorer: Any = None, **options: Any) -> ScoredRows:
 
 
 def reasons_of(rows: pa.RecordBatch) -> list[list[str]]:
-    names = ("reason_1", "reason_2", "reason_3")
+    names = [name for name in rows.schema.names if name.startswith("reason_")]
     return [[row[name] for name in names if row[name] is not None] for row in rows.to_pylist()]
 
 
@@ -34,7 +33,7 @@ def test_a_batch_has_the_numbers_of_a_table_bit_for_bit(coded: bool) -> None:
     if coded:
         rows = rows.set_column(2, "contract", rows["contract"].dictionary_encode())
     found = scored(rows, scorer).rows
-    assert found.schema == scored_schema("customer_id")
+    assert found.schema == scored_schema("customer_id", 3)
     for name in ("probability", "expected_value"):
         np.testing.assert_array_equal(found.column(name).to_numpy(), expected[name].to_numpy())
     assert found.column("decision").to_pylist() == expected["decision"].tolist()
@@ -45,7 +44,7 @@ def test_a_batch_has_the_numbers_of_a_table_bit_for_bit(coded: bool) -> None:
 
 def test_reasons_are_given_to_those_who_are_asked_for() -> None:
     rows = feature_rows(200)
-    everybody, treated, nobody = (scored(rows, reasons=reasons).rows for reasons in ("all", "treated", "none"))
+    everybody, treated, nobody = (scored(rows, explain=explain).rows for explain in ("all", "treated", "none"))
     assert set(everybody.column("decision").to_pylist()) == {"treat", "leave"}
     assert [row for row in reasons_of(nobody) if row] == []
     decisions = everybody.column("decision").to_pylist()
@@ -56,11 +55,14 @@ def test_reasons_are_given_to_those_who_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("top", [0, 1, 5])
-def test_there_are_three_columns_of_reasons_however_many_the_model_gives(top: int) -> None:
+def test_there_are_as_many_columns_of_reasons_as_the_settings_ask_for(top: int) -> None:
     scorer = small_scorer(ScoringSettings(reasons=ReasonSettings(top=top)), boosted=True)
-    found = scored(feature_rows(50), scorer).rows
-    assert found.schema == scored_schema("customer_id")
-    assert max(map(len, reasons_of(found))) <= min(top, 3)
+    rows = feature_rows(50)
+    found = scored(rows, scorer).rows
+    assert found.schema == scored_schema("customer_id", top)
+    assert [name for name in found.schema.names if name.startswith("reason_")] == reason_columns(top)
+    assert reasons_of(found) == scorer.score(rows.to_pandas())["reasons"].tolist()
+    assert max(map(len, reasons_of(found))) == top
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_a_column_that_may_be_missing_may_be_absent_and_another_is_named() -> No
 def test_an_empty_batch_comes_back_empty() -> None:
     found = scored(feature_rows(3).slice(0, 0))
     assert (found.rows.num_rows, found.rejected.num_rows, found.unseen) == (0, 0, {})
-    assert found.rows.schema == scored_schema("customer_id")
+    assert found.rows.schema == scored_schema("customer_id", 3)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -1,0 +1,248 @@
+"""A batch of predictions: its id, the columns of its rows in the table, its counts and its summary."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ..core.errors import StoreError
+from ..core.frozen import Frozen
+from ..data.validation import ValidationReport
+from ..model.scorer import TREAT, Explain
+from ..ports.batch import Batch, BatchResult
+from ..ports.tables import TableRef
+from .rows import scored_schema
+
+__all__ = [
+    "BATCH_ID",
+    "BINS",
+    "BatchSummary",
+    "Tally",
+    "batch_id_of",
+    "distinct_rows",
+    "histogram",
+    "policy_of",
+    "predictions_schema",
+    "stamped",
+]
+
+BATCH_ID = "batch_id"
+"""The column that tells batches apart."""
+BINS = 20
+"""Equally wide bins of probability, from 0 to 1."""
+
+_TIME = pa.timestamp("us", tz="UTC")
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_CONSTANTS = {
+    "model_name": _TEXT,
+    "model_version": pa.int64(),
+    "model_alias": _TEXT,
+    "threshold_policy": _TEXT,
+    "features_version": pa.int64(),
+    "scored_at": _TIME,
+    "source": _TEXT,
+}
+_SOURCE = "batch"
+_FORMAT = 2
+"""Of a stored summary. 1 had no number, and `gone` in place of `inactive`."""
+
+
+def batch_id_of(
+    model_digest: str, features: TableRef, as_of: dt.datetime, explain: Explain, max_age: dt.timedelta | None = None
+) -> str:
+    """Return 16 hexadecimal digits for what is scored: the same model on the same rows is the same batch.
+
+    Args:
+        model_digest: The digest of what the version does, economics included.
+        features: The table; its content counts, not its version number.
+        as_of: The newest time at which something of the table became known, of those that count.
+        explain: Which customers get reasons.
+        max_age: How much older than the newest row of all that of an active customer may be.
+    """
+    moment = as_of.astimezone(dt.UTC).isoformat()
+    whole = "|".join(
+        [model_digest, features.dataset, features.name, features.content_id, moment, explain, str(max_age)]
+    )
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def policy_of(scoring: Mapping[str, Any]) -> str:
+    """Return the rule by which a package decides, with a digest of its economics, the JSON values of its settings."""
+    economics = {name: scoring.get(name) for name in ("money", "monthly_revenue")}
+    digest = hashlib.sha256(json.dumps(economics, sort_keys=True).encode()).hexdigest()[:8]
+    return f"expected value > 0 {economics['money']['currency']}, economics {digest}"  # type: ignore[index]
+
+
+def predictions_schema(entity: str, top_reasons: int) -> pa.Schema:
+    """Return the columns of the table; text that repeats is coded, as `stamped` makes it."""
+    return pa.schema([(BATCH_ID, _TEXT), *scored_schema(entity, top_reasons), *_CONSTANTS.items()])
+
+
+def stamped(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
+    """Return scored rows as the table has them: with their batch, and with what made it."""
+    schema = predictions_schema(batch.entity, batch.top_reasons)
+    given: dict[str, object] = {
+        BATCH_ID: batch.batch_id,
+        "model_name": batch.model_name,
+        "model_version": batch.model_version,
+        "model_alias": batch.model_alias,
+        "threshold_policy": batch.threshold_policy,
+        "features_version": batch.features.version,
+        "scored_at": batch.scored_at,
+        "source": _SOURCE,
+    }
+    arrays = [
+        _repeated(given[field.name], field.type, rows.num_rows) if field.name in given else rows.column(field.name)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _repeated(value: object, kind: pa.DataType, rows: int) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        codes = pa.repeat(pa.scalar(0, kind.index_type), rows)
+        return pa.DictionaryArray.from_arrays(codes, pa.array([value], kind.value_type))
+    return pa.repeat(pa.scalar(value, kind), rows)
+
+
+def distinct_rows(rejected: Sequence[pa.Table]) -> pa.Table | None:
+    """Return the rows for the quarantine, one for each row and rule; None without any."""
+    if not sum(table.num_rows for table in rejected):
+        return None
+    rows = pa.concat_tables(rejected)
+    numbered = rows.append_column("_row", pa.array(range(len(rows)))).group_by(["row_digest", "rule"])
+    return rows.take(numbered.aggregate([("_row", "min")])["_row_min"])
+
+
+def histogram(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the number of probabilities in each of `BINS` bins; 1 belongs to the last one."""
+    counts: npt.NDArray[np.int64] = np.histogram(probability, bins=BINS, range=(0.0, 1.0))[0]
+    return counts
+
+
+class Tally:
+    """Counts of scored rows and of rows that were set aside, taken as they pass."""
+
+    def __init__(self) -> None:
+        self.scored = self.treated = self.no_value = 0
+        self.value_at_stake = self.probability = 0.0
+        self.scores = np.zeros(BINS, dtype=np.int64)
+        self.unseen: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+
+    def add_rows(self, rows: pa.RecordBatch) -> None:
+        """Count scored rows, columns as `scored_schema` names them."""
+        probability = rows.column("probability").to_numpy()
+        treated = pc.equal(rows.column("decision").dictionary_decode(), TREAT).to_numpy(zero_copy_only=False)
+        self.scored += rows.num_rows
+        self.treated += int(treated.sum())
+        self.no_value += int(np.count_nonzero(rows.column("customer_value").to_numpy() <= 0))
+        self.value_at_stake += float(rows.column("expected_value").to_numpy()[treated].sum())
+        self.probability += float(probability.sum())
+        self.scores += histogram(probability)
+
+    def add_unscored(self, rejected: pa.Table, unseen: Mapping[str, int]) -> None:
+        """Count rows that were set aside, by rule, and values that training did not know, by column."""
+        self.rejected.update(rejected["rule"].to_pylist())
+        self.unseen.update(unseen)
+
+    def result(self, table: TableRef, resumed: int) -> BatchResult:
+        """Return the counts, with the table that holds the batch and the rows that an earlier run had scored."""
+        return BatchResult(
+            table=table,
+            scored=self.scored,
+            treated=self.treated,
+            no_value=self.no_value,
+            value_at_stake=self.value_at_stake,
+            mean_probability=self.probability / self.scored if self.scored else None,
+            scores=tuple(self.scores.tolist()),
+            rejected=dict(self.rejected),
+            unseen=dict(self.unseen),
+            resumed=resumed,
+        )
+
+
+class BatchSummary(Frozen):
+    """What a batch came to: `rows = scored + quarantined`."""
+
+    batch_id: str
+    dataset: str
+    entity: str = Field(description="The column of the customer's key.")
+    model_name: str
+    model_version: int
+    model_alias: str
+    model_digest: str
+    threshold_policy: str
+    predictions: TableRef = Field(description="The table that holds the batch, beside others.")
+    features: TableRef = Field(description="The table that was scored.")
+    as_of: dt.datetime = Field(description="The newest time at which something of what was scored became known.")
+    asked_as_of: dt.datetime = Field(description="The time that was asked for.")
+    scored_at: dt.datetime
+    engine: Literal["local", "spark"]
+    reasons: Explain
+    rows: int = Field(description="Customers.")
+    inactive: int = Field(default=0, description="Customers who are not among them: their newest row is too old.")
+    scored: int
+    quarantined: int
+    treated: int = Field(description="Customers whom it pays to treat.")
+    no_value: int = Field(
+        default=0, description="Customers whose value is 0, such as those with a negative monthly revenue."
+    )
+    value_at_stake: float = Field(description="What treating them is expected to earn, in the currency.")
+    currency: str
+    mean_probability: float | None = Field(description="None where nobody was scored.")
+    scores: tuple[int, ...] = Field(description="Customers in equally wide bins of probability.")
+    baseline: tuple[int, ...] | None = Field(
+        default=None, description="The same for the holdout of the version, from `churn_baseline`; None without one."
+    )
+    rejected: dict[str, int] = Field(description="Rows that were set aside, by the rule that they break.")
+    intake: ValidationReport | None = Field(
+        default=None, description="What became of the rows of a table that was handed in, before these customers."
+    )
+    unseen: dict[str, int] = Field(description="Rows whose value training did not know, by column.")
+    resumed: int = Field(default=0, description="Rows that a run which did not end had scored already.")
+    seconds: float = Field(description="What scoring took; 0 where the batch was there.")
+    unchanged: bool = Field(default=False, description="Whether the batch was there already, and nothing was scored.")
+
+    def stored(self) -> str:
+        """Return the summary as it is stored, in the newest format."""
+        return json.dumps({"format": _FORMAT, **self.model_dump(mode="json")})
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return a summary from what `stored` returned, in this version of the project or an earlier one.
+
+        Raises:
+            StoreError: a newer version wrote it.
+        """
+        content = json.loads(text)
+        number = content.pop("format", 1)
+        if number > _FORMAT:
+            raise StoreError(
+                f"A batch summary has the format {number} and this version of the project reads formats up to "
+                f"{_FORMAT}: update the project."
+            )
+        if number == 1:
+            content["inactive"] = content.pop("gone", 0)
+        return cls.model_validate(content)
+
+    @property
+    def set_aside(self) -> int:
+        """Rows in quarantine: those that could not be scored, and those that broke the contract before."""
+        return self.quarantined + (self.intake.quarantined if self.intake else 0)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows scored in a second by this run; 0 where it scored none."""
+        done = self.rows - self.resumed
+        return done / self.seconds if self.seconds and done > 0 else 0.0
