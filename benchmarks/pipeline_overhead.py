@@ -145,7 +145,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     )
     holdout = training.side("holdout")
     scorer = Scorer(result.model, scoring_settings(contract, settings.money, settings.reasons))
-    reasons = explain_rows(scorer, holdout.columns, holdout.data.entity)
+    reasons = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=settings.seed)
     findings = Findings(snapshot_of(store, ref), tuning, result.report, verdict, reasons)
     version = Registration(
         name="bare", version=1, run_id=None, digest=result.model.digest, unchanged=False, description="", tags={}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from ..core.frozen import Frozen
-from ..model.frame import Columns
+from ..model.frame import Columns, FloatArray
 from ..model.reasons import Described, global_importance, values_in_words
 from ..model.scorer import Scorer
 
@@ -41,35 +43,54 @@ class Explanation(Frozen):
     examples: tuple[CustomerReasons, ...]
 
 
-def explain_rows(scorer: Scorer, columns: Columns, customers: np.ndarray) -> Explanation:
+def explain_rows(scorer: Scorer, columns: Columns, customers: npt.NDArray[np.object_], *, seed: int) -> Explanation:
     """Explain the model on rows it was not trained on.
+
+    Every row is scored; the examples are the customers of the greatest expected value, each with the best of their
+    rows. Importance is measured on the rows of customers drawn at random, 2,000 rows at the most.
 
     Args:
         scorer: The model and the economics.
-        columns: Every input and feature, arrays of shape `(n_rows,)`; the first 2,000 rows are used.
+        columns: Every input and feature, arrays of shape `(n_rows,)`.
         customers: The customer of each row, shape `(n_rows,)`.
+        seed: Draws the customers for the importance.
     """
-    first = {name: values[:_ROWS] for name, values in columns.items()}
     features: list[Described] = [*scorer.model.schema.inputs, *scorer.model.schema.features]
-    contributions = scorer.model.contributions(first)
-    scores = scorer.score(first)
-    best = np.argsort(-scores["expected_value"].to_numpy(), kind="stable")[:_EXAMPLES]
+    code = pd.factorize(customers)[0]
+    best = _best_rows(scorer.score(columns, explain=False)["expected_value"].to_numpy(), code)
+    chosen = {name: values[best] for name, values in columns.items()}
+    scores, contributions = scorer.score(chosen), scorer.model.contributions(chosen)
     examples = tuple(
         CustomerReasons(
             customer=str(customers[row]),
-            probability=float(scores["probability"].iloc[row]),
-            decision=str(scores["decision"].iloc[row]),
-            expected_value=float(scores["expected_value"].iloc[row]),
-            reasons=tuple(scores["reasons"].iloc[row]),
-            contributions=tuple(zip(values_in_words(first, features, row), contributions[row, :-1], strict=True)),
-            base=float(contributions[row, -1]),
+            probability=float(scores["probability"].iloc[index]),
+            decision=str(scores["decision"].iloc[index]),
+            expected_value=float(scores["expected_value"].iloc[index]),
+            reasons=tuple(scores["reasons"].iloc[index]),
+            contributions=tuple(zip(values_in_words(chosen, features, index), contributions[index, :-1], strict=True)),
+            base=float(contributions[index, -1]),
         )
-        for row in best
+        for index, row in enumerate(best)
     )
+    sample = _sampled_rows(code, seed)
+    sampled = scorer.model.contributions({name: values[sample] for name, values in columns.items()})
     return Explanation(
-        rows=len(contributions),
+        rows=len(sample),
         currency=scorer.settings.money.currency,
-        importance=global_importance(contributions, [feature.name for feature in features]),
+        importance=global_importance(sampled, [feature.name for feature in features]),
         descriptions={feature.name: feature.description for feature in features},
         examples=examples,
     )
+
+
+def _best_rows(expected_value: FloatArray, customer: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return the best row of each of the customers of the greatest expected value, the greatest first."""
+    order = np.argsort(-expected_value, kind="stable")
+    first = np.sort(np.unique(customer[order], return_index=True)[1])
+    return order[first[:_EXAMPLES]]
+
+
+def _sampled_rows(customer: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
+    """Return all rows of customers drawn at random, as many as make `_ROWS` rows, ascending."""
+    drawn = np.random.default_rng(seed).permutation(int(customer.max()) + 1)[customer]
+    return np.sort(np.argsort(drawn, kind="stable")[:_ROWS])

@@ -117,7 +117,7 @@ def evaluate_model(
     measured = evaluate_holdout(model, training, contract, money=money, settings=evaluation, seed=seed)
     holdout = training.side("holdout")
     scorer = Scorer(model, scoring_settings(contract, money, reasons))
-    explanation = explain_rows(scorer, holdout.columns, holdout.data.entity)
+    explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed)
     auc = measured.metrics["roc_auc"]
     note("evaluate", f"ROC AUC {auc.point:.3f} [{auc.lower:.3f}, {auc.upper:.3f}] on {measured.customers:,} customers")
     return measured, explanation

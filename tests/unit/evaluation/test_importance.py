@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from churn.evaluation.importance import Explanation, explain_rows
@@ -21,7 +22,7 @@ KINDS = {column.name: column.kind for column in SCHEMA.inputs}
 
 def explained(rows: int, settings: ScoringSettings | None = None) -> Explanation:
     columns = SCORER.model.complete(columns_of(customers(rows), KINDS))
-    return explain_rows(small_scorer(settings), columns, np.array([f"c{row}" for row in range(rows)]))
+    return explain_rows(small_scorer(settings), columns, np.array([f"c{row}" for row in range(rows)]), seed=0)
 
 
 def test_the_examples_are_the_customers_most_worth_treating() -> None:
@@ -29,6 +30,32 @@ def test_the_examples_are_the_customers_most_worth_treating() -> None:
     order = np.argsort(-SCORER.score(frame)["expected_value"].to_numpy())
     assert [example.customer for example in explanation().examples] == frame["customer_id"].iloc[order].tolist()
     assert len(explained(20).examples) == 8
+
+
+def history(months: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return rows of 1,500 customers in the order of their keys, `months` each; the best are the last of all."""
+    frame = customers(1500 * months)
+    frame["monthly_charges"] = np.repeat(np.arange(1500) / 10 + 20, months)
+    return SCORER.model.complete(columns_of(frame, KINDS)), np.repeat([f"c{row:04d}" for row in range(1500)], months)
+
+
+def test_the_examples_are_found_among_all_rows_and_each_customer_stands_on_one_line() -> None:
+    columns, customer = history(4)
+    value = SCORER.score(columns, explain=False)["expected_value"].to_numpy()
+    best = pd.Series(value).groupby(customer).max().nlargest(8)
+    examples = explain_rows(SCORER, columns, customer, seed=0).examples
+    assert len({example.customer for example in examples}) == 8
+    assert [example.expected_value for example in examples] == pytest.approx(best.tolist())
+    assert max(int(example.customer[1:]) for example in examples) > 500  # beyond the first 2,000 rows
+
+
+def test_importance_is_that_of_customers_drawn_at_random_the_same_for_the_same_seed() -> None:
+    columns, customer = history(4)
+    first, again, other = (explain_rows(SCORER, columns, customer, seed=seed) for seed in (1, 1, 2))
+    assert first.rows == 2000
+    assert first.importance == again.importance != other.importance
+    everybody = np.abs(SCORER.model.contributions(columns)[:, :-1]).mean(axis=0)
+    assert list(first.importance.values()) == pytest.approx(sorted(everybody, reverse=True), rel=0.2)
 
 
 def test_an_example_is_what_scoring_says_of_the_customer() -> None:
