@@ -157,8 +157,10 @@ def _files(profile: Profile, *_: Any) -> Any:
     return LocalFiles(profile.state)
 
 
-def _studies(profile: Profile, *_: Any) -> Path:
-    return profile.studies
+def _studies(profile: Profile, *_: Any) -> Any:
+    from .local.studies import DatabaseStudies, sqlite_url
+
+    return DatabaseStudies(sqlite_url(profile.studies))
 
 
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Source:

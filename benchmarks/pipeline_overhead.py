@@ -82,7 +82,7 @@ def _compare(folder: Path, rounds: int, overrides: list[str]) -> int:
 def _import_everything() -> None:
     import great_expectations.expectations  # noqa: F401
     import mlflow.artifacts  # noqa: F401
-    import optuna.storages.journal  # noqa: F401
+    import optuna.storages  # noqa: F401
     import sklearn.linear_model  # noqa: F401
     import xgboost  # noqa: F401
 
@@ -108,6 +108,7 @@ def _pipeline(settings: Settings, profile: Profile, contract: DatasetContract) -
 def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> str:
     """Do the pipeline's work without a framework."""
     from adapters import wiring
+    from adapters.local.studies import DatabaseStudies, sqlite_url
     from churn.data.ingest import conform, to_bronze
     from churn.data.labels import labels_of
     from churn.data.snapshot import snapshot_of
@@ -133,9 +134,10 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     ref = store.point_in_time_join(labels, features, contract.table("training"), known_by=now)
     training = read_training_set(store.read(ref), contract)
     leakage = check_training_set(training, now, settings.leakage)
+    studies = DatabaseStudies(sqlite_url(profile.studies))
     tuning = search(
         training, contract, settings.model, settings.tuning, settings.money,
-        seed=settings.seed, storage=profile.studies, study="bare", threads=profile.resources.threads,
+        seed=settings.seed, storage=studies.storage(), study="bare", threads=profile.resources.threads,
         tell=lambda *_: None,
     )  # fmt: skip
     chosen = settings.model.model_copy(update={"boosting": tuning.boosting})

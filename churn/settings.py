@@ -99,8 +99,8 @@ class Profile(Frozen):
 
     @property
     def studies(self) -> Path:
-        """The journal of the tuning studies."""
-        return self.state / "studies" / "journal.log"
+        """The database of the tuning studies."""
+        return self.state / "studies" / "studies.db"
 
     @property
     def campaigns(self) -> Path:

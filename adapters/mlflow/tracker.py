@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import pyarrow as pa
 
 from churn.core.errors import StoreError
+from churn.ports.studies import Trial
 from churn.ports.tables import TableRef
-from churn.ports.tracker import ExperimentTracker, Trial
+from churn.ports.tracker import ExperimentTracker
 
 from .client import all_pages, ask, connect, ensure_experiment
 

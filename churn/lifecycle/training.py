@@ -80,7 +80,7 @@ def tune(
         tuning,
         money,
         seed=seed,
-        storage=workspace.studies,
+        storage=workspace.studies.storage(),
         study=study,
         threads=workspace.threads,
         tell=partial(advance, "tune"),

@@ -21,6 +21,7 @@ from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
 from ..ports.registry import ModelRegistry, ModelVersion
 from ..ports.stages import StageMirror
+from ..ports.studies import Studies
 from ..ports.tables import FeatureStore
 from ..ports.tracker import ExperimentTracker
 
@@ -97,10 +98,10 @@ class Workspace:
         made: str = self._made("code_version")
         return made
 
-    @property
-    def studies(self) -> Path:
+    @cached_property
+    def studies(self) -> Studies:
         """Where tuning studies are kept."""
-        made: Path = self._made("studies")
+        made: Studies = self._made("studies")
         return made
 
     def delivered(self, data: Path) -> Source:

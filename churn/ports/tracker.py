@@ -4,43 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
 
 import pyarrow as pa
 
-from ..core.frozen import Frozen
+from .studies import Trial
 from .tables import TableRef
 
-__all__ = ["ExperimentTracker", "Trial"]
-
-
-class Trial(Frozen):
-    """One finished trial.
-
-    Attributes:
-        number: Position in the study; 0 is usually the fixed configuration.
-        state: `COMPLETE`, `PRUNED` (given up because it was behind) or `FAIL` (its process died).
-        value: Mean out-of-fold objective, None where it was not finished.
-        params: The parameters of the trees that the trial tried.
-        seconds: Wall time.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    params: dict[str, float | int]
-    seconds: float
-
-    @classmethod
-    def of(cls, told: Any) -> Self:
-        """Return a trial from Optuna's record of it, an `optuna.trial.FrozenTrial`."""
-        return cls(
-            number=told.number,
-            state=told.state.name,
-            value=told.value if told.state.name == "COMPLETE" else None,
-            params=told.params,
-            seconds=told.duration.total_seconds() if told.duration is not None else 0.0,
-        )
+__all__ = ["ExperimentTracker"]
 
 
 class ExperimentTracker(ABC):

@@ -10,23 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.codebase import closure, digest, library_versions
-from ..core.errors import ConfigError, StoreError
-from ..core.wording import number
+from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
 from ..data.training_set import TrainingData, TrainingSet, customer_values
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, decide, expected_value
-from ..ports.tracker import Trial
+from ..ports.studies import Trial
 from .blending import Difference
 from .boosting import BoostingParams
-from .journal import FileLock, is_gone, mend_last_line, owner
 from .preparation import prepare
 from .train import ModelSettings
 from .trials import Judge, ProfitOfRows, TuningResult, TuningSettings, searched, suggest
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "TuningResult", "TuningSettings", "search", "study_name", "tune"]
 
-_FIXED, _OWNER = "fixed", "owner"
+_FIXED = "fixed"
 _FINISHED = ("COMPLETE", "PRUNED")
 _RANDOM_TRIALS = 6
 _NOISE = 2.0
@@ -49,7 +46,7 @@ def tune(
     settings: TuningSettings,
     *,
     seed: int,
-    storage: Path,
+    storage: Any,
     study: str,
     threads: int = 2,
     on_trial: Callable[[Trial], None] | None = None,
@@ -67,7 +64,7 @@ def tune(
         model: The settings of training; `model.boosting` is the fixed configuration.
         settings: How to search.
         seed: Seed of folds, trees and search.
-        storage: The journal file that all studies share; any number of processes may use it at once.
+        storage: Optuna's storage of all studies, from the port `Studies`.
         study: Name of the study. It must carry the data, code and configuration: trials under it are taken as they are.
         threads: Folds grown side by side where trials are not.
         on_trial: Called after each trial, from the thread that ran it.
@@ -75,7 +72,6 @@ def tune(
 
     Raises:
         ConfigError: the objective is profit, and `profit` is not given.
-        StoreError: the journal cannot be opened, written or read.
         NotEnoughData: as `train` does.
     """
     reason = _no_search(data, model, settings)
@@ -118,17 +114,12 @@ class _Search:
     fixed: BoostingParams
     settings: TuningSettings
     seed: int
-    storage: Path
+    storage: Any
     name: str
     on_trial: Callable[[Trial], None] | None
 
     def run(self) -> TuningResult:
         started = time.monotonic()
-        study = self._study()
-        for trial in study.get_trials(deepcopy=False):
-            # A kill left it running; nobody will finish it.
-            if trial.state.name == "RUNNING" and is_gone(trial.user_attrs.get(_OWNER, "")):
-                study.tell(trial.number, state=_state("FAIL"), skip_if_finished=True)
         deadline = started + self.settings.timeout_seconds
         workers = self.settings.parallel_trials
         with ThreadPoolExecutor(workers) as pool:
@@ -144,13 +135,12 @@ class _Search:
             waiting = any(trial.state.name == "WAITING" for trial in study.get_trials(deepcopy=False))
             if not any(trial.user_attrs.get(_FIXED) for trial in finished) and not waiting:
                 study.enqueue_trial(searched(self.fixed), user_attrs={_FIXED: True})
-            self._try(study, study.ask())
+            study.optimize(self._objective, n_trials=1, callbacks=[self._report])
         return reason
 
-    def _try(self, study: optuna.Study, trial: optuna.Trial) -> None:
+    def _objective(self, trial: optuna.Trial) -> float:
         import optuna
 
-        trial.set_user_attr(_OWNER, owner())
         params = suggest(trial, self.fixed)
 
         def after_fold(index: int, loss: float) -> None:
@@ -158,14 +148,12 @@ class _Search:
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        try:
-            score = float(np.mean(self.judge.scores(params, after_fold)))
-        except optuna.TrialPruned:
-            told = study.tell(trial, state=_state("PRUNED"))
-        else:
-            told = study.tell(trial, score if self.judge.profit is not None else -score)
+        score = float(np.mean(self.judge.scores(params, after_fold)))
+        return score if self.judge.profit is not None else -score
+
+    def _report(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         if self.on_trial is not None:
-            self.on_trial(Trial.of(told))
+            self.on_trial(_trial(trial))
 
     def _reason_to_stop(self, study: optuna.Study, deadline: float) -> str:
         finished = _finished(study)
@@ -180,14 +168,14 @@ class _Search:
         return ""
 
     def _result(self, study: optuna.Study, seconds: float, stopped: str) -> TuningResult:
-        trials = tuple(Trial.of(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
+        trials = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
         boosting = self._best_params(study)
         gain, objective = self.judge.gain(boosting, self.fixed), self.settings.objective
         unit = "log loss" if objective == "log_loss" else "money a row"
         spent = f"{len(trials)} trials and {seconds:.0f} seconds of this run. It stopped because {stopped}."
         return TuningResult(
             trials=trials,
-            best=Trial.of(study.best_trial),
+            best=_trial(study.best_trial),
             boosting=boosting,
             objective=objective,
             gain=gain.mean,
@@ -210,24 +198,14 @@ class _Search:
 
     def _study(self) -> optuna.Study:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
 
-        try:
-            self.storage.parent.mkdir(parents=True, exist_ok=True)
-            self.storage.touch()
-            mend_last_line(self.storage)
-            backend = JournalFileBackend(str(self.storage), lock_obj=cast("Any", FileLock(self.storage)))
-            return optuna.create_study(
-                storage=optuna.storages.JournalStorage(backend),
-                study_name=self.name,
-                direction="minimize" if self.judge.profit is None else "maximize",
-                pruner=optuna.pruners.WilcoxonPruner(p_threshold=0.1),
-                load_if_exists=True,
-            )
-        except OSError as error:
-            raise StoreError(f"The studies in {self.storage} cannot be written ({error.strerror}).") from error
-        except (ValueError, KeyError) as error:
-            raise StoreError(f"The studies in {self.storage} cannot be read ({error}): move the file away.") from error
+        return optuna.create_study(
+            storage=self.storage,
+            study_name=self.name,
+            direction="minimize" if self.judge.profit is None else "maximize",
+            pruner=optuna.pruners.WilcoxonPruner(p_threshold=0.1),
+            load_if_exists=True,
+        )
 
 
 def _bought(gain: Difference, unit: str) -> str:
@@ -241,10 +219,14 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in _FINISHED]
 
 
-def _state(name: str) -> optuna.trial.TrialState:
-    import optuna
-
-    return optuna.trial.TrialState[name]
+def _trial(recorded: optuna.trial.FrozenTrial) -> Trial:
+    return Trial(
+        number=recorded.number,
+        state=recorded.state.name,
+        value=recorded.value if recorded.state.name == "COMPLETE" else None,
+        params=recorded.params,
+        seconds=recorded.duration.total_seconds() if recorded.duration is not None else 0.0,
+    )
 
 
 @contextmanager
@@ -299,7 +281,7 @@ def search(
     money: MoneySettings,
     *,
     seed: int,
-    storage: Path,
+    storage: Any,
     study: str,
     threads: int,
     tell: Callable[[int, int, str], None],
@@ -315,7 +297,7 @@ def search(
             better = min if tuning.objective == "log_loss" else max
             best[:] = [better([trial.value, *best])]
         unit = tuning.objective.replace("_", " ")
-        tell(trial.number + 1, tuning.max_trials, f"best {unit} {number(best[0], 5)}" if best else "")
+        tell(trial.number + 1, tuning.max_trials, f"best {unit} {best[0]:,.5f}" if best else "")
 
     def profit(probability: FloatArray) -> FloatArray:
         return np.where(decide(probability, value, money), expected_value(label, value, money), 0.0)

@@ -12,7 +12,7 @@ from pydantic import Field
 from ..core.frozen import Frozen
 from ..model.frame import FloatArray
 from ..model.model import sigmoid
-from ..ports.tracker import Trial
+from ..ports.studies import Trial
 from .blending import Difference, logit_losses, paired_difference
 from .boosting import BoostingParams, fit_folds
 from .preparation import Prepared

@@ -43,6 +43,7 @@ from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.ledger import InMemoryLedger
 from tests.fakes.ports.registry import InMemoryModelRegistry
 from tests.fakes.ports.stages import InMemoryStages
+from tests.fakes.ports.studies import InMemoryStudies
 
 NAME = "churn_telco"
 MODEL = ModelSettings(folds=3, boosting=BoostingParams(max_rounds=20), candidates=("boosting",))
@@ -51,7 +52,7 @@ QUICK = GateSettings(resamples=200)
 YES = Check(name="profit", verdict="pass", sentence="It earns more.")
 
 
-def search(storage: Path, study: str, trials: int, seed: int = 5) -> list[float]:
+def search(storage: Any, study: str, trials: int, seed: int = 5) -> list[float]:
     """Return the scores of the trials of a search, more is better, that of the chosen one first."""
     settings = TuningSettings(mode="on", max_trials=trials)
     found = tune(customers(300, seed), CONTRACT, MODEL, settings, seed=5, storage=storage, study=study, threads=1)
@@ -59,17 +60,16 @@ def search(storage: Path, study: str, trials: int, seed: int = 5) -> list[float]
     return [-value for value in (found.best.value, *(trial.value for trial in found.trials)) if value is not None]
 
 
-def test_the_best_trial_is_the_best_and_not_the_worst(tmp_path: Path) -> None:
-    chosen, *all_scores = search(tmp_path / "journal.log", "study", 6)
+def test_the_best_trial_is_the_best_and_not_the_worst() -> None:
+    chosen, *all_scores = search(InMemoryStudies().storage(), "study", 6)
     assert chosen == max(all_scores) > min(all_scores)
 
 
-def test_a_trial_on_other_data_is_no_trial(tmp_path: Path) -> None:
-    newer = SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"digest": "d2" * 32})})
+def test_a_trial_on_other_data_is_no_trial() -> None:
+    newer = SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})})
     studies = [study_name(each, CONTRACT, MODEL, TuningSettings(), MONEY, seed=5) for each in (SNAPSHOT, newer)]
-    before, after = (
-        search(tmp_path / "journal.log", study, 2, seed) for study, seed in zip(studies, (5, 6), strict=True)
-    )
+    ours = InMemoryStudies().storage()
+    before, after = (search(ours, study, 2, seed) for study, seed in zip(studies, (5, 6), strict=True))
     assert len(after) == len(before) == 1 + 2
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from adapters.mlflow.tracker import MlflowTracker
 from churn.core.errors import StoreError
+from churn.ports.studies import Trial
 from churn.ports.tables import TableRef
-from churn.ports.tracker import ExperimentTracker, Trial
+from churn.ports.tracker import ExperimentTracker
 from tests.fakes.ports.tracker import InMemoryTracker
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+from adapters.local.studies import DatabaseStudies, sqlite_url
+from tests.fakes.ports.studies import InMemoryStudies
 from tests.unit.training.test_search import outcomes, search
 
 ROOT = Path(__file__).parents[3]
 
 SEARCH = """
 import sys
-from pathlib import Path
+from tests.adapters.local.test_tuning_processes import storage
 from tests.unit.training.test_search import search
 
-search(Path(sys.argv[1]))
+search(storage(sys.argv[1]))
 """
 HANG_AFTER_FOUR_TRIALS = """
 import sys, time
-from pathlib import Path
 import churn.training.trials
+from tests.adapters.local.test_tuning_processes import storage
 from tests.unit.training.test_search import search
 
 def hang(*_, **__):
@@ -32,26 +36,32 @@ def on_trial(trial):
     if trial.number == 3:
         churn.training.trials.fit_folds = hang
 
-search(Path(sys.argv[1]), on_trial=on_trial)
+search(storage(sys.argv[1]), on_trial=on_trial)
 """
 
 
-def start(script: str, journal: Path) -> subprocess.Popen[str]:
+def storage(path: Path | str) -> Any:
+    """Return the studies in a file, of which a trial counts as failed three seconds after its last sign of life."""
+    opened = DatabaseStudies(sqlite_url(Path(path))).storage()
+    opened.heartbeat_interval, opened.grace_period = 1, 3
+    return opened
+
+
+def start(script: str, path: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", script, str(journal)]
+    command = [sys.executable, "-c", script, str(path)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def test_a_killed_study_resumes_without_losing_or_changing_a_trial(tmp_path: Path) -> None:
-    journal = tmp_path / "killed" / "journal.log"
-    with start(HANG_AFTER_FOUR_TRIALS, journal) as child:
+    path = tmp_path / "killed" / "studies.db"
+    with start(HANG_AFTER_FOUR_TRIALS, path) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "hanging\n"
         child.kill()
-    with journal.open("ab") as file:
-        file.write(b'{"cut short')
-    resumed = search(journal)
-    uninterrupted = search(tmp_path / "uninterrupted" / "journal.log")
+    time.sleep(4)
+    resumed = search(storage(path))
+    uninterrupted = search(InMemoryStudies().storage())
     assert outcomes(resumed) == outcomes(uninterrupted)
     assert resumed.boosting == uninterrupted.boosting
     assert [trial.state for trial in resumed.trials].count("FAIL") == 1
@@ -59,12 +69,12 @@ def test_a_killed_study_resumes_without_losing_or_changing_a_trial(tmp_path: Pat
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
-    journal = tmp_path / "journal.log"
-    children = [start(SEARCH, journal) for _ in range(2)]
+    path = tmp_path / "studies.db"
+    children = [start(SEARCH, path) for _ in range(2)]
     for child in children:
         child.communicate()
         assert child.returncode == 0
-    result = search(journal)
+    result = search(storage(path))
     assert 8 <= len(outcomes(result)) <= 9
     assert result.best is not None
     assert result.best.value == min(trial.value for trial in result.trials if trial.value is not None)

@@ -20,7 +20,7 @@ from adapters.mlflow.client import ask, connect, ensure_experiment
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker, active_run_id
 from churn.core.errors import NotFound, StoreError
-from churn.ports.tracker import Trial
+from churn.ports.studies import Trial
 
 ROOT = Path(__file__).parents[3]
 
@@ -196,7 +196,7 @@ from pathlib import Path
 import mlflow
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker
-from churn.training.trials import Trial
+from churn.ports.studies import Trial
 before = mlflow.get_tracking_uri()
 uri = "sqlite:///{tmp_path}/state/mlflow.db"
 package = Path("{tmp_path}/package"); package.mkdir(); (package / "MLmodel").write_text("flavors: {{}}")

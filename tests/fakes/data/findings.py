@@ -16,8 +16,8 @@ from churn.lifecycle.recording import Findings
 from churn.lifecycle.registration import Registration
 from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
+from churn.ports.studies import Trial
 from churn.ports.tables import TableRef
-from churn.ports.tracker import Trial
 from churn.training.blending import BlendScore
 from churn.training.boosting import BoostingParams
 from churn.training.calibration import Calibration, CalibrationScore

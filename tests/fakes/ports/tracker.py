@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from churn.core.errors import StoreError
+from churn.ports.studies import Trial
 from churn.ports.tables import TableRef
-from churn.ports.tracker import ExperimentTracker, Trial
+from churn.ports.tracker import ExperimentTracker
 
 
 @dataclass

@@ -25,6 +25,7 @@ from churn.training.trials import TuningSettings
 from tests.fakes.data import customers as toy
 from tests.fakes.data.findings import SNAPSHOT, TRAINING, evaluation
 from tests.fakes.data.scorers import SCHEMA, small_scorer
+from tests.fakes.ports.studies import InMemoryStudies
 
 CONTRACT = DatasetContract.model_validate(
     {
@@ -91,7 +92,7 @@ OTHER_MONEY = MoneySettings(incentive_cost=5)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"snapshot": SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"digest": "d2" * 32})})},
+        {"snapshot": SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})})},
         {"contract": CONTRACT.model_copy(update={"features": ()})},
         {"contract": CONTRACT.model_copy(update={"feature_digest": "f1"})},
         {"model": ModelSettings(folds=4)},
@@ -146,7 +147,7 @@ def toy_set(rows: int = 240) -> TrainingSet:
 
 
 @pytest.mark.parametrize(("objective", "better"), [("log_loss", min), ("profit", max)])
-def test_a_search_tells_each_trial_with_the_best_value_so_far(tmp_path: Path, objective: str, better: Any) -> None:
+def test_a_search_tells_each_trial_with_the_best_value_so_far(objective: str, better: Any) -> None:
     told: list[tuple[int, int, str]] = []
     settings = TuningSettings.model_validate({"mode": "on", "max_trials": 3, "objective": objective})
     result = search(
@@ -156,7 +157,7 @@ def test_a_search_tells_each_trial_with_the_best_value_so_far(tmp_path: Path, ob
         settings,
         MoneySettings(),
         seed=1,
-        storage=tmp_path / "journal.log",
+        storage=InMemoryStudies().storage(),
         study="s",
         threads=1,
         tell=lambda done, most, message: told.append((done, most, message)),
@@ -166,10 +167,10 @@ def test_a_search_tells_each_trial_with_the_best_value_so_far(tmp_path: Path, ob
     assert told[-1][2] == f"best {objective.replace('_', ' ')} {better(values):,.5f}"
 
 
-def test_the_holdout_has_no_part_in_the_search(tmp_path: Path) -> None:
-    def found(training: TrainingSet, folder: str) -> list[float | None]:
+def test_the_holdout_has_no_part_in_the_search() -> None:
+    def found(training: TrainingSet) -> list[float | None]:
         settings = TuningSettings(mode="on", max_trials=1)
-        storage, options = tmp_path / folder / "journal.log", {"seed": 1, "study": "s", "threads": 1}
+        storage, options = InMemoryStudies().storage(), {"seed": 1, "study": "s", "threads": 1}
         result = search(
             training, toy.CONTRACT, FAST, settings, MoneySettings(), storage=storage, tell=lambda *_: None, **options
         )
@@ -178,7 +179,7 @@ def test_the_holdout_has_no_part_in_the_search(tmp_path: Path) -> None:
     honest = toy_set()
     held = (honest.rows["split"] == "holdout").to_numpy()
     lies = honest.rows.assign(label=np.where(held, 1 - honest.rows["label"], honest.rows["label"]))
-    assert found(TrainingSet(lies, honest.columns, "customer_id"), "lies") == found(honest, "honest")
+    assert found(TrainingSet(lies, honest.columns, "customer_id")) == found(honest)
 
 
 def test_the_verdict_is_that_of_the_holdout_alone() -> None:

@@ -1,37 +1,32 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from churn.core.errors import ConfigError, StoreError
+from churn.core.errors import ConfigError
 from churn.training.boosting import BoostingParams
-from churn.training.journal import FileLock, is_gone, mend_last_line, owner
 from churn.training.search import Trial, TuningResult, TuningSettings, tune
 from churn.training.train import ModelSettings
 from churn.training.trials import searched, suggest
 from tests.fakes.data.customers import CONTRACT, customers
+from tests.fakes.ports.studies import InMemoryStudies
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 DATA = customers(300)
 MODEL = ModelSettings(folds=3, boosting=BoostingParams(max_rounds=20), candidates=("additive", "boosting"))
 
 
 def search(
-    journal: Path, study: str = "study", data: Any = DATA, model: ModelSettings = MODEL, **options: Any
+    storage: Any, study: str = "study", data: Any = DATA, model: ModelSettings = MODEL, **options: Any
 ) -> TuningResult:
     """Search with few short trials on made-up customers; `options` are settings, or `on_trial` and `profit`."""
     extra = {name: options.pop(name) for name in ("on_trial", "profit") if name in options}
     settings = TuningSettings.model_validate({"mode": "on", "max_trials": 8, **options})
-    return tune(data, CONTRACT, model, settings, seed=5, storage=journal, study=study, threads=1, **extra)
+    return tune(data, CONTRACT, model, settings, seed=5, storage=storage, study=study, threads=1, **extra)
 
 
 def outcomes(result: TuningResult) -> list[tuple[str, float | None, dict[str, float | int]]]:
@@ -39,9 +34,14 @@ def outcomes(result: TuningResult) -> list[tuple[str, float | None, dict[str, fl
     return [(trial.state, trial.value, trial.params) for trial in result.trials if trial.state != "FAIL"]
 
 
+@pytest.fixture
+def storage() -> Any:
+    return InMemoryStudies().storage()
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
-    return search(tmp_path_factory.mktemp("studies") / "journal.log")
+def uninterrupted() -> TuningResult:
+    return search(InMemoryStudies().storage())
 
 
 def test_the_selected_trial_is_the_best_one(uninterrupted: TuningResult) -> None:
@@ -67,72 +67,72 @@ def test_the_gain_is_that_of_the_best_over_the_fixed_configuration(uninterrupted
     assert uninterrupted.reason.endswith("It stopped because all 8 trials of the budget are done.")
 
 
-def test_a_finished_study_is_taken_as_it_is(tmp_path: Path, uninterrupted: TuningResult) -> None:
-    first = search(tmp_path / "journal.log")
+def test_a_finished_study_is_taken_as_it_is(storage: Any, uninterrupted: TuningResult) -> None:
+    first = search(storage)
     seen: list[Trial] = []
-    again = search(tmp_path / "journal.log", on_trial=seen.append)
+    again = search(storage, on_trial=seen.append)
     assert seen == []
     assert outcomes(again) == outcomes(first) == outcomes(uninterrupted)
     assert (again.boosting, again.gain, again.gain_se) == (first.boosting, first.gain, first.gain_se)
 
 
-def test_another_study_in_the_same_journal_starts_anew(tmp_path: Path) -> None:
-    search(tmp_path / "journal.log", "one", max_trials=2)
-    assert len(search(tmp_path / "journal.log", "two", max_trials=3).trials) == 3
+def test_another_study_in_the_same_storage_starts_anew(storage: Any) -> None:
+    search(storage, "one", max_trials=2)
+    assert len(search(storage, "two", max_trials=3).trials) == 3
 
 
-def test_a_study_that_grows_goes_on_where_it_stopped(tmp_path: Path, uninterrupted: TuningResult) -> None:
+def test_a_study_that_grows_goes_on_where_it_stopped(storage: Any, uninterrupted: TuningResult) -> None:
     for trials in (1, 3, 8):
-        result = search(tmp_path / "journal.log", max_trials=trials)
+        result = search(storage, max_trials=trials)
     assert outcomes(result) == outcomes(uninterrupted)
 
 
-def test_every_trial_is_reported(tmp_path: Path) -> None:
+def test_every_trial_is_reported(storage: Any) -> None:
     seen: list[Trial] = []
-    result = search(tmp_path / "journal.log", max_trials=3, on_trial=seen.append)
+    result = search(storage, max_trials=3, on_trial=seen.append)
     assert tuple(seen) == result.trials
 
 
-def test_trials_side_by_side_finish_too(tmp_path: Path) -> None:
-    result = search(tmp_path / "journal.log", parallel_trials=3, max_trials=6)
+def test_trials_side_by_side_finish_too(storage: Any) -> None:
+    result = search(storage, parallel_trials=3, max_trials=6)
     assert 6 <= len(result.trials) <= 8
     assert result.gain >= 0
 
 
-def test_profit_is_maximised(tmp_path: Path) -> None:
+def test_profit_is_maximised(storage: Any) -> None:
     def profit(probability: np.ndarray) -> np.ndarray:
         return np.where(probability > 0.3, np.where(DATA.label == 1, 10.0, -4.0), 0.0)
 
-    result = search(tmp_path / "journal.log", objective="profit", profit=profit)
+    result = search(storage, objective="profit", profit=profit)
     assert result.best is not None
     assert result.best.value == max(trial.value for trial in result.trials if trial.value is not None)
     assert result.gain == pytest.approx(result.best.value - (result.trials[0].value or 0))
 
 
-def test_profit_without_a_value_is_refused(tmp_path: Path) -> None:
+def test_profit_without_a_value_is_refused(storage: Any) -> None:
     with pytest.raises(ConfigError, match=r"tuning\.objective is profit, but nothing values the rows"):
-        search(tmp_path / "journal.log", objective="profit")
+        search(storage, objective="profit")
 
 
-def test_auto_stops_where_the_gain_is_within_its_noise(tmp_path: Path) -> None:
+def test_auto_stops_where_the_gain_is_within_its_noise(storage: Any) -> None:
     random = np.random.default_rng(0)
     noise = customers(300)
     noise = type(noise)(noise.columns, random.permutation(noise.label), noise.entity)
-    result = search(tmp_path / "journal.log", data=noise, mode="auto", min_rows=0, min_trials=3)
+    result = search(storage, data=noise, mode="auto", min_rows=0, min_trials=3)
     assert len(result.trials) == 3
     assert result.reason.endswith("It stopped because after 3 trials the gain was within its noise.")
 
 
-def test_auto_goes_on_where_the_gain_is_beyond_its_noise(tmp_path: Path) -> None:
+def test_auto_goes_on_where_the_gain_is_beyond_its_noise(storage: Any) -> None:
     hopeless = MODEL.model_copy(update={"boosting": BoostingParams(max_rounds=20, learning_rate=0.001)})
     alone = hopeless.model_copy(update={"candidates": ("boosting",)})
-    result = search(tmp_path / "journal.log", model=alone, mode="auto", min_rows=0, min_trials=3)
+    result = search(storage, model=alone, mode="auto", min_rows=0, min_trials=3)
     assert len(result.trials) == 8
     assert result.gain > 2 * result.gain_se
 
 
-def test_the_time_budget_ends_the_search_after_the_fixed_configuration(tmp_path: Path) -> None:
-    result = search(tmp_path / "journal.log", timeout_seconds=1e-6)
+def test_the_time_budget_ends_the_search_after_the_fixed_configuration(storage: Any) -> None:
+    result = search(storage, timeout_seconds=1e-6)
     assert len(result.trials) == 1
     assert result.boosting == MODEL.boosting
     assert "seconds of the budget are over" in result.reason
@@ -146,23 +146,10 @@ def test_the_time_budget_ends_the_search_after_the_fixed_configuration(tmp_path:
         ({"model": MODEL.model_copy(update={"candidates": ("additive",)})}, "boosting is not among model.candidates"),
     ],
 )
-def test_nothing_is_searched_where_it_cannot_pay(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
-    result = search(tmp_path / "journal.log", **options)
+def test_nothing_is_searched_where_it_cannot_pay(storage: Any, options: dict[str, Any], reason: str) -> None:
+    result = search(storage, **options)
     assert reason in result.reason
     assert (result.trials, result.best, result.boosting) == ((), None, MODEL.boosting)
-    assert not (tmp_path / "journal.log").exists()
-
-
-def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"studies in .*journal\.log cannot be written"):
-        search(tmp_path / "file" / "journal.log")
-
-
-def test_a_journal_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "journal.log").write_text("not a journal\nat all\n")
-    with pytest.raises(StoreError, match=r"cannot be read .*move the file away"):
-        search(tmp_path / "journal.log")
 
 
 def test_ranges_are_widened_to_hold_the_fixed_configuration() -> None:
@@ -178,37 +165,3 @@ def test_settings_are_strict() -> None:
         TuningSettings.model_validate({"trials": 3})
     with pytest.raises(ValidationError, match="max_trials"):
         TuningSettings(max_trials=0)
-
-
-def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
-    first, second = FileLock(tmp_path / "log"), FileLock(tmp_path / "log")
-    first.acquire()
-    acquire = (
-        "import sys, pathlib; from churn.training.journal import FileLock; "
-        "FileLock(pathlib.Path(sys.argv[1])).acquire()"
-    )
-    child = subprocess.Popen([sys.executable, "-c", acquire, str(tmp_path / "log")], cwd=ROOT)
-    time.sleep(1.0)
-    assert child.poll() is None
-    first.release()
-    assert child.wait(timeout=20) == 0
-    assert second.acquire()
-    second.release()
-
-
-def test_only_a_line_that_was_cut_short_is_mended(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    for content, mended in ((b"one\ntwo\n", b"one\ntwo\n"), (b"one\ntw", b"one\n"), (b"on", b""), (b"", b"")):
-        log.write_bytes(content)
-        mend_last_line(log)
-        assert log.read_bytes() == mended
-
-
-def test_only_a_process_that_is_dead_on_this_machine_is_gone() -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    host = owner().rpartition(":")[0]
-    assert is_gone(f"{host}:{dead.pid}")
-    assert not is_gone(owner())
-    assert not is_gone(f"elsewhere:{dead.pid}")
-    assert not is_gone("")

@@ -1,0 +1,66 @@
+"""Studies in a database: SQLite in a file of this machine, or whatever server a URL names."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from churn.core.errors import StoreError
+from churn.ports.studies import Studies
+
+__all__ = ["DatabaseStudies", "sqlite_url"]
+
+HEARTBEAT_SECONDS, GRACE_SECONDS = 5, 30
+"""A trial that gave no sign of life for the latter belongs to a process that died."""
+_LOCK_SECONDS, _ATTEMPTS = 60, 5
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the address of an SQLite file."""
+    return f"sqlite:///{path.resolve().as_posix()}"
+
+
+class DatabaseStudies(Studies):
+    """Studies in a database that SQLAlchemy reaches; the tables are made on first use."""
+
+    def __init__(self, url: str) -> None:
+        """Do nothing yet: opening is left to `storage`."""
+        self._url = url
+
+    def storage(self) -> Any:
+        """Return Optuna's own storage, whose trials give a sign of life every five seconds."""
+        import warnings
+
+        import optuna
+        import sqlalchemy.exc
+
+        address = sqlalchemy.make_url(self._url)
+        shown = address.render_as_string(hide_password=True)
+        options: dict[str, Any] = {}
+        if address.drivername.startswith("sqlite"):
+            options = {"connect_args": {"timeout": _LOCK_SECONDS}}
+            # What cannot be made is told below, by the database.
+            with suppress(OSError):
+                Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    return optuna.storages.RDBStorage(
+                        self._url,
+                        engine_kwargs=options,
+                        heartbeat_interval=HEARTBEAT_SECONDS,
+                        grace_period=GRACE_SECONDS,
+                    )
+            except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
+                # Two processes that start at once both make the tables, and one of them comes second.
+                if attempt + 1 < _ATTEMPTS and "already exists" in str(error):
+                    time.sleep(0.1 * (attempt + 1))
+                    continue
+                reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+                raise StoreError(
+                    f"The studies in {shown} cannot be used ({reason}): correct profile.state, or move the file away."
+                ) from error
+        raise AssertionError("the last attempt returns or raises")
