@@ -22,9 +22,8 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from churn.gate.checks import Check, answer  # noqa: E402
-
 from churn.core.errors import DataError  # noqa: E402
+from churn.gate.report import Check, run_check  # noqa: E402
 from churn.model.money import CostMatrix  # noqa: E402
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_NEGATIVE = 1500, -500, 2000, 0
@@ -203,7 +202,7 @@ def _answer(asked: Callable[[], Any]) -> str:
         return Check(name="f1", verdict="pass", sentence="", value=asked())
 
     return {"pass": "passes", "error": "refuses: an exception is a failed check"}.get(
-        answer("f1", ask).verdict, "refuses"
+        run_check("f1", ask).verdict, "refuses"
     )
 
 

@@ -10,12 +10,13 @@ from rich.text import Text
 from zenml.models import PipelineRunResponse
 
 from churn.campaign.campaign import Campaign
-from churn.core.wording import percent, plain
+from churn.core.wording import percent
 from churn.data.snapshot import TableSnapshot
 from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline
 from churn.evaluation.metrics import HEADLINE, METRICS
+from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.report import GateReport
 from churn.lifecycle.outcome import Deployment
 from churn.lifecycle.registration import Registration
@@ -81,7 +82,7 @@ def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, 
     console.print(gate_verdict(report), soft_wrap=True)
     for check in report.checks:
         if not check.passed:
-            console.print(f"  {check.name}: {check.sentence}", soft_wrap=True)
+            console.print(f"  {CHECKS[check.name].label}: {check.sentence}", soft_wrap=True)
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")), soft_wrap=True)
     for each in outcome.notes:
         console.print(each, soft_wrap=True)
@@ -118,12 +119,10 @@ def _checks(report: GateReport) -> Table:
         "check", "", "found", "allowed", title=f"{len(report.checks)} checks", title_justify="left", title_style=""
     )
     for check in report.checks:
-        table.add_row(check.name, check.verdict, _cell(check.value), _cell(check.threshold))
+        named = CHECKS[check.name]
+        found, allowed = named.found(check, report.currency), named.allowed(check, report.currency)
+        table.add_row(named.label, VERDICTS[check.verdict], found, allowed)
     return table
-
-
-def _cell(value: float | str | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else plain(value)
 
 
 def _next(console: Console, command: str, why: str) -> None:

@@ -9,6 +9,7 @@ from churn.core.estimate import Estimate
 from churn.core.wording import percent, spoken
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.metrics import METRICS
+from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
 
@@ -34,12 +35,7 @@ _RELATIONS: Mapping[str, str] = {
     "{proof}, and the version itself sound and no worse.",
 }
 _PROOFS = {"superiority": "better", "non-inferiority": "no worse"}
-_ANSWERS = {
-    "pass": "\N{CHECK MARK}\N{NO-BREAK SPACE}passed",
-    "fail": "\N{MULTIPLICATION X}\N{NO-BREAK SPACE}failed",
-    "error": "!\N{NO-BREAK SPACE}no answer",
-    "unmeasured": "?\N{NO-BREAK SPACE}not measured",
-}
+_MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "error": "!", "unmeasured": "?"}
 _KEY_METRICS = ("profit_per_customer", "share_at_profit", "recall_at_profit", "roc_auc", "log_loss", "ece", "f1_at_f1")
 _NAMED, _SHOWN = 4, 12
 
@@ -144,21 +140,21 @@ def _tone(gain: Estimate) -> Tone:
 def _checks(report: GateReport) -> Section:
     lead = "Checks that did not pass come first. An exception in a check is a failed check."
     checks = sorted(report.checks, key=lambda check: check.passed)
-    return Section("Checks", [Table.of([_check_row(check) for check in checks])], lead)
+    return Section("Checks", [Table.of([_check_row(check, report.currency) for check in checks])], lead)
 
 
-def _check_row(check: Check) -> dict[str, Cell]:
+def _check_row(check: Check, currency: str) -> dict[str, Cell]:
     return {
         "check": _name(check),
-        "answer": _ANSWERS[check.verdict],
-        "found": check.value,
-        "held against": check.threshold,
+        "answer": f"{_MARKS[check.verdict]}\N{NO-BREAK SPACE}{VERDICTS[check.verdict]}",
+        "found": CHECKS[check.name].found(check, currency),
+        "allowed": CHECKS[check.name].allowed(check, currency),
         "meaning": check.sentence,
     }
 
 
 def _name(check: Check) -> str:
-    return METRICS["roc_auc"].label if check.name == "roc_auc" else spoken(check.name)
+    return CHECKS[check.name].label
 
 
 def _versions(report: GateReport) -> Section:

@@ -191,8 +191,8 @@ def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own
     assert code == 3
     assert "  recipe: It is not proven better." in lines
     assert not [line for line in lines if "The package has" in line]
-    (row,) = [line.split() for line in lines if line.startswith("│ size")]
-    assert row[1::2] == ["size", "pass", "0.8204", "200"]
+    (row,) = [[*map(str.strip, line.split("│"))] for line in lines if line.startswith("│ package size")]
+    assert row[1:5] == ["package size", "passed", "0.8 MB", "at most 200.0 MB"]
 
 
 def test_a_version_that_waits_is_told_with_the_command_that_approves_it() -> None:

@@ -114,8 +114,20 @@ def test_the_same_report_gives_the_same_page(whole: str) -> None:
 
 def test_every_check_is_listed_with_what_was_found_and_what_it_means() -> None:
     table = rows(section(without_evaluations(checks=(*CHECKS, FAILED, UNANSWERED)), "Checks"))
-    assert list(table) == ["digest", "recipe", "profit", "calibration", "slices", "model card"]
-    assert table["profit"] == ["✓\N{NO-BREAK SPACE}passed", 0.11, -0.918, CHECKS[2].sentence]
+    assert list(table) == [
+        "slices",
+        "model card",
+        "package digest",
+        "recipe",
+        "profit per customer-month",
+        "calibration error (ECE)",
+    ]
+    assert table["profit per customer-month"] == [
+        "✓\N{NO-BREAK SPACE}passed",
+        "gained at least 0.11 USD",
+        "lost at most 0.92 USD",
+        CHECKS[2].sentence,
+    ]
     assert table["slices"][0] == "✕\N{NO-BREAK SPACE}failed"
     assert table["model card"] == ["!\N{NO-BREAK SPACE}no answer", None, None, UNANSWERED.sentence]
 
