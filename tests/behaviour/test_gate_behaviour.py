@@ -136,7 +136,7 @@ def test_a_comparison_on_rows_that_nobody_wrote_refuses() -> None:
     assert not gate_report(checks=(YES, check)).passed
 
 
-def test_a_worse_model_is_never_taken_for_one_that_is_no_worse() -> None:
+def test_both_models_are_judged_on_the_same_rows() -> None:
     passed = 0
     for seed in range(40):
         champion, worse = (predictions(700, seed=seed, noise=noise) for noise in (0.3, 0.6))
@@ -315,7 +315,7 @@ def test_without_a_number_the_newest_candidate_is_judged(office: Office) -> None
     assert hearing_of(office.governance, None).challenger.version == 10
 
 
-def test_a_model_without_a_card_is_told() -> None:
+def test_a_model_card_of_another_run_is_none() -> None:
     scorer = small_scorer()
     version = ModelVersion(NAME, 2, "run-2", "A model without a card.")
     bare = LoadedVersion(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})

@@ -79,7 +79,7 @@ def test_the_settings_of_approval_are_those_in_force_by_default() -> None:
 
 
 def test_every_fault_of_the_demo_is_told_with_its_test() -> None:
-    written = (ROOT / "tests" / "behaviour" / "test_beats_the_demo.py").read_text(encoding="utf-8")
+    written = (ROOT / "tests" / "behaviour" / "test_gate_behaviour.py").read_text(encoding="utf-8")
     assert re.findall(r"`(test_\w+)`", section("The demo's faults, and the test that shows each")) == re.findall(
         r"^def (test_\w+)", written, re.MULTILINE
     )

@@ -30,7 +30,7 @@ def test_the_intervals_are_those_of_simulated_worlds(acceptance: Acceptance) -> 
     probability, value = random.beta(2, 4, 300), random.uniform(50, 500, 300)
     money = MoneySettings(acceptance=acceptance)
     found = outlook(probability, value, money, 0.9)
-    assert len(found) == 3
+    assert len(found) == 2
     for estimate, worlds in zip(found, drawn(probability, value, money, 20_000), strict=True):
         width = estimate.upper - estimate.lower
         assert estimate.point == pytest.approx(worlds.mean(), abs=0.02 * width)
