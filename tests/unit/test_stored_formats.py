@@ -47,11 +47,11 @@ def test_a_recipe_without_a_format_is_read_with_seed_and_table_of_its_package() 
     assert recipe.model.candidates == ("additive", "boosting")
     assert (recipe.seed, recipe.code, recipe.libraries) == (42, None, None)
     assert recipe.training_table is not None
-    assert recipe.training_table.ref.model_dump(include={"dataset", "name", "version", "digest", "key"}) == {
+    assert recipe.training_table.ref.model_dump(include={"dataset", "name", "version", "content_id", "key"}) == {
         "dataset": "telco_simulated",
         "name": "churn_training",
         "version": 0,
-        "digest": "212539aadde3b5c553718931b6ecff64",
+        "content_id": "212539aadde3b5c553718931b6ecff64",
         "key": ("customer_id", "transaction_ts"),
     }
 
