@@ -72,7 +72,8 @@ class Place:
     def options(self) -> str:
         """What a command needs to be about this model: the data set whose ledger it writes to, model, state folder."""
         contract = self.project.home.parent / f"{self.name}.yaml"
-        contract.write_text(f"name: {self.name}\nbase: telco\n", encoding="utf-8")
+        telco = (ROOT / "configs" / "datasets" / "telco.yaml").read_text(encoding="utf-8")
+        contract.write_text(telco.replace("name: telco", f"name: {self.name}", 1), encoding="utf-8")
         state = shlex.quote(f"profile.state={self.project.state}")
         return f"--dataset {shlex.quote(str(contract))} --model {self.name} --set {state}"
 
