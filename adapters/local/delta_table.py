@@ -101,14 +101,22 @@ class DeltaVersion:
         """
         types = {quoted(name): sql for name, (sql, _) in self._types.items()}
         # The row that is not there gives a type to columns that no file holds.
-        nothing = ", ".join(f"NULL::{sql} AS {name}" for name, sql in types.items())
-        rows = f"SELECT {nothing}, 0::UBIGINT AS file_index, 0::BIGINT AS file_row_number WHERE false"
+        rows = f"SELECT {self._nulls}, 0::UBIGINT AS file_index, 0::BIGINT AS file_row_number WHERE false"
         paths = ", ".join(literal(str(path).replace("[", "[[]")) for path in (self.files if files is None else files))
         if paths:
             stored = f"SELECT *, file_index, file_row_number FROM read_parquet([{paths}], union_by_name = true)"
             rows = f"{rows} UNION ALL BY NAME {stored}"
         typed = ", ".join(f"{name}::{sql} AS {name}" for name, sql in types.items())
         return f"(SELECT {typed}, file_index, file_row_number FROM ({rows}))"
+
+    def aligned(self, relation: str) -> str:
+        """Return the rows of a relation that lacks some of the columns, with those null, in the table's order."""
+        names = ", ".join(map(quoted, self.schema.names))
+        return f"(SELECT {names} FROM (SELECT {self._nulls} WHERE false UNION ALL BY NAME SELECT * FROM {relation}))"
+
+    @cached_property
+    def _nulls(self) -> str:
+        return ", ".join(f"NULL::{sql} AS {quoted(name)}" for name, (sql, _) in self._types.items())
 
     def stamp(self) -> Stamp | None:
         """Return what this version's commit says of it; None where another program made the commit."""

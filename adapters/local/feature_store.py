@@ -19,12 +19,13 @@ from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest
 from .disk_errors import explained
 from .duck import ROW_GROUP, Staged, literal, quoted, stage
+from .incoming import stage_stream
 from .latest_rows import known_until, newest_rows, newest_when_known
 from .point_in_time import PointInTimeJoin, plan_join
 from .rows import TIME, check_key, conform
 from .tables_on_disk import TablesOnDisk, digest_of_rows
 from .upsert import plan_upsert
-from .vacuum import vacuum_dataset
+from .vacuum import committed_files, vacuum_dataset
 
 __all__ = ["LocalFeatureStore"]
 
@@ -48,22 +49,30 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         StoreError: the path holds characters that the Delta library cannot name.
     """
 
-    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
-        """Compare with the newest version, and rewrite the files that hold a row to be replaced."""
+    def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
+        """Compare with the newest version, and rewrite the files that hold a row to be replaced.
+
+        Streamed rows are written to files first, which become the table where there is none.
+        """
+        if isinstance(rows, pa.RecordBatchReader):
+            return self._upsert_stream(table, rows)
 
         def attempt(base: DeltaVersion | None) -> TableRef:
             given = self._given(table, rows, base.schema if base else None)
             if base is not None:
-                return self._upsert(table, given, base)
+                return self._upsert(table, given, given.schema, base)
             staged, stamp = self._staged(table, given)
             with self._discarded_unless_committed(staged):
                 return self._publish(staged, stamp, None)
 
         return self._until_first(table.name, attempt)
 
-    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
+    def replace(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Write new files; columns, types and key become those of `rows`."""
-        staged, stamp = self._staged(table, self._given(table, rows))
+        if isinstance(rows, pa.RecordBatchReader):
+            staged, stamp = self._staged_stream(table, rows, None)
+        else:
+            staged, stamp = self._staged(table, self._given(table, rows))
         return self._published(table.name, staged, lambda base: self._publish(staged, stamp, base))
 
     def latest(self, name: str) -> TableRef:
@@ -174,10 +183,28 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             return given
         return given.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._clock(), TIME), given.num_rows))
 
-    def _upsert(self, table: TableSpec, given: pa.Table, base: DeltaVersion) -> TableRef:
-        base, before = self._with_columns_of(table, given.schema, base)
+    def _upsert_stream(self, table: TableSpec, rows: pa.RecordBatchReader) -> TableRef:
+        path = self._folder / table.name
+        with explained(path):
+            newest = DeltaVersion.newest(path)
+        staged, stamp = self._staged_stream(table, rows, newest.schema if newest else None)
+
+        def attempt(base: DeltaVersion | None) -> TableRef:
+            if base is None:
+                return self._publish(staged, stamp, None)
+            return self._upsert(table, staged.relation, staged.schema, base)
+
+        ref = self._published(table.name, staged, attempt)
+        if not committed_files(path) & {*staged.files}:
+            staged.discard()
+        return ref
+
+    def _upsert(self, table: TableSpec, given: pa.Table | str, schema: pa.Schema, base: DeltaVersion) -> TableRef:
+        base, before = self._with_columns_of(table, schema, base)
         with self._duck.session() as connection:
-            plan = plan_upsert(connection, base, table.key, given)
+            if isinstance(given, pa.Table):
+                connection.register("incoming", given)
+            plan = plan_upsert(connection, base, table.key, given if isinstance(given, str) else "incoming")
             if not plan.new and not plan.changed:
                 return self._ref(base)
             staged = stage(connection, plan.content, base.path)
@@ -185,6 +212,16 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         with self._discarded_unless_committed(staged):
             base.exchange(plan.files, staged, Stamp(table.key, before.rows + plan.new, str(digest)))
         return self._ref(DeltaVersion(base.path, base.version + 1))
+
+    def _staged_stream(
+        self, table: TableSpec, rows: pa.RecordBatchReader, existing: pa.Schema | None
+    ) -> tuple[Staged, Stamp]:
+        path = self._folder / table.name
+        if not table.key:
+            raise StoreError(f"Rows of {table.name!r} need a key, and lack one: add the column.")
+        with explained(path):
+            staged, digest = stage_stream(self._duck, path, table, rows, now=self._clock(), existing=existing)
+        return staged, Stamp(table.key, staged.rows, str(digest))
 
     def _staged(self, table: TableSpec, given: pa.Table) -> tuple[Staged, Stamp]:
         """Write rows to files, which no version needs yet, with what a commit says of them."""

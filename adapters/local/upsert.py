@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from churn.data.tables import INGESTED_AT
 
 from .delta_table import DeltaVersion
 from .digest import Digest, digest_of
 from .duck import quoted
-from .rows import align
 
 __all__ = ["Upsert", "plan_upsert"]
 
@@ -38,27 +36,23 @@ class Upsert:
     content: str
 
 
-def plan_upsert(
-    connection: duckdb.DuckDBPyConnection, base: DeltaVersion, key: Sequence[str], rows: pa.Table
-) -> Upsert:
+def plan_upsert(connection: duckdb.DuckDBPyConnection, base: DeltaVersion, key: Sequence[str], rows: str) -> Upsert:
     """Compare `rows` with the table; a value that differs in `ingested_at` alone does not count.
 
     Args:
         connection: Where the comparison runs; `content` holds there.
         base: The table; a column that only it has counts as null in `rows`.
         key: The columns that identify a row.
-        rows: Rows in the table's types, each key once, without columns that the table lacks.
+        rows: What to select the rows from: each key once, without columns that the table lacks.
     """
-    aligned = align(rows, base.schema)
-    columns = ", ".join(map(quoted, aligned.column_names))
+    columns = ", ".join(map(quoted, base.schema.names))
     using = ", ".join(map(quoted, key))
-    values = [quoted(name) for name in aligned.column_names if name not in {*key, INGESTED_AT}]
+    values = [quoted(name) for name in base.schema.names if name not in {*key, INGESTED_AT}]
     differs = " OR ".join(f"given.{name} IS DISTINCT FROM there.{name}" for name in values) or "false"
-    connection.register("given", aligned)
     connection.execute(f"""
         CREATE TEMP TABLE written AS
         SELECT given.*, there.file_index AS _file
-        FROM given LEFT JOIN {base.relation()} AS there USING ({using})
+        FROM {base.aligned(rows)} AS given LEFT JOIN {base.relation()} AS there USING ({using})
         WHERE there.file_index IS NULL OR {differs}""")
     per_file = dict(connection.execute("SELECT _file, count(*) FROM written GROUP BY _file").fetchall())
     new = per_file.pop(None, 0)
@@ -66,7 +60,9 @@ def plan_upsert(
     there = f"{base.relation(files)} AS there"
     comes = f"SELECT {columns} FROM written"
     goes = f"SELECT {columns} FROM {there} SEMI JOIN written USING ({using})"
-    came, gone = (digest_of(connection.sql(rows).to_arrow_reader(), leave_out=[INGESTED_AT]) for rows in (comes, goes))
+    came, gone = (
+        digest_of(connection.sql(query).to_arrow_reader(), leave_out=[INGESTED_AT]) for query in (comes, goes)
+    )
     return Upsert(
         new=new,
         changed=sum(per_file.values()),

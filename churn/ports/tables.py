@@ -58,13 +58,14 @@ class FeatureStore(ABC):
     """Keyed, versioned tables of one dataset. Every write is atomic: a reader sees all of it or nothing."""
 
     @abstractmethod
-    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
+    def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Insert rows whose key is new, replace rows whose key is known and whose values differ, keep the rest.
 
         The table is created on the first write, and gains the columns it lacks (older rows are null there). A column
         that `rows` lacks is null in them; one of type null is left out. Numbers take the column's type where it holds
         them exactly. Rows without `ingested_at` get the time of the write. Rows that change nothing make no new
-        version; `ingested_at` alone is no change. Two writers at once both succeed, one after the other.
+        version; `ingested_at` alone is no change. Two writers at once both succeed, one after the other. A reader is
+        streamed once, within the adapter's stated memory.
 
         Raises:
             StoreError: a key is null or stands twice in `rows`, is another than the table's, a column changes its type
@@ -73,7 +74,7 @@ class FeatureStore(ABC):
         """
 
     @abstractmethod
-    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
+    def replace(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Make `rows` the table's whole content, with their columns, types and key; equal content makes no new version.
 
         Raises as `upsert` does.

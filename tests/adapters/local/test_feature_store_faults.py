@@ -115,6 +115,13 @@ def test_a_table_that_loses_every_race_leaves_no_files(
     assert {*tmp_path.rglob("*.parquet")} == before
 
 
+def test_streamed_rows_leave_no_files_but_those_of_the_table(store: LocalFeatureStore, tmp_path: Path) -> None:
+    for first in (0, 5, 5):
+        store.upsert(FEATURES, some(first, 10).to_reader(max_chunksize=3))
+        folder = tmp_path / "telco" / "features"
+        assert {*folder.rglob("*.parquet")} == committed_files(folder)
+
+
 def test_what_killed_writers_and_queries_left_is_removed_when_it_is_a_day_old(
     store: LocalFeatureStore, tmp_path: Path
 ) -> None:

@@ -61,7 +61,8 @@ class MemoryFeatureStore(FeatureStore):
         self._removed: dict[str, set[int]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def upsert(self, table: TableSpec, rows: pa.Table) -> TableRef:
+    def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
+        rows = _in_memory(rows)
         versions = self._tables.get(table.name)
         if not versions:
             return self.replace(table, rows)
@@ -76,8 +77,8 @@ class MemoryFeatureStore(FeatureStore):
                 merged[_identity(row, table.key)] = row
         return self._keep(table, pa.Table.from_pylist(list(merged.values()), given.schema))
 
-    def replace(self, table: TableSpec, rows: pa.Table) -> TableRef:
-        return self._keep(table, self._given(table, rows))
+    def replace(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
+        return self._keep(table, self._given(table, _in_memory(rows)))
 
     def latest(self, name: str) -> TableRef:
         if name not in self._tables:
@@ -217,6 +218,10 @@ class MemoryFeatureStore(FeatureStore):
         if not last or not same or set(last.rows.column_names) != set(rows.column_names):
             versions.append(version)
         return self.latest(table.name)
+
+
+def _in_memory(rows: pa.Table | pa.RecordBatchReader) -> pa.Table:
+    return rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
 
 
 def _in_utc(time: dt.datetime) -> dt.datetime:
