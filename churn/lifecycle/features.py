@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -64,11 +66,26 @@ def build_features(
 ) -> tuple[TableSnapshot, TableSnapshot]:
     """Derive the feature table and the label table from the bronze rows."""
     contract, store = workspace.contract, workspace.tables
-    rows = store.read(bronze.ref)
-    features = store.replace(contract.table("features"), bronze_to_features(rows, contract))
-    labels = store.replace(contract.table("labels"), labels_of(rows, contract, settings.split))
+    features = store.replace(
+        contract.table("features"), _streamed(store.scan(bronze.ref), lambda rows: bronze_to_features(rows, contract))
+    )
+    labels = store.replace(
+        contract.table("labels"),
+        _streamed(store.scan(bronze.ref), lambda rows: labels_of(rows, contract, settings.split)),
+    )
     note("build_features", f"{features.rows:,} feature rows, {labels.rows:,} known outcomes")
     return snapshot_of(store, features), snapshot_of(store, labels)
+
+
+def _streamed(rows: pa.RecordBatchReader, derived: Callable[[pa.Table], pa.Table]) -> pa.RecordBatchReader:
+    """Return what is derived from each row by itself, a batch at a time."""
+    schema = derived(rows.schema.empty_table()).schema
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            yield from derived(pa.Table.from_batches([batch])).cast(schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def describe(workspace: Workspace, settings: Settings) -> tuple[ValidationReport, tuple[ColumnProfile, ...]]:
