@@ -161,8 +161,8 @@ def blurred(sample: Predictions, seed: int) -> npt.NDArray[np.float64]:
 def recipe_better(sample: Predictions, champion: npt.NDArray[np.float64], challenger: npt.NDArray[np.float64]) -> bool:
     """Return whether the recipe question is answered by yes."""
     found = compare_learners(
-        lambda _, asked, __: champion[asked],
-        lambda _, asked, __: challenger[asked],
+        lambda _: champion,
+        lambda _: challenger,
         sample.label.astype(np.int8),
         sample.entity.astype(object),
         settings=QUICK,
