@@ -1,4 +1,4 @@
-"""How often the gate is wrong, and how long it takes: `python benchmarks/gate.py [--rounds 60] [--jobs 2]`.
+"""How often the gate is wrong, and how long it takes: `python benchmarks/gate.py [--rounds 60] [--slices 100]`.
 
 IBM's Telco customers (TELCO_CSV, or ../shared/data beside the checkout). Their outcomes are drawn anew in every round
 from known probabilities, the out-of-fold predictions of the full trainer, so that it is known which model is better.
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.gate_rounds import RULES, one_round, start_worker  # noqa: E402
+from benchmarks.gate_slices import print_slice_rules  # noqa: E402
 from benchmarks.gate_time import print_times  # noqa: E402
 from benchmarks.gate_trainers import MODEL, PAIRS, Known  # noqa: E402
 from benchmarks.quality import read_telco  # noqa: E402
@@ -42,6 +43,7 @@ _QUESTIONS = ("log loss on the holdout", "log loss over the folds", "AUC on the 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60, help="rounds of the simulation; 0 leaves it out")
+    parser.add_argument("--slices", type=int, default=100, help="rounds of the rules for groups; 0 leaves them out")
     parser.add_argument("--jobs", type=int, default=2, help="rounds side by side")
     default = Path(tempfile.gettempdir()) / "gate_rounds.jsonl"
     parser.add_argument("--out", type=Path, default=default, help=f"rounds so far, one a line (default {default})")
@@ -49,10 +51,12 @@ def main() -> None:
     options = parser.parse_args()
     contract = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
     data = read_telco(contract)
+    if options.rounds > 0 or options.slices > 0:
+        known = Known(contract, data, train(data, contract, ModelSettings(), seed=0).oof_probability)
+    if options.slices > 0:
+        print_slice_rules(known, options.slices)
     if options.rounds > 0:
-        truth = train(data, contract, ModelSettings(), seed=0).oof_probability
-        rounds = simulate(Known(contract, data, truth), GateSettings(), options)
-        print_rates(rounds)
+        print_rates(simulate(known, GateSettings(), options))
     if not options.no_times:
         print_times(contract, data)
 

@@ -28,7 +28,7 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 _SLICED = ("log_loss", "profit_per_customer")
 _FOLDED_FROM = 30
 _LEAD = "challenger better by"
-_LUCK = "by luck alone"
+_LUCK = "p-value"
 _SMALLEST = "smallest difference that shows"
 
 
@@ -127,8 +127,8 @@ def slice_section(comparison: Comparison, currency: str) -> Section:
     verdict = Callout(f"Worse in: {', '.join(worse)}.", "bad") if worse else Callout("Worse in no group.", "good")
     figures = [_forest(slices, name, currency) for name in _SLICED]
     lead = (
-        "A better average must not be paid for by one group of customers. Of many groups some look worse by luck; that "
-        "is corrected for (Holm 1979)."
+        "A better average must not be paid for by one group of customers. A group is served worse if its log loss is "
+        "worse by more than the margin and not by chance, or its profit at a level ten times stricter."
     )
     return Section("Groups of customers", [verdict, table, *(figure for figure in figures if figure)], lead)
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from ..core.errors import NotEnoughData
 from ..core.estimate import Estimate
-from ..model.frame import FloatArray
 
-__all__ = ["POWER", "ResampledTest", "chance_of_worse", "corrected_resampled_t", "detectable", "holm"]
+__all__ = ["POWER", "ResampledTest", "corrected_resampled_t", "detectable", "p_value_worse"]
 
 POWER = 0.8
 """How often a true difference of the size called detectable is found."""
@@ -71,22 +70,8 @@ def detectable(se: float, alpha: float) -> float:
     return (normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)) * se
 
 
-def chance_of_worse(gain: Estimate) -> float:
+def p_value_worse(gain: Estimate) -> float:
     """Return the one-sided p-value of a gain's being negative, 0 to 1: how often chance alone shows one so low."""
     if gain.se == 0:
         return (1 + float(np.sign(gain.point))) / 2
     return NormalDist().cdf(gain.point / gain.se)
-
-
-def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """Return p-values corrected for their number, in the same order (Holm 1979, Scandinavian J. of Statistics 6:65-70).
-
-    The chance that any corrected value of a true null hypothesis falls below alpha is at most alpha, however the tests
-    depend on each other.
-    """
-    known = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(known, kind="stable")
-    stepped = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
-    corrected = np.empty_like(known)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected

@@ -15,7 +15,7 @@ from ..core.estimate import Estimate
 from ..evaluation.bootstrap import customer_weights, estimate, estimates
 from ..evaluation.holdout import Holdout
 from ..evaluation.ranking import BlockRanking, IntArray, brier_losses, equal_mass_bins, log_losses
-from ..evaluation.significance import chance_of_worse, detectable, holm
+from ..evaluation.significance import detectable, p_value_worse
 from ..evaluation.slices import slice_masks
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
@@ -170,6 +170,8 @@ class BlockMetrics:
 _SLICE_METRICS = ("log_loss", "profit_per_customer")
 _MIN_SLICE_CUSTOMERS = 30
 """With fewer, the bootstrap's standard error is itself little more than a guess."""
+_PROFIT_STRICTER = 10
+"""Profit varies more than log loss, and has no margin in a slice: its level is so many times smaller."""
 
 
 @dataclass(frozen=True)
@@ -234,17 +236,22 @@ def slice_gains(
     return slices
 
 
-def judged_slices(slices: list[SliceComparison], alpha: float) -> tuple[SliceComparison, ...]:
-    """Return the slices with their verdicts: p-values one-sided, corrected over all slices and both metrics."""
-    tests = [(index, gain) for index, each in enumerate(slices) for gain in each.gains.values()]
-    corrected = holm([chance_of_worse(gain) for _, gain in tests])
-    least: dict[int, float] = {}
-    for (index, _), p_value in zip(tests, corrected.tolist(), strict=True):
-        least[index] = min(p_value, least.get(index, 1.0))
-    return tuple(
-        each.model_copy(update={"p_worse": least[index], "worse": least[index] < alpha}) if index in least else each
-        for index, each in enumerate(slices)
-    )
+def judged_slices(slices: list[SliceComparison], settings: GateSettings) -> tuple[SliceComparison, ...]:
+    """Return the slices with their verdicts.
+
+    A slice is served worse if its log loss is worse by more than the margin and not by chance (at `alpha`), or its
+    profit is worse at a tenth of `alpha`. The bar does not depend on how many slices there are: a correction for their
+    number would let a group pass that is served worse because others are asked about too. docs/gate.md has the rates.
+    """
+    return tuple(_judged(part, settings) if part.gains else part for part in slices)
+
+
+def _judged(part: SliceComparison, settings: GateSettings) -> SliceComparison:
+    p_values = {name: p_value_worse(gain) for name, gain in part.gains.items()}
+    loss, margin = part.gains.get("log_loss"), settings.margins.slice_log_loss
+    less_sure = loss is not None and loss.point < -margin and p_values["log_loss"] < settings.alpha
+    poorer = p_values.get("profit_per_customer", 1.0) < settings.alpha / _PROFIT_STRICTER
+    return part.model_copy(update={"p_worse": min(p_values.values()), "worse": less_sure or poorer})
 
 
 def compare(
@@ -289,7 +296,7 @@ def compare(
         until=times.max().to_pydatetime(),
         resamples=settings.resamples,
         metrics=_tested(metrics, settings),
-        slices=judged_slices(slices, settings.alpha),
+        slices=judged_slices(slices, settings),
     )
 
 
@@ -354,14 +361,16 @@ def _paired(
 
 
 def _tested(metrics: list[PairedMetric], settings: GateSettings) -> tuple[PairedMetric, ...]:
-    """Give the metrics that a version is judged by their margins and their p-values, corrected for their number."""
+    """Give the metrics that a version is judged by their margins and p-values, each at the level by itself.
+
+    A correction for their number would let a worse version pass because more is asked.
+    """
     margins, profit = settings.margins, profit_metric(settings)
     tested = [metric for metric in metrics if metric.name in ("log_loss", "roc_auc", profit, "f1")]
-    p_worse = holm([chance_of_worse(metric.gain) for metric in tested]).tolist()
-    found = {metric.name: p_value for metric, p_value in zip(tested, p_worse, strict=True)}
+    p_values = {metric.name: p_value_worse(metric.gain) for metric in tested}
     allowed = {"log_loss": margins.log_loss, "roc_auc": margins.roc_auc}
     allowed |= {metric.name: margins.profit_share * abs(metric.champion) for metric in metrics if metric.name == profit}
     return tuple(
-        metric.model_copy(update={"margin": allowed.get(metric.name), "p_worse": found.get(metric.name)})
+        metric.model_copy(update={"margin": allowed.get(metric.name), "p_worse": p_values.get(metric.name)})
         for metric in metrics
     )

@@ -146,8 +146,7 @@ class PairedMetric(Finite):
     )
     p_worse: float | None = Field(
         default=None,
-        description="How often chance alone would show so great a loss, corrected for the number of metrics that are "
-        "tested (Holm 1979); None if not tested.",
+        description="One-sided p-value of a loss, not corrected for the number of metrics; None if not tested.",
     )
     detectable: float = Field(description="The smallest true gain found with 80 % power at alpha, one-sided.")
     draws: Histogram = Field(description="The gain over the resamples.")
@@ -160,7 +159,9 @@ class SliceComparison(Finite):
     value: str
     rows: int
     gains: dict[str, Estimate] = Field(default_factory=dict, description="`log_loss` and `profit_per_customer`.")
-    p_worse: float | None = Field(default=None, description="Corrected for the number of slices (Holm 1979).")
+    p_worse: float | None = Field(
+        default=None, description="The smaller p-value of both gains, one-sided, not corrected."
+    )
     worse: bool = False
     skipped: str | None = Field(default=None, description="Why it was not judged.")
 

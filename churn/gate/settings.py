@@ -25,6 +25,7 @@ class Margins(Frozen):
     log_loss: float = Field(default=0.005, ge=0, description="In nats.")
     roc_auc: float = Field(default=0.005, ge=0, description="Area under the ROC curve.")
     profit_share: float = Field(default=0.05, ge=0, description="Of the champion's profit per customer.")
+    slice_log_loss: float = Field(default=0.02, ge=0, description="In nats, in one group of customers.")
 
 
 class GateSettings(Frozen):
