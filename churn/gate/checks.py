@@ -114,6 +114,7 @@ CHECKS = Checklist(
         NamedCheck("profit above treating everybody", "money", 2, name="better_than_everybody", reading="bound"),
         NamedCheck("log loss below that of the churn rate", digits=4, name="better_than_prior", reading="bound"),
         NamedCheck("ROC AUC above chance", digits=4, name="better_than_chance", reading="bound"),
+        _of_metric("better_log_loss", "log_loss", "bound"),
         NamedCheck("description", "words", 0, name="description", reading="at least"),
         NamedCheck("predictions", "apart", name="predictions"),
         NamedCheck("reasons", "%", 1, name="reasons", reading="at least"),
