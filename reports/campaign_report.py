@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from churn.campaign.campaign import Campaign, Choice, Further
+from churn.campaign.campaign import Campaign, Choice, MarginalValue
 from churn.core.wording import amount, interval, number, percent
 
 from .chart_style import COLOURS, chart
@@ -57,7 +57,7 @@ def _summary(campaign: Campaign) -> Section:
     back = plan.profit.point / plan.cost.point if plan.cost.point > 0 else None
     cards = [
         Card("expected profit", amount(plan.profit.point, currency), f"{_span(plan, currency)}, after all costs"),
-        Card("contacts", plan.contacts, f"of {campaign.worthwhile:,} worth one, {campaign.customers:,} scored"),
+        Card("contacts", plan.contacts, f"of {campaign.positive:,} worth one, {campaign.customers:,} scored"),
         Card("expected cost", amount(plan.cost.point, currency), f"{amount(most, currency)} if everybody takes it"),
         Card("profit for each unit spent", None if back is None else number(back, 2)),
     ]
@@ -142,7 +142,7 @@ def _power(campaign: Campaign) -> Iterable[Block]:
 
 def _limits(campaign: Campaign) -> Section:
     settings, currency = campaign.settings, campaign.money.currency
-    blocks: list[Block] = [Callout(_further_in_words(each, currency)) for each in campaign.further]
+    blocks: list[Block] = [Callout(_marginal_in_words(marginal, currency)) for marginal in campaign.marginal]
     gap = campaign.bound - campaign.plan.profit.point
     limits = {
         "capacity": None if settings.capacity is None else f"{settings.capacity:,} contacts",
@@ -204,14 +204,14 @@ def _span(choice: Choice, currency: str) -> str:
 def _why_nobody(campaign: Campaign) -> str:
     if not campaign.customers:
         return "the batch has no customers."
-    if not campaign.worthwhile:
+    if not campaign.positive:
         return f"none of {campaign.customers:,} customers is expected to be worth the cost."
-    return f"{campaign.worthwhile:,} customers are worth it; the limits, the control group and the rest leave none."
+    return f"{campaign.positive:,} customers are worth it; the limits, the control group and the rest leave none."
 
 
 def _against(campaign: Campaign) -> str:
     """Say what the habitual list of the same length would earn: the riskiest first."""
-    other = next(choice for choice in campaign.choices if choice.name.startswith("as many"))
+    other = next(choice for choice in campaign.choices if choice.id == "by_probability")
     gain, currency = campaign.plan.profit.point - other.profit.point, campaign.money.currency
     if abs(gain) < 0.5:
         return "As many contacts chosen by probability alone would earn the same."
@@ -238,15 +238,17 @@ def _curve_in_words(campaign: Campaign) -> str:
     return slope + below * bool(limited)
 
 
-def _further_in_words(further: Further, currency: str) -> str:
+def _marginal_in_words(marginal: MarginalValue, currency: str) -> str:
     wider = (
-        f"{further.extra:,.0f} {currency} of budget" if further.limit == "budget" else f"{further.extra:,.0f} contacts"
+        f"{marginal.extra:,.0f} {currency} of budget"
+        if marginal.limit == "budget"
+        else f"{marginal.extra:,.0f} contacts"
     )
-    if abs(further.profit) < 0.005:
-        return f"The next {wider} would earn nothing: something else than the {further.limit} is the limit."
+    if abs(marginal.profit) < 0.005:
+        return f"The next {wider} would earn nothing: something else than the {marginal.limit} is the limit."
     return (
-        f"The next {wider} would earn {amount(further.profit, currency)} more, for {amount(further.cost, currency)} "
-        f"and {further.contacts:+,} contacts."
+        f"The next {wider} would earn {amount(marginal.profit, currency)} more, for {amount(marginal.cost, currency)} "
+        f"and {marginal.contacts:+,} contacts."
     )
 
 

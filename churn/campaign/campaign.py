@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Literal
 
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..model.money import MoneySettings
 from .settings import CampaignSettings, Limits
 
-__all__ = ["Campaign", "Choice", "Comparison", "Contact", "Further", "SegmentUse"]
+__all__ = ["Campaign", "Choice", "Contact", "ControlComparison", "MarginalValue", "SegmentUse"]
+
+
+ChoiceId = Literal["plan", "positive_value", "by_probability", "riskiest_tenth", "half_or_more", "everybody", "nobody"]
 
 
 class Choice(Finite):
-    """A way to choose whom to treat: how many it takes, and what that is expected to earn and to cost."""
+    """A way to choose whom to treat: how many it takes, and what that is expected to earn and to cost.
 
+    Attributes:
+        id: Which way it is, for programs.
+        name: The same in words.
+    """
+
+    id: ChoiceId
     name: str
     contacts: int
     profit: Estimate
     cost: Estimate
 
 
-class Further(Finite):
+class MarginalValue(Finite):
     """What a wider limit would add, in the currency; zeros where that limit does not bind."""
 
     limit: str
@@ -42,7 +52,7 @@ class SegmentUse(Finite):
     cost: float
 
 
-class Comparison(Finite):
+class ControlComparison(Finite):
     """The control group, and what the comparison of both groups can show.
 
     Attributes:
@@ -75,13 +85,15 @@ class Campaign(Finite):
     """Whom a batch of predictions says to contact, in sums; the list itself is a table.
 
     Attributes:
+        as_of: As of when the batch was scored, in the time of the data (UTC).
+        planned_at: When the campaign was planned, by the clock (UTC).
         customers: Scored customers.
-        worthwhile: Those whose expected value is above zero.
-        resting: Those of them who were on another list within the rest days.
+        positive: Those whose expected value is above zero.
+        in_cooldown: Those of them who were on another list within the rest days.
         plan: The campaign itself.
         bound: No choice within capacity and budget is expected to earn more, after the segments' limits.
-        choices: The campaign beside other ways to choose among the same customers: without control group and resting
-            ones, and without limits.
+        choices: The campaign beside other ways to choose among the same customers: without control group and those in
+            cool-down, and without limits.
         curve: Contacts, most valuable first, and what that many are expected to earn and to cost.
         repriced: Customers decided otherwise than in the predictions, for the economics have changed since.
         first: The most valuable contacts.
@@ -91,18 +103,19 @@ class Campaign(Finite):
     model: str
     version: str
     as_of: dt.datetime
+    planned_at: dt.datetime
     settings: CampaignSettings
     money: MoneySettings
     confidence: float
     customers: int
-    worthwhile: int
-    resting: int
+    positive: int
+    in_cooldown: int
     repriced: int
     plan: Choice
     bound: float
-    control: Comparison
+    control: ControlComparison
     choices: tuple[Choice, ...]
-    further: tuple[Further, ...]
+    marginal: tuple[MarginalValue, ...]
     segments: tuple[SegmentUse, ...]
     curve: tuple[tuple[int, float, float], ...]
     first: tuple[Contact, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,126 +12,155 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core.errors import ContractError, DataError, nearest
+from ..core.errors import DataError
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
 from ..model.scorer import TREAT
 from ..scoring.batch import BATCH_ID
-from .outlook import expected_cost
 
-__all__ = ["CONTACTED_AT", "BoolArray", "Candidates", "resting"]
+__all__ = ["CONTACTED_AT", "PLANNED_AT", "BoolArray", "Candidates", "expected_cost", "in_cooldown"]
 
 CONTACTED_AT = "contacted_at"
-"""When a contact was planned for: the time as of which its batch was scored (UTC)."""
+"""The time of the data that a contact was planned from: as of when its batch was scored (UTC)."""
+PLANNED_AT = "planned_at"
+"""When a contact was planned, by the clock (UTC); days of rest count from it."""
 _NUMBERS = ("probability", "customer_value")
-_MODEL = ("model_name", "model_version")
+_SLICE = 65_536
 
 BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The customers of a batch in the order of their ids, so that equals are always chosen alike; shape `(n,)` each.
+    """The customers of a batch in the order of their ids, so that ties are always broken alike; shape `(n,)` each.
 
     Attributes:
-        rows: Their predictions.
-        entity: The column of the customer.
+        ids: The customers, as Arrow text.
         probability: Churn probability, 0 to 1.
-        value: What keeping the customer is worth, in the currency.
-        worth: What treating them is expected to earn under the campaign's economics.
+        customer_value: What keeping the customer is worth, in the currency, 0 upwards.
+        expected_value: What treating them is expected to earn under the campaign's economics.
         cost: What treating them is expected to cost.
+        negative: Customers whose value in the predictions is below 0; it counts as 0.
+        repriced: Customers who are decided otherwise under the campaign's economics than the predictions say.
     """
 
-    rows: pa.Table
-    entity: str
+    ids: pa.LargeStringArray
     probability: FloatArray
-    value: FloatArray
-    worth: FloatArray
+    customer_value: FloatArray
+    expected_value: FloatArray
     cost: FloatArray
+    negative: int
+    repriced: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     @classmethod
-    def of(cls, predictions: pa.Table, entity: str, money: MoneySettings) -> Self:
+    def read(cls, predictions: pa.RecordBatchReader, entity: str, money: MoneySettings) -> Self:
         """Check the predictions of one batch.
 
         Raises:
-            ContractError: a column is not there.
-            DataError: there are several batches, a customer is missing or stands twice, or a probability or value is
-                missing, infinite or out of range; the message names the row.
+            DataError: a customer is missing or in several rows, or a probability or value is missing, infinite or out
+                of range; the message names the row.
         """
-        for name in (BATCH_ID, entity, *_NUMBERS, *_MODEL):
-            if name not in predictions.column_names:
-                raise ContractError(
-                    f"The predictions have no column {name!r}{nearest(name, predictions.column_names) or '.'} Plan a "
-                    "campaign from the table that `python run.py --pipeline inference` writes."
-                )
-        batches = pc.unique(predictions[BATCH_ID]).to_pylist()
-        if len(batches) > 1:
-            raise DataError(f"A campaign is of one batch, and the predictions are of {len(batches)}: pass one of them.")
-        for name, most in (("probability", 1.0), ("customer_value", np.inf)):
-            _refuse_bad_numbers(predictions, entity, name, most)
-        _refuse_missing(predictions, entity)
-        rows = predictions.sort_by(entity)
-        _refuse_twins(rows[entity])
-        probability, value = (rows[name].to_numpy().astype(np.float64) for name in _NUMBERS)
-        worth = expected_value(probability, value, money)
-        return cls(rows, entity, probability, value, worth, expected_cost(probability, money))
+        names = predictions.schema.names
+        ids: list[pa.Array] = []
+        numbers: dict[str, list[FloatArray]] = {name: [] for name in _NUMBERS}
+        repriced = 0
+        for batch in predictions:
+            ids.append(pc.cast(batch.column(entity), pa.large_string()))
+            for name, chunks in numbers.items():
+                chunks.append(batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64))
+            if "decision" in names:
+                treated = pc.equal(pc.cast(batch.column("decision"), pa.string()), TREAT)
+                now = expected_value(numbers["probability"][-1], numbers["customer_value"][-1], money) > 0
+                repriced += int(np.count_nonzero(treated.to_numpy(zero_copy_only=False) != now))
+        customers = pa.chunked_array(ids, pa.large_string())
+        probability, value = (np.concatenate([np.empty(0), *numbers.pop(name)]) for name in _NUMBERS)
+        _refuse_bad_numbers(probability, customers, "probability", 0.0, 1.0)
+        _refuse_bad_numbers(value, customers, "customer_value", -np.inf, np.inf)
+        if customers.null_count:
+            first = int(np.flatnonzero(customers.is_null().to_numpy())[0])
+            raise DataError(f"Row {first} of the predictions names no customer ({entity}): score the batch again.")
+        order = pc.sort_indices(customers)
+        customers = customers.take(order).combine_chunks()
+        _refuse_duplicates(customers)
+        places = order.to_numpy()
+        probability, value = probability[places], value[places]
+        negative = int(np.count_nonzero(value < 0))
+        np.maximum(value, 0.0, out=value)
+        expected = expected_value(probability, value, money)
+        return cls(customers, probability, value, expected, expected_cost(probability, money), negative, repriced)
 
-    @property
-    def customers(self) -> npt.NDArray[np.object_]:
-        """Their ids."""
-        return np.asarray(self.rows[self.entity].to_numpy(zero_copy_only=False), dtype=object)
-
-    def fact(self, name: str) -> str:
-        """Return what every row says in a column, such as the batch; empty where there is no row."""
-        return str(self.rows[name][0].as_py()) if self.rows.num_rows else ""
-
-    @property
-    def repriced(self) -> int:
-        """How many would be decided otherwise under the campaign's economics than the predictions say."""
-        if "decision" not in self.rows.column_names:
-            return 0
-        said = self.rows["decision"].to_numpy(zero_copy_only=False) == TREAT
-        return int(np.count_nonzero(said != (self.worth > 0)))
+    def keys(self) -> Iterator[str]:
+        """Yield the ids one after the other."""
+        for start in range(0, len(self.ids), _SLICE):
+            yield from self.ids.slice(start, _SLICE).to_pylist()
 
 
-def resting(candidates: Candidates, contacted: pa.Table | None, rest: dt.timedelta, as_of: dt.datetime) -> BoolArray:
-    """Return who was on the list of another batch within `rest` up to `as_of`, shape `(n,)`.
+def expected_cost(probability: FloatArray, money: MoneySettings) -> FloatArray:
+    """Return what contacting each customer is expected to cost, in the currency, shape `(n_rows,)`: what budgets count.
 
-    The control group rests too: both groups stay alike.
+    The contact f, and the incentive d of those who take it: churners who accept (p·gamma) and customers who would have
+    stayed anyway (1 - p). It is f + d at most.
     """
-    if contacted is None or not contacted.num_rows or not rest:
-        return np.zeros(candidates.rows.num_rows, dtype=bool)
-    times, kind = contacted[CONTACTED_AT], contacted[CONTACTED_AT].type
-    lately = pc.and_(pc.greater(times, pa.scalar(as_of - rest, kind)), pc.less_equal(times, pa.scalar(as_of, kind)))
-    lately = pc.and_(lately, pc.not_equal(contacted[BATCH_ID], candidates.fact(BATCH_ID)))
-    who = contacted[candidates.entity].filter(lately)
-    found = pc.is_in(candidates.rows[candidates.entity], value_set=who.combine_chunks())
+    refused = probability * (1 - money.acceptance.mean)
+    return np.asarray(money.contact_cost + money.incentive_cost * (1 - refused))
+
+
+def in_cooldown(
+    candidates: Candidates,
+    contacted: pa.RecordBatchReader | None,
+    entity: str,
+    *,
+    batch_id: str,
+    rest: dt.timedelta,
+    planned_at: dt.datetime,
+) -> BoolArray:
+    """Return who was on the list of another batch less than `rest` before `planned_at`, or later; shape `(n,)`.
+
+    The control group is in cool-down too, so that both groups stay alike. A row of a version that did not keep the time
+    of planning counts from `contacted_at`.
+
+    Args:
+        candidates: The customers.
+        contacted: `churn_contacts` so far.
+        entity: The column of the customer.
+        batch_id: Rows of this batch are left out.
+        rest: How long a customer is left alone.
+        planned_at: When this campaign is planned (UTC).
+    """
+    if contacted is None or not rest:
+        return np.zeros(len(candidates), dtype=bool)
+    since, who = pa.scalar(planned_at - rest, pa.timestamp("us", "UTC")), []
+    for batch in contacted:
+        times = batch.column(CONTACTED_AT)
+        if PLANNED_AT in batch.schema.names:
+            times = pc.coalesce(batch.column(PLANNED_AT), times)
+        recent = pc.and_(pc.greater(times, since), pc.not_equal(batch.column(BATCH_ID), batch_id))
+        who.append(pc.cast(batch.column(entity).filter(recent), pa.large_string()))
+    found = pc.is_in(candidates.ids, value_set=pa.chunked_array(who, pa.large_string()).combine_chunks())
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _refuse_bad_numbers(predictions: pa.Table, entity: str, name: str, most: float) -> None:
-    numbers = predictions[name].to_numpy().astype(np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0) & (numbers <= most)))
+def _refuse_bad_numbers(
+    numbers: FloatArray, customers: pa.ChunkedArray, name: str, lowest: float, highest: float
+) -> None:
+    wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= lowest) & (numbers <= highest)))
     if len(wrong):
         row = int(wrong[0])
-        between = "between 0 and 1" if most == 1 else "a finite amount, 0 or more"
+        valid = "between 0 and 1" if highest == 1 else "a finite amount"
         raise DataError(
-            f"{len(wrong)} of {len(numbers)} predictions have no {name} that is {between}; the first is row {row}, "
-            f"customer {predictions[entity][row].as_py()!r}, with {numbers[row]}: score the batch again."
+            f"{len(wrong)} of {len(numbers)} predictions have no {name} that is {valid}; the first is row {row}, "
+            f"customer {customers[row].as_py()!r}, with {numbers[row]}: score the batch again."
         )
 
 
-def _refuse_missing(predictions: pa.Table, entity: str) -> None:
-    missing = np.flatnonzero(predictions[entity].is_null().to_numpy())
-    if len(missing):
-        raise DataError(f"Row {missing[0]} of the predictions names no customer ({entity}): score the batch again.")
-
-
-def _refuse_twins(customers: pa.ChunkedArray) -> None:
+def _refuse_duplicates(customers: pa.LargeStringArray) -> None:
     if len(customers) > 1:
-        twins = customers[1:].filter(pc.equal(customers[1:], customers[:-1]))
-        if len(twins):
+        duplicates = customers[1:].filter(pc.equal(customers[1:], customers[:-1]))
+        if len(duplicates):
             raise DataError(
-                f"Customer {twins[0].as_py()!r} stands in several rows of the predictions ({len(twins)} row(s) too "
-                "many): a campaign contacts a customer once, so score the newest row of each."
+                f"Customer {duplicates[0].as_py()!r} is in several rows of the predictions ({len(duplicates)} row(s) "
+                "too many): a campaign contacts a customer once, so score the newest row of each."
             )

@@ -1,27 +1,59 @@
-"""Planning a campaign: from a batch of predictions to the list of contacts, its control group and what it is worth."""
+"""Planning a campaign: from a batch of predictions to the list of contacts, its control group and what it should earn.
+
+Customers are columns of numbers all the way; their reasons are read last, and only of those on the list.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from ..core.errors import ContractError, nearest
 from ..core.shares import hash_shares
+from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..scoring.batch import BATCH_ID
-from .campaign import Campaign, Further
-from .candidates import CONTACTED_AT, BoolArray, Candidates, resting
-from .segments import SegmentLimits
-from .selection import Selection, select
+from .campaign import Campaign, Choice, ChoiceId, Contact, ControlComparison, MarginalValue
+from .candidates import CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, in_cooldown
+from .interval import profit_interval
+from .selection import SegmentLimits, Selection, select
 from .settings import CampaignSettings, Limits
-from .sums import Groups, counted, ranked, reasons_of
 
-__all__ = ["CONTROL", "TREATMENT", "Plan", "plan_campaign"]
+__all__ = ["CONTROL", "TREATMENT", "Plan", "Predictions", "plan_campaign"]
 
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
+_FIRST = 25
+_POINTS = 101
+_POWER = 1.959964 + 0.841621
+"""Normal quantiles of a two-sided test at 5 % and of a power of 80 %."""
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class Predictions(NamedTuple):
+    """The rows of one batch in `churn_predictions`.
+
+    Attributes:
+        batch_id: The batch.
+        model: The registered model.
+        version: Its version.
+        as_of: As of when it was scored, in the time of the data (UTC).
+        names: The columns there are.
+        scan: Streams the named columns of all its rows.
+    """
+
+    batch_id: str
+    model: str
+    version: str
+    as_of: dt.datetime
+    names: Sequence[str]
+    scan: Callable[[Sequence[str]], pa.RecordBatchReader]
 
 
 class Plan(NamedTuple):
@@ -31,7 +63,7 @@ class Plan(NamedTuple):
         campaign: In sums.
         contacts: A row for each customer of both groups, the contacted by rank, then the control group by value:
             batch_id, the customer, group, rank (null in the control group), probability, expected_value,
-            expected_cost, customer_value, the reasons, contacted_at.
+            expected_cost, customer_value, the reasons, contacted_at, planned_at.
     """
 
     campaign: Campaign
@@ -39,14 +71,14 @@ class Plan(NamedTuple):
 
 
 def plan_campaign(
-    predictions: pa.Table,
+    predictions: Predictions,
     money: MoneySettings,
     settings: CampaignSettings,
     *,
     entity: str,
-    as_of: dt.datetime,
+    planned_at: dt.datetime,
     segments: pa.Table | None = None,
-    contacted: pa.Table | None = None,
+    contacted: pa.RecordBatchReader | None = None,
     confidence: float = 0.95,
 ) -> Plan:
     """Choose whom to contact: the greatest expected value within the limits, only where it is above zero.
@@ -57,41 +89,71 @@ def plan_campaign(
     good the choice is. A customer whose segment has no limits of its own, or is not known, is under the overall ones.
 
     Args:
-        predictions: One batch of `churn_predictions`, a row for each customer.
+        predictions: One batch, a row for each customer.
         money: The economics. Expected values are computed from probability and customer value under these.
         settings: Limits, control group and rest.
         entity: The column of the customer.
-        as_of: When the batch was scored as of (UTC): from when on the contacted rest, and back to when rest counts.
+        planned_at: When the campaign is planned, by the clock (UTC): rest days count from it.
         segments: The customers' values in the columns that `settings.segments` limits, a row for each customer.
-        contacted: `churn_contacts` so far; rows of this batch are left out, so that planning again changes nothing.
+        contacted: `churn_contacts` so far; rows of this batch are left out.
         confidence: Share of the intervals.
 
     Raises:
         ContractError: a column is not there, or a segment limits a column that is not.
-        DataError: the predictions are not one row a customer of one batch with finite numbers.
+        DataError: the predictions are not one row a customer with finite numbers.
     """
-    candidates = Candidates.of(predictions, entity, money)
-    rests = resting(candidates, contacted, dt.timedelta(days=settings.rest_days), as_of)
-    held_back = hash_shares(candidates.customers, settings.control_share, settings.salt)
-    within = SegmentLimits.apply(candidates, settings, segments, ~rests & ~held_back)
+    candidates = Candidates.read(_numbers_of(predictions, entity), entity, money)
+    rests = in_cooldown(
+        candidates,
+        contacted,
+        entity,
+        batch_id=predictions.batch_id,
+        rest=dt.timedelta(days=settings.rest_days),
+        planned_at=planned_at,
+    )
+    held_back = hash_shares(candidates.keys(), settings.control_share, settings.salt)
+    within = SegmentLimits.apply(candidates, settings, segments, entity, ~rests & ~held_back)
     chosen = _widened(candidates, within.left, settings)
-    alike = within.reached & chosen.bar.reached(candidates.worth, candidates.cost)
-    groups = Groups(rests, held_back, chosen.chosen, held_back & ~rests & alike)
+    alike = within.reached & chosen.cutoff.reached(candidates.expected_value, candidates.cost)
+    masks = Masks(rests, held_back, chosen.chosen, held_back & ~rests & alike)
+    contacts = _contacts(candidates, masks, predictions, entity, planned_at)
     campaign = Campaign(
-        batch_id=candidates.fact(BATCH_ID),
-        model=candidates.fact("model_name"),
-        version=candidates.fact("model_version"),
-        as_of=as_of,
+        batch_id=predictions.batch_id,
+        model=predictions.model,
+        version=predictions.version,
+        as_of=predictions.as_of,
+        planned_at=planned_at,
         settings=settings,
         money=money,
         confidence=confidence,
         bound=chosen.bound,
-        further=_further(candidates, within.left, settings, groups.treated),
-        segments=within.used(candidates, groups.treated),
-        notes=within.notes,
-        **counted(candidates, groups, money, confidence),
+        marginal=_marginal(candidates, within.left, settings, masks.treated),
+        segments=within.used(candidates, masks.treated),
+        notes=(*within.notes, *_negative_values(candidates)),
+        first=_first(contacts, entity, _reasons_in(predictions.names)),
+        **_counted(candidates, masks, money, confidence),
     )
-    return Plan(campaign, _contacts(candidates, groups, as_of))
+    return Plan(campaign, contacts)
+
+
+def _numbers_of(predictions: Predictions, entity: str) -> pa.RecordBatchReader:
+    needed = [entity, "probability", "customer_value"]
+    for name in needed:
+        if name not in predictions.names:
+            raise ContractError(
+                f"The predictions have no column {name!r}{nearest(name, predictions.names) or '.'} Plan a campaign "
+                "from the table that `python run.py --pipeline inference` writes."
+            )
+    return predictions.scan([*needed, *(name for name in ("decision",) if name in predictions.names)])
+
+
+def _negative_values(candidates: Candidates) -> Sequence[str]:
+    if not candidates.negative:
+        return ()
+    return (
+        f"{candidates.negative:,} customers have a customer value below 0, such as after a credit note; it counts as "
+        "0, and they are not contacted.",
+    )
 
 
 def _widened(
@@ -103,46 +165,170 @@ def _widened(
         budget=None if limits.budget is None else limits.budget + money,
     )
     rows = np.flatnonzero(left)
-    found = select(candidates.worth[rows], candidates.cost[rows], wider)
+    found = select(candidates.expected_value[rows], candidates.cost[rows], wider)
     chosen = np.zeros(len(left), dtype=bool)
     chosen[rows[found.chosen]] = True
-    return Selection(chosen, found.bar, found.bound)
+    return Selection(chosen, found.cutoff, found.bound)
 
 
-def _further(candidates: Candidates, left: BoolArray, limits: Limits, treated: BoolArray) -> tuple[Further, ...]:
+def _marginal(candidates: Candidates, left: BoolArray, limits: Limits, treated: BoolArray) -> tuple[MarginalValue, ...]:
     ways = []
     if limits.budget is not None:
         ways.append(("budget", _MORE_MONEY, _widened(candidates, left, limits, money=_MORE_MONEY)))
     if limits.capacity is not None:
         ways.append(("capacity", _MORE_CONTACTS, _widened(candidates, left, limits, contacts=_MORE_CONTACTS)))
     return tuple(
-        Further(
+        MarginalValue(
             limit=limit,
             extra=extra,
             contacts=int(np.count_nonzero(found.chosen)) - int(np.count_nonzero(treated)),
-            profit=float(candidates.worth[found.chosen].sum() - candidates.worth[treated].sum()),
+            profit=float(candidates.expected_value[found.chosen].sum() - candidates.expected_value[treated].sum()),
             cost=float(candidates.cost[found.chosen].sum() - candidates.cost[treated].sum()),
         )
         for limit, extra, found in ways
     )
 
 
-def _contacts(candidates: Candidates, groups: Groups, as_of: dt.datetime) -> pa.Table:
-    contacted, control = (ranked(candidates.worth, who) for who in (groups.treated, groups.control))
+def _contacts(
+    candidates: Candidates, masks: Masks, predictions: Predictions, entity: str, planned_at: dt.datetime
+) -> pa.Table:
+    contacted, control = (_ranked(candidates.expected_value, who) for who in (masks.treated, masks.control))
     rows, number = np.concatenate([contacted, control]), len(contacted)
+    ids = candidates.ids.take(pa.array(rows))
     rank = np.arange(1, len(rows) + 1)
-    of_batch = candidates.rows.take(rows)
     return pa.table(
         {
-            BATCH_ID: of_batch[BATCH_ID],
-            candidates.entity: of_batch[candidates.entity],
+            BATCH_ID: pa.repeat(pa.scalar(predictions.batch_id, pa.string()), len(rows)),
+            entity: ids.cast(pa.string()),
             "group": pa.array([TREATMENT] * number + [CONTROL] * len(control), pa.string()),
             "rank": pa.array(rank, pa.int64(), mask=rank > number),
             "probability": pa.array(candidates.probability[rows]),
-            "expected_value": pa.array(candidates.worth[rows]),
+            "expected_value": pa.array(candidates.expected_value[rows]),
             "expected_cost": pa.array(candidates.cost[rows]),
-            "customer_value": pa.array(candidates.value[rows]),
-            **{name: of_batch[name] for name in reasons_of(of_batch)},
-            CONTACTED_AT: pa.array([as_of] * len(rows), pa.timestamp("us", tz="UTC")),
+            "customer_value": pa.array(candidates.customer_value[rows]),
+            **_reasons_of(ids, predictions, entity),
+            CONTACTED_AT: pa.repeat(pa.scalar(predictions.as_of, _TIME), len(rows)),
+            PLANNED_AT: pa.repeat(pa.scalar(planned_at, _TIME), len(rows)),
         }
     )
+
+
+def _reasons_of(ids: pa.Array, predictions: Predictions, entity: str) -> dict[str, pa.Array]:
+    """Return the reasons of some customers, in their order; those of the others are not kept."""
+    names = _reasons_in(predictions.names)
+    if not names:
+        return {}
+    parts = []
+    for batch in predictions.scan([entity, *names]):
+        listed = pc.is_in(pc.cast(batch.column(entity), pa.large_string()), value_set=ids)
+        parts.append(batch.filter(listed))
+    found = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
+    if not found.num_rows:
+        return {name: pa.nulls(len(ids), pa.string()) for name in names}
+    places = pc.index_in(ids, value_set=pc.cast(found[entity].combine_chunks(), pa.large_string()))
+    return {name: pc.cast(found[name], pa.string()).take(places) for name in names}
+
+
+class Masks(NamedTuple):
+    """Who is in cool-down, never contacted, contacted, and never contacted but comparable; shape `(n,)` each."""
+
+    in_cooldown: BoolArray
+    held_back: BoolArray
+    treated: BoolArray
+    control: BoolArray
+
+    @property
+    def free(self) -> BoolArray:
+        """Whom nothing but the limits keeps from being contacted."""
+        return ~self.in_cooldown & ~self.held_back
+
+
+def _counted(candidates: Candidates, masks: Masks, money: MoneySettings, confidence: float) -> dict[str, Any]:
+    """Return what a `Campaign` says that follows from the masks, by the names of its attributes."""
+    positive = candidates.expected_value > 0
+
+    def choice(id_: ChoiceId, name: str, who: BoolArray) -> Choice:
+        profit, cost = profit_interval(candidates, who, money, confidence)
+        return Choice(id=id_, name=name, contacts=int(np.count_nonzero(who)), profit=profit, cost=cost)
+
+    return {
+        "customers": len(candidates),
+        "positive": int(np.count_nonzero(positive)),
+        "in_cooldown": int(np.count_nonzero(masks.in_cooldown & positive)),
+        "repriced": candidates.repriced,
+        "plan": choice("plan", "this campaign", masks.treated),
+        "control": _comparison(candidates, masks, money),
+        "choices": tuple(choice(id_, name, who()) for id_, name, who in _alternatives(candidates, masks)),
+        "curve": _curve(candidates, masks.free),
+    }
+
+
+def _alternatives(candidates: Candidates, masks: Masks) -> Sequence[tuple[ChoiceId, str, Callable[[], BoolArray]]]:
+    """Return other ways to choose among the same customers; each mask is made when it is needed."""
+    free = masks.free
+    riskiest = np.flatnonzero(free)[np.argsort(-candidates.probability[free], kind="stable")]
+
+    def first(number: int) -> BoolArray:
+        who = np.zeros(len(free), dtype=bool)
+        who[riskiest[:number]] = True
+        return who
+
+    number, risk, nobody = int(np.count_nonzero(masks.treated)), candidates.probability, np.zeros(len(free), dtype=bool)
+    return (
+        ("positive_value", "all whose expected value is above 0", lambda: free & (candidates.expected_value > 0)),
+        ("by_probability", "as many as this campaign, by probability", lambda: first(number)),
+        ("riskiest_tenth", "the riskiest tenth", lambda: first(round(0.1 * len(riskiest)))),
+        ("half_or_more", "probability of 50% or more", lambda: free & (risk >= 0.5)),
+        ("everybody", "everybody", lambda: free),
+        ("nobody", "nobody", lambda: nobody),
+    )
+
+
+def _comparison(candidates: Candidates, masks: Masks, money: MoneySettings) -> ControlComparison:
+    treated, control = masks.treated, masks.control
+    contacted, compared = int(np.count_nonzero(treated)), int(np.count_nonzero(control))
+    churn = candidates.probability[treated | control]
+    spread = float(np.mean(churn) * (1 - np.mean(churn))) if len(churn) else 0.0
+    drop = money.acceptance.mean * candidates.probability[treated].mean() if contacted else 0.0
+    both = contacted and compared
+    return ControlComparison(
+        customers=compared,
+        never_contacted=int(np.count_nonzero(masks.held_back)),
+        profit=float(candidates.expected_value[control].sum()),
+        expected_drop=float(drop),
+        detectable_drop=float(_POWER * np.sqrt(spread * (1 / contacted + 1 / compared))) if both else None,
+    )
+
+
+def _curve(candidates: Candidates, free: BoolArray) -> tuple[tuple[int, float, float], ...]:
+    order = np.flatnonzero(free)[np.argsort(-candidates.expected_value[free], kind="stable")]
+    numbers = np.unique(np.linspace(0, len(order), _POINTS).round().astype(int))
+    sums = [np.append(0.0, np.cumsum(each[order]))[numbers] for each in (candidates.expected_value, candidates.cost)]
+    return tuple((int(number), float(profit), float(cost)) for number, profit, cost in zip(numbers, *sums, strict=True))
+
+
+def _ranked(value: FloatArray, who: BoolArray) -> npt.NDArray[np.intp]:
+    """Return the places of those who are chosen, the most valuable first, equals in the order of their ids."""
+    rows = np.flatnonzero(who)
+    return rows[np.argsort(-value[rows], kind="stable")]
+
+
+def _first(contacts: pa.Table, entity: str, reasons: Sequence[str]) -> tuple[Contact, ...]:
+    rows = contacts.slice(0, _FIRST).to_pylist()
+    return tuple(
+        Contact(
+            customer=str(row[entity]),
+            probability=row["probability"],
+            expected_value=row["expected_value"],
+            customer_value=row["customer_value"],
+            reasons=tuple(row[name] for name in reasons if row[name]),
+        )
+        for row in rows
+        if row["group"] == TREATMENT
+    )
+
+
+def _reasons_in(names: Sequence[str]) -> list[str]:
+    """Return the columns that hold reasons, the strongest first."""
+    found = [name for name in names if name.startswith("reason_")]
+    return sorted(found, key=lambda name: int(name.removeprefix("reason_")))

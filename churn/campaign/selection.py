@@ -10,38 +10,45 @@ left of the budget is then filled in the order of value per cost (Dantzig 1957, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from ..core.errors import ContractError, DataError, nearest
 from ..model.frame import FloatArray
-from .settings import Limits
+from ..scoring.rows import coded_columns
+from .campaign import SegmentUse
+from .candidates import BoolArray, Candidates
+from .settings import CampaignSettings, Limits
 
-__all__ = ["Bar", "Selection", "select"]
+__all__ = ["Cutoff", "SegmentLimits", "Selection", "select"]
 
 _HALVINGS = 100
 _SLACK = 1e-9
 """What sums of floats may be beside the truth, as a share of the budget."""
 
-BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Bar:
+class Cutoff:
     """What a customer had to reach to be chosen: value less the price of their cost.
 
     Attributes:
         price: What one unit of the budget is worth at the margin; 0 where the budget does not bind.
-        least: The lowest that was still chosen; 0 where there was room for all who are worth it.
+        lowest: The lowest that was still chosen; 0 where there was room for all whose expected value is above 0.
     """
 
     price: float
-    least: float
+    lowest: float
 
     def reached(self, value: FloatArray, cost: FloatArray) -> BoolArray:
-        """Return who reaches the bar, shape `(n,)`; nobody without value does."""
-        reached: BoolArray = (value > 0) & (value - self.price * cost >= self.least)
+        """Return who reaches the cut-off, shape `(n,)`; nobody without value does."""
+        reached: BoolArray = (value > 0) & (value - self.price * cost >= self.lowest)
         return reached
 
 
@@ -51,12 +58,12 @@ class Selection:
 
     Attributes:
         chosen: Whether each is, shape `(n,)`.
-        bar: What it took.
+        cutoff: What it took.
         bound: No choice within the limits has more value in sum.
     """
 
     chosen: BoolArray
-    bar: Bar
+    cutoff: Cutoff
     bound: float
 
 
@@ -76,13 +83,13 @@ def select(value: FloatArray, cost: FloatArray, limits: Limits) -> Selection:
     chosen = _best(value, capacity)
     budget = limits.budget
     if budget is None or cost[chosen].sum() <= budget * (1 + _SLACK):
-        return Selection(chosen, Bar(0.0, _least(value, chosen, limits.capacity)), float(value[chosen].sum()))
+        return Selection(chosen, Cutoff(0.0, _lowest(value, chosen, limits.capacity)), float(value[chosen].sum()))
     price, within, beyond = _priced(value, cost, capacity, budget)
     score = value - price * cost
-    bar = Bar(price, _least(score, within, limits.capacity))
+    cutoff = Cutoff(price, _lowest(score, within, limits.capacity))
     bound = float(np.maximum(score, 0.0)[_best(score, capacity)].sum() + price * budget)
     chosen = _fill(_exchange(within, beyond, cost, budget), value, cost, capacity, budget)
-    return Selection(chosen, bar, max(bound, float(value[chosen].sum())))
+    return Selection(chosen, cutoff, max(bound, float(value[chosen].sum())))
 
 
 def _best(score: FloatArray, capacity: int) -> BoolArray:
@@ -98,7 +105,7 @@ def _best(score: FloatArray, capacity: int) -> BoolArray:
     return best
 
 
-def _least(score: FloatArray, chosen: BoolArray, capacity: int | None) -> float:
+def _lowest(score: FloatArray, chosen: BoolArray, capacity: int | None) -> float:
     """Return the lowest score that was chosen where the capacity is used up, infinity where nobody can be chosen."""
     if capacity == 0:
         return np.inf
@@ -153,3 +160,97 @@ def _fill(chosen: BoolArray, value: FloatArray, cost: FloatArray, capacity: int,
         room, money = room - len(taken), money - cost[taken].sum()
         waiting = waiting[len(taken) :]
     return chosen
+
+
+class SegmentLimits(NamedTuple):
+    """Who is left after the limits of the segments.
+
+    Attributes:
+        left: Those worth contacting whom the limits of their segments leave a place, shape `(n,)`.
+        reached: Who, control group and all, reaches the cut-off of their segments, shape `(n,)`.
+        members: Column, value, limits and members of each segment.
+        notes: Segments that nobody is in.
+    """
+
+    left: BoolArray
+    reached: BoolArray
+    members: tuple[tuple[str, str, Limits, BoolArray], ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def apply(
+        cls,
+        candidates: Candidates,
+        settings: CampaignSettings,
+        segments: pa.Table | None,
+        entity: str,
+        free: BoolArray,
+    ) -> SegmentLimits:
+        """Apply the limits column by column, in the order of the settings, to the customers who are `free`.
+
+        Raises:
+            ContractError: nothing is known of a column.
+            DataError: a customer is in two rows of `segments`.
+        """
+        left, reached = free & (candidates.expected_value > 0), np.ones(len(free), dtype=bool)
+        members: list[tuple[str, str, Limits, BoolArray]] = []
+        notes: list[str] = []
+        for column, values in settings.segments.items():
+            known = _values_of(candidates, segments, entity, column)
+            for value, limits in values.items():
+                of = np.asarray(known == value, dtype=bool)
+                members.append((column, value, limits, of))
+                if not of.any():
+                    hint = nearest(value, known.categories) or "."
+                    notes.append(f"No customer has {column} {value!r}, which has limits{hint}")
+                cutoff = _cutoff_in(candidates, left, of, limits)
+                reached &= ~of | cutoff.reached(candidates.expected_value, candidates.cost)
+        return cls(left, reached, tuple(members), tuple(notes))
+
+    def used(self, candidates: Candidates, treated: BoolArray) -> tuple[SegmentUse, ...]:
+        """Return what each segment took of its limits."""
+        return tuple(
+            SegmentUse(
+                column=column,
+                value=value,
+                limits=limits,
+                customers=int(np.count_nonzero(of)),
+                contacts=int(np.count_nonzero(of & treated)),
+                cost=float(candidates.cost[of & treated].sum()),
+            )
+            for column, value, limits, of in self.members
+        )
+
+
+def _cutoff_in(candidates: Candidates, left: BoolArray, of: BoolArray, limits: Limits) -> Cutoff:
+    """Take those out of `left` whom the limits of a segment leave no place."""
+    rows = np.flatnonzero(left & of)
+    found = select(candidates.expected_value[rows], candidates.cost[rows], limits)
+    left[rows[~found.chosen]] = False
+    return found.cutoff
+
+
+def _values_of(candidates: Candidates, segments: pa.Table | None, entity: str, column: str) -> pd.Categorical:
+    """Return each customer's value in a column as coded text, missing where it is not known, shape `(n,)`.
+
+    Raises:
+        ContractError: nothing is known of the column.
+        DataError: a customer is in two rows.
+    """
+    known = [] if segments is None else [name for name in segments.column_names if name != entity]
+    if segments is None or column not in known:
+        raise ContractError(
+            f"`campaign.segments` limits {column!r}, which no column of the customers is called"
+            f"{nearest(column, known) or '.'} Correct the setting."
+        )
+    whole = segments.select([entity, column]).combine_chunks()
+    ids = pc.cast(whole[entity].combine_chunks(), pa.large_string())
+    if pc.count_distinct(ids).as_py() != len(ids):
+        counts = pc.value_counts(ids)
+        twin = counts.field("values").filter(pc.greater(counts.field("counts"), 1))[0].as_py()
+        raise DataError(f"Customer {twin!r} is in two rows of the segments: pass one row for each customer.")
+    batch = pa.RecordBatch.from_arrays([whole[column].combine_chunks()], names=[column])
+    values = pd.Categorical(coded_columns(batch, {column: "categorical"})[column])
+    places = pc.index_in(candidates.ids, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False)
+    codes = np.append(values.codes, -1)[places]
+    return pd.Categorical.from_codes(codes, dtype=values.dtype)

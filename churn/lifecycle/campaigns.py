@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
-from ..campaign.batch import plan_batch, record_contacts
 from ..campaign.campaign import Campaign
-from ..campaign.crm import write_lists
+from ..campaign.lists import plan_batch, put_lists, record_contacts
 from ..scoring.batch import BatchSummary
 from ..settings import Settings
 from .workspace import Workspace
@@ -18,17 +14,22 @@ __all__ = ["plan_campaign"]
 def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummary) -> tuple[Campaign, str]:
     """Choose whom to contact within the limits, store the lists, and let the chosen rest from now on.
 
+    One plan at a time: the next one sees the contacts of this one.
+
     Returns:
-        What the campaign comes to, and where the list of contacts lies.
+        What the campaign comes to, and where the list of contacts is.
     """
     store, contract = workspace.tables, workspace.contract
-    confidence = settings.evaluation.confidence
-    plan = plan_batch(store, summary, contract, settings.money, settings.campaign, confidence=confidence)
-    with tempfile.TemporaryDirectory() as folder:
-        lists = write_lists(plan, Path(folder))
-        places = [
-            workspace.files.put(f"campaigns/{path.name}", [path.read_bytes()])
-            for path in (lists.contacts, lists.control)
-        ]
-    record_contacts(store, plan, contract)
-    return plan.campaign, places[0]
+    with store.exclusive("campaign"):
+        plan = plan_batch(
+            store,
+            summary,
+            contract,
+            settings.money,
+            settings.campaign,
+            now=workspace.clock(),
+            confidence=settings.evaluation.confidence,
+        )
+        location = put_lists(plan, workspace.files)
+        record_contacts(store, plan, contract)
+    return plan.campaign, location

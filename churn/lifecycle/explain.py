@@ -28,5 +28,5 @@ def explain_customer(workspace: Workspace, settings: Settings, customer: str) ->
     facts = facts_of(store, features, contract, customer, as_of)
     with tempfile.TemporaryDirectory() as folder:
         scorer = workspace.load(version, Path(folder))
-        others = alike(store, features, contract, facts)
+        others = alike(store, features, contract, facts, as_of)
         return answer(scorer, facts, others, contract, model=workspace.model, version=version.version, as_of=as_of)

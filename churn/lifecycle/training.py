@@ -20,6 +20,7 @@ from ..evaluation.metrics import METRICS
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings, Scorer, ScoringSettings
+from ..scoring.baseline import write_baseline
 from ..settings import Settings
 from ..training.recipe import RECIPE
 from ..training.search import search, study_name
@@ -156,9 +157,10 @@ def register(
     )
     tags = version_tags(settings, contract, findings, origin)
     description = describe(findings.training, findings.evaluation, findings.training_set)
+    scorer = Scorer(model, scoring_settings(contract, settings.money, settings.reasons))
     with tempfile.TemporaryDirectory() as folder:
         package, digest = workspace.package(
-            Scorer(model, scoring_settings(contract, settings.money, settings.reasons)),
+            scorer,
             Path(folder) / "package",
             example=example_of(read_training_set(rows, contract), contract),
             metadata={**tags, RECIPE: origin.recipe.stored()},
@@ -175,6 +177,15 @@ def register(
             tags=tags,
             run_id=tracker.run_id(),
         )
+    write_baseline(
+        workspace.tables,
+        contract,
+        scorer,
+        findings.training_set.ref,
+        model_name=registration.name,
+        model_version=registration.version,
+        model_digest=digest,
+    )
     workspace.stages.show_candidate(registration.name, registration.version, registration.description)
     unchanged = ", unchanged" if registration.unchanged else ""
     note("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,26 +41,35 @@ class Facts(NamedTuple):
 def facts_of(
     store: FeatureStore, features: TableRef, contract: DatasetContract, customer: str, as_of: dt.datetime
 ) -> Facts:
-    """Return what was known of a customer at a time: the row with the greatest event time, then arrival, up to it.
+    """Return what was known of a customer at a time: the newest row that was known by then; see `latest_rows`.
 
     Raises:
         NotFound: nobody has that id, with the ids most like it; or nothing was known of them yet, with the first time.
     """
     name = canonical_text(customer)
-    rows = store.scan(features, where={contract.entity_key: name}).read_all().to_pandas()
-    if rows.empty:
-        raise NotFound(_unknown(store, features, contract.entity_key, name))
-    arrived = rows.get(ARRIVED_AT, rows[EVENT_TIME]).fillna(rows[EVENT_TIME])
-    rows = rows.assign(**{ARRIVED_AT: pd.concat([arrived, rows[EVENT_TIME]], axis=1).max(axis=1)})
-    known = rows[rows[ARRIVED_AT] <= pd.Timestamp(as_of)].sort_values([EVENT_TIME, ARRIVED_AT]).tail(1)
-    if known.empty:
-        raise NotFound(
-            f"Nothing was known of customer {name!r} at {as_of:%Y-%m-%d %H:%M} UTC: the first facts came in at "
-            f"{rows[ARRIVED_AT].min():%Y-%m-%d %H:%M} UTC; give a later --as-of."
-        )
-    times = known.iloc[0]
-    columns = columns_of(known, contract.kinds)
-    return Facts(name, columns, times[EVENT_TIME].to_pydatetime(), times[ARRIVED_AT].to_pydatetime())
+    where = {contract.entity_key: name}
+    rows = store.latest_rows(features, as_of, where=where).read_all()
+    if not rows.num_rows:
+        raise NotFound(_not_known(store, features, contract.entity_key, name, as_of))
+    times = rows.select([column for column in (EVENT_TIME, ARRIVED_AT) if column in rows.column_names]).to_pylist()[0]
+    true_at: dt.datetime = times[EVENT_TIME]
+    return Facts(
+        name,
+        columns_of(rows.to_pandas(), contract.kinds),
+        true_at.astimezone(dt.UTC),
+        max(true_at, times.get(ARRIVED_AT) or true_at).astimezone(dt.UTC),
+    )
+
+
+def _not_known(store: FeatureStore, features: TableRef, entity: str, customer: str, as_of: dt.datetime) -> str:
+    rows = store.scan(features, where={entity: customer}).read_all().to_pylist()
+    if not rows:
+        return _unknown(store, features, entity, customer)
+    first = min(max(row[EVENT_TIME], row.get(ARRIVED_AT) or row[EVENT_TIME]) for row in rows)
+    return (
+        f"Nothing was known of customer {customer!r} at {as_of:%Y-%m-%d %H:%M} UTC: the first facts came in at "
+        f"{first:%Y-%m-%d %H:%M} UTC; give a later --as-of."
+    )
 
 
 class Alike(NamedTuple):
@@ -69,15 +77,17 @@ class Alike(NamedTuple):
 
     Attributes:
         texts: By categorical column, the values seen together with each of this customer's fixed ones.
-        ranges: By numeric column, the least and the greatest value seen.
+        ranges: By numeric column, the smallest and the largest value seen.
     """
 
     texts: Mapping[str, Sequence[str]]
     ranges: Mapping[str, tuple[float, float]]
 
 
-def alike(store: FeatureStore, features: TableRef, contract: DatasetContract, facts: Facts) -> Alike:
-    """Return which values of the actionable columns occur in the table.
+def alike(
+    store: FeatureStore, features: TableRef, contract: DatasetContract, facts: Facts, as_of: dt.datetime
+) -> Alike:
+    """Return which values of the actionable columns other customers had, by what was known at a time.
 
     A text counts that occurs with each single fixed (not actionable) text of the customer: who has internet does not
     get "no internet service" proposed.
@@ -90,7 +100,7 @@ def alike(store: FeatureStore, features: TableRef, contract: DatasetContract, fa
     seen: dict[str, dict[str, set[str]]] = {name: {other: set() for other in fixed} for name in free}
     spans = {name: (float("inf"), float("-inf")) for name in numbers}
     wanted = [*free, *fixed, *numbers]
-    for batch in store.scan(features, wanted) if wanted else ():
+    for batch in store.latest_rows(features, as_of, wanted) if wanted else ():
         for other, value in fixed.items():
             same = pc.fill_null(pc.equal(batch.column(other), value), False)
             for name in free:

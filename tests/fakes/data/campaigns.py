@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from churn.campaign.campaign import Campaign
-from churn.campaign.plan import Plan, plan_campaign
+from churn.campaign.candidates import Candidates
+from churn.campaign.plan import Plan, Predictions, plan_campaign
 from churn.campaign.settings import CampaignSettings
 from churn.model.money import MoneySettings
 
@@ -49,14 +50,41 @@ def regions_of(regions: list[str | None]) -> pa.Table:
     return pa.table({ENTITY: [f"c{number:04d}" for number in range(len(regions))], "region": regions})
 
 
+def predictions_of(table: pa.Table, as_of: dt.datetime = AS_OF) -> Predictions:
+    """Return a table of one batch as the plan reads it."""
+    batch_id = str(table["batch_id"][0].as_py()) if table.num_rows else "b1"
+    return Predictions(
+        batch_id=batch_id,
+        model="churn_telco",
+        version="3",
+        as_of=as_of,
+        names=table.column_names,
+        scan=lambda columns: table.select(list(columns)).to_reader(),
+    )
+
+
 def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **options: Any) -> Plan:
-    """Plan a campaign, without control group unless asked; `options` are settings, `regions`, `contacted`, `as_of`."""
-    tables = {name: options.pop(name) for name in ("contacted", "as_of") if name in options}
-    tables |= {"segments": options.pop("regions")} if "regions" in options else {}
+    """Plan a campaign, without control group unless asked.
+
+    `options` are settings, and `regions`, `contacted` (a table), `as_of` and `planned_at`.
+    """
+    as_of = options.pop("as_of", AS_OF)
+    tables = {"planned_at": options.pop("planned_at", as_of), "segments": options.pop("regions", None)}
+    before = options.pop("contacted", None)
     settings = CampaignSettings(**{"control_share": 0.0, **options})
     return plan_campaign(
-        predictions, money or MoneySettings(), settings, **{"entity": ENTITY, "as_of": AS_OF, **tables}
+        predictions_of(predictions, as_of),
+        money or MoneySettings(),
+        settings,
+        entity=ENTITY,
+        contacted=None if before is None else before.to_reader(),
+        **tables,
     )
+
+
+def candidates_of(probability: Any, value: Any, money: MoneySettings | None = None) -> Candidates:
+    """Return customers with these probabilities and values, as a plan chooses from them."""
+    return Candidates.read(batch(probability, value).to_reader(), ENTITY, money or MoneySettings())
 
 
 def contacted(plan: Plan, group: str = "treatment") -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn.campaign.outlook import expected_cost
+from churn.campaign.candidates import expected_cost
 from churn.core.errors import ContractError, DataError
 from churn.model.money import MoneySettings, expected_value
 from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted, many, planned, regions_of
@@ -23,8 +23,9 @@ def test_the_most_valuable_come_first_and_only_those_worth_a_contact() -> None:
     assert rows[0]["expected_value"] == pytest.approx(float(expected_value(0.9, 200, MONEY)))
     assert rows[0]["expected_cost"] == pytest.approx(float(expected_cost(np.array(0.9), MONEY)))
     assert rows[0]["reason_1"] == "months as a customer: 2 (+0.92)"
-    assert (rows[0]["batch_id"], rows[0]["group"], rows[0]["contacted_at"]) == ("b1", "treatment", AS_OF)
-    assert plan.campaign.worthwhile == plan.campaign.plan.contacts == 3
+    assert (rows[0]["batch_id"], rows[0]["group"]) == ("b1", "treatment")
+    assert rows[0]["contacted_at"] == rows[0]["planned_at"] == AS_OF
+    assert plan.campaign.positive == plan.campaign.plan.contacts == 3
     assert plan.campaign.bound == pytest.approx(plan.campaign.plan.profit.point)
 
 
@@ -99,18 +100,24 @@ def test_a_row_without_a_number_is_named() -> None:
         planned(batch([0.5, 0.5], [np.inf, 1]))
 
 
-def test_customers_who_stand_twice_or_nowhere_are_refused() -> None:
-    with pytest.raises(DataError, match=r"Customer 'a' stands in several rows .*\(2 row\(s\) too many\)"):
+def test_customers_in_two_rows_or_none_are_refused() -> None:
+    with pytest.raises(DataError, match=r"Customer 'a' is in several rows .*\(2 row\(s\) too many\)"):
         planned(batch([0.5] * 4, ids=["a", "b", "a", "a"]))
     with pytest.raises(DataError, match="Row 1 of the predictions names no customer"):
         planned(batch([0.5, 0.5], ids=["a", None]))  # type: ignore[list-item]
 
 
-def test_other_tables_and_several_batches_are_refused() -> None:
+def test_other_tables_are_refused() -> None:
     with pytest.raises(ContractError, match="no column 'probability'; did you mean 'probabilities'"):
         planned(batch([0.5]).rename_columns({"probability": "probabilities"}))
-    with pytest.raises(DataError, match="of one batch, and the predictions are of 2"):
-        planned(pa.concat_tables([batch([0.5]), batch([0.5], ids=["x"], batch_id="b2")]))
+
+
+def test_a_negative_value_counts_as_zero_and_is_said() -> None:
+    plan = planned(batch([0.9, 0.9, 0.9], [-36.0, 200.0, -0.01]))
+    assert contacted(plan) == ["c0001"]
+    (note,) = plan.campaign.notes
+    assert note.startswith("2 customers have a customer value below 0")
+    assert planned(batch([0.9], [0.0])).campaign.notes == ()
 
 
 def test_a_batch_without_customers_gives_an_empty_campaign() -> None:
@@ -123,7 +130,7 @@ def test_those_of_other_batches_rest_until_the_day_is_over() -> None:
     again = batch([0.9, 0.8, 0.7], batch_id="now")
     assert contacted(planned(again, contacted=first.contacts, rest_days=30)) == ["c0000", "c0001", "c0002"]
     resting = planned(again, contacted=first.contacts, rest_days=31)
-    assert (contacted(resting), resting.campaign.resting) == (["c0002"], 2)
+    assert (contacted(resting), resting.campaign.in_cooldown) == (["c0002"], 2)
     assert contacted(planned(again, contacted=first.contacts, rest_days=0)) == ["c0000", "c0001", "c0002"]
 
 
@@ -135,9 +142,24 @@ def test_planning_a_batch_again_changes_nothing() -> None:
     assert again.contacts.equals(first.contacts)
 
 
-def test_a_plan_of_the_past_does_not_know_the_contacts_of_later() -> None:
-    later = planned(batch([0.9], batch_id="later"), as_of=AS_OF + dt.timedelta(seconds=1))
-    assert contacted(planned(batch([0.9]), contacted=later.contacts)) == ["c0000"]
+def test_rest_counts_from_the_day_of_planning_and_not_from_the_time_of_the_data() -> None:
+    """On a dated snapshot the data's time stands still while days pass."""
+    first = planned(batch([0.9, 0.8], batch_id="before"), planned_at=AS_OF)
+    again = batch([0.9, 0.8], batch_id="now")
+    soon = planned(again, contacted=first.contacts, planned_at=AS_OF + dt.timedelta(days=29))
+    later = planned(again, contacted=first.contacts, planned_at=AS_OF + dt.timedelta(days=30))
+    assert (contacted(soon), contacted(later)) == ([], ["c0000", "c0001"])
+
+
+def test_contacts_of_a_version_without_the_day_of_planning_rest_from_the_time_of_their_data() -> None:
+    first = planned(batch([0.9], batch_id="before"), as_of=AS_OF - dt.timedelta(days=29))
+    old = first.contacts.drop_columns(["planned_at"])
+    nulls = first.contacts.set_column(
+        first.contacts.column_names.index("planned_at"), "planned_at", pa.nulls(1, pa.timestamp("us", "UTC"))
+    )
+    for contacts in (old, nulls):
+        assert contacted(planned(batch([0.9], batch_id="now"), contacted=contacts)) == []
+        assert contacted(planned(batch([0.9], batch_id="now"), contacted=contacts, rest_days=29)) == ["c0000"]
 
 
 def test_other_economics_than_those_of_the_predictions_are_used_and_told() -> None:
@@ -175,14 +197,14 @@ def test_the_curve_goes_from_nobody_to_everybody_and_through_the_best_point() ->
 
 def test_what_a_wider_limit_would_add_is_what_the_wider_campaign_earns() -> None:
     plan = planned(many(), budget=500)
-    (further,) = plan.campaign.further
+    (marginal,) = plan.campaign.marginal
     wider = planned(many(), budget=1500).campaign.plan
-    assert (further.limit, further.extra, further.contacts) == (
+    assert (marginal.limit, marginal.extra, marginal.contacts) == (
         "budget",
         1000,
         wider.contacts - plan.campaign.plan.contacts,
     )
-    assert further.profit == pytest.approx(wider.profit.point - plan.campaign.plan.profit.point)
-    (unused,) = planned(many(), capacity=10_000).campaign.further
+    assert marginal.profit == pytest.approx(wider.profit.point - plan.campaign.plan.profit.point)
+    (unused,) = planned(many(), capacity=10_000).campaign.marginal
     assert (unused.limit, unused.contacts, unused.profit) == ("capacity", 0, 0)
-    assert planned(many()).campaign.further == ()
+    assert planned(many()).campaign.marginal == ()

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from churn.campaign.selection import Bar, select
+from churn.campaign.selection import Cutoff, select
 from churn.campaign.settings import Limits
 
 
@@ -34,7 +34,7 @@ def test_no_subset_is_much_better_and_none_above_the_bound(seed: int) -> None:
     assert found.chosen.sum() <= (limits.capacity or 0)
     assert cost[found.chosen].sum() <= limits.budget + 1e-9
     assert reached <= best + 1e-9 <= found.bound + 2e-9
-    assert found.bound - reached <= found.bar.price * cost.max() + 1e-9
+    assert found.bound - reached <= found.cutoff.price * cost.max() + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -108,9 +108,9 @@ def test_contacts_that_cost_nothing_need_no_budget() -> None:
 
 def test_the_bar_says_what_it_took() -> None:
     value, cost = np.array([5.0, 4.0, 3.0]), np.ones(3)
-    assert select(value, cost, Limits()).bar == Bar(0.0, 0.0)
-    assert select(value, cost, Limits(capacity=2)).bar == Bar(0.0, 4.0)
-    bar = select(value, cost, Limits(budget=2)).bar
+    assert select(value, cost, Limits()).cutoff == Cutoff(0.0, 0.0)
+    assert select(value, cost, Limits(capacity=2)).cutoff == Cutoff(0.0, 4.0)
+    bar = select(value, cost, Limits(budget=2)).cutoff
     assert bar.price == pytest.approx(3.0)
     assert bar.reached(np.array([3.5, 2.5, -1.0]), np.array([1.0, 1.0, 0.0])).tolist() == [True, False, False]
-    assert not select(value, cost, Limits(capacity=0)).bar.reached(value, cost).any()
+    assert not select(value, cost, Limits(capacity=0)).cutoff.reached(value, cost).any()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from churn.campaign.campaign import Campaign, Comparison
+from churn.campaign.campaign import Campaign, ControlComparison
 from churn.model.money import MoneySettings
 from reports.campaign_report import campaign_headline, campaign_page, campaign_sections
 from reports.page import Callout, Card, Cards, Section, Table, Text
@@ -121,7 +121,7 @@ def test_the_control_group_is_explained_and_its_size_judged(whole: Campaign) -> 
     text = words(section(whole, "Control group"))
     assert "20.0% of the customers are never contacted, drawn by a hash of their id before anything is ranked" in text
     assert "is too small to show that in this campaign alone: add up several campaigns" in text
-    large = Comparison(customers=900, never_contacted=950, profit=1.0, expected_drop=0.15, detectable_drop=0.05)
+    large = ControlComparison(customers=900, never_contacted=950, profit=1.0, expected_drop=0.15, detectable_drop=0.05)
     enough = whole.model_copy(update={"control": large})
     assert "fall by 15.0 percentage points; the two groups would show a fall of 5.0 percentage points or more" in words(
         section(enough, "Control group")

@@ -17,7 +17,7 @@ def told(customer: str, settings: ScoringSettings | None = None) -> CustomerAnsw
     store = phone_store()
     features = store.latest("churn_features")
     facts = facts_of(store, features, CONTRACT, customer, JANUARY)
-    others = alike(store, features, CONTRACT, facts)
+    others = alike(store, features, CONTRACT, facts, MARCH)
     scorer = explaining_scorer(settings)
     return answer(scorer, facts, others, CONTRACT, model="churn_phones", version=7, as_of=MARCH)
 

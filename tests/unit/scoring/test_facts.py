@@ -59,6 +59,15 @@ def test_a_time_before_the_first_facts_is_told_when_they_came() -> None:
 def test_a_value_counts_that_occurs_with_what_is_fixed() -> None:
     ann = facts_of(STORE, FEATURES, CONTRACT, "ann", JANUARY)
     anna = facts_of(STORE, FEATURES, CONTRACT, "anna", JANUARY)
-    fibre, none = (alike(STORE, FEATURES, CONTRACT, facts) for facts in (ann, anna))
-    assert fibre == Alike({"contract": ["Month-to-month", "One year", "Two year"]}, {"monthly_charges": (20.0, 90.0)})
+    fibre, none = (alike(STORE, FEATURES, CONTRACT, facts, JANUARY) for facts in (ann, anna))
+    assert fibre == Alike({"contract": ["Month-to-month", "One year"]}, {"monthly_charges": (20.0, 90.0)})
     assert none.texts == {"contract": ["Two year"]}
+
+
+def test_values_that_others_had_only_later_do_not_count() -> None:
+    """Ann has two years from February on, which arrives in March."""
+    bob = facts_of(STORE, FEATURES, CONTRACT, "bob", JANUARY)
+    before = alike(STORE, FEATURES, CONTRACT, bob, MARCH - dt.timedelta(seconds=1))
+    after = alike(STORE, FEATURES, CONTRACT, bob, MARCH)
+    assert before == Alike({"contract": ["Month-to-month", "One year"]}, {"monthly_charges": (20.0, 90.0)})
+    assert after.texts == {"contract": ["One year", "Two year"]}

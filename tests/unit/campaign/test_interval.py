@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.campaign.outlook import expected_cost, outlook
+from churn.campaign.candidates import expected_cost
+from churn.campaign.interval import ProfitInterval, profit_interval
 from churn.model.money import Acceptance, MoneySettings, expected_value
+from tests.fakes.data.campaigns import candidates_of
 
 MONEY = MoneySettings()
+
+
+def interval_of(probability: np.ndarray, value: np.ndarray, money: MoneySettings, confidence: float) -> ProfitInterval:
+    candidates = candidates_of(probability, value, money)
+    return profit_interval(candidates, np.ones(len(candidates), dtype=bool), money, confidence)
 
 
 def drawn(
@@ -29,7 +36,7 @@ def test_the_intervals_are_those_of_simulated_worlds(acceptance: Acceptance) -> 
     random = np.random.default_rng(1)
     probability, value = random.beta(2, 4, 300), random.uniform(50, 500, 300)
     money = MoneySettings(acceptance=acceptance)
-    found = outlook(probability, value, money, 0.9)
+    found = interval_of(probability, value, money, 0.9)
     assert len(found) == 2
     for estimate, worlds in zip(found, drawn(probability, value, money, 20_000), strict=True):
         width = estimate.upper - estimate.lower
@@ -40,7 +47,7 @@ def test_the_intervals_are_those_of_simulated_worlds(acceptance: Acceptance) -> 
 
 def test_the_points_are_the_sums_of_what_each_customer_is_expected_to_bring() -> None:
     probability, value = np.array([0.1, 0.5, 0.9]), np.array([100.0, 200.0, 300.0])
-    found = outlook(probability, value, MONEY, 0.95)
+    found = interval_of(probability, value, MONEY, 0.95)
     assert found.profit.point == pytest.approx(expected_value(probability, value, MONEY).sum())
     assert found.cost.point == pytest.approx(expected_cost(probability, MONEY).sum())
 
@@ -52,21 +59,23 @@ def test_a_cost_is_the_contact_and_the_incentive_of_those_who_take_it() -> None:
 
 
 def test_nobody_earns_and_costs_nothing() -> None:
-    found = outlook(np.empty(0), np.empty(0), MONEY, 0.95)
+    found = interval_of(np.empty(0), np.empty(0), MONEY, 0.95)
     assert found.profit == found.cost
     assert (found.profit.point, found.profit.lower, found.profit.upper) == (0, 0, 0)
 
 
 def test_what_is_certain_has_no_interval() -> None:
     money = MoneySettings(incentive_cost=0)
-    cost = outlook(np.array([0.3, 0.6]), np.array([200.0, 200.0]), money, 0.95).cost
+    cost = interval_of(np.array([0.3, 0.6]), np.array([200.0, 200.0]), money, 0.95).cost
     assert (cost.lower, cost.point, cost.upper) == (2.0, 2.0, 2.0)
 
 
 def test_an_acceptance_rate_that_is_known_better_gives_a_narrower_interval() -> None:
     probability, value = np.full(2000, 0.4), np.full(2000, 200.0)
     unsure, sure = (
-        outlook(probability, value, MoneySettings(acceptance=Acceptance(alpha=scale * 6, beta=scale * 14)), 0.95).profit
+        interval_of(
+            probability, value, MoneySettings(acceptance=Acceptance(alpha=scale * 6, beta=scale * 14)), 0.95
+        ).profit
         for scale in (1, 100)
     )
     assert sure.point == pytest.approx(unsure.point)

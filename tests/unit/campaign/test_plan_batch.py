@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from churn.campaign.batch import plan_batch, record_contacts
+from churn.campaign import lists
+from churn.campaign.lists import record_contacts
+from churn.campaign.plan import Plan
 from churn.campaign.settings import CampaignSettings
 from churn.core.errors import ConfigError
 from churn.data.tables import EVENT_TIME
@@ -19,6 +22,7 @@ from tests.fakes.data.customers import CONTRACT
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 PREDICTIONS = TableSpec(name="churn_predictions", key=("batch_id", ENTITY))
+DAY = dt.timedelta(days=1)
 EVERYBODY = CampaignSettings(control_share=0)
 
 
@@ -55,6 +59,10 @@ def summary(store: MemoryFeatureStore, batch_id: str, days_ago: int = 0) -> Batc
     )
 
 
+def plan_batch(*arguments: Any, now: dt.datetime = AS_OF) -> Plan:
+    return lists.plan_batch(*arguments, now=now)
+
+
 def test_only_the_rows_of_the_batch_are_planned(store: MemoryFeatureStore) -> None:
     plan = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY)
     assert (plan.campaign.batch_id, plan.campaign.as_of, plan.campaign.version) == ("june", AS_OF, "3")
@@ -63,7 +71,7 @@ def test_only_the_rows_of_the_batch_are_planned(store: MemoryFeatureStore) -> No
 
 def test_who_was_on_the_list_of_another_batch_rests(store: MemoryFeatureStore) -> None:
     one = EVERYBODY.model_copy(update={"capacity": 1})
-    before = plan_batch(store, summary(store, "may", 29), CONTRACT, MoneySettings(), one)
+    before = plan_batch(store, summary(store, "may", 29), CONTRACT, MoneySettings(), one, now=AS_OF - 29 * DAY)
     ref = record_contacts(store, before, CONTRACT)
     assert (ref.name, ref.key, ref.rows) == ("churn_contacts", ("batch_id", ENTITY), 1)
     assert contacted(plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), one)) == ["c0001"]
@@ -96,3 +104,19 @@ def test_a_batch_in_which_nobody_could_be_scored_has_a_campaign_of_nobody(store:
     plan = plan_batch(store, summary(store, "empty"), CONTRACT, MoneySettings(), EVERYBODY)
     assert (plan.campaign.batch_id, plan.campaign.model, plan.campaign.customers) == ("empty", "churn_toy", 0)
     assert record_contacts(store, plan, CONTRACT).rows == 0
+
+
+def test_a_batch_that_is_planned_again_later_keeps_the_day_of_its_first_planning(store: MemoryFeatureStore) -> None:
+    for days in (0, 7):
+        again = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY, now=AS_OF + days * DAY)
+        ref = record_contacts(store, again, CONTRACT)
+    assert again.campaign.planned_at == AS_OF
+    assert ref.version == 0, "nothing changed"
+
+
+def test_on_a_dated_snapshot_everybody_may_be_contacted_again_after_the_rest(store: MemoryFeatureStore) -> None:
+    """Both batches are of the same data; the second one is planned 31 days after the first."""
+    first = plan_batch(store, summary(store, "may"), CONTRACT, MoneySettings(), EVERYBODY)
+    record_contacts(store, first, CONTRACT)
+    second = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY, now=AS_OF + 31 * DAY)
+    assert contacted(second) == contacted(first) == ["c0000", "c0001", "c0002"]

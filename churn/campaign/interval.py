@@ -9,31 +9,25 @@ import numpy as np
 from ..core.estimate import Estimate
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
+from .candidates import BoolArray, Candidates
 
-__all__ = ["Outlook", "expected_cost", "outlook"]
+__all__ = ["ProfitInterval", "profit_interval"]
 
 _RATES = 2_000
+_SLICE = 65_536
 
 
-def expected_cost(probability: FloatArray, money: MoneySettings) -> FloatArray:
-    """Return what contacting each customer is expected to cost, in the currency, shape `(n_rows,)`: what budgets count.
-
-    The contact f, and the incentive d of those who take it: churners who accept (p·gamma) and customers who would have
-    stayed anyway (1 - p). It is f + d at most.
-    """
-    refused = probability * (1 - money.acceptance.mean)
-    return np.asarray(money.contact_cost + money.incentive_cost * (1 - refused))
-
-
-class Outlook(NamedTuple):
+class ProfitInterval(NamedTuple):
     """What a set of customers is expected to earn and to cost when all of them are treated, in the currency."""
 
     profit: Estimate
     cost: Estimate
 
 
-def outlook(probability: FloatArray, value: FloatArray, money: MoneySettings, confidence: float) -> Outlook:
-    """Return expected profit and cost of treating everybody given, with the intervals in which they will fall.
+def profit_interval(
+    candidates: Candidates, chosen: BoolArray, money: MoneySettings, confidence: float
+) -> ProfitInterval:
+    """Return expected profit and cost of treating the chosen, with the intervals in which they will fall.
 
     The intervals hold if the probabilities are true. They cover what chance does: who churns, who of them accepts, and
     the acceptance rate itself, one gamma ~ Beta(alpha, beta) for the whole campaign. Given gamma, customers are
@@ -41,38 +35,48 @@ def outlook(probability: FloatArray, value: FloatArray, money: MoneySettings, co
     of the mixture over gamma. They do not cover a model that errs or economics that differ from the settings.
 
     Args:
-        probability: Calibrated churn probabilities, 0 to 1, shape `(n_rows,)`.
-        value: What keeping each customer is worth, in the currency, shape `(n_rows,)`.
+        candidates: Customers with calibrated churn probabilities.
+        chosen: Who of them is treated, shape `(n,)`.
         money: Incentive d, contact f and the distribution of the acceptance rate.
         confidence: Share of the intervals, between 0 and 1.
     """
-    if not len(probability):
+    number = int(np.count_nonzero(chosen))
+    if not number:
         nothing = Estimate(point=0.0, lower=0.0, upper=0.0, se=0.0)
-        return Outlook(nothing, nothing)
-    d, reach = money.incentive_cost, money.contact_cost * len(probability)
-    gain, stay = value - d, 1 - probability
+        return ProfitInterval(nothing, nothing)
+    d, reach = money.incentive_cost, money.contact_cost * number
     rates, mean = _rates(money), money.acceptance.mean
-    # One customer earns gain·gamma if they churn and accept, -d if they stay; a square is gain² or d².
-    earned = np.array([np.sum(probability * gain), -d * np.sum(stay)])
-    squares = np.array([np.sum(probability * gain**2), d**2 * np.sum(stay)])
-    means = np.array(
-        [np.sum((probability * gain) ** 2), np.sum(probability * gain * -d * stay), np.sum((d * stay) ** 2)]
-    )
+    sums = np.zeros(9)
+    for start in range(0, len(chosen), _SLICE):  # so that no array of all customers is made on the way
+        mask = chosen[start : start + _SLICE]
+        p = candidates.probability[start : start + _SLICE][mask]
+        gain, stay = candidates.customer_value[start : start + _SLICE][mask] - d, 1 - p
+        # One customer earns gain·gamma if they churn and accept, -d if they stay; a square is gain² or d².
+        sums += [
+            np.sum(p * gain),
+            np.sum(stay),
+            np.sum(p * gain**2),
+            np.sum((p * gain) ** 2),
+            np.sum(p * gain * stay),
+            np.sum(stay**2),
+            np.sum(p),
+            np.sum(p**2),
+            np.sum(stay * p),
+        ]
+    gained, stays, squares, gained2, mixed, stays2, churns, churns2, both = map(float, sums)
     profit = _mixture(
-        earned[0] * mean + earned[1] - reach,
-        earned[0] * rates + earned[1] - reach,
-        squares[0] * rates + squares[1] - (means[0] * rates**2 + 2 * means[1] * rates + means[2]),
+        gained * mean - d * stays - reach,
+        gained * rates - d * stays - reach,
+        squares * rates + d**2 * stays - (gained2 * rates**2 - 2 * d * mixed * rates + d**2 * stays2),
         confidence,
     )
-    taken = [np.sum(stay), np.sum(probability)]
-    both = [np.sum(stay**2), np.sum(stay * probability), np.sum(probability**2)]
     cost = _mixture(
-        d * (taken[0] + taken[1] * mean) + reach,
-        d * (taken[0] + taken[1] * rates) + reach,
-        d**2 * (taken[0] + taken[1] * rates - (both[0] + 2 * both[1] * rates + both[2] * rates**2)),
+        d * (stays + churns * mean) + reach,
+        d * (stays + churns * rates) + reach,
+        d**2 * (stays + churns * rates - (stays2 + 2 * both * rates + churns2 * rates**2)),
         confidence,
     )
-    return Outlook(profit, cost)
+    return ProfitInterval(profit, cost)
 
 
 def _rates(money: MoneySettings) -> FloatArray:

@@ -1,0 +1,180 @@
+"""The campaign of a scored batch: planned from the tables, kept in `churn_contacts`, and handed out as files.
+
+The files are what a CRM or a spreadsheet reads. Contacts and control group are two files, because everybody on a list
+gets contacted sooner or later.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..core.errors import ConfigError, DataError, NotFound, nearest
+from ..data.contract import DatasetContract
+from ..model.money import MoneySettings
+from ..ports.files import Files
+from ..ports.tables import FeatureStore, TableRef
+from ..scoring.batch import BATCH_ID, BatchSummary
+from .candidates import CONTACTED_AT, PLANNED_AT
+from .plan import CONTROL, TREATMENT, Plan, Predictions, plan_campaign
+from .settings import CampaignSettings
+
+__all__ = ["plan_batch", "put_lists", "record_contacts"]
+
+_FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
+"""How a text begins that a spreadsheet would run (OWASP, CSV injection)."""
+_FORMATS = ("csv", "parquet")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ROWS = 10_000
+
+
+def plan_batch(
+    store: FeatureStore,
+    summary: BatchSummary,
+    contract: DatasetContract,
+    money: MoneySettings,
+    settings: CampaignSettings,
+    *,
+    now: dt.datetime,
+    confidence: float = 0.95,
+) -> Plan:
+    """Plan the campaign of a batch; a batch that was planned before keeps the time of its first planning.
+
+    Of several plans at once each must wait until the contacts of the one before are recorded: use `store.exclusive`.
+
+    Raises:
+        ConfigError: a segment limits a column that the customers do not have.
+        NotFound: the predictions or features of the batch are gone.
+        DataError: the predictions are not what a campaign can be planned from; see `plan_campaign`.
+    """
+    where = {BATCH_ID: summary.batch_id}
+    predictions = Predictions(
+        batch_id=summary.batch_id,
+        model=summary.model_name,
+        version=str(summary.model_version),
+        as_of=summary.as_of,
+        names=store.scan(summary.predictions).schema.names,
+        scan=lambda columns: store.scan(summary.predictions, columns, where=where),
+    )
+    contacts = _contacts(store, contract)
+    return plan_campaign(
+        predictions,
+        money,
+        settings,
+        entity=contract.entity_key,
+        planned_at=_first_planned(store, contacts, summary.batch_id) or now,
+        segments=_segments(store, summary, contract, settings),
+        contacted=None if contacts is None else _scan(store, contacts, contract.entity_key),
+        confidence=confidence,
+    )
+
+
+def record_contacts(store: FeatureStore, plan: Plan, contract: DatasetContract) -> TableRef:
+    """Write contacts and control group to `churn_contacts`, which begins their rest; the same batch is replaced."""
+    table, batch = contract.table("contacts"), plan.campaign.batch_id
+    return store.replace_batch(table, BATCH_ID, batch, plan.contacts.to_reader())
+
+
+def put_lists(plan: Plan, files: Files) -> str:
+    """Store the list of contacts and, apart from it, the control group; what was there for the batch is replaced.
+
+    The files are `campaigns/<batch_id>.csv` and `campaigns/<batch_id>.control.csv`, or `.parquet`. CSV is UTF-8 with a
+    header and RFC 4180 quoting; a text that a spreadsheet would take for a formula gets an apostrophe in front, so take
+    Parquet where customer ids begin with `=`, `+`, `-` or `@`.
+
+    Returns:
+        Where the list of contacts is.
+
+    Raises:
+        DataError: the batch id is no file name.
+        StoreError: the storage refuses.
+    """
+    kind, batch = plan.campaign.settings.format, plan.campaign.batch_id
+    if not _FILE_NAME.fullmatch(batch):
+        raise DataError(f"The batch id {batch!r} is no file name: use letters, digits, `.`, `_` and `-`.")
+    written = []
+    for group, name in ((TREATMENT, f"campaigns/{batch}"), (CONTROL, f"campaigns/{batch}.control")):
+        rows = plan.contacts.filter(pc.equal(plan.contacts["group"], group))
+        written.append(files.put(f"{name}.{kind}", _csv(rows) if kind == "csv" else _parquet(rows)))
+        for other in _FORMATS:
+            if other != kind:
+                files.delete(f"{name}.{other}")
+    return written[0]
+
+
+def _segments(
+    store: FeatureStore, summary: BatchSummary, contract: DatasetContract, settings: CampaignSettings
+) -> pa.Table | None:
+    if not settings.segments:
+        return None
+    known = [*contract.columns, *(spec.name for spec in contract.stored_features)]
+    for column in settings.segments:
+        if column not in known:
+            raise ConfigError(
+                f"`campaign.segments` limits {column!r}, which no column of {contract.name!r} is called"
+                f"{nearest(column, known) or '.'} Correct the setting."
+            )
+    return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *settings.segments]).read_all()
+
+
+def _contacts(store: FeatureStore, contract: DatasetContract) -> TableRef | None:
+    try:
+        return store.latest(contract.table("contacts").name)
+    except NotFound:
+        return None
+
+
+def _scan(
+    store: FeatureStore, contacts: TableRef, entity: str, where: dict[str, str] | None = None
+) -> pa.RecordBatchReader:
+    present = store.scan(contacts).schema.names
+    columns = [name for name in (BATCH_ID, entity, CONTACTED_AT, PLANNED_AT) if name in present]
+    return store.scan(contacts, columns, where=where)
+
+
+def _first_planned(store: FeatureStore, contacts: TableRef | None, batch_id: str) -> dt.datetime | None:
+    """Return when a batch was first planned; None where it was not, or by a version that did not keep the time."""
+    if contacts is None or PLANNED_AT not in store.scan(contacts).schema.names:
+        return None
+    times = store.scan(contacts, [PLANNED_AT], where={BATCH_ID: batch_id}).read_all()[PLANNED_AT]
+    first: dt.datetime | None = pc.min(times).as_py()
+    return first
+
+
+def _csv(rows: pa.Table) -> Iterator[bytes]:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(map(_harmless, rows.column_names))
+    for batch in rows.to_batches(_ROWS):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            writer.writerow(map(_cell, row))
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue().encode()
+
+
+def _parquet(rows: pa.Table) -> Iterator[bytes]:
+    import pyarrow.parquet
+
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(rows, sink)
+    yield sink.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return _harmless(value)
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1 else f"{value:.2f}"
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
