@@ -133,7 +133,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     labels = store.replace(contract.table("labels"), labels_of(bronze, contract, settings.split))
     ref = store.point_in_time_join(labels, features, contract.table("training"), known_by=now)
     training = read_training_set(store.read(ref), contract)
-    leakage = check_training_set(training, now, settings.leakage)
+    leakage = check_training_set(store, ref, contract, now, settings.leakage)
     studies = DatabaseStudies(sqlite_url(profile.studies))
     tuning = search(
         training, contract, settings.model, settings.tuning, settings.money,

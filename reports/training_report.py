@@ -130,11 +130,20 @@ def _tuning_chart(result: TuningResult) -> str:
     return charts.tuning_history(values, f"{label if sign == 1 else f'negative {label}'}, out of fold")
 
 
+def _drawn(report: TrainingReport) -> dict[str, Cell]:
+    if report.doubling is None:
+        return {}
+    bought = f"{report.doubling.gain:.4f} ± {report.doubling.gain_se:.4f} log loss a row"
+    drawn = f"{report.rows:,} of {report.available:,} rows, all those of customers drawn at random (model.max_rows)"
+    return {"drawn": drawn, "the last doubling of the rows saved": f"{bought}, out of fold"}
+
+
 def training_section(report: TrainingReport) -> Section:
     """Return the model card: what it learned from, which candidates there were, how calibrated it is."""
     rows = f"{report.rows:,} rows of {report.customers:,} customers"
     facts: dict[str, Cell] = {
         "trained on": f"{rows}, churn rate {percent(report.churn_rate)}",
+        **_drawn(report),
         "made of": " + ".join(report.chosen) + (" (mean of their log-odds)" if len(report.chosen) > 1 else ""),
         "calibration": _calibration_in_words(report),
         "threshold for F1": report.thresholds["f1"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from ..core.shares import hash_shares
 from ..model.frame import Columns
 from .tables import FEATURE_TIME, LABEL_TIME
 
-__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "univariate_auc"]
+__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "halves", "univariate_auc"]
 
 _BINS = 50
 _SHRINKAGE = 10.0
@@ -73,6 +73,7 @@ def check_leakage(
     split: str,
     cutoff: dt.datetime,
     settings: LeakageSettings,
+    every: pd.DataFrame | None = None,
 ) -> LeakageReport:
     """Run every leakage check.
 
@@ -85,42 +86,56 @@ def check_leakage(
         split: See `entity`.
         cutoff: Nothing after it may be known.
         settings: When a feature is too good to be true.
+        every: The same columns of all rows, where `rows` are those of some customers, drawn from them.
     """
     outcome = rows[label].to_numpy(dtype=np.int8)
-    aucs = {name: univariate_auc(values, outcome, rows[entity]) for name, values in features.items()}
+    half = halves(rows[entity])
+    aucs = {name: univariate_auc(values, outcome, half) for name, values in features.items()}
+    everything = rows if every is None else every
     return LeakageReport(
         checks=(
-            _times(rows, event_time, cutoff),
+            _times(everything, event_time, cutoff),
             _copies(features, outcome, label),
             _too_good(aucs, settings),
-            _sides(rows, entity, split),
+            _sides(everything, entity, split),
         ),
         feature_auc=aucs,
     )
 
 
-def univariate_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], entity: pd.Series) -> float:
+def halves(entity: Iterable[str]) -> npt.NDArray[np.bool_]:
+    """Return which half of the customers each row is in, by a hash of the customer's key, shape `(n_rows,)`."""
+    return hash_shares(entity, 0.5, "leakage")
+
+
+def univariate_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], half: npt.NDArray[np.bool_]) -> float:
     """Return the ROC AUC that one feature reaches alone, 0.5 to 1, whatever the shape of its effect.
 
     The feature's values (numbers in up to 50 bins of equal mass, missing as a bin of its own) are scored by their
     churn rate among the customers of the other half, shrunk towards the mean: a key that is unique to each row learns
     nothing that way, while a copy of the label, a threshold on it or its missing values all show.
+
+    Args:
+        values: The feature, shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        half: Which half of the customers each row is in, shape `(n_rows,)`; see `halves`.
     """
     if label.min() == label.max():
         return 0.5
     codes = _binned(values)
-    half = hash_shares(entity, 0.5, "leakage")
-    score = np.full(len(label), label.mean())
-    for this, other in ((half, ~half), (~half, half)):
-        if this.any() and other.any():
-            count = np.bincount(codes[other], minlength=codes.max() + 1)
-            churned = np.bincount(codes[other], weights=label[other], minlength=codes.max() + 1)
-            prior = label[other].mean()
-            score[this] = ((churned + _SHRINKAGE * prior) / (count + _SHRINKAGE))[codes[this]]
-    ranks = pd.Series(score).rank().to_numpy()
-    positives = int(label.sum())
-    auc = (ranks[label == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(label) - positives))
-    return float(max(auc, 0.5))
+    bins = int(codes.max()) + 1
+    cells = codes + bins * half
+    churned, count = (np.bincount(cells, weights, 2 * bins).reshape(2, bins) for weights in (label, None))
+    # Each half is scored by the other one's rates; where that is empty all rows have the same score.
+    total = count.sum(axis=1, keepdims=True)
+    prior = np.where(total > 0, churned.sum(axis=1, keepdims=True) / np.maximum(total, 1), label.mean())
+    score = ((churned + _SHRINKAGE * prior) / (count + _SHRINKAGE))[::-1]
+    _, level = np.unique(score, return_inverse=True)
+    positive = np.bincount(level.ravel(), churned.ravel())
+    negative = np.bincount(level.ravel(), (count - churned).ravel())
+    below = np.cumsum(negative) - negative / 2
+    auc = float(positive @ below / (positive.sum() * negative.sum()))
+    return max(auc, 0.5)
 
 
 def _binned(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:

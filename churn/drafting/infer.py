@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..core.errors import ContractError, nearest
 from ..data.contract import snake_case
-from ..data.leakage import LeakageSettings, univariate_auc
+from ..data.leakage import LeakageSettings, halves, univariate_auc
 from ..data.tables import TRUTH
 from .draft import Draft, write
 from .sample import SampledColumn, read_columns
@@ -204,7 +204,7 @@ def _auc(column: SampledColumn, churned: pd.Series, entity: SampledColumn) -> fl
     if np.bincount(label, minlength=2).min() < MIN_PER_OUTCOME:
         return 0.5
     values = column.values if column.content in ("integer", "number") else column.text
-    return univariate_auc(values[known].to_numpy(), label, entity.text[known].reset_index(drop=True))
+    return univariate_auc(values[known].to_numpy(), label, halves(entity.text[known]))
 
 
 def _unfit(column: SampledColumn, auc: float) -> str | None:

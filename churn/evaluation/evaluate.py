@@ -42,6 +42,7 @@ class EvaluationSettings(Finite):
     calibration_bins: int = Field(default=10, ge=2, le=100, description="Groups of equally many rows.")
     min_per_class: int = Field(default=10, ge=2, description="Customers who churned, and who stayed, to evaluate on.")
     min_slice_rows: int = Field(default=50, ge=1, description="A smaller slice is listed and not evaluated.")
+    max_rows: int = Field(default=200_000, ge=1000, description="Of a larger holdout, whole customers are drawn.")
 
 
 class Curve(Finite):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ..core.errors import ChurnError, ContractError, NotFound, nearest
 from ..data.contract import DatasetContract
 from ..data.tables import FEATURE_TIME, SPLIT
-from ..data.training_set import TrainingData, bronze_to_features, read_training_set
+from ..data.training_set import TrainingData, bronze_to_features, drawn_customers, read_side, read_training_set
 from ..evaluation.ranking import Ranking, log_losses, roc_auc
 from ..evaluation.significance import corrected_resampled_t
 from ..model.frame import FloatArray
@@ -33,7 +33,6 @@ __all__ = [
     "Remake",
     "compare_learners",
     "compare_recipes",
-    "drawn_customers",
     "predictor_digest",
     "remade_digest",
     "training_side",
@@ -222,11 +221,11 @@ def remade_digest(recipe: Recipe, store: FeatureStore, *, threads: int) -> str:
     """
     if recipe.seed is None or recipe.training_table is None:
         raise NotFound("Its seed or its training table is not on record.")
-    rows = store.read(recipe.training_table.ref)
     settings = recipe.model.model_copy(update={"boosting": recipe.boosting})
     with tempfile.TemporaryDirectory() as folder:
         contract = recipe.restore_contract(Path(folder))
-        data = read_training_set(rows, contract).side("train").data
+        limit, ref = settings.max_rows, recipe.training_table.ref
+        data = read_side(store, ref, contract, "train", limit=limit, seed=recipe.seed)[0].data
         return predictor_digest(train(data, contract, settings, seed=recipe.seed, threads=threads).model)
 
 
@@ -251,20 +250,3 @@ def training_side(rows: pa.Table, contract: DatasetContract) -> TrainingData:
         values = pc.if_else(rows[FEATURE_TIME].is_valid(), computed[name], None)
         joined = joined.append_column(name, values)
     return read_training_set(joined, contract).side("train").data
-
-
-def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:
-    """Return the table, or all rows of as many customers, drawn at random, as make about `limit` rows.
-
-    Args:
-        table: Rows with the customer's key in the column `entity`.
-        entity: That column.
-        limit: Rows at most, but for those of one customer.
-        seed: Draws the same customers every time.
-    """
-    if table.num_rows <= limit:
-        return table
-    customers = np.unique(table[entity].to_numpy(zero_copy_only=False).astype(str))
-    share = limit / table.num_rows
-    drawn = np.random.default_rng(seed).permutation(customers)[: max(1, int(share * len(customers)))]
-    return table.filter(pc.is_in(table[entity], pa.array(drawn, table.schema.field(entity).type)))

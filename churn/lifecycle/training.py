@@ -13,7 +13,7 @@ from ..core.progress import advance, note
 from ..data.contract import DatasetContract
 from ..data.leakage import LeakageReport
 from ..data.snapshot import TableSnapshot, snapshot_of
-from ..data.training_set import TrainingSet, check_training_set, read_training_set
+from ..data.training_set import TrainingSet, check_training_set, read_side, read_training_set
 from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_holdout
 from ..evaluation.importance import Explanation, explain_rows
 from ..evaluation.metrics import METRICS
@@ -56,7 +56,7 @@ def build_training_set(
     contract, store = workspace.contract, workspace.tables
     cutoff = settings.training_set.cutoff or workspace.clock()
     ref = store.point_in_time_join(labels.ref, features.ref, contract.table("training"), known_by=cutoff)
-    report = check_training_set(read_training_set(store.read(ref), contract), cutoff, settings.leakage)
+    report = check_training_set(store, ref, contract, cutoff, settings.leakage)
     report.require()
     note("build_training_set", f"{ref.rows:,} rows with a mature outcome, {len(report.checks)} leakage checks held")
     return snapshot_of(store, ref), report
@@ -75,7 +75,7 @@ def tune(
     contract = workspace.contract
     study = study_name(training_set, contract, model, tuning, money, seed=seed)
     result = search(
-        _read(workspace, training_set),
+        read_side(workspace.tables, training_set.ref, contract, "train", limit=model.max_rows, seed=seed)[0],
         contract,
         model,
         tuning,
@@ -96,10 +96,14 @@ def train(
 ) -> tuple[ChurnModel, TrainingReport]:
     """Train the candidates on the training side and keep the blend that out-of-fold loss asks for."""
     settings = model.model_copy(update={"boosting": tuning.boosting})
-    rows = _read(workspace, training_set).side("train").data
-    result = fit(rows, workspace.contract, settings, seed=seed, threads=workspace.threads)
+    contract = workspace.contract
+    rows, available = read_side(workspace.tables, training_set.ref, contract, "train", limit=model.max_rows, seed=seed)
+    result = fit(rows.data, contract, settings, seed=seed, threads=workspace.threads, available=available)
     report = result.report
     note("train", f"{' + '.join(report.chosen)}, out-of-fold log loss {report.calibration.after.log_loss:.4f}")
+    if report.doubling is not None:
+        gain, se = report.doubling.gain, report.doubling.gain_se
+        note("train", f"{report.rows:,} of {report.available:,} rows; the last doubling saved {gain:.4f} ± {se:.4f}")
     return result.model, report
 
 
@@ -114,9 +118,11 @@ def evaluate_model(
     seed: int,
 ) -> tuple[Evaluation, Explanation]:
     """Measure the model on the holdout, and explain it there."""
-    contract, training = workspace.contract, _read(workspace, training_set)
-    measured = evaluate_holdout(model, training, contract, money=money, settings=evaluation, seed=seed)
-    holdout = training.side("holdout")
+    contract, limit = workspace.contract, evaluation.max_rows
+    holdout, available = read_side(workspace.tables, training_set.ref, contract, "holdout", limit=limit, seed=seed)
+    if available > len(holdout.rows):
+        note("evaluate", f"{len(holdout.rows):,} of {available:,} rows of the holdout, of customers drawn at random")
+    measured = evaluate_holdout(model, holdout, contract, money=money, settings=evaluation, seed=seed)
     scorer = Scorer(model, scoring_settings(contract, money, reasons))
     explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed)
     auc = measured.metrics["roc_auc"]
@@ -190,10 +196,6 @@ def register(
     unchanged = ", unchanged" if registration.unchanged else ""
     note("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")
     return registration
-
-
-def _read(workspace: Workspace, training_set: TableSnapshot) -> TrainingSet:
-    return read_training_set(workspace.tables.read(training_set.ref), workspace.contract)
 
 
 def scoring_settings(contract: DatasetContract, money: MoneySettings, reasons: ReasonSettings) -> ScoringSettings:

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from ..core.errors import NotEnoughData
 from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
 from ..data.training_set import TrainingData
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel, sigmoid
-from .blending import Blend, BlendScore, choose_blend, mean_logit
+from .blending import Blend, BlendScore, choose_blend, logit_losses, mean_logit, paired_difference
 from .boosting import BoostedFolds, BoostingParams, fit_folds, refit
 from .calibration import Calibration, best_f1_threshold, calibrate
+from .folds import customer_codes
 from .preparation import Prepared, prepare
 
 if TYPE_CHECKING:
     from .logistic import AdditiveFit
 
-__all__ = ["Candidate", "ModelSettings", "TrainingData", "TrainingReport", "TrainingResult", "train"]
+__all__ = ["Candidate", "Doubling", "ModelSettings", "TrainingData", "TrainingReport", "TrainingResult", "train"]
 
 Candidate = Literal["additive", "boosting", "deep_boosting"]
 _DEFAULT: tuple[Candidate, ...] = ("additive", "boosting")
@@ -43,6 +45,9 @@ class ModelSettings(Frozen):
             max_depth=6, learning_rate=0.1, min_child_weight=1, subsample=0.8, colsample_bytree=0.8, reg_lambda=1
         ),
         description="Deeper trees, used where interactions of many features pay.",
+    )
+    max_rows: int = Field(
+        default=200_000, ge=1000, description="Of more training rows, whole customers are drawn at random."
     )
     explanation_budget: float = Field(
         default=300.0,
@@ -67,11 +72,27 @@ class ModelSettings(Frozen):
         return self.boosting if name == "boosting" else self.deep_boosting
 
 
+class Doubling(Frozen):
+    """What the last doubling of the training rows bought, on the rows of half the customers.
+
+    Attributes:
+        rows: Rows that both fits were asked about, and that the smaller one learned from, out of fold.
+        gain: Log loss a row that twice as many customers to learn from save.
+        gain_se: Standard error of `gain` over customers.
+    """
+
+    rows: int
+    gain: float
+    gain_se: float
+
+
 class TrainingReport(Frozen):
     """What training tried, chose and measured, all of it out of fold.
 
     Attributes:
-        rows: Training rows.
+        rows: Rows that were learned from.
+        available: Rows that there were to learn from.
+        doubling: What the last doubling of the rows bought, where there were more than were learned from.
         customers: Customers they belong to.
         churn_rate: Share of rows with label 1.
         blends: Every blend of candidates, least log loss first, with its standard error over customers.
@@ -85,6 +106,8 @@ class TrainingReport(Frozen):
     """
 
     rows: int
+    available: int = 0
+    doubling: Doubling | None = None
     customers: int
     churn_rate: float
     blends: tuple[BlendScore, ...]
@@ -106,7 +129,13 @@ class TrainingResult:
 
 
 def train(
-    data: TrainingData, contract: DatasetContract, settings: ModelSettings, *, seed: int, threads: int = 2
+    data: TrainingData,
+    contract: DatasetContract,
+    settings: ModelSettings,
+    *,
+    seed: int,
+    threads: int = 2,
+    available: int = 0,
 ) -> TrainingResult:
     """Train every candidate and return the calibrated blend; the same input and seed give the same bits.
 
@@ -116,6 +145,7 @@ def train(
         settings: How to train.
         seed: Seed of folds and sampling.
         threads: Folds fitted side by side; it does not change the result.
+        available: Rows that `data` was drawn from, if there were more.
 
     Raises:
         ContractError: a column is not there, or holds text in place of numbers.
@@ -129,7 +159,11 @@ def train(
         with watch.part(name):
             fits[name] = _fit(name, ready, settings, seed, threads)
     with watch.part("choose"):
-        result = _conclude(ready, fits, settings)
+        result = _conclude(ready, fits, settings, available)
+    if available > len(data.label):
+        with watch.part("doubling"):
+            report = _with_doubling(result.report, data, contract, settings, fits, seed=seed, threads=threads)
+            result = replace(result, report=report)
     with watch.part("refit"):
         result = replace(result, model=_assemble(ready, result, fits, settings, seed))
     report = result.report.model_copy(update={"seconds": watch.seconds, "cpu_seconds": watch.cpu_seconds})
@@ -137,7 +171,7 @@ def train(
 
 
 def _conclude(
-    ready: Prepared, fits: Mapping[Candidate, AdditiveFit | BoostedFolds], settings: ModelSettings
+    ready: Prepared, fits: Mapping[Candidate, AdditiveFit | BoostedFolds], settings: ModelSettings, available: int
 ) -> TrainingResult:
     """Choose the blend, calibrate it and find its threshold; the model has no parts yet."""
     oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
@@ -148,6 +182,7 @@ def _conclude(
     probability = sigmoid(calibration.slope * logit + calibration.intercept)
     report = TrainingReport(
         rows=len(ready.label),
+        available=max(available, len(ready.label)),
         customers=int(ready.customer.max()) + 1,
         churn_rate=float(np.mean(ready.label)),
         blends=blends,
@@ -159,6 +194,34 @@ def _conclude(
     # Without the times, which would make every model another one.
     details = report.model_dump(mode="json", exclude={"blends", "thresholds", "seconds", "cpu_seconds"})
     return TrainingResult(replace(ready.model, details=details, thresholds=report.thresholds), probability, report)
+
+
+def _with_doubling(
+    report: TrainingReport,
+    data: TrainingData,
+    contract: DatasetContract,
+    settings: ModelSettings,
+    fits: Mapping[Candidate, AdditiveFit | BoostedFolds],
+    *,
+    seed: int,
+    threads: int,
+) -> TrainingReport:
+    """Return the report with what half the customers to learn from would have cost the chosen blend."""
+    customer = customer_codes(data.entity)
+    kept = np.random.default_rng(seed).permutation(int(customer.max()) + 1) % 2 == 0
+    rows = np.flatnonzero(kept[customer])
+    columns = {name: values[rows] for name, values in data.columns.items()}
+    try:
+        half = prepare(TrainingData(columns, data.label[rows], data.entity[rows]), contract, settings.folds, seed)
+    except NotEnoughData:
+        return report
+    chosen = [name for name in fits if name in report.chosen]
+    oof: dict[str, FloatArray] = {name: _fit(name, half, settings, seed, threads).oof for name in chosen}
+    whole: dict[str, FloatArray] = {name: fits[name].oof[rows] for name in chosen}
+    fewer, more = (logit_losses(half.label, mean_logit(found, report.chosen)) for found in (oof, whole))
+    gain = paired_difference(fewer, more, half.customer)
+    doubling = Doubling(rows=len(rows), gain=gain.mean, gain_se=gain.se)
+    return report.model_copy(update={"doubling": doubling})
 
 
 def _fit(

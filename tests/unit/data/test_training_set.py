@@ -15,7 +15,8 @@ from churn.data.contract import DatasetContract
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
 from churn.data.leakage import LeakageSettings
-from churn.data.training_set import TrainingSet, bronze_to_features, check_training_set, read_training_set
+from churn.data.training_set import TrainingSet, bronze_to_features, check_training_set, read_side, read_training_set
+from churn.ports.tables import TableRef
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 CONTRACT = DatasetContract.model_validate(
@@ -53,18 +54,26 @@ def bronze(*changes: dict[str, Any]) -> pa.Table:
     return to_bronze(batch.frame, CONTRACT)
 
 
-def joined(rows: pa.Table, cutoff: dt.datetime = NOW) -> pa.Table:
+def stored(rows: pa.Table, cutoff: dt.datetime = NOW) -> tuple[MemoryFeatureStore, TableRef]:
     """What the pipeline's steps make of the rows."""
     store = MemoryFeatureStore("gym")
     features = store.replace(CONTRACT.table("features"), bronze_to_features(rows, CONTRACT))
     labels = store.replace(CONTRACT.table("labels"), labels_of(rows, CONTRACT, SplitSettings()))
-    return store.read(store.point_in_time_join(labels, features, CONTRACT.table("training"), known_by=cutoff))
+    return store, store.point_in_time_join(labels, features, CONTRACT.table("training"), known_by=cutoff)
+
+
+def joined(rows: pa.Table, cutoff: dt.datetime = NOW) -> pa.Table:
+    store, ref = stored(rows, cutoff)
+    return store.read(ref)
+
+
+def visitors(rows: int) -> pa.Table:
+    outcomes = ["Yes", "No", "No"]
+    return bronze(*({"member_id": f"m{row}", "visits": row, "left": outcomes[row % 3]} for row in range(rows)))
 
 
 def members(rows: int) -> TrainingSet:
-    outcomes = ["Yes", "No", "No"]
-    changes = [{"member_id": f"m{row}", "visits": row, "left": outcomes[row % 3]} for row in range(rows)]
-    return read_training_set(joined(bronze(*changes)), CONTRACT)
+    return read_training_set(joined(visitors(rows)), CONTRACT)
 
 
 def test_the_feature_table_holds_inputs_and_stored_features_and_nothing_of_the_outcome() -> None:
@@ -123,6 +132,31 @@ def test_the_sides_of_the_split_share_no_member_and_lose_no_row() -> None:
         assert side.columns["visits"].tolist() == [int(member[1:]) for member in side.rows["member_id"]]
 
 
+def test_a_side_that_is_read_is_that_side_and_says_how_many_rows_it_has() -> None:
+    store, ref = stored(visitors(40))
+    for side in ("train", "holdout"):
+        found, available = read_side(store, ref, CONTRACT, side, limit=40, seed=0)  # type: ignore[arg-type]
+        expected = members(40).side(side)  # type: ignore[arg-type]
+        assert available == len(expected.rows)
+        pd.testing.assert_frame_equal(found.rows, expected.rows)
+        for name, values in expected.columns.items():
+            np.testing.assert_array_equal(found.columns[name], values)
+
+
+def test_of_a_large_side_whole_customers_are_drawn_the_same_for_the_same_seed() -> None:
+    months = ("2025-01-01", "2025-02-01", "2025-03-01")
+    rows = bronze(*({"member_id": f"m{row}", "month": at, "visits": row} for row in range(60) for at in months))
+    store, ref = stored(rows)
+    (first, available), (again, _), (other, _) = (
+        read_side(store, ref, CONTRACT, "train", limit=60, seed=seed) for seed in (1, 1, 2)
+    )
+    assert available > 100
+    assert set(first.rows.groupby("member_id").size()) == {3}
+    assert 50 <= len(first.rows) <= 60
+    assert first.rows.equals(again.rows)
+    assert set(first.rows["member_id"]) != set(other.rows["member_id"])
+
+
 def test_a_trainer_gets_columns_labels_and_members_of_the_same_rows() -> None:
     data = members(9).data
     assert data.label.dtype == np.int8
@@ -153,16 +187,16 @@ def test_without_a_mature_outcome_the_window_and_the_cutoff_are_named() -> None:
 
 
 def test_nothing_after_the_cutoff_may_be_known() -> None:
-    training = members(60)
-    known = training.rows["label_ts"].max().to_pydatetime()
+    store, ref = stored(visitors(60))
+    known = members(60).rows["label_ts"].max().to_pydatetime()
 
-    def failed(cutoff: dt.datetime) -> list[str]:
-        return [
-            check.name for check in check_training_set(training, cutoff, LeakageSettings()).checks if not check.passed
-        ]
+    def failed(cutoff: dt.datetime, limit: int) -> list[str]:
+        report = check_training_set(store, ref, CONTRACT, cutoff, LeakageSettings(), limit=limit)
+        return [check.name for check in report.checks if not check.passed]
 
-    assert failed(known) == []
-    assert failed(known - dt.timedelta(microseconds=1)) == ["Nothing from the future"]
+    for limit in (1000, 30):  # times and sides are checked in every row, whatever is drawn for the features
+        assert failed(known, limit) == []
+        assert failed(known - dt.timedelta(microseconds=1), limit) == ["Nothing from the future"]
 
 
 def test_a_feature_that_is_the_outcome_is_found() -> None:
@@ -175,6 +209,5 @@ def test_a_feature_that_is_the_outcome_is_found() -> None:
         }
         for row in range(60)
     ]
-    training = read_training_set(joined(bronze(*changes)), CONTRACT)
-    report = check_training_set(training, NOW, LeakageSettings())
+    report = check_training_set(*stored(bronze(*changes)), CONTRACT, NOW, LeakageSettings())
     assert "plan always tells the outcome" in next(c.found for c in report.checks if c.name == "No copy of the label")

@@ -14,8 +14,9 @@ import pytest
 from churn.core.errors import ContractError, NotEnoughData
 from churn.data.contract import DatasetContract
 from churn.data.labels import sides_of
+from churn.data.training_set import drawn_customers
 from churn.evaluation.significance import corrected_resampled_t
-from churn.gate.recipes import Learner, compare_learners, compare_recipes, drawn_customers, training_side
+from churn.gate.recipes import Learner, compare_learners, compare_recipes, training_side
 from churn.gate.report import RecipeComparison, RecipeMetric
 from churn.gate.settings import GateSettings
 from churn.model.model import sigmoid

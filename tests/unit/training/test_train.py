@@ -139,3 +139,20 @@ def test_settings_are_strict() -> None:
     with pytest.raises(ValidationError, match="folds"):
         ModelSettings(folds=1)
     assert ModelSettings(candidates=("deep_boosting",)).default_blend == ("deep_boosting",)
+
+
+def test_the_report_says_what_the_last_doubling_of_the_rows_bought(result: TrainingResult) -> None:
+    assert result.report.doubling is None
+    drawn = train(DATA, CONTRACT, SETTINGS, seed=0, available=5000)
+    assert drawn.report.available == 5000
+    doubling = drawn.report.doubling
+    assert doubling is not None
+    assert 0.4 * len(DATA.label) <= doubling.rows <= 0.6 * len(DATA.label)
+    assert -0.02 < doubling.gain < 0.2
+    assert doubling.gain_se > 0
+    np.testing.assert_array_equal(drawn.model.logit(DATA.columns), result.model.logit(DATA.columns))
+
+
+def test_half_the_customers_that_are_too_few_to_train_on_buy_no_figure() -> None:
+    few = customers(90)
+    assert train(few, CONTRACT, SETTINGS, seed=0, available=91).report.doubling is None
