@@ -28,9 +28,8 @@ from churn.training.trials import TuningResult
 from reports.batch_report import batch_sections
 from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
-from reports.decision_report import deployment_section, standing_section
 from reports.evaluation_report import evaluation_sections
-from reports.gate_report import gate_sections, gate_verdict
+from reports.gate_report import deployment_section, gate_sections, gate_verdict, standing_section
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 

@@ -119,7 +119,7 @@ def profit(evaluation: Evaluation) -> str:
             label="expected by the model",
         )
         axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
-        axes.plot(*[[each] for each in chosen], "o", color=COLOURS["ink"], markersize=8)
+        axes.plot([chosen[0]], [chosen[1]], "o", color=COLOURS["ink"], markersize=8)
         low, high = min(0.0, *realised.lower), max(*realised.upper, 0.0)
         axes.annotate(
             f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer-month",
@@ -145,13 +145,18 @@ def profit(evaluation: Evaluation) -> str:
 def reliability(evaluation: Evaluation) -> str:
     """Draw observed against predicted churn of each group of rows; on the diagonal the probabilities are true."""
     bins = evaluation.reliability
-    fewest, most = min(each.rows for each in bins), max(each.rows for each in bins)
+    sizes = [group.rows for group in bins]
+    fewest, most = min(sizes), max(sizes)
     rows = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
     def draw(axes: Axes) -> None:
-        predicted, observed = [each.predicted for each in bins], [each.observed for each in bins]
-        spread = np.clip([[b.observed - b.lower for b in bins], [b.upper - b.observed for b in bins]], 0, None)
-        top = 1.05 * max(*predicted, *(each.upper for each in bins))
+        predicted, observed = [group.predicted for group in bins], [group.observed for group in bins]
+        spread = np.clip(
+            [[group.observed - group.lower for group in bins], [group.upper - group.observed for group in bins]],
+            0,
+            None,
+        )
+        top = 1.05 * max(*predicted, *(group.upper for group in bins))
         axes.plot([0, top], [0, top], color=COLOURS["muted"], **DASHED)
         axes.errorbar(predicted, observed, yerr=spread, fmt="o-", color=COLOURS["primary"], elinewidth=1.4)
         axes.text(0.86 * top, 0.9 * top, "true", color=COLOURS["muted"], ha="right")
@@ -275,8 +280,8 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
         marks = [share for share in _SHARES if axes.get_xlim()[0] <= _log_odds(share) <= axes.get_xlim()[1]]
         axes.set_xticks([_log_odds(share) for share in marks], [percent(share, 0) for share in marks])
 
-    average, own = (percent(1 / (1 + math.exp(-log_odds))) for log_odds in (base, ends[-1]))
-    title = f"From the average risk of {average} to this customer's {own}"
+    average, customer = (percent(1 / (1 + math.exp(-log_odds))) for log_odds in (base, ends[-1]))
+    title = f"From the average risk of {average} to this customer's {customer}"
     return chart(title, "churn probability (evenly spaced in log-odds)", "", draw, height=1.0 + 0.31 * len(steps))
 
 
@@ -293,11 +298,11 @@ def tuning_history(values: Sequence[float | None], objective: str) -> str:
         from matplotlib.ticker import MaxNLocator
 
         done = [(number, value) for number, value in enumerate(values) if value is not None]
-        numbers, found = [number for number, _ in done], [value for _, value in done]
-        axes.plot(numbers, found, "o", color=COLOURS["primary"], alpha=0.55, label="trial")
-        axes.step(numbers, np.minimum.accumulate(found), color=COLOURS["ink"], where="post", label="best so far")
+        numbers, losses = [number for number, _ in done], [value for _, value in done]
+        axes.plot(numbers, losses, "o", color=COLOURS["primary"], alpha=0.55, label="trial")
+        axes.step(numbers, np.minimum.accumulate(losses), color=COLOURS["ink"], where="post", label="best so far")
         if done and numbers[0] == 0:
-            axes.axhline(found[0], color=COLOURS["muted"], label="fixed configuration", **DASHED)
+            axes.axhline(losses[0], color=COLOURS["muted"], label="fixed configuration", **DASHED)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 1), borderaxespad=0.2)
 

@@ -72,12 +72,12 @@ def validation_section(report: ValidationReport) -> Section:
         ),
         Card("exact copies", report.copies),
     ]
-    kept = [rule for rule in report.rules if not rule.broken]
+    unbroken = [rule for rule in report.rules if not rule.broken]
     blocks: list[Block] = [verdict, Cards(cards)]
     if report.broken_rules:
         blocks.append(_rules("Rules that some rows broke", report.broken_rules))
-    if kept:
-        blocks.append(_rules(f"Rules that every row kept: {len(kept)}", kept, folded=True))
+    if unbroken:
+        blocks.append(_rules(f"Rules that every row kept: {len(unbroken)}", unbroken, folded=True))
     ignored = ", ".join(report.ignored_columns) or "none"
     return Section(
         "Validation",

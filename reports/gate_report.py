@@ -1,10 +1,11 @@
-"""The gate's verdict on a challenger as a page: for whoever has to decide, with everything the verdict rests on."""
+"""The way of a version to production as a page: the gate with its evidence, the decision, and what went live."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
 
+from churn.approval.standing import Standing
 from churn.core.estimate import Estimate
 from churn.core.wording import percent, spoken
 from churn.evaluation.evaluate import Evaluation
@@ -12,13 +13,15 @@ from churn.evaluation.metrics import METRICS
 from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
+from churn.lifecycle.outcome import Deployment
+from churn.ports.ledger import Decision
 
 from . import gate_charts
 from .evaluation_report import evaluation_sections
 from .gate_evidence import LEADS, comparison_section, recipe_section, slice_section, smallest_difference
 from .page import Block, Callout, Card, Cards, Cell, Code, Definitions, Figure, Section, Table, Tone, page
 
-__all__ = ["gate_page", "gate_sections", "gate_title", "gate_verdict"]
+__all__ = ["deployment_section", "gate_page", "gate_sections", "gate_title", "gate_verdict", "standing_section"]
 
 _RELATIONS: Mapping[str, str] = {
     "first": "There is no champion yet, so version {challenger} has to clear bars of its own: better than treating "
@@ -38,6 +41,8 @@ _PROOFS = {"superiority": "better", "non-inferiority": "no worse"}
 _MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "error": "!", "unmeasured": "?"}
 _KEY_METRICS = ("profit_per_customer", "share_at_profit", "recall_at_profit", "roc_auc", "log_loss", "ece", "f1_at_f1")
 _NAMED, _SHOWN = 4, 12
+_STANDINGS: dict[str, Tone] = {"approved": "good", "pending": "warn"}
+_OUTCOMES: dict[str, Tone] = {"promoted": "good", "unchanged": "plain", "waiting": "warn"}
 
 
 def gate_page(report: GateReport, *, next_command: str) -> str:
@@ -67,15 +72,15 @@ def gate_verdict(report: GateReport) -> str:
     """Return the verdict in one sentence, with the checks by name that it fails on."""
     version = f"Version {report.challenger.version}"
     if report.passed:
-        return f"{version} passes the gate: all {len(report.checks)} checks say yes."
-    said = []
+        return f"{version} passes the gate: all {len(report.checks)} checks passed."
+    refusals = []
     endings = {"fail": "failed", "error": "could not be answered", "unmeasured": "could not be measured"}
     for verdict, words in endings.items():
         names = [_name(check) for check in report.checks if check.verdict == verdict]
         listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        said += [f"{listed} {words}"] if names else []
+        refusals += [f"{listed} {words}"] if names else []
     outcome = "is not judged yet" if report.verdict == "unmeasured" else "is refused"
-    return f"{version} {outcome}: {'; '.join(said) or 'nothing was checked'}."
+    return f"{version} {outcome}: {'; '.join(refusals) or 'nothing was checked'}."
 
 
 def gate_sections(report: GateReport) -> tuple[Section, ...]:
@@ -83,7 +88,7 @@ def gate_sections(report: GateReport) -> tuple[Section, ...]:
     deciding = _deciding(report)
     sections = [_verdict(report), _checks(report), _versions(report)]
     sections += _first(report) if report.champion is None else _money(report)
-    sections += [comparison_section(each, report) for each in (report.holdout, report.newest) if each]
+    sections += [comparison_section(rows, report) for rows in (report.holdout, report.newest) if rows]
     sections += [recipe_section(report.recipes)] if report.recipes else []
     sections += [slice_section(deciding, report.currency)] if deciding and deciding.slices else []
     return (*sections, _method(report))
@@ -158,12 +163,12 @@ def _name(check: Check) -> str:
 
 
 def _versions(report: GateReport) -> Section:
-    records = {heading: _record(each, report.currency) for heading, each in _both(report).items()}
+    records = {heading: _record(version, report.currency) for heading, version in _both(report).items()}
     names = dict.fromkeys(name for record in records.values() for name in record)
     rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
-    confidence = [percent(each.confidence, 0) for each in _evaluations(report).values()]
+    confidence = [percent(evaluation.confidence, 0) for evaluation in _evaluations(report).values()]
     lead = f"Brackets are {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
-    words = {heading: each.description for heading, each in _both(report).items()}
+    words = {heading: version.description for heading, version in _both(report).items()}
     blocks = [Table(["", *records], rows), Definitions(words)]
     return Section("Side by side" if report.champion else "The version", blocks, lead)
 
@@ -194,7 +199,7 @@ def _record(version: VersionSummary, currency: str) -> dict[str, Cell]:
 
 
 def _evaluations(report: GateReport) -> dict[str, Evaluation]:
-    return {heading: each.evaluation for heading, each in _both(report).items() if each.evaluation}
+    return {heading: version.evaluation for heading, version in _both(report).items() if version.evaluation}
 
 
 def _money(report: GateReport) -> list[Section]:
@@ -236,3 +241,34 @@ def _rule(report: GateReport) -> str:
 
 def _time(when: dt.datetime | None) -> str | None:
     return None if when is None else f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def standing_section(standing: Standing) -> Section:
+    """Return whether a version may be promoted, and the records that this rests on."""
+    blocks: list[Block] = [Callout(standing.why, _STANDINGS.get(standing.state, "bad"))]
+    for name, record in (("gate", standing.gate), ("decision", standing.decision)):
+        if record is not None:
+            blocks.append(Definitions(_entry(name, record)))
+    lead = "What the ledger says of the version; a tag without its record in the ledger counts for nothing."
+    return Section(f"{standing.state.capitalize()}: version {standing.version}", blocks, lead)
+
+
+def _entry(name: str, record: Decision) -> dict[str, Cell]:
+    return {
+        name: record.kind.replace("_", " "),
+        "by": record.who,
+        "at": f"{record.at:%Y-%m-%d %H:%M} UTC",
+        "because": record.why,
+        "held against": "no champion" if record.champion is None else f"version {record.champion}",
+        "record": f"{record.sequence}, hash {record.hash}",
+    }
+
+
+def deployment_section(outcome: Deployment) -> Section:
+    """Return what a deployment run changed, and what is live now."""
+    facts: dict[str, Cell] = {
+        "live now (@Champion)": "no version" if outcome.champion is None else f"version {outcome.champion}",
+        "live before this run": None if outcome.previous is None else f"version {outcome.previous}",
+    }
+    verdict = Callout(outcome.sentence, _OUTCOMES.get(outcome.state, "bad"))
+    return Section(outcome.state.capitalize(), [verdict, *map(Callout, outcome.notes), Definitions(facts)])

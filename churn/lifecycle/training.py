@@ -125,8 +125,8 @@ def evaluate_model(
     measured = evaluate_holdout(model, holdout, contract, money=money, settings=evaluation, seed=seed)
     scorer = Scorer(model, scoring_settings(contract, money, reasons))
     explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed)
-    auc = measured.metrics["roc_auc"]
-    note("evaluate", f"ROC AUC {auc.point:.3f} [{auc.lower:.3f}, {auc.upper:.3f}] on {measured.customers:,} customers")
+    auc = METRICS["roc_auc"]
+    note("evaluate", f"{auc.label} {auc.interval(measured.metrics[auc.name])} on {measured.customers:,} customers")
     return measured, explanation
 
 

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "explanation": (explanation, "Why customers are at risk"),
     "registration": (lambda: REGISTRATION, "churn_gym_simulated, version 4"),
     "batch": (summary_of, "30 customers scored by churn_toy version 3"),
-    "gate": (gate_report, "Version 5 passes the gate: all 4 checks say yes."),
+    "gate": (gate_report, "Version 5 passes the gate: all 4 checks passed."),
     "standing": (lambda: STANDING, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
     "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),

@@ -14,9 +14,15 @@ from reports.customer_report import customer_lines, customer_page
 
 WHEN = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
 FLIP = Change(
-    column="contract", description="length of the contract", before="Month-to-month", after="Two year",
-    probability=0.05, expected_value=-7.5, decision="leave", flips=True,
-)  # fmt: skip
+    column="contract",
+    description="length of the contract",
+    before="Month-to-month",
+    after="Two year",
+    probability=0.05,
+    expected_value=-7.5,
+    decision="leave",
+    flips=True,
+)
 LOWER = FLIP.model_copy(
     update={"description": "monthly charges", "before": 100.4, "after": 80.0, "probability": 0.4, "flips": False}
 )

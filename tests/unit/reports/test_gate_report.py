@@ -58,7 +58,7 @@ def whole() -> str:
 @pytest.mark.parametrize(
     ("checks", "verdict"),
     [
-        (CHECKS, "Version 5 passes the gate: all 4 checks say yes."),
+        (CHECKS, "Version 5 passes the gate: all 4 checks passed."),
         ((*CHECKS, FAILED), "Version 5 is refused: slices failed."),
         ((UNANSWERED,), "Version 5 is refused: model card could not be answered."),
         ((FAILED, UNANSWERED, *CHECKS), "Version 5 is refused: slices failed; model card could not be answered."),

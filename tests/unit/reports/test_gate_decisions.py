@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports.decision_report import deployment_section, standing_section
+from reports.gate_report import deployment_section, standing_section
 from reports.page import Callout, Definitions, Section
 from tests.fakes.data.gate_reports import DEPLOYMENT, PASSED, STANDING
 
