@@ -17,9 +17,7 @@ FILES_WRITTEN = {
     "churn/gate/recipes.py": "a recipe's own features, in a temporary folder, to import them",
     "churn/model/files.py": "a model, into the folder of a package",
     "churn/model/scorer.py": "the scorer's settings, beside the model",
-    "churn/training/journal.py": "repairs Optuna's journal",
     "churn/training/recipe.py": "a recipe's own features, to import them",
-    "churn/training/search.py": "Optuna's journal",
 }
 """Modules of the domain that write files, and why; everything else goes through a port. This list only shrinks."""
 
@@ -28,7 +26,6 @@ CLOCKS = {
     "adapters/local/machine_checks.py": "doctor looks at the machine's clock",
     "adapters/local/tables_on_disk.py": "the default clock of a store",
     "churn/approval/governance.py": "the default clock of decisions",
-    "churn/drafting/infer.py": "the default of `today`",
 }
 """Modules that ask the machine for the time, and why; a use case is given a clock. This list only shrinks."""
 

@@ -10,12 +10,10 @@ import pyarrow as pa
 from churn.data.leakage import LeakageCheck, LeakageReport
 from churn.data.snapshot import TableSnapshot, profile_of
 from churn.data.validation import RuleResult, ValidationReport
-from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.importance import Explanation, explain_rows
 from churn.lifecycle.recording import Findings
 from churn.lifecycle.registration import Registration
 from churn.model.frame import columns_of
-from churn.model.money import MoneySettings
 from churn.ports.studies import Trial
 from churn.ports.tables import TableRef
 from churn.training.blending import BlendScore
@@ -23,7 +21,7 @@ from churn.training.boosting import BoostingParams
 from churn.training.calibration import Calibration, CalibrationScore
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
-from tests.fakes.data.predictions import predictions
+from tests.fakes.data.evaluations import evaluation
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 ROWS = pa.table(
@@ -126,23 +124,6 @@ REGISTRATION = Registration(
     description="Churn model of the gym.",
     tags={"data_version": "7", "seed": "42"},
 )
-
-
-@cache
-def evaluation() -> Evaluation:
-    """Return the verdict of a holdout of 600 customers."""
-    sample = predictions(600)
-    return evaluate(
-        sample.label,
-        sample.probability,
-        sample.entity,
-        thresholds={"f1": 0.33},
-        money=MoneySettings(),
-        value=200.0,
-        slices={},
-        settings=EvaluationSettings(resamples=100),
-        seed=1,
-    )
 
 
 @cache

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from churn.approval.standing import Standing
 from churn.core.estimate import Estimate
-from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.gate.report import (
     Check,
     Comparison,
@@ -24,9 +22,8 @@ from churn.gate.report import (
 )
 from churn.gate.settings import GateSettings
 from churn.lifecycle.outcome import Deployment
-from churn.model.money import MoneySettings
 from churn.ports.ledger import Decision, Entry
-from tests.fakes.data.predictions import predictions
+from tests.fakes.data.evaluations import evaluation
 
 AT = dt.datetime(2025, 6, 1, 9, 30, tzinfo=dt.UTC)
 SETTINGS = GateSettings()
@@ -155,23 +152,6 @@ FAILED = Check(
 UNANSWERED = Check(
     name="model_card", verdict="error", sentence="Could not be answered, so the answer is no: the registry is locked."
 )
-
-
-@cache
-def evaluation(noise: float) -> Evaluation:
-    """Return the verdict of a holdout of 600 customers; the more noise, the worse the model."""
-    sample = predictions(600, noise=noise)
-    return evaluate(
-        sample.label,
-        sample.probability,
-        sample.entity,
-        thresholds={"f1": 0.33},
-        money=MoneySettings(),
-        value=200.0,
-        slices={},
-        settings=EvaluationSettings(resamples=100),
-        seed=1,
-    )
 
 
 def contestant(version: int, noise: float) -> VersionSummary:
