@@ -18,23 +18,10 @@ from ..core.yaml_files import parse_model, read_yaml
 from ..model.features import FeatureFunction, FeatureSpec, check_features, load_functions
 from ..model.frame import Kind, canonical_text
 from ..ports.tables import TableSpec
-from .tables import EVENT_TIME
+from .tables import EVENT_TIME, TABLES, TableName
 
 __all__ = ["Column", "DatasetContract", "EventTime", "Label", "snake_case"]
 
-TableName = Literal[
-    "bronze",
-    "quarantine",
-    "features",
-    "labels",
-    "training",
-    "evaluation",
-    "contacts",
-    "predictions",
-    "batches",
-    "baseline",
-]
-"""The tables of a dataset, by what they are for."""
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -221,21 +208,7 @@ class DatasetContract(Frozen):
 
     def table(self, name: TableName) -> TableSpec:
         """Return one of the dataset's tables."""
-        per_row = (self.entity_key, EVENT_TIME)
-        keys: dict[str, tuple[str, tuple[str, ...]]] = {
-            "bronze": ("bronze_customers", per_row),
-            "quarantine": ("quarantine", ("row_digest", "rule")),
-            "features": ("churn_features", per_row),
-            "labels": ("churn_labels", per_row),
-            "training": ("churn_training", per_row),
-            "evaluation": ("churn_evaluation", per_row),
-            "predictions": ("churn_predictions", ("batch_id", *per_row)),
-            "batches": ("churn_batches", ("batch_id",)),
-            "baseline": ("churn_baseline", ("model_digest", *per_row)),
-            "contacts": ("churn_contacts", ("batch_id", self.entity_key)),
-        }
-        table, key = keys[name]
-        return TableSpec(name=table, key=key)
+        return TABLES[name].spec(self.entity_key)
 
     def describe(self) -> dict[str, Any]:
         """Return the contract as plain JSON values, as the model card and the dashboard show it."""

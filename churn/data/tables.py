@@ -1,4 +1,4 @@
-"""What the stores hold, by name, and the reference to a table that crosses a step in place of its rows."""
+"""Every table of a data set: its name, its key, and what each column of it means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ..core.frozen import Frozen
+from ..ports.tables import TableSpec
 
 __all__ = [
     "ARRIVED_AT",
@@ -16,9 +17,13 @@ __all__ = [
     "LABEL",
     "LABEL_TIME",
     "SPLIT",
+    "TABLES",
     "TRUTH",
+    "DeclaredTable",
     "RetentionSettings",
     "Side",
+    "TableColumn",
+    "TableName",
 ]
 
 EVENT_TIME = "transaction_ts"
@@ -49,3 +54,269 @@ class RetentionSettings(Frozen):
         ge=0,
         description="Days that a replaced version of a table is kept; those that registered models name stay for ever.",
     )
+
+
+TableName = Literal[
+    "bronze",
+    "quarantine",
+    "features",
+    "labels",
+    "training",
+    "evaluation",
+    "baseline",
+    "predictions",
+    "batches",
+    "contacts",
+    "decisions",
+    "gate_reports",
+]
+"""The tables of a data set, by what they are for."""
+
+_CUSTOMER = "<customer>"
+
+
+class TableColumn(Frozen):
+    """One column: `<customer>` stands for the contract's customer key."""
+
+    name: str
+    type: Literal["text", "integer", "number", "truth", "time"]
+    meaning: str
+
+
+class DeclaredTable(Frozen):
+    """One table of every data set.
+
+    Attributes:
+        name: What it is called in the store.
+        key: The columns that identify a row; `<customer>` stands for the contract's customer key.
+        meaning: What a row is.
+        columns: The columns that every data set has; times are UTC. The store adds `ingested_at`.
+        optional: Those of `columns` that are there only for some data sets, versions or settings.
+        has_inputs: Whether the contract's columns are there too.
+        has_features: Whether the contract's stored features are there too.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    meaning: str
+    columns: tuple[TableColumn, ...]
+    optional: tuple[str, ...] = ()
+    has_inputs: bool = False
+    has_features: bool = False
+
+    def spec(self, customer: str) -> TableSpec:
+        """Return name and key for a data set whose customer key is `customer`."""
+        return TableSpec(name=self.name, key=tuple(customer if name == _CUSTOMER else name for name in self.key))
+
+    def column_types(self, customer: str) -> dict[str, str]:
+        """Return the type of each declared column, by its name in a data set whose customer key is `customer`."""
+        return {customer if column.name == _CUSTOMER else column.name: column.type for column in self.columns}
+
+
+def _columns(**named: str) -> tuple[TableColumn, ...]:
+    """Return columns written as `name="type: meaning"`."""
+    parts = {name: text.partition(": ") for name, text in named.items()}
+    return tuple(
+        TableColumn.model_validate({"name": name, "type": kind, "meaning": meaning})
+        for name, (kind, _, meaning) in parts.items()
+    )
+
+
+_KEY = _columns(**{_CUSTOMER: "text: the customer", EVENT_TIME: "time: when the facts of the row were true"})
+_ARRIVED = _columns(**{ARRIVED_AT: "time: when the row could first be seen"})
+_TRUTH = _columns(**{TRUTH: "number: the probability that a simulation drew the outcome from, 0 to 1"})
+_OUTCOME = _columns(
+    **{
+        LABEL: "integer: 1 churned, 0 stayed",
+        LABEL_TIME: "time: from when on the outcome may be used",
+        SPLIT: "text: train or holdout",
+    }
+)
+_SCORED = _columns(
+    probability="number: of churn, calibrated, 0 to 1",
+    expected_value="number: expected profit of treating the customer, in the currency",
+    customer_value="number: what the customer is worth over the horizon, in the currency",
+)
+_REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank in (1, 2, 3)})
+_ROW = (_CUSTOMER, EVENT_TIME)
+_JOINED = (
+    *_KEY,
+    *_OUTCOME,
+    *_TRUTH,
+    *_ARRIVED,
+    *_columns(**{FEATURE_TIME: "time: the event time of the feature row that was joined"}),
+)
+
+TABLES: dict[TableName, DeclaredTable] = {
+    "bronze": DeclaredTable(
+        name="bronze_customers",
+        key=_ROW,
+        meaning="a delivered row that keeps the contract",
+        columns=(
+            *_KEY,
+            *_ARRIVED,
+            *_columns(
+                raw_label="text: the outcome as the source spells it; missing while it is not known",
+                **{LABEL_TIME: "time: when the source says that the outcome was known"},
+            ),
+            *_TRUTH,
+        ),
+        optional=(TRUTH,),
+        has_inputs=True,
+    ),
+    "quarantine": DeclaredTable(
+        name="quarantine",
+        key=("row_digest", "rule"),
+        meaning="a rule that a delivered row broke",
+        columns=_columns(
+            row_digest="text: SHA-256 of the row",
+            rule="text: column and rule in words",
+            column="text: the column",
+            value="text: the value that broke it",
+            row="text: the row as it arrived, as JSON",
+            source="text: where it came from",
+        ),
+    ),
+    "features": DeclaredTable(
+        name="churn_features",
+        key=_ROW,
+        meaning="a customer's inputs and stored features at one time",
+        columns=(*_KEY, *_ARRIVED),
+        has_inputs=True,
+        has_features=True,
+    ),
+    "labels": DeclaredTable(
+        name="churn_labels",
+        key=_ROW,
+        meaning="a known outcome",
+        columns=(*_KEY, *_OUTCOME, *_TRUTH),
+        optional=(TRUTH,),
+    ),
+    "training": DeclaredTable(
+        name="churn_training",
+        key=_ROW,
+        meaning="an outcome with the features as they were known at its time",
+        columns=_JOINED,
+        optional=(TRUTH,),
+        has_inputs=True,
+        has_features=True,
+    ),
+    "evaluation": DeclaredTable(
+        name="churn_evaluation",
+        key=_ROW,
+        meaning="as churn_training, with the outcomes that were known when a gate ran",
+        columns=_JOINED,
+        optional=(TRUTH,),
+        has_inputs=True,
+        has_features=True,
+    ),
+    "baseline": DeclaredTable(
+        name="churn_baseline",
+        key=("model_digest", *_ROW),
+        meaning="a holdout row as a registered version scored it; written once, at registration",
+        columns=(
+            *_columns(
+                model_digest="text: what the version computes",
+                model_name="text: the registered model",
+                model_version="integer: its version",
+            ),
+            *_KEY,
+            *_OUTCOME[:2],
+            *_SCORED,
+            *_columns(treated="truth: whether treating pays"),
+        ),
+        has_inputs=True,
+        has_features=True,
+    ),
+    "predictions": DeclaredTable(
+        name="churn_predictions",
+        key=("batch_id", *_ROW),
+        meaning="a customer's score in one batch",
+        columns=(
+            *_columns(batch_id="text: the batch"),
+            *_KEY,
+            *_SCORED,
+            *_REASONS,
+            *_columns(
+                decision="text: treat or not",
+                model_name="text: the registered model",
+                model_version="integer: its version",
+                model_alias="text: by which it was loaded",
+                threshold_policy="text: the rule of the decision and its economics",
+                features_version="integer: version of churn_features",
+                scored_at="time: when it was scored",
+                source="text: batch",
+            ),
+        ),
+        optional=tuple(column.name for column in _REASONS),
+    ),
+    "batches": DeclaredTable(
+        name="churn_batches",
+        key=("batch_id",),
+        meaning="a batch that was scored",
+        columns=_columns(
+            batch_id="text: the batch",
+            model_name="text: the registered model",
+            model_version="integer: its version",
+            as_of="time: what was known then was scored",
+            scored_at="time: when it was scored",
+            scored="integer: customers with a score",
+            quarantined="integer: customers set aside",
+            treated="integer: customers whose treatment pays",
+            value_at_stake="number: customer value of those who are expected to leave, in the currency",
+            summary="text: the whole summary, as JSON with its format",
+        ),
+    ),
+    "contacts": DeclaredTable(
+        name="churn_contacts",
+        key=("batch_id", _CUSTOMER),
+        meaning="a customer who is to be contacted, or belongs to the control group",
+        columns=(
+            *_columns(batch_id="text: the batch"),
+            _KEY[0],
+            *_columns(group="text: treatment or control", rank="integer: from 1; missing in the control group"),
+            *_SCORED,
+            *_columns(expected_cost="number: expected cost of the treatment, in the currency"),
+            *_REASONS,
+            *_columns(contacted_at="time: of the contact, or of the plan"),
+        ),
+        optional=tuple(column.name for column in _REASONS),
+    ),
+    "decisions": DeclaredTable(
+        name="decisions",
+        key=("decision_id",),
+        meaning="a decision about a version; rows are appended and never changed",
+        columns=_columns(
+            decision_id="text: of the record",
+            sequence="integer: from 1, without gaps",
+            at="time: when it was decided",
+            kind="text: what was decided",
+            model="text: the registered model",
+            version="integer: the version that it is about",
+            champion="integer: the version that was live",
+            who="text: who decided",
+            why="text: the reason",
+            numbers="text: figures, as JSON",
+            verdicts="text: checks and their results, as JSON",
+            digests="text: of model, champion and gate report, as JSON",
+            previous="text: hash of the record before",
+            hash="text: of this record",
+            record="text: the canonical text that is hashed",
+        ),
+        optional=("record",),
+    ),
+    "gate_reports": DeclaredTable(
+        name="gate_reports",
+        key=("digest",),
+        meaning="the report of one gate",
+        columns=_columns(
+            digest="text: of the report",
+            model="text: the registered model",
+            version="integer: the challenger's version",
+            at="time: when the gate ran",
+            verdict="text: passed or failed",
+            report="text: the whole report, as JSON with its format",
+        ),
+    ),
+}
+"""Every table that there is."""

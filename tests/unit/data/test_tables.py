@@ -1,0 +1,93 @@
+"""The tables of a data set are declared as they are written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from adapters.local.decision_ledger import LocalDecisionLedger
+from adapters.local.feature_store import LocalFeatureStore
+from churn.approval.archive import keep_report
+from churn.data.ingest import bronze_schema
+from churn.data.labels import SplitSettings, labels_of
+from churn.data.tables import FEATURE_TIME, INGESTED_AT, TABLES, TRUTH, TableName
+from churn.data.training_set import bronze_to_features
+from churn.data.validation import QUARANTINE_SCHEMA
+from churn.ports.ledger import Entry
+from churn.scoring.batch import predictions_schema
+from tests.fakes.data.campaigns import many, planned
+from tests.fakes.data.customers import CONTRACT
+from tests.fakes.data.gate_reports import gate_report
+from tests.fakes.ports.tables import MemoryFeatureStore
+
+NAMES = {"text": "string", "integer": "int", "number": "double", "truth": "bool", "time": "timestamp"}
+
+
+def written(name: TableName, folder: Path) -> pa.Schema:
+    bronze = bronze_schema(CONTRACT).empty_table()
+    store = MemoryFeatureStore("toy")
+    if name == "gate_reports":
+        keep_report(store, gate_report())
+        return store.read(store.latest("gate_reports")).schema
+    if name == "decisions":
+        ledger = LocalDecisionLedger(folder, "toy")
+        entry = Entry(
+            at=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+            kind="gate_passed",
+            model="m",
+            version=1,
+            champion=None,
+            who="a",
+            why="",
+        )
+        ledger.append(entry, after="")
+        tables = LocalFeatureStore(folder, "toy")
+        return tables.read(tables.latest("decisions")).schema
+    schemas = {
+        "bronze": lambda: bronze.schema,
+        "quarantine": lambda: QUARANTINE_SCHEMA,
+        "features": lambda: bronze_to_features(bronze, CONTRACT).schema,
+        "labels": lambda: labels_of(bronze, CONTRACT, SplitSettings()).schema,
+        "predictions": lambda: predictions_schema(CONTRACT.entity_key, 3),
+        "contacts": lambda: planned(many()).contacts.schema,
+    }
+    made: pa.Schema = schemas[name]()
+    return made
+
+
+@pytest.mark.parametrize(
+    "name", ["bronze", "quarantine", "features", "labels", "predictions", "contacts", "decisions", "gate_reports"]
+)
+def test_a_declared_table_has_the_columns_that_are_written(name: TableName, tmp_path: Path) -> None:
+    table, schema = TABLES[name], written(name, tmp_path)
+    declared = table.column_types(CONTRACT.entity_key)
+    of_contract = {*CONTRACT.columns} if table.has_inputs else set()
+    if table.has_features:
+        of_contract |= {spec.name for spec in CONTRACT.stored_features}
+    columns = {*schema.names} - of_contract - {INGESTED_AT}
+    assert columns - {*declared} == set()
+    assert {*declared} - columns <= {*table.optional}
+    for column in columns:
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        assert str(kind).startswith(NAMES[declared[column]]), (column, kind)
+    assert {*table.spec(CONTRACT.entity_key).key} <= {*schema.names}
+
+
+def test_a_joined_table_has_what_it_is_joined_from() -> None:
+    customer = CONTRACT.entity_key
+    labels, features = TABLES["labels"].column_types(customer), TABLES["features"].column_types(customer)
+    for name in ("training", "evaluation"):
+        table = TABLES[name]
+        assert table.column_types(customer) == {**labels, **features, FEATURE_TIME: "time"}
+        assert (table.key, table.optional) == (TABLES["labels"].key, (TRUTH,))
+
+
+def test_no_two_tables_have_one_name_and_each_key_is_a_column() -> None:
+    assert len({table.name for table in TABLES.values()}) == len(TABLES)
+    for table in TABLES.values():
+        assert {*table.key} <= {column.name for column in table.columns}
+        assert all(column.meaning for column in table.columns)
