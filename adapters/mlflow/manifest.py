@@ -126,7 +126,9 @@ def _check_files(package: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _refusal(package, f"its {_MANIFEST} cannot be read ({error})") from error
     if version != _FORMAT:
-        raise _refusal(package, f"its format is {version} and this version of the project reads {_FORMAT}")
+        newer = isinstance(version, int) and version > _FORMAT
+        why = ": it was written by a newer version of this project, so upgrade to that one" if newer else ""
+        raise _refusal(package, f"its format is {version} and this version of the project reads {_FORMAT}{why}")
     found = _fingerprints(package)
     changed = sorted(name for name in {*known, *found} if known.get(name) != found.get(name))
     if changed:

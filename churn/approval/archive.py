@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ..core.canonical import digest
 from ..core.errors import NotFound, StoreError
-from ..gate.report import GateReport
+from ..gate.report import REPORT_FORMAT, GateReport
 from ..ports.tables import FeatureStore, TableSpec
 
 __all__ = ["REPORTS", "keep_report", "stored_report"]
@@ -15,14 +16,15 @@ REPORTS = TableSpec(name="gate_reports", key=("digest",))
 
 
 def keep_report(store: FeatureStore, report: GateReport) -> None:
-    """Store a report under its digest; the same report again changes nothing."""
+    """Store a report, as its canonical text, under the digest of that text; the same report again changes nothing."""
+    text = REPORT_FORMAT.write(report)
     row = {
-        "digest": report.digest,
+        "digest": digest(text),
         "model": report.model,
         "version": report.challenger.version,
         "at": report.at,
         "verdict": report.verdict,
-        "report": report.model_dump_json(),
+        "report": text,
     }
     schema = pa.schema(
         [
@@ -37,22 +39,23 @@ def keep_report(store: FeatureStore, report: GateReport) -> None:
     store.upsert(REPORTS, pa.Table.from_pylist([row], schema=schema))
 
 
-def stored_report(store: FeatureStore, digest: str) -> GateReport | None:
-    """Return the report with this digest, or None where it was not kept.
+def stored_report(store: FeatureStore, report_digest: str) -> GateReport | None:
+    """Return the report that is stored under a digest, of whatever format, or None where it was not kept.
 
     Raises:
-        StoreError: what is stored is not the report that the digest stands for.
+        StoreError: what is stored is not the text that the digest stands for, or was written by a newer version of
+            this project.
     """
     try:
-        kept = store.scan(store.latest(REPORTS.name), ["report"], where={"digest": digest}).read_all()
+        kept = store.scan(store.latest(REPORTS.name), ["report"], where={"digest": report_digest}).read_all()
     except NotFound:
         return None
     if not kept.num_rows:
         return None
-    report = GateReport.model_validate_json(kept["report"][0].as_py())
-    if report.digest != digest:
+    text: str = kept["report"][0].as_py()
+    if digest(text) != report_digest:
         raise StoreError(
-            f"The gate report {digest[:12]}… in the table {REPORTS.name} was changed after a decision was bound to it: "
-            "restore the table's last good version, or run `python run.py --pipeline deployment` for a new gate."
+            f"The gate report {report_digest[:12]}… in the table {REPORTS.name} was changed after a decision was bound "
+            "to it: restore the table's last good version, or run `python run.py --pipeline deployment` for a new gate."
         )
-    return report
+    return REPORT_FORMAT.read(text).model_copy(update={"stored_digest": report_digest})

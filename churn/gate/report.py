@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
-from ..core.errors import DataError
+from ..core.canonical import StoredFormat, digest
+from ..core.errors import DataError, StoreError
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..evaluation.evaluate import Evaluation
@@ -19,6 +19,7 @@ from ..ports.registry import MODEL_DIGEST, ModelVersion
 from .settings import GateSettings
 
 __all__ = [
+    "REPORT_FORMAT",
     "TRAINED_UNTIL",
     "Check",
     "Checks",
@@ -270,6 +271,9 @@ class GateReport(Finite):
     recipes: RecipeComparison | None = None
     evaluated_on: dict[str, str] = Field(default_factory=dict, description="Tables: name to version and digest.")
     seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each part.")
+    stored_digest: str | None = Field(
+        default=None, exclude=True, repr=False, description="Of the stored text that it was read from; else None."
+    )
 
     @property
     def passed(self) -> bool:
@@ -296,5 +300,9 @@ class GateReport(Finite):
 
     @property
     def digest(self) -> str:
-        """What an approval is bound to: a digest of the whole report."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """What an approval is bound to: the digest of the text as which the report is stored, or was once stored."""
+        return self.stored_digest or digest(REPORT_FORMAT.write(self))
+
+
+REPORT_FORMAT = StoredFormat("gate report", GateReport, newest=2, error=StoreError)
+"""Format 1 was the JSON of the class in the order of its fields, and its digest is of that text."""

@@ -65,9 +65,9 @@ def read_files(folder: Path) -> dict[str, bytes]:
         reason = f"{folder / _MANIFEST} cannot be read ({type(error).__name__})"
         raise ModelError(f"No model of this project lies in {folder}: {reason}; {_REMEDY}") from error
     if found != FORMAT:
-        raise ModelError(
-            f"The model in {folder} has format {found}; this version reads format {FORMAT}: train it again."
-        )
+        newer = isinstance(found, int) and found > FORMAT
+        remedy = "it was written by a newer version of this project, so upgrade to that one." if newer else _REMEDY
+        raise ModelError(f"The model in {folder} has format {found}; this version reads format {FORMAT}: {remedy}")
     strange = sorted(present.keys() - {MODEL, BOOSTER, FEATURES})
     if strange:
         raise ModelError(f"{folder} holds {', '.join(strange)}, which is none of a model's files: {_REMEDY}")

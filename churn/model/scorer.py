@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from ..core.canonical import StoredFormat
 from ..core.errors import ContractError, ModelError, nearest
 from ..core.frozen import Frozen
 from .frame import CodedColumns, Column, Columns, FloatArray, Kind, columns_of, missing_values, n_rows, uncoded
@@ -19,7 +20,17 @@ from .model import ChurnModel, sigmoid
 from .money import MoneySettings, expected_value
 from .reasons import ranked_reasons
 
-__all__ = ["LEAVE", "MODEL_FOLDER", "TREAT", "Explain", "Predictions", "ReasonSettings", "Scorer", "ScoringSettings"]
+__all__ = [
+    "LEAVE",
+    "MODEL_FOLDER",
+    "SCORING_FORMAT",
+    "TREAT",
+    "Explain",
+    "Predictions",
+    "ReasonSettings",
+    "Scorer",
+    "ScoringSettings",
+]
 
 TREAT, LEAVE = "treat", "leave"
 """The two decisions: treat where that is worth more than doing nothing, else leave alone."""
@@ -46,6 +57,10 @@ class ScoringSettings(Frozen):
     money: MoneySettings = MoneySettings()
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
     reasons: ReasonSettings = ReasonSettings()
+
+
+SCORING_FORMAT = StoredFormat("file of scoring settings", ScoringSettings, newest=2, error=ModelError)
+"""Format 1 had the same fields and no number; a package reads its own with the code that travels in it."""
 
 
 class Predictions(NamedTuple):
@@ -145,7 +160,7 @@ class Scorer:
         """Write the model and the settings below `folder`, as JSON and UBJ."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save(folder / MODEL_FOLDER)
-        (folder / _SETTINGS).write_text(self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / _SETTINGS).write_text(SCORING_FORMAT.write(self.settings) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -155,8 +170,8 @@ class Scorer:
             ModelError: a file is missing or does not hold what it should.
         """
         try:
-            settings = ScoringSettings.model_validate_json((folder / _SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+            settings = SCORING_FORMAT.read((folder / _SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ModelError) as error:
             raise ModelError(
                 f"The scoring settings in {folder / _SETTINGS} cannot be read ({error}): fetch the model again."
             ) from error

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from ..core.canonical import StoredFormat
 from ..core.errors import StoreError
 from ..core.frozen import Frozen
 from ..data.validation import ValidationReport
@@ -53,7 +54,6 @@ _CONSTANTS = {
     "source": _TEXT,
 }
 _SOURCE = "batch"
-_FORMAT = 2
 """Of a stored summary. 1 had no number, and `gone` in place of `inactive`."""
 
 
@@ -215,26 +215,17 @@ class BatchSummary(Frozen):
     unchanged: bool = Field(default=False, description="Whether the batch was there already, and nothing was scored.")
 
     def stored(self) -> str:
-        """Return the summary as it is stored, in the newest format."""
-        return json.dumps({"format": _FORMAT, **self.model_dump(mode="json")})
+        """Return the canonical text as which the summary is stored, in the newest format."""
+        return SUMMARY_FORMAT.write(self)
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def read(cls, text: str) -> BatchSummary:
         """Return a summary from what `stored` returned, in this version of the project or an earlier one.
 
         Raises:
-            StoreError: a newer version wrote it.
+            StoreError: it cannot be read, or a newer version wrote it.
         """
-        content = json.loads(text)
-        number = content.pop("format", 1)
-        if number > _FORMAT:
-            raise StoreError(
-                f"A batch summary has the format {number} and this version of the project reads formats up to "
-                f"{_FORMAT}: update the project."
-            )
-        if number == 1:
-            content["inactive"] = content.pop("gone", 0)
-        return cls.model_validate(content)
+        return SUMMARY_FORMAT.read(text)
 
     @property
     def set_aside(self) -> int:
@@ -246,3 +237,12 @@ class BatchSummary(Frozen):
         """Rows scored in a second by this run; 0 where it scored none."""
         done = self.rows - self.resumed
         return done / self.seconds if self.seconds and done > 0 else 0.0
+
+
+def _inactive(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of format 1 as those of format 2, which calls customers without a new row inactive."""
+    gone = raw.pop("gone", 0)
+    return {**raw, "inactive": gone}
+
+
+SUMMARY_FORMAT = StoredFormat("summary of a batch", BatchSummary, newest=2, error=StoreError, upgrades={1: _inactive})

@@ -12,20 +12,32 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from adapters.local.decision_ledger import LocalDecisionLedger
-from churn.core.canonical import FORMAT
+from adapters.mlflow.load import load_package
+from churn.approval.archive import REPORTS, stored_report
+from churn.core.canonical import FORMAT, StoredFormat, canonical, digest
+from churn.core.errors import StoreError
+from churn.gate.report import GateReport
+from churn.gate.settings import GateSettings
+from churn.model.scorer import SCORING_FORMAT
 from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, breaks, first_format
+from churn.scoring.batch import BatchSummary
 from churn.training.recipe import read_recipe
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {
     "batch_summary_1.json": "298443fd97ce703f",
+    "batch_summary_2.json": "4b86462e4f00fba6",
     "gate_report_1.json": "f709aa8b0de263c3",
+    "gate_report_2.json": "4c7ca50235906bf8",
     "ledger_1.zip": "75658af74d2fdcf2",
     "ledger_2.zip": "0c75d145ec29fb85",
     "package_1.zip": "e9966e88527c040f",
+    "package_2.zip": "ce24d4a5dee1fb7d",
     "recipe_1.json": "79aefe821d0ecc4a",
     "recipe_2.json": "e1a24d48a1df496f",
 }
@@ -109,3 +121,67 @@ def test_a_ledger_with_texts_beside_its_columns_is_read_and_verified(tmp_path: P
     assert list(breaks(records)) == []
     assert [json.loads(record.text).get(FORMAT) for record in records] == [None] * len(LIFE) + [2, 2]
     assert (records[-1].who, records[-1].numbers) == ("Zoë", {"gain": 0.1 + 0.2})
+
+
+def archived(*rows: dict[str, Any]) -> MemoryFeatureStore:
+    """A store with gate reports as they were stored then."""
+    store = MemoryFeatureStore("gym")
+    store.upsert(REPORTS, pa.Table.from_pylist([{**row, "model": "churn_telco_simulated"} for row in rows]))
+    return store
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_gate_report_of_each_format_is_what_its_digest_stands_for(number: int) -> None:
+    row = golden(f"gate_report_{number}.json")
+    report = stored_report(archived(row), row["digest"])
+    assert report is not None
+    assert (report.digest, report.verdict) == (row["digest"], "pass")
+    assert report.challenger.version == 2
+    assert report.champion is not None
+    assert report.champion.evaluation is not None
+    assert {"log_loss", "roc_auc", "profit_per_customer"} <= set(report.champion.evaluation.metrics)
+    assert report.holdout is not None
+    assert report.recipes is not None
+
+
+def test_a_setting_that_comes_later_does_not_change_a_stored_report() -> None:
+    class LaterGate(GateSettings):
+        patience: int = 3
+
+    class LaterReport(GateReport):
+        settings: LaterGate  # type: ignore[assignment]
+
+    row = golden("gate_report_2.json")
+    later = StoredFormat("gate report", LaterReport, newest=2, error=StoreError).read(row["report"])
+    assert later.settings.patience == 3
+    assert digest(row["report"]) == row["digest"]
+    assert digest(canonical(later.model_dump(mode="json"))) != row["digest"]
+
+
+def test_a_report_of_a_newer_version_is_refused_in_words() -> None:
+    text = canonical({**json.loads(golden("gate_report_2.json")["report"]), "format": 3})
+    with pytest.raises(StoreError, match=r"gate report has format 3.*upgrade"):
+        stored_report(archived({"digest": digest(text), "report": text}), digest(text))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_summary_of_a_batch_of_each_format_is_read(number: int) -> None:
+    summary = BatchSummary.read((GOLDEN / f"batch_summary_{number}.json").read_text())
+    assert (summary.batch_id, summary.scored, summary.model_version) == ("86f0ba4eb27859f7", 995, 2)
+    assert summary.features.version >= 0
+
+
+PACKAGES = {
+    1: "3f5bff9bbfdc01c875a2e5c4847fca4ed751a5b3e87c35375200f4530d9c92ce",
+    2: "d099464aeaf61163e2c860eb152a3c40ca64ea82c94cc27371528f8880f84127",
+}
+"""The digest under which each was registered."""
+
+
+@pytest.mark.parametrize(("number", "registered"), PACKAGES.items())
+def test_a_package_of_each_format_is_whole_and_loads(number: int, registered: str, tmp_path: Path) -> None:
+    package = load_package(unpacked(f"package_{number}.zip", tmp_path) / "package", expected_digest=registered)
+    assert package.scoring["money"]["currency"] == "USD"
+    assert read_recipe(package.metadata).boosting.max_depth == 3
+    settings = tmp_path / "package" / "artifacts" / "scorer" / "scoring.json"
+    assert SCORING_FORMAT.read(settings.read_text()).money.currency == "USD"

@@ -161,8 +161,8 @@ def test_two_versions_of_the_code_work_side_by_side(tmp_path: Path) -> None:
     project = tmp_path / "project"
     for room in ("churn", "adapters", "tests"):
         shutil.copytree(ROOT / room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
-    explain = project / "churn" / "explain.py"
-    explain.write_text(explain.read_text().replace('"not known"', '"a riddle"'))
+    reasons = project / "churn" / "model" / "reasons.py"
+    reasons.write_text(reasons.read_text().replace('"not known"', '"a riddle"'))
     code = f"""
 from pathlib import Path
 from adapters.mlflow.package import build_package
@@ -246,15 +246,15 @@ def test_a_file_that_came_or_went_is_named(package: Path) -> None:
 
 
 def test_changed_code_is_not_executed(package: Path) -> None:
-    [explain] = package.glob("code/*/explain.py")
-    explain.write_text("raise SystemExit('executed')")
-    with pytest.raises(ModelError, match=r"explain\.py changed"):
+    [reasons] = package.glob("code/*/model/reasons.py")
+    reasons.write_text("raise SystemExit('executed')")
+    with pytest.raises(ModelError, match=r"reasons\.py changed"):
         load_package(package)
 
 
 def test_code_under_a_name_that_is_not_its_digest_is_refused(package: Path) -> None:
-    [explain] = package.glob("code/*/explain.py")
-    explain.write_text("raise SystemExit('executed')")
+    [reasons] = package.glob("code/*/model/reasons.py")
+    reasons.write_text("raise SystemExit('executed')")
     write_manifest(package)
     with pytest.raises(ModelError, match="not under the code's own digest"):
         load_package(package)
@@ -264,13 +264,13 @@ def test_byte_code_beside_the_code_is_not_read(package: Path) -> None:
     import importlib.util
     import py_compile
 
-    [explain] = package.glob("code/*/explain.py")
-    checked = explain.read_bytes()
+    [reasons] = package.glob("code/*/model/reasons.py")
+    checked = reasons.read_bytes()
     # A cache that Python would take for the source's own, whatever the source's time.
-    explain.write_text("raise SystemExit('executed')")
-    cache = importlib.util.cache_from_source(str(explain))
-    py_compile.compile(str(explain), cache, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    explain.write_bytes(checked)
+    reasons.write_text("raise SystemExit('executed')")
+    cache = importlib.util.cache_from_source(str(reasons))
+    py_compile.compile(str(reasons), cache, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    reasons.write_bytes(checked)
     code = f"""
 from pathlib import Path
 from adapters.mlflow.load import load_package
@@ -282,7 +282,7 @@ load_package(Path({str(package)!r}))
 def test_a_package_that_was_rewritten_as_a_whole_is_refused_by_the_registered_digest(package: Path) -> None:
     registered = package_digest(package)
     settings = package / "artifacts" / "scorer" / "scoring.json"
-    settings.write_text(settings.read_text().replace('"top": 3', '"top": 1'))
+    settings.write_text(settings.read_text().replace('"top":3', '"top":1'))
     write_manifest(package)
     assert len(load_package(package).score(customers(1))["reasons"].item()) == 1
     with pytest.raises(ModelError, match="and the registered one is"):
