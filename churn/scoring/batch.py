@@ -54,7 +54,6 @@ _CONSTANTS = {
     "source": _TEXT,
 }
 _SOURCE = "batch"
-"""Of a stored summary. 1 had no number, and `gone` in place of `inactive`."""
 
 
 def batch_id_of(
