@@ -39,8 +39,9 @@ from measure import Measurement, measure  # noqa: E402
 from churn.data.contract import DatasetContract  # noqa: E402
 from churn.data.tables import EVENT_TIME  # noqa: E402
 from churn.model.scorer import Scorer  # noqa: E402
+from churn.ports.batch import Batch  # noqa: E402
 from churn.ports.tables import TableRef  # noqa: E402
-from churn.scoring.batch import Batch, predictions_schema, stamped  # noqa: E402
+from churn.scoring.batch import predictions_schema, stamped  # noqa: E402
 from churn.scoring.rows import score_batches  # noqa: E402
 
 CHUNK, PYFUNC_CHUNK, PIECE = 65_536, 524_288, 1_000_000
@@ -121,6 +122,26 @@ def drawn(random: np.random.Generator, column: object, rows: int) -> pa.Array:
     return pa.array(np.round(random.uniform(0, high / 8, rows), 2))
 
 
+def batch_of(features: TableRef, explain: str, batch_id: str = "b") -> Batch:
+    telco = contract()
+    return Batch(
+        batch_id=batch_id,
+        entity="customer_id",
+        model_name="m",
+        model_version=1,
+        model_alias="Champion",
+        threshold_policy="p",
+        inputs=tuple(telco.columns),
+        features=features,
+        as_of=NOW,
+        scored_at=NOW,
+        explain=explain,  # type: ignore[arg-type]
+        top_reasons=3,
+        predictions=telco.table("predictions"),
+        quarantine=telco.table("quarantine"),
+    )
+
+
 @contextmanager
 def stopwatch(found: list[Timed], rows: int) -> Iterator[None]:
     start, cpu = time.perf_counter(), time.process_time()
@@ -155,10 +176,14 @@ def batches(folder: Path, rows: int) -> Iterator[pa.RecordBatch]:
 def ours(folder: Path, rows: int, reasons: str = "none") -> Timed:
     scorer = Scorer.load(folder / "scorer")
     scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
-    batch = Batch("b", "customer_id", "m", 1, "Champion", "p", REF, NOW, NOW, reasons)  # type: ignore[arg-type]
+    batch = batch_of(REF, reasons)
     found: list[Timed] = []
-    with stopwatch(found, rows), pq.ParquetWriter(folder / "ours.parquet", predictions_schema("customer_id")) as writer:
-        scored = score_batches(scorer, batches(folder, rows), entity="customer_id", reasons=batch.reasons, threads=2)
+    with (
+        stopwatch(found, rows),
+        pq.ParquetWriter(folder / "ours.parquet", predictions_schema("customer_id", 3)) as writer,
+    ):
+        parts = batches(folder, rows)
+        scored = score_batches(scorer, parts, entity="customer_id", explain=batch.explain, threads=2)
         for part in scored:
             writer.write_batch(stamped(part.rows, batch))
     return found[0]
@@ -215,13 +240,13 @@ def whole_engine(folder: Path, rows: int) -> Timed:
     scorer = Scorer.load(folder / "scorer")
     scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
     name = f"b{time.time_ns()}"
-    batch = Batch(name, "customer_id", "m", 1, "Champion", "p", features, NOW, NOW, "none")
+    batch = batch_of(features, "none", name)
     found: list[Timed] = []
     with stopwatch(found, rows):
-        engine = LocalBatchEngine(store, folder / "scoring", 2)
-        work = engine.score(scorer, batch, contract(), lambda *_: None)
+        engine = LocalBatchEngine(store, folder / "scoring", scorer)
+        result = engine.score(batch, lambda *_: None)
         engine.forget(name)
-    assert work.tally.scored == rows
+    assert result.scored == rows
     return found[0]
 
 
