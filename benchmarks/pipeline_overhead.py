@@ -117,8 +117,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     from churn.evaluation.evaluate import evaluate_holdout
     from churn.evaluation.importance import explain_rows
     from churn.lifecycle.features import simulated
-    from churn.lifecycle.recording import Findings
-    from churn.lifecycle.registration import Registration
+    from churn.lifecycle.registration import Findings, Registration
     from churn.lifecycle.training import scoring_settings
     from churn.model.scorer import Scorer
     from churn.training.search import search

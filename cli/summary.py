@@ -18,7 +18,7 @@ from churn.evaluation.headline import headline
 from churn.evaluation.metrics import HEADLINE, METRICS
 from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.report import GateReport
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary

@@ -20,7 +20,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.importance import Explanation
 from churn.gate.report import GateReport
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.scoring.batch import BatchSummary
 from churn.training.train import TrainingReport

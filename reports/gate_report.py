@@ -13,7 +13,7 @@ from churn.evaluation.metrics import METRICS
 from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment
 from churn.ports.ledger import Decision
 
 from . import gate_charts

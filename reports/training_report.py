@@ -8,8 +8,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.headline import headline
 from churn.evaluation.importance import Explanation
 from churn.evaluation.metrics import METRICS
-from churn.lifecycle.recording import Findings
-from churn.lifecycle.registration import Registration
+from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
 from churn.ports.registry import CHALLENGER
 from churn.settings import Settings

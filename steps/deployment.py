@@ -10,8 +10,7 @@ from adapters.wiring import connect
 from churn.approval.standing import Standing
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
-from churn.lifecycle.deployment import check_approval, evaluate_challenger, promote_version
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment, check_approval, evaluate_challenger, promote_version
 from churn.settings import Settings
 from reports.gate_report import gate_page
 

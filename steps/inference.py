@@ -11,7 +11,7 @@ from churn.core.progress import note
 from churn.data.contract import DatasetContract
 from churn.data.snapshot import TableSnapshot, snapshot_of
 from churn.lifecycle import inference
-from churn.lifecycle.batch_record import record
+from churn.lifecycle.inference import record_batch
 from churn.scoring.batch import BATCH_ID, BatchSummary
 from churn.settings import Settings
 from reports.batch_report import batch_headline, batch_page, score_chart
@@ -30,7 +30,7 @@ def score(
         workspace = connect(contract, settings.model_name)
         summary = inference.score(workspace, settings)
         page = batch_page(summary, next_command="python run.py ui")
-        record(summary, workspace.tracker, {"charts/scores.svg": score_chart(summary), "report.html": page})
+        record_batch(summary, workspace.tracker, {"charts/scores.svg": score_chart(summary), "report.html": page})
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": summary.model_version})
         write_page(workspace, page)
         note("score", batch_headline(summary))

@@ -15,8 +15,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.importance import Explanation
 from churn.lifecycle import training as use_case
-from churn.lifecycle.recording import Findings
-from churn.lifecycle.registration import Registration
+from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
 from churn.settings import Settings
 from churn.training.train import TrainingReport

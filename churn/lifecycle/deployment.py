@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from ..approval.approval import decide, record_gate
-from ..approval.promotion import complete_unfinished
+from pydantic import Field
+
+from ..approval.approval import decide, record_gate, standing
+from ..approval.archive import keep_report, stored_report
+from ..approval.governance import Governance
+from ..approval.promotion import complete_unfinished, promote
 from ..approval.standing import Standing
+from ..core.errors import DecisionRefused, NotFound
+from ..core.frozen import Frozen
 from ..core.progress import advance, note
 from ..gate.judge import judge
 from ..gate.recipes import remade_digest
 from ..gate.report import GateReport
+from ..ports.registry import CHALLENGER, ModelVersion
+from ..ports.tables import FeatureStore
 from ..settings import Settings
-from .hearing import hear, hearing_of
-from .outcome import Deployment, deploy
 from .workspace import Workspace
 
-__all__ = ["check_approval", "evaluate_challenger", "promote_version"]
+__all__ = [
+    "Deployment",
+    "DeploymentRequest",
+    "check_approval",
+    "deploy",
+    "evaluate_challenger",
+    "promote_version",
+    "report_on",
+    "request_of",
+]
 
 
 def evaluate_challenger(workspace: Workspace, settings: Settings, version: int | None) -> GateReport:
@@ -48,9 +66,9 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
             progress=partial(advance, "evaluation"),
             now=workspace.clock(),
         )
-        hearing = hearing_of(governance, version)
-        report, new = hear(hearing, workspace.tables, ask)
-    if new and not hearing.live:
+        request = request_of(governance, version)
+        report, new = report_on(request, workspace.tables, ask)
+    if new and not request.live:
         record_gate(governance, report, who=who)
     note("evaluation", report.summary if new else f"{report.summary} (judged on {report.at:%Y-%m-%d %H:%M} UTC)")
     return report
@@ -72,3 +90,106 @@ def promote_version(workspace: Workspace, settings: Settings, status: Standing) 
     outcome = deploy(workspace.governance(settings.approval), status, who=workspace.identity)
     note("promotion", outcome.sentence)
     return outcome
+
+
+@dataclass(frozen=True)
+class DeploymentRequest:
+    """The version that wants to go live, the one that is live, and what the ledger says so far."""
+
+    challenger: ModelVersion
+    champion: ModelVersion | None
+    found: Standing
+
+    @property
+    def live(self) -> bool:
+        """Whether the version is the champion already."""
+        return self.champion is not None and self.champion.version == self.challenger.version
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to judge: it is live, or its gate still holds."""
+        return self.live or self.found.state in {"pending", "approved"}
+
+
+def request_of(governance: Governance, version: int | None) -> DeploymentRequest:
+    """Return what is to be decided about `version`, or about the version that `@Challenger` names.
+
+    Raises:
+        NotFound: there is no such version, or no challenger.
+        DecisionRefused: `@Champion` was moved without a decision.
+    """
+    situation = governance.look()
+    challenger = situation.challenger if version is None else situation.version(version)
+    if challenger is None:
+        raise NotFound(
+            f"{governance.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a "
+            "version with --version N."
+        )
+    return DeploymentRequest(challenger, situation.champion, standing(governance, challenger.version))
+
+
+def report_on(
+    request: DeploymentRequest, store: FeatureStore, judge: Callable[[ModelVersion, ModelVersion | None], GateReport]
+) -> tuple[GateReport, bool]:
+    """Return the report that a decision rests on, and whether it is new: a gate that still holds is not run again.
+
+    Raises:
+        DecisionRefused: nothing failed, but the machine was too busy to measure everything; nothing is recorded.
+    """
+    gate = request.found.gate
+    if request.settled and gate is not None:
+        kept = stored_report(store, gate.digests["gate_report"])
+        if kept is not None:
+            return kept, False
+    report = judge(request.challenger, request.champion)
+    if report.verdict == "unmeasured":
+        raise DecisionRefused(
+            f"{report.model} {report.summary}. Nothing was recorded: run `python run.py --pipeline deployment` again "
+            "when less runs on this machine."
+        )
+    keep_report(store, report)
+    return report, True
+
+
+class Deployment(Frozen):
+    """What a deployment run came to."""
+
+    model: str
+    version: int = Field(description="The version that was to go live.")
+    champion: int | None = Field(description="The version that is live now.")
+    previous: int | None = Field(default=None, description="The version that was live before this run changed it.")
+    state: Literal["promoted", "unchanged", "waiting", "refused"]
+    sentence: str
+    notes: tuple[str, ...] = ()
+
+
+def deploy(governance: Governance, found: Standing, *, who: str) -> Deployment:
+    """Promote the version if it is approved, and say what happened otherwise.
+
+    Args:
+        governance: Where and how decisions about the model are made.
+        found: What `decide` or `standing` said about the version.
+        who: In whose name.
+
+    Raises:
+        DecisionRefused: the ledger no longer says what `found` says.
+        StoreError: the registry or the ledger does not answer; the next run ends what was begun.
+    """
+    name = f"{found.model} version {found.version}"
+    ended = partial(Deployment, model=found.model, version=found.version)
+    if found.state != "approved":
+        champion = governance.look().champion
+        state: Literal["waiting", "refused"] = "waiting" if found.state == "pending" else "refused"
+        live = None if champion is None else champion.version
+        return ended(champion=live, state=state, sentence=f"{name} is not promoted. {found.why}")
+    change = promote(governance, found.version, who=who)
+    before = "" if change.previous is None else f", version {change.previous} is @PreviousChampion"
+    return ended(
+        champion=change.version,
+        previous=None if change.unchanged else change.previous,
+        state="unchanged" if change.unchanged else "promoted",
+        sentence=f"{name} is @Champion already: nothing to do."
+        if change.unchanged
+        else f"{name} is @Champion{before}.",
+        notes=change.notes,
+    )

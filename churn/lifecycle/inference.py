@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..data.validation import ValidationReport, ValidationSettings
 from ..ports.batch import Batch, BatchEngine, BatchResult, Progress
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
+from ..ports.tracker import ExperimentTracker
 from ..scoring.baseline import baseline_scores
 from ..scoring.batch import BATCH_ID, BatchSummary, batch_id_of, policy_of
 from ..scoring.rows import LoadedModel
@@ -26,7 +28,7 @@ from ..settings import Settings
 from .features import build_features, ingest
 from .workspace import Workspace
 
-__all__ = ["champion_of", "run_batch", "score"]
+__all__ = ["champion_of", "record_batch", "run_batch", "score"]
 
 
 def score(workspace: Workspace, settings: Settings) -> BatchSummary:
@@ -238,3 +240,30 @@ def _row(summary: BatchSummary) -> pa.Table:
     shown = ["model_name", "model_version", "as_of", "scored_at", "scored", "quarantined", "treated", "value_at_stake"]
     values = {BATCH_ID: summary.batch_id, **{name: getattr(summary, name) for name in shown}}
     return pa.Table.from_pylist([{**values, "summary": summary.stored()}])
+
+
+_RECORDED = {
+    "batch_id",
+    "dataset",
+    "model_name",
+    "model_version",
+    "model_digest",
+    "threshold_policy",
+    "as_of",
+    "engine",
+    "reasons",
+    "unchanged",
+}
+
+
+def record_batch(summary: BatchSummary, tracker: ExperimentTracker, files: Mapping[str, str]) -> None:
+    """Leave the batch's counts, and files such as its page by their names, with the tracker."""
+    known = summary.model_dump(mode="json", include=_RECORDED)
+    tracker.log_params({**known, "features_version": summary.features.version, "features": summary.features.name})
+    counts = {name: float(getattr(summary, name)) for name in ("rows", "scored", "quarantined", "treated", "resumed")}
+    mean = {} if summary.mean_probability is None else {"mean_probability": summary.mean_probability}
+    stake = {"value_at_stake": summary.value_at_stake, "rows_per_second": summary.rows_per_second}
+    tracker.log_metrics({**counts, **stake, **mean})
+    for name, content in files.items():
+        tracker.log_file(name, content)
+    tracker.log_file("batch.json", summary.model_dump_json(indent=1))

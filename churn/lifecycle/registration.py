@@ -1,16 +1,44 @@
-"""Registering a trained model as the challenger, once: the same model again is not a second version."""
+"""What a training run leaves: its record in the tracker, the tags of the version, the version itself, once."""
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from ..core.frozen import Frozen
+from ..data.contract import DatasetContract
+from ..data.snapshot import TableSnapshot
+from ..data.tables import EVENT_TIME, LABEL, SPLIT
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.importance import Explanation
+from ..evaluation.metrics import HEADLINE, METRICS
+from ..gate.report import TRAINED_UNTIL
 from ..ports.registry import CHALLENGER, MODEL_DIGEST, ModelRegistry, ModelVersion
+from ..ports.tables import TableRef
+from ..ports.tracker import ExperimentTracker
+from ..settings import Settings
+from ..training.recipe import Recipe
+from ..training.train import TrainingReport
+from ..training.trials import TuningResult
 
-__all__ = ["Registration", "register_challenger"]
+__all__ = [
+    "Findings",
+    "Provenance",
+    "Registration",
+    "config_digest",
+    "provenance",
+    "record_run",
+    "register_challenger",
+    "version_tags",
+]
 
 
 class Registration(Frozen):
@@ -66,3 +94,142 @@ def register_challenger(
 def _earliest(registry: ModelRegistry, name: str, digest: str) -> ModelVersion | None:
     same = (version for version in registry.versions(name) if version.tags.get(MODEL_DIGEST) == digest)
     return min(same, key=lambda version: version.version, default=None)
+
+
+_SAMPLE = 1_000
+_AFTER_TRAINING = {"gate", "approval", "campaign", "inference"}
+"""Settings of what becomes of a model, which it does not follow from."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a training run found out, each part the output of one of its steps."""
+
+    training_set: TableSnapshot
+    tuning: TuningResult
+    training: TrainingReport
+    evaluation: Evaluation
+    explanation: Explanation
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How and by whom a version was made, for the gate and for whoever audits it.
+
+    Attributes:
+        code_version: The commit of this project's code.
+        registered_by: Who ran the training.
+        trained_until: The newest event time of the rows it was trained on (UTC).
+        recipe: What made it, so that it can be made again on other rows.
+    """
+
+    code_version: str
+    registered_by: str
+    trained_until: dt.datetime
+    recipe: Recipe
+
+
+def provenance(
+    settings: Settings,
+    contract: DatasetContract,
+    tuning: TuningResult,
+    rows: pa.Table,
+    *,
+    table: TableRef,
+    code_version: str,
+    registered_by: str,
+) -> Provenance:
+    """Return the provenance of a model that was trained on the training side of `rows`, which `table` holds."""
+    side = rows.filter(pc.field(SPLIT) == "train")
+    return Provenance(
+        code_version=code_version,
+        registered_by=registered_by,
+        trained_until=pc.max(side[EVENT_TIME]).as_py(),
+        recipe=Recipe.of(
+            contract, settings.model, settings.tuning, tuning.boosting, seed=settings.seed, training_table=table
+        ),
+    )
+
+
+def config_digest(settings: Settings) -> str:
+    """Return a digest of what a model follows from: not of the machine, of where files lie, or of how it is judged."""
+    domain = settings.model_dump_json(exclude={"profile", "data", "dataset", *_AFTER_TRAINING})
+    return hashlib.sha256(domain.encode()).hexdigest()[:16]
+
+
+def record_run(
+    tracker: ExperimentTracker, settings: Settings, findings: Findings, rows: pa.Table, charts: Mapping[str, str]
+) -> None:
+    """Leave the run's settings, data, metrics with their intervals, and charts with the tracker.
+
+    Args:
+        tracker: Where the run's record is.
+        settings: The run's settings.
+        findings: What it found.
+        rows: The training set, for its schema.
+        charts: SVG by name.
+    """
+    training, tuning = findings.training, findings.tuning
+    chosen = {"blend": "+".join(training.chosen), **tuning.boosting.model_dump(), **training.fitted}
+    left_out = {"profile", "simulation", "tuning", "evaluation", *_AFTER_TRAINING}
+    domain = settings.model_dump(mode="json", exclude=left_out)
+    tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
+    tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)
+    tracker.log_metrics(_metrics(findings))
+    for name, chart in charts.items():
+        tracker.log_file(f"charts/{name}.svg", chart)
+
+
+def version_tags(
+    settings: Settings, contract: DatasetContract, findings: Findings, origin: Provenance
+) -> dict[str, str]:
+    """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
+    ref, evaluation = findings.training_set.ref, findings.evaluation
+    metrics = {
+        name: METRICS[name].text(evaluation.metrics[name].point, evaluation.currency)
+        for name in HEADLINE
+        if name in evaluation.metrics
+    }
+    thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in evaluation.thresholds.items()}
+    lowest, highest = evaluation.campaign.threshold
+    return {
+        "dataset": ref.dataset,
+        "data_table": ref.name,
+        "data_version": str(ref.version),
+        "data_digest": ref.content_id,
+        "git_commit": origin.code_version,
+        "registered_by": origin.registered_by,
+        TRAINED_UNTIL: origin.trained_until.isoformat(),
+        "recipe_digest": origin.recipe.digest,
+        "split": settings.split.tag,
+        "config_digest": config_digest(settings),
+        "contract_digest": contract.digest,
+        "seed": str(settings.seed),
+        **{f"metric.{name}": value for name, value in metrics.items()},
+        **thresholds,
+        "threshold.profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
+        "threshold.cost_matrix": f"{settings.money.cost_matrix.threshold:.5g}",
+    }
+
+
+def _metrics(findings: Findings) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    for name, estimate in findings.evaluation.metrics.items():
+        measured |= {name: estimate.point, f"{name}.lower": estimate.lower, f"{name}.upper": estimate.upper}
+    out_of_fold = findings.training.calibration.after
+    return {
+        **measured,
+        "oof.log_loss": out_of_fold.log_loss,
+        "oof.brier": out_of_fold.brier,
+        "oof.ece": out_of_fold.ece,
+        "tuning.gain": findings.tuning.gain,
+        "tuning.gain_se": findings.tuning.gain_se,
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return flat

@@ -28,8 +28,7 @@ from ..training.train import ModelSettings, TrainingReport
 from ..training.train import train as fit
 from ..training.trials import TuningResult, TuningSettings
 from .model_card import model_card
-from .recording import Findings, provenance, record, version_tags
-from .registration import Registration, register_challenger
+from .registration import Findings, Registration, provenance, record_run, register_challenger, version_tags
 from .workspace import Workspace
 
 __all__ = [
@@ -151,7 +150,7 @@ def register(
     """
     contract, tracker = workspace.contract, workspace.tracker
     rows = workspace.tables.read(findings.training_set.ref)
-    record(tracker, settings, findings, rows, charts(findings))
+    record_run(tracker, settings, findings, rows, charts(findings))
     origin = provenance(
         settings,
         contract,

@@ -24,7 +24,7 @@ from churn.gate.recipes import compare_learners
 from churn.gate.report import Check, Comparison, GateReport, VersionSummary, run_check
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import soundness_checks
-from churn.lifecycle.hearing import hearing_of
+from churn.lifecycle.deployment import request_of
 from churn.lifecycle.registration import register_challenger
 from churn.model.money import CostMatrix, MoneySettings
 from churn.model.scorer import ReasonSettings
@@ -302,7 +302,7 @@ def test_a_version_is_there_with_its_description_or_not_at_all(office: Office) -
 def test_the_version_that_was_asked_about_is_judged_and_not_the_one_under_the_alias(office: Office) -> None:
     office.register(1)
     office.judged(office.register(2))
-    assert hearing_of(office.governance, 1).challenger.version == 1
+    assert request_of(office.governance, 1).challenger.version == 1
     assert standing(office.governance, 1).gate is None
     gate = standing(office.governance, 2).gate
     assert gate is not None
@@ -312,7 +312,7 @@ def test_the_version_that_was_asked_about_is_judged_and_not_the_one_under_the_al
 def test_without_a_number_the_newest_candidate_is_judged(office: Office) -> None:
     for number in range(1, 11):
         office.register(number)
-    assert hearing_of(office.governance, None).challenger.version == 10
+    assert request_of(office.governance, None).challenger.version == 10
 
 
 def test_a_model_card_of_another_run_is_none() -> None:

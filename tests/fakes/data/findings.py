@@ -11,8 +11,7 @@ from churn.data.leakage import LeakageCheck, LeakageReport
 from churn.data.snapshot import TableSnapshot, profile_of
 from churn.data.validation import RuleResult, ValidationReport
 from churn.evaluation.importance import Explanation, explain_rows
-from churn.lifecycle.recording import Findings
-from churn.lifecycle.registration import Registration
+from churn.lifecycle.registration import Findings, Registration
 from churn.model.frame import columns_of
 from churn.ports.studies import Trial
 from churn.ports.tables import TableRef

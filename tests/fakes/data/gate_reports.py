@@ -21,7 +21,7 @@ from churn.gate.report import (
     VersionSummary,
 )
 from churn.gate.settings import GateSettings
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment
 from churn.ports.ledger import Decision, Entry
 from tests.fakes.data.evaluations import evaluation
 

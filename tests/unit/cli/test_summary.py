@@ -15,7 +15,7 @@ from churn.core.estimate import Estimate
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline
 from churn.gate.report import Check
-from churn.lifecycle.outcome import Deployment
+from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.settings import Configuration, read_configuration
 from cli.display import Board, Line, plain_console

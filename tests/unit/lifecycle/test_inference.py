@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from churn.core.errors import ContractError, NotEnoughData, NotFound
-from churn.lifecycle.batch_record import record
-from churn.lifecycle.inference import champion_of
+from churn.lifecycle.inference import champion_of, record_batch
 from churn.model.money import CustomerValue, MoneySettings
 from churn.model.scorer import ReasonSettings, ScoringSettings
 from churn.scoring.baseline import write_baseline
@@ -222,7 +221,7 @@ def test_without_a_champion_the_way_to_one_is_told() -> None:
 
 def test_a_batch_leaves_its_record_with_the_tracker(store: MemoryFeatureStore, tmp_path: Path) -> None:
     tracker, summary = InMemoryTracker(), run(store, tmp_path)
-    record(summary, tracker, {"report.html": "<html>", "charts/scores.svg": "<svg>"})
+    record_batch(summary, tracker, {"report.html": "<html>", "charts/scores.svg": "<svg>"})
     assert tracker.metrics["scored"] == 30
     assert tracker.metrics["value_at_stake"] == summary.value_at_stake
     assert tracker.params["batch_id"] == summary.batch_id

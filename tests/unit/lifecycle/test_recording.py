@@ -14,7 +14,7 @@ import pytest
 from churn.data.tables import EVENT_TIME, SPLIT
 from churn.evaluation.headline import headline
 from churn.evaluation.metrics import HEADLINE
-from churn.lifecycle.recording import Findings, config_digest, provenance, record, version_tags
+from churn.lifecycle.registration import Findings, config_digest, provenance, record_run, version_tags
 from churn.settings import Settings, load_contract, read_configuration
 from reports.training_report import training_charts, training_page
 from tests.fakes.data.findings import LEAKAGE, REF, REGISTRATION, ROWS, VALIDATION, evaluation, findings
@@ -33,7 +33,7 @@ def settings(*overrides: str) -> Settings:
 def tracker() -> InMemoryTracker:
     tracker = InMemoryTracker()
     run = settings("seed=7", "money.incentive_cost=12", "data=/somewhere/members.csv")
-    record(tracker, run, findings(), ROWS, training_charts(findings()))
+    record_run(tracker, run, findings(), ROWS, training_charts(findings()))
     return tracker
 
 

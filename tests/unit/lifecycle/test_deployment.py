@@ -9,8 +9,7 @@ from churn.approval.approval import approve, decide, record_gate
 from churn.approval.archive import REPORTS, keep_report, stored_report
 from churn.core.errors import DecisionRefused, NotFound, StoreError
 from churn.gate.report import Check, GateReport
-from churn.lifecycle.hearing import hear, hearing_of
-from churn.lifecycle.outcome import deploy
+from churn.lifecycle.deployment import deploy, report_on, request_of
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, PASSING, Office, office
 from tests.fakes.ports.tables import MemoryFeatureStore
@@ -35,24 +34,24 @@ def store() -> MemoryFeatureStore:
 
 def test_the_challenger_is_heard_unless_a_version_is_named() -> None:
     at = office(3, 1)
-    assert hearing_of(at.governance, None).challenger.version == 3
-    named = hearing_of(at.governance, 2)
+    assert request_of(at.governance, None).challenger.version == 3
+    named = request_of(at.governance, 2)
     assert (named.challenger.version, named.champion and named.champion.version, named.live) == (2, 1, False)
-    assert hearing_of(at.governance, 1).live
+    assert request_of(at.governance, 1).live
 
 
 def test_without_a_challenger_the_training_is_named() -> None:
     with pytest.raises(NotFound, match=f"{MODEL} has no @Challenger: run `python run.py --pipeline training` first"):
-        hearing_of(Office().governance, None)
+        request_of(Office().governance, None)
 
 
 def test_a_version_that_waits_is_not_judged_again(store: MemoryFeatureStore) -> None:
     at = office(2, settings=MANUAL)
     judge = Judge(at)
-    report, new = hear(hearing_of(at.governance, 2), store, judge)
+    report, new = report_on(request_of(at.governance, 2), store, judge)
     record_gate(at.governance, report, who="ada")
     decide(at.governance, 2, who="ada")
-    kept, again = hear(hearing_of(at.governance, 2), store, judge)
+    kept, again = report_on(request_of(at.governance, 2), store, judge)
     assert (new, again, judge.judged) == (True, False, [2])
     assert kept.digest == report.digest
     assert kept.model_dump() == report.model_dump()
@@ -62,7 +61,7 @@ def test_a_version_that_was_refused_is_judged_again(store: MemoryFeatureStore) -
     at = office(2)
     at.judge(2, FAILING)
     judge = Judge(at)
-    _, new = hear(hearing_of(at.governance, 2), store, judge)
+    _, new = report_on(request_of(at.governance, 2), store, judge)
     assert (new, judge.judged) == (True, [2])
 
 
@@ -71,15 +70,15 @@ def test_a_machine_too_busy_to_measure_rejects_nobody_and_asks_for_another_try(s
     latency = Check(name="latency", verdict="unmeasured", sentence="The machine was too busy to measure.")
     before = at.kinds
     with pytest.raises(DecisionRefused, match=r"latency could not be measured.*Nothing was recorded: run .* again"):
-        hear(hearing_of(at.governance, 2), store, lambda *_: at.report(2, (*PASSING, latency)))
+        report_on(request_of(at.governance, 2), store, lambda *_: at.report(2, (*PASSING, latency)))
     assert at.kinds == before
-    assert hearing_of(at.governance, 2).found.state == "none"
+    assert request_of(at.governance, 2).found.state == "none"
 
 
 def test_a_failed_check_rejects_however_much_could_not_be_measured(store: MemoryFeatureStore) -> None:
     at = office(2, 1)
     latency = Check(name="latency", verdict="unmeasured", sentence="The machine was too busy to measure.")
-    report, new = hear(hearing_of(at.governance, 2), store, lambda *_: at.report(2, (*FAILING, latency)))
+    report, new = report_on(request_of(at.governance, 2), store, lambda *_: at.report(2, (*FAILING, latency)))
     record_gate(at.governance, report, who="ada")
     assert (new, report.verdict) == (True, "fail")
     assert decide(at.governance, 2, who="ada").state == "rejected"
@@ -89,7 +88,7 @@ def test_a_report_that_was_not_kept_is_made_again(store: MemoryFeatureStore) -> 
     at = office(2, settings=MANUAL)
     at.judge(2)
     judge = Judge(at)
-    _, new = hear(hearing_of(at.governance, 2), store, judge)
+    _, new = report_on(request_of(at.governance, 2), store, judge)
     assert (new, judge.judged) == (True, [2])
 
 
