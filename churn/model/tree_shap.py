@@ -20,7 +20,7 @@ __all__ = ["MAX_DEPTH", "TreeTables", "explanation_costs", "full_tree_cost"]
 MAX_DEPTH = 6
 """Deeper trees have no tables, which grow as two to the power of the depth; XGBoost explains them, and takes longer."""
 _BLOCK_ROWS, _BLOCK_CELLS, _BLOCK_LEAVES = 256, 1 << 17, 1 << 10
-_ROW_US, _PAIR_US, _SPLIT_US = 2.0, 0.0035, 0.008
+_ROW_US, _PAIR_US, _SPLIT_US = 10.0, 0.0048, 0.011
 _LEAF_US, _DEPTH_US = 0.070, 0.006
 IntArray = npt.NDArray[np.intp]
 Matrix = npt.NDArray[np.float32]
