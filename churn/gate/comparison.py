@@ -28,6 +28,7 @@ __all__ = [
     "BlockMetrics",
     "PairedRows",
     "ScoredRows",
+    "capacity_share",
     "compare",
     "judged_slices",
     "profit_metric",
@@ -264,28 +265,24 @@ def compare(
 ) -> Comparison:
     """Compare both models on the same rows: every metric, its paired difference, and the difference on every slice.
 
-    Customers are drawn with all their rows, and both models are weighted by the same draws, so that what the rows have
-    in common cancels out of the difference. Each model decides for itself whom to treat. Under `settings.capacity` the
-    share `capacity / rows.base` of the rows can be contacted: a campaign chooses from one row of each customer.
+    Customers are drawn with all their rows; both models are weighted by the same draws, and each decides whom to treat.
+    Under `settings.capacity` the share `capacity / rows.base` of the rows can be contacted.
 
     Args:
-        rows: The rows and what both models say of them.
-        money: The economics in force, the same for both.
+        rows: The rows and both models' predictions.
+        money: The economics in force.
         settings: Resamples, level, margins and sizes.
-        name: Which rows they are: the `holdout`, or the `newest` mature ones.
-        seed: Makes the draws the same in every run.
+        name: Which rows they are.
+        seed: Seed of the draws.
 
     Raises:
         NotEnoughData: fewer than `settings.min_churners` customers churned, or stayed.
-        DataError: arrays do not fit each other, or hold what is not a label, a probability, a time or an amount.
+        DataError: arrays differ in length, or hold what is not a label, a probability, a time or an amount.
     """
     champion, challenger = (rows.holdout(side, money) for side in (rows.champion, rows.challenger))
     require_outcomes(champion.label, champion.entity, settings.min_churners, name)
-    times = rows.event_time
-    if len(times) != len(champion.label) or times.isna().any():
-        raise DataError("Every row that is compared needs its event time: give one for each label, none missing.")
-    customers = len(np.unique(champion.entity))
-    share = None if settings.capacity is None else min(1.0, settings.capacity / (rows.base or customers))
+    times, customers = _checked_times(rows, len(champion.label)), len(np.unique(champion.entity))
+    share = capacity_share(settings, rows.base or customers)
     metrics, slices = _resampled(champion, challenger, share, rows.slices, settings, seed=seed)
     return Comparison(
         name=name,
@@ -298,6 +295,17 @@ def compare(
         metrics=_tested(metrics, settings),
         slices=judged_slices(slices, settings),
     )
+
+
+def capacity_share(settings: GateSettings, customers: int) -> float | None:
+    """Return the share of so many customers that a campaign can contact, above 0 to 1; None for all of them."""
+    return None if settings.capacity is None else min(1.0, settings.capacity / customers)
+
+
+def _checked_times(rows: PairedRows, labels: int) -> pd.Series:
+    if len(rows.event_time) != labels or rows.event_time.isna().any():
+        raise DataError("Every row that is compared needs its event time: give one for each label, none missing.")
+    return rows.event_time
 
 
 def profit_metric(settings: GateSettings) -> str:

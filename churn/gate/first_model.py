@@ -21,7 +21,7 @@ from ..evaluation.ranking import log_losses
 from ..model.frame import FloatArray
 from ..model.money import expected_value
 from ..training.blending import paired_difference
-from .comparison import BlockMetrics, weight_blocks
+from .comparison import BlockMetrics, capacity_share, weight_blocks
 from .quality import calibration_check
 from .report import Check, run_check
 from .settings import GateSettings
@@ -103,7 +103,7 @@ def first_model_checks(
         settings: The level, the capacity, and the largest calibration error.
         seed: Seed of the resamples.
     """
-    share = 1.0 if settings.capacity is None else min(1.0, settings.capacity / customers)
+    share = capacity_share(settings, customers) or 1.0
     currency, alpha = evaluation.currency, settings.alpha
     campaigns = cache(partial(Campaigns.of, holdout, share, settings, seed=seed))
     checks = {

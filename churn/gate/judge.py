@@ -84,15 +84,12 @@ def judge(
     case = _case(checks, challenger, champion, contract, rules)
     new = checks.part("loads", lambda: load(challenger))
     old = None if champion is None else checks.part("champion_loads", lambda: load(champion))
-    versions = [(challenger, case.challenger)]
-    if champion is not None and case.champion is not None:
-        versions.append((champion, case.champion))
+    pairs = ((challenger, case.challenger), (champion, case.champion))
+    versions = [(version, summary) for version, summary in pairs if version is not None and summary is not None]
     rows = checks.part("rows", lambda: mature_rows(store, contract, rules, versions, now))
     if new is not None and old is not None and case.relation == "recipe":
         case = replace(case, relation=_relation_by_recipes(checks, case, new, old, remake))
-    evidence = _Evidence()
-    if new is not None and rows is not None:
-        evidence = _evidence(checks, case, rows, new, old)
+    evidence = _Evidence() if new is None or rows is None else _evidence(checks, case, rows, new, old)
     return _report(checks, case, rows, evidence, model=challenger.name, now=now)
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,40 +64,29 @@ def compare_learners(
     Where both are the same object it is fitted once a repeat: the gains are zero, and both p-values one half.
 
     Args:
-        champion: What makes the champion.
-        challenger: What makes the challenger.
+        champion: Makes the champion.
+        challenger: Makes the challenger.
         label: 1 churned, 0 stayed, shape `(n_rows,)`.
         entity: The customer of each row, shape `(n_rows,)`.
         settings: Folds, repeats and level.
         seed: Seed of folds and fits.
-        threads: Learners that are fitted side by side; it does not change the result.
-        progress: Called with the number of repeats done by either learner, their total, and a message.
+        threads: Fits side by side; it does not change the result.
+        progress: Called with the number of fits done, their total, and a message.
 
     Raises:
         NotEnoughData: fewer than 50 rows, one class, or fewer customers of a class than folds.
     """
     customer = customer_codes(entity)
-    seeds = range(seed, seed + settings.repeats)
-    folds = [customer_folds(customer, label, settings.folds, repeat) for repeat in seeds]
     learners = [champion] if challenger is champion else [champion, challenger]
-    fits = [(learner, repeat) for repeat in seeds for learner in learners]
-    outcome = label.astype(np.float64)
-    scores = [
-        _scores_by_fold(outcome, probability, folds[index // len(learners)], settings.folds)
-        for index, probability in enumerate(_fitted(fits, threads, progress))
-    ]
+    seeds = range(seed, seed + settings.repeats)
+    folds = {repeat: customer_folds(customer, label, settings.folds, repeat) for repeat in seeds}
+    fitted = _fitted([(learner, repeat) for repeat in folds for learner in learners], threads, progress)
+    scores = [_scores_by_fold(label, next(fitted), fold) for fold in folds.values() for _ in learners]
     old, new = (np.concatenate(scores[start :: len(learners)]) for start in (0, len(learners) - 1))
-    share = 1 / (settings.folds - 1)
-    return RecipeComparison(
-        rows=len(label),
-        customers=int(customer.max()) + 1,
-        folds=settings.folds,
-        repeats=settings.repeats,
-        metrics=(
-            _metric("log_loss", old[:, 0], new[:, 0], share, settings.alpha),
-            _metric("roc_auc", old[:, 1], new[:, 1], share, settings.alpha),
-        ),
-    )
+    test = partial(_metric, share=1 / (settings.folds - 1), alpha=settings.alpha)
+    loss, auc = (test(name, old[:, index], new[:, index]) for index, name in enumerate(("log_loss", "roc_auc")))
+    counts = {"rows": len(label), "customers": int(customer.max()) + 1}
+    return RecipeComparison(**counts, folds=settings.folds, repeats=settings.repeats, metrics=(loss, auc))
 
 
 def _fitted(fits: Sequence[tuple[Learner, int]], threads: int, progress: Progress) -> Iterator[FloatArray]:
@@ -110,11 +100,11 @@ def _fitted(fits: Sequence[tuple[Learner, int]], threads: int, progress: Progres
             progress(done, len(fits), "refitted")
 
 
-def _scores_by_fold(label: FloatArray, probability: FloatArray, fold: IntArray, folds: int) -> FloatArray:
+def _scores_by_fold(label: npt.NDArray[np.int8], probability: FloatArray, fold: IntArray) -> FloatArray:
     """Return log loss and AUC on each fold, shape `(folds, 2)`."""
     scores = []
-    for index in range(folds):
-        outcome, predicted = label[fold == index], probability[fold == index]
+    for index in range(int(fold.max()) + 1):
+        outcome, predicted = label[fold == index].astype(np.float64), probability[fold == index]
         auc = roc_auc(Ranking.of(outcome, predicted).counts())
         scores.append((float(np.mean(log_losses(outcome, predicted))), auc))
     return np.array(scores)
@@ -147,20 +137,16 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Refit both recipes on the same folds of the training side and test the difference; see `compare_learners`.
 
-    A recipe is trained `settings.repeats` times, each time on folds of its own, and its out-of-fold probabilities are
-    compared: every row is predicted by fits without its customer. The number of rounds, the blend and the calibration
-    line are chosen from all folds at once, by either recipe alike; that is a fifth of the work of training anew on each
-    fold. Both recipes are trained on `settings.folds` folds, so `model.folds` itself is not compared.
-
-    Each recipe computes all its features from the raw columns of the table, whatever features are stored there. Two
-    recipes that are the same, down to what the search chose, are fitted once. Of more than `settings.max_recipe_rows`
-    training rows, whole customers are drawn.
+    Each recipe is trained `settings.repeats` times, and its out-of-fold probabilities are compared. Rounds, blend and
+    calibration line are chosen on all folds at once, by either recipe alike, for a fifth of the work of training anew
+    on each fold. Both take `settings.folds`: `model.folds` itself is not compared. Features are computed from the raw
+    columns. Recipes that are the same, down to what the search chose, are fitted once.
 
     Args:
         champion: The champion's recipe.
         challenger: The challenger's recipe.
         rows: The joined training table: raw columns as they were known at each row's time, outcome, split.
-        settings: Folds, repeats and level.
+        settings: Folds, repeats and level; of more than `max_recipe_rows` training rows, whole customers are drawn.
         seed: Seed of folds and fits, the same for both.
         threads: Fits side by side; it does not change the result.
         progress: Called with the number of fits done, their total, and a message.

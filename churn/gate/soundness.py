@@ -253,16 +253,15 @@ def latency_check(
 ) -> Check:
     """Hold the CPU time of scoring with reasons against the limits, and where it exceeds one, against the champion's.
 
-    A version above a limit fails if the machine was quiet while it was measured and the version is slower than the
-    champion in the same process. It passes if it is no slower than the champion. Otherwise the machine was too busy to
-    tell, and the check is `unmeasured`.
+    Above a limit, a version passes if it is no slower than the champion in the same process, fails if it is slower and
+    the machine was quiet, and is `unmeasured` if it was not.
 
     Args:
         version: The challenger.
         champion: The version that is live, or None.
-        customers: Rows with raw contract columns, at least one.
+        customers: Rows with raw contract columns.
         settings: The limits.
-        timer: Measures CPU time.
+        timer: None for the clocks of this process.
     """
     timer, samples = timer or CpuTimer(), (customers, customers.iloc[[0]])
     limits = (settings.max_seconds_per_1000 * len(customers) / 1000, settings.max_single_ms / 1000)
@@ -271,8 +270,7 @@ def latency_check(
         calls = (partial(candidate.score, rows) for rows in samples)
         return [timer.fastest(call, limit) for call, limit in zip(calls, limits, strict=True)]
 
-    times = measured(version)
-    seconds = [time_ for time_, _ in times]
+    seconds, quiet = zip(*measured(version), strict=True)
     value = f"{1000 * seconds[0] / len(customers):.2f} CPU s for 1,000, {1000 * seconds[1]:.0f} CPU ms for one"
     threshold = f"{settings.max_seconds_per_1000:g} CPU s, {settings.max_single_ms:g} CPU ms"
     result = partial(Check, name="latency", value=value, threshold=threshold)
@@ -281,11 +279,10 @@ def latency_check(
     if champion is not None:
         allowed = [max(limit, _AS_SLOW * time_) for limit, (time_, _) in zip(limits, measured(champion), strict=True)]
         if _within(seconds, allowed):
-            sentence = f"Scoring with reasons takes {value}, more than allowed, but no more than the champion takes."
-            return result(verdict="pass", sentence=sentence)
-    if not all(quiet for _, quiet in times):
-        sentence = f"The machine was too busy to measure: {value}. Run the gate again when less runs beside it."
-        return result(verdict="unmeasured", sentence=sentence)
+            return result(verdict="pass", sentence=f"Scoring with reasons takes {value}, no more than the champion.")
+    if not all(quiet):
+        again = "Run the gate again when less runs beside it."
+        return result(verdict="unmeasured", sentence=f"The machine was too busy to measure: {value}. {again}")
     return result(verdict="fail", sentence=f"Scoring with reasons is too slow: {value}.")
 
 
