@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("churn", "adapters", "steps", "pipelines", "materializers", "cli", "reports")
 
 FILES_WRITTEN = {
-    "churn/campaign/crm.py": "contact lists; they belong to the files port",
     "churn/gate/recipes.py": "a recipe's own features, in a temporary folder, to import them",
     "churn/model/files.py": "a model, into the folder of a package",
     "churn/model/scorer.py": "the scorer's settings, beside the model",
