@@ -103,7 +103,7 @@ def lift(evaluation: Evaluation) -> str:
 
 @drawn_once
 def profit(evaluation: Evaluation) -> str:
-    """Draw profit per customer of the base against the share contacted, and the point of the decision rule."""
+    """Draw profit per customer-month against the share contacted, and the point of the decision rule."""
     realised, expected = evaluation.curves["profit"], evaluation.curves["profit_expected"]
     chosen = evaluation.metrics["share_at_profit"].point, evaluation.metrics["profit_per_customer"].point
     currency = evaluation.currency

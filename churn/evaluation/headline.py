@@ -37,4 +37,4 @@ def _against_everybody(evaluation: Evaluation) -> str:
 
 
 def _unit(evaluation: Evaluation) -> str:
-    return "customers" if evaluation.rows == evaluation.customers else "customer records"
+    return "customers" if evaluation.rows == evaluation.customers else "customer-months"

@@ -80,7 +80,7 @@ def test_the_headline_says_when_nobody_or_everybody_is_treated() -> None:
 
 
 def test_the_headline_speaks_of_records_where_customers_have_several() -> None:
-    assert "of 1,500 customer records whose" in headline(evaluated(entity=SAMPLE.entity[np.arange(1500) // 2]))
+    assert "of 1,500 customer-months whose" in headline(evaluated(entity=SAMPLE.entity[np.arange(1500) // 2]))
 
 
 def test_the_headline_gives_the_range_of_break_evens() -> None:
