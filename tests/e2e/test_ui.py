@@ -215,16 +215,6 @@ def test_a_second_start_leaves_no_pair_behind_and_the_end_of_one_server_ends_the
     assert zenml_ui.running(state) is None
 
 
-def test_a_number_that_another_program_has_by_now_is_not_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(command, start_new_session=True) as stranger:
-        entry = {"name": "MLflow", "address": f"http://{HOST}:{unused_port()}", "group": stranger.pid, "log": None}
-        (tmp_path / zenml_ui.STATE_FILE).write_text(json.dumps([entry]))
-        assert zenml_ui.running(tmp_path) is None
-        assert stranger.poll() is None
-        stranger.kill()
-
-
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing_running(home: Path) -> None:
     (home / "broken.db").write_bytes(b"not a database" * 1000)
     port = unused_port()
