@@ -80,8 +80,9 @@ def compare_learners(
     learners = [champion] if challenger is champion else [champion, challenger]
     seeds = range(seed, seed + settings.repeats)
     folds = {repeat: customer_folds(customer, label, settings.folds, repeat) for repeat in seeds}
-    fitted = _fitted([(learner, repeat) for repeat in folds for learner in learners], threads, progress)
-    scores = [_scores_by_fold(label, next(fitted), fold) for fold in folds.values() for _ in learners]
+    fits = [(learner, repeat) for repeat in folds for learner in learners]
+    fitted = zip(fits, _fitted(fits, threads, progress), strict=True)
+    scores = [_scores_by_fold(label, probability, folds[repeat]) for (_, repeat), probability in fitted]
     old, new = (np.concatenate(scores[start :: len(learners)]) for start in (0, len(learners) - 1))
     test = partial(_metric, share=1 / (settings.folds - 1), alpha=settings.alpha)
     loss, auc = (test(name, old[:, index], new[:, index]) for index, name in enumerate(("log_loss", "roc_auc")))
@@ -96,8 +97,8 @@ def _fitted(fits: Sequence[tuple[Learner, int]], threads: int, progress: Progres
     # The limit is the process's: set once around all fits, or one that ends would lift it under another.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         for done, probability in enumerate(pool.map(lambda fit: fit[0](fit[1]), fits), start=1):
-            yield probability
             progress(done, len(fits), "refitted")
+            yield probability
 
 
 def _scores_by_fold(label: npt.NDArray[np.int8], probability: FloatArray, fold: IntArray) -> FloatArray:
