@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.parquet
 from churn.core.errors import ContractError, StoreError
 from churn.data.ingest import Source
 
-__all__ = ["fingerprint", "read_source"]
+__all__ = ["read_source"]
 
 _DELIMITERS = ",;\t|"
 
@@ -41,20 +40,6 @@ def read_source(path: Path) -> Source:
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise ContractError(f"{path} is not a CSV in UTF-8, a Parquet file or a Delta table: {reason}.") from error
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of the file at `path`, or of the names, sizes and times of a folder's files."""
-    digest = hashlib.sha256()
-    if path.is_file():
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    else:
-        for file_path in sorted(path.rglob("*")):
-            stat = file_path.stat()
-            digest.update(f"{file_path.relative_to(path)}:{stat.st_size}:{stat.st_mtime_ns};".encode())
-    return digest.hexdigest()
 
 
 def _is_parquet(path: Path) -> bool:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +8,7 @@ import pyarrow.parquet
 import pytest
 from deltalake import write_deltalake
 
-from adapters.local.sources import fingerprint, read_source
+from adapters.local.sources import read_source
 from churn.core.errors import ContractError
 
 TABLE = pa.table({"id": ["a", "b"], "n": ["1", "2"]})
@@ -72,13 +71,3 @@ def test_a_file_that_is_no_table_is_told_in_words(tmp_path: Path, content: bytes
 def test_a_path_without_data_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="There is no data at"):
         read_source(tmp_path / "absent.csv")
-
-
-def test_a_fingerprint_changes_with_the_content_and_not_with_the_time(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("id\n1\n")
-    before = fingerprint(path)
-    os.utime(path, (0, 0))
-    assert fingerprint(path) == before
-    path.write_text("id\n2\n")
-    assert fingerprint(path) != before
