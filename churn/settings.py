@@ -61,6 +61,15 @@ class MlflowSettings(Frozen):
     registry_uri: str
     artifacts: str = Field(description="Folder or URI for the files of runs.")
 
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.registry_uri.startswith("databricks-uc") and not self.tracking_uri.startswith("databricks"):
+            raise ValueError(
+                "a registry in Unity Catalog (`databricks-uc`) needs runs on Databricks, since MLflow cannot register "
+                "a model from a local run there: set `tracking_uri: databricks`"
+            )
+        return self
+
 
 class Resources(Frozen):
     """What a run may use of the machine."""

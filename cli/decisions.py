@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -101,10 +101,15 @@ def _versions(situation: Situation, standings: dict[int, Standing]) -> Table:
     for head in ("approval", "gate", *(METRICS[name].label for name in _METRICS)):
         table.add_column(head, overflow="fold")
     for number, version in situation.versions.items():
-        metrics = [version.tags.get(f"metric.{name}", "") for name in _METRICS]
+        metrics = [_metric(version.tags, name) for name in _METRICS]
         aliases = "\n".join(f"@{alias}" for alias in version.aliases)
         table.add_row(str(number), aliases, standings[number].state, _gate(standings[number]), *metrics)
     return table
+
+
+def _metric(tags: Mapping[str, str], name: str) -> str:
+    """Return a metric of a version; keys with a dot are those of earlier versions of this project."""
+    return tags.get(f"metric_{name}") or tags.get(f"metric.{name}", "")
 
 
 def _history(situation: Situation) -> Table:

@@ -61,7 +61,7 @@ class MlflowModelRegistry(ModelRegistry):
             lambda: self._client.create_model_version(
                 name,
                 # The plain location: MLflow would look `models:/…` up in its global tracking store.
-                source=logged.artifact_location,
+                source=_plain(logged.artifact_location),
                 run_id=run_id,
                 tags=dict(tags),
                 description=description,
@@ -212,6 +212,12 @@ class MlflowModelRegistry(ModelRegistry):
         for alias, version in sorted(model.aliases.items()):
             by_version[int(version)] = (*by_version.get(int(version), ()), alias)
         return by_version
+
+
+def _plain(location: str) -> str:
+    """Return a `file://` location as a plain path: MLflow 3.17 deletes the files behind one in Unity Catalog."""
+    address = urlparse(location)
+    return url2pathname(address.path) if address.scheme == "file" else location
 
 
 def _check_name(name: str) -> None:

@@ -17,7 +17,7 @@ __all__ = ["Standing", "approve", "decide", "record_gate", "reject", "standing"]
 
 
 def record_gate(governance: Governance, report: GateReport, *, who: str) -> Decision:
-    """Write the verdict of the gate to the ledger, and the tags `gate.<check>` to the version.
+    """Write the verdict of the gate to the ledger, and the tag `gate` to the version.
 
     The report is bound to the versions that it compared: if it is not about the registered challenger and the version
     that is live, it is not recorded. The same report again is the same record.

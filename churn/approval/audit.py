@@ -9,7 +9,7 @@ from ..ports.ledger import breaks
 from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .governance import Governance
 from .situation import Situation
-from .tags import APPROVAL_CHECK, DECISION, mirrored
+from .tags import APPROVAL_CHECK, DECISION, GATE, mirrored
 
 __all__ = ["Audit", "Finding", "audit"]
 
@@ -110,7 +110,9 @@ def _aliases(situation: Situation) -> Iterator[Finding]:
 def _tags(situation: Situation, version: int) -> Iterator[Finding]:
     wanted, there = mirrored(situation, version), situation.versions[version].tags
     hashes = {record.hash for record in situation.ledger}
-    for name in sorted({APPROVAL_CHECK, *wanted} - {DECISION}):
+    # Earlier versions of this project had a tag a check, and none with the verdict of the whole gate.
+    earlier = {GATE} if GATE not in there and any(name.startswith("gate.") for name in there) else set()
+    for name in sorted({APPROVAL_CHECK, *wanted} - {DECISION} - earlier):
         if there.get(name) != wanted.get(name):
             yield Finding(
                 subject=f"version {version}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ports.ledger import Decision
 from .situation import Situation
 
-__all__ = ["APPROVAL_CHECK", "DECISION", "is_behind", "mirrored", "settled_by"]
+__all__ = ["APPROVAL_CHECK", "DECISION", "GATE", "is_behind", "mirrored", "settled_by"]
 
 APPROVAL_CHECK = "Approval_Check"
 """The tag with the state of the approval: Pending, Approved or Rejected."""
@@ -13,6 +13,9 @@ DECISION = "decision"
 """The tag with the hash of the record that the state rests on: it shows when the end of the ledger was cut off.
 
 It is written after the others."""
+
+GATE = "gate"
+"""The tag with the verdict of the newest gate: passed or refused."""
 
 _STATES = {
     "pending": "Pending",
@@ -26,10 +29,10 @@ _STATES = {
 def mirrored(situation: Situation, version: int) -> dict[str, str]:
     """Return the tags that a version should have by the ledger; empty where the ledger knows nothing of it.
 
-    `gate.<check>` is the verdict of the newest gate.
+    `gate` is the verdict of the newest gate; those of its checks are in the ledger.
     """
     gate = situation.gate(version)
-    tags: dict[str, str] = {f"gate.{name}": verdict for name, verdict in gate.verdicts.items()} if gate else {}
+    tags = {GATE: gate.kind.removeprefix("gate_")} if gate else {}
     record = settled_by(situation, version)
     if record is None:
         return tags

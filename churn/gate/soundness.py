@@ -21,7 +21,7 @@ from .settings import GateSettings
 __all__ = ["CpuTimer", "latency_check", "soundness_checks"]
 
 _LINEAGE = ("data_digest", "data_version", "git_commit", "config_digest", "recipe_digest", "trained_until")
-_CARD = ("metric.roc_auc", "metric.log_loss", "threshold.f1")
+_CARD = ("metric_roc_auc", "metric_log_loss", "threshold_f1")
 _MIN_WORDS = 5
 _SINGLE = 15
 """Customers that are scored one by one."""
@@ -119,7 +119,7 @@ def _signature(version: LoadedVersion) -> Check:
 
 def _model_card(version: LoadedVersion) -> Check:
     missing = ["its model card"] * (not version.card.strip())
-    missing += [tag for tag in _CARD if tag not in version.version.tags]
+    missing += [tag for tag in _CARD if not {tag, tag.replace("_", ".", 1)} & version.version.tags.keys()]
     return Check.of(
         "model_card",
         not missing,

@@ -19,7 +19,7 @@ from ..data.snapshot import TableSnapshot
 from ..data.tables import EVENT_TIME, LABEL, SPLIT
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
-from ..evaluation.metrics import HEADLINE, METRICS
+from ..evaluation.metrics import METRICS
 from ..gate.report import TRAINED_UNTIL
 from ..ports.registry import CHALLENGER, MODEL_DIGEST, ModelRegistry, ModelVersion
 from ..ports.tables import TableRef
@@ -97,6 +97,8 @@ def _earliest(registry: ModelRegistry, name: str, digest: str) -> ModelVersion |
 
 
 _SAMPLE = 1_000
+_TAGGED = ("roc_auc", "log_loss", "brier", "profit_per_customer")
+"""The metrics that are tags of a version."""
 _AFTER_TRAINING = {"gate", "approval", "campaign", "inference"}
 """Settings of what becomes of a model, which it does not follow from."""
 
@@ -183,14 +185,18 @@ def record_run(
 def version_tags(
     settings: Settings, contract: DatasetContract, findings: Findings, origin: Provenance
 ) -> dict[str, str]:
-    """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie."""
+    """Return the tags of a registered version: where it comes from, how good it is, where its thresholds lie.
+
+    Unity Catalog takes at most 50 tags, whose keys are letters, digits and `_` here: the other metrics are those of
+    the run, and the verdicts of a gate are in the ledger.
+    """
     ref, evaluation = findings.training_set.ref, findings.evaluation
     metrics = {
         name: METRICS[name].text(evaluation.metrics[name].point, evaluation.currency)
-        for name in HEADLINE
+        for name in _TAGGED
         if name in evaluation.metrics
     }
-    thresholds = {f"threshold.{name}": f"{value:.5g}" for name, value in evaluation.thresholds.items()}
+    thresholds = {f"threshold_{name}": f"{value:.5g}" for name, value in evaluation.thresholds.items()}
     lowest, highest = evaluation.campaign.threshold
     return {
         "dataset": ref.dataset,
@@ -205,10 +211,10 @@ def version_tags(
         "config_digest": config_digest(settings),
         "contract_digest": contract.digest,
         "seed": str(settings.seed),
-        **{f"metric.{name}": value for name, value in metrics.items()},
+        **{f"metric_{name}": value for name, value in metrics.items()},
         **thresholds,
-        "threshold.profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
-        "threshold.cost_matrix": f"{settings.money.cost_matrix.threshold:.5g}",
+        "threshold_profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
+        "threshold_cost_matrix": f"{settings.money.cost_matrix.threshold:.5g}",
     }
 
 

@@ -121,9 +121,9 @@ def test_an_alias_can_be_removed(place: Place, name: str, package: Path) -> None
 
 def test_tags_are_set_in_place_of_those_of_the_same_names(place: Place, name: str, package: Path) -> None:
     register(place, name, package, seed="7", git_commit="abc"), register(place, name, package)
-    place.registry.set_tags(name, 1, {"gate.profit": "pass", "seed": "8"})
+    place.registry.set_tags(name, 1, {"gate": "passed", "seed": "8"})
     place.registry.set_tags(name, 1, {})
-    tags = {"git_commit": "abc", "gate.profit": "pass", "seed": "8"}
+    tags = {"git_commit": "abc", "gate": "passed", "seed": "8"}
     assert [version.tags for version in place.registry.versions(name)] == [tags, {}]
     place.registry.set_alias(name, "Champion", 1)
     champion = place.registry.by_alias(name, "Champion")
@@ -190,3 +190,16 @@ def test_a_run_that_is_not_there_registers_nothing(place: Place, name: str, pack
 def test_a_name_the_registry_cannot_keep_is_refused(place: Place, package: Path, bad: str) -> None:
     with pytest.raises(StoreError, match="no name for a registered model"):
         register(place, bad, package)
+
+
+def test_files_on_this_machine_are_registered_by_their_plain_path(tmp_path: Path, package: Path) -> None:
+    from mlflow import MlflowClient
+
+    place = mlflow_on_sqlite(tmp_path)
+    made = place.registry.register("churn_plain", package, description="", tags={}, run_id=place.run_id)
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    source = client.get_model_version("churn_plain", str(made.version)).source
+    assert source is not None
+    assert source.startswith(str(tmp_path)), "MLflow deletes what a file:// source names in Unity Catalog"
+    copy = place.registry.download("churn_plain", made.version, tmp_path / "copy")
+    assert (copy / "code" / "scoring.py").read_text() == "ANSWER = 42\n"

@@ -256,7 +256,7 @@ class Project:
             package = self.registry.download(model, version.version, self.work / "downloads")
             load_package(package, expected_digest=version.tags[MODEL_DIGEST])
         described = {
-            version.version for version in versions if version.description and "metric.roc_auc" in version.tags
+            version.version for version in versions if version.description and "metric_roc_auc" in version.tags
         }
         return [version.version for version in versions if version.version not in described]
 

@@ -158,7 +158,7 @@ def test_the_versions_carry_the_verdict_of_every_check(project: Project, back: R
         2: "Rejected",
         3: "Rejected",
     }
-    assert (tags[2]["gate.recipe"], tags[3]["gate.recipe"]) == ("pass", "fail")
+    assert (tags[2]["gate"], tags[3]["gate"]) == ("passed", "refused")
     assert {"registered_by", "recipe_digest", "trained_until"} <= set(tags[1])
 
 

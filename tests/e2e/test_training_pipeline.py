@@ -143,8 +143,8 @@ def test_the_version_is_complete(project: Project, first: Ran, parent: Run, tmp_
     assert "ROC AUC " + first.metrics["ROC AUC"][0] in version.description
     table = project.tables("telco_simulated")["churn_training"]
     assert version.tags["data_digest"] == table.content_id
-    assert version.tags["metric.roc_auc"] == first.metrics["ROC AUC"][0]
-    assert {"git_commit", "config_digest", "seed", "threshold.f1", "threshold.profit"} <= set(version.tags)
+    assert version.tags["metric_roc_auc"] == first.metrics["ROC AUC"][0]
+    assert {"git_commit", "config_digest", "seed", "threshold_f1", "threshold_profit"} <= set(version.tags)
     package = load_package(project.registry.download(MODEL, 1, tmp_path), expected_digest=version.tags[MODEL_DIGEST])
     assert package.metadata["data_digest"] == table.content_id
 

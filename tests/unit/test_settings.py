@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from churn.core.errors import ConfigError, ContractError
 from churn.core.yaml_files import read_yaml
 from churn.data.contract import DatasetContract
-from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
+from churn.settings import Configuration, MlflowSettings, Profile, Settings, load_contract, read_configuration
 from tests.fakes.data.customers import CONTRACT
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -311,3 +311,9 @@ def test_a_contract_that_is_wrong_is_a_fault_of_the_contract(tmp_path: Path) -> 
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     with pytest.raises(ContractError, match=r"mine\.yaml: .*`entity_key` is missing"):
         load_contract(CONFIGS, str(tmp_path / "mine.yaml"))
+
+
+def test_local_runs_and_a_registry_in_unity_catalog_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"needs runs on Databricks.*set `tracking_uri: databricks`"):
+        MlflowSettings(tracking_uri="sqlite:////x/mlflow.db", registry_uri="databricks-uc", artifacts="/x")
+    assert MlflowSettings(tracking_uri="databricks", registry_uri="databricks-uc", artifacts="/x")

@@ -82,7 +82,7 @@ def loaded_version(
         "data_digest": "d0", "data_version": "0", "git_commit": "abc", "config_digest": "c0",
         "contract_digest": CONTRACT.digest, "recipe_digest": recipe.digest,
         TRAINED_UNTIL: "2024-01-01T00:00:00+00:00", "split": SPLIT.tag,
-        "metric.roc_auc": "0.8", "metric.log_loss": "0.4", "threshold.f1": "0.3",
+        "metric_roc_auc": "0.8", "metric_log_loss": "0.4", "threshold_f1": "0.3",
     }  # fmt: skip
     version = ModelVersion(MODEL, number, "run-1", "A churn model of made-up customers.", {**own, **tags})
     inputs = tuple(column.name for column in scorer.model.schema.inputs)

@@ -68,7 +68,7 @@ def tag_changed(place: Office) -> None:
 
 
 def check_changed(place: Office) -> None:
-    place.registry.set_tags(MODEL, 2, {"gate.profit": "fail"})
+    place.registry.set_tags(MODEL, 2, {"gate": "refused"})
 
 
 def digest_changed(place: Office) -> None:
@@ -90,7 +90,7 @@ FAULTS = {
     previous_moved: [("@PreviousChampion", "names version 3, and by the ledger it should name version 1")],
     tagged: [("version 3", "tag Approval_Check is 'Approved', and by the ledger it should be 'missing'")],
     tag_changed: [("version 2", "tag Approval_Check is 'Rejected', and by the ledger it should be 'Approved'")],
-    check_changed: [("version 2", "tag gate.profit is 'fail', and by the ledger it should be 'pass'")],
+    check_changed: [("version 2", "tag gate is 'refused', and by the ledger it should be 'passed'")],
     digest_changed: [("version 1", "model digest is 'another', and record 4 was about 'digest of 1'")],
     cut_off: [
         ("version 2", "tag Approval_Check is 'Approved', and by the ledger it should be 'missing'"),

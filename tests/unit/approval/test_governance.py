@@ -28,11 +28,11 @@ def test_only_tags_that_differ_are_written() -> None:
     situation, before = place.governance.look(), place.doom.writes
     place.governance.tag(situation, 1, None, 9)
     assert place.doom.writes == before
-    place.registry.set_tags(MODEL, 1, {"gate.profit": "fail"})
+    place.registry.set_tags(MODEL, 1, {"gate": "refused"})
     before = place.doom.writes
     place.governance.tag(place.governance.look(), 1)
     assert place.doom.writes == before + 1
-    assert place.tags(1)["gate.profit"] == "pass"
+    assert place.tags(1)["gate"] == "passed"
 
 
 def test_the_clock_tells_utc_unless_another_is_given() -> None:

@@ -85,7 +85,7 @@ def lapsed(place: Office) -> None:
 
 
 def tagged_by_hand(place: Office) -> None:
-    place.registry.set_tags(MODEL, 2, {APPROVAL_CHECK: "Approved", "gate.profit": "pass"})
+    place.registry.set_tags(MODEL, 2, {APPROVAL_CHECK: "Approved", "gate": "passed"})
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_a_version_from_the_training_pipeline_is_sound(good: LoadedVersion) -> N
     ("tag", "check"),
     [
         ("model_digest", "digest"),
-        ("metric.roc_auc", "model_card"),
-        ("threshold.f1", "model_card"),
+        ("metric_roc_auc", "model_card"),
+        ("threshold_f1", "model_card"),
         ("git_commit", "lineage"),
         ("data_digest", "lineage"),
         ("trained_until", "lineage"),

@@ -13,7 +13,6 @@ import pytest
 
 from churn.data.tables import EVENT_TIME, SPLIT
 from churn.evaluation.headline import headline
-from churn.evaluation.metrics import HEADLINE
 from churn.lifecycle.registration import Findings, config_digest, provenance, record_run, version_tags
 from churn.settings import Settings, load_contract, read_configuration
 from reports.training_report import training_charts, training_page
@@ -139,26 +138,30 @@ def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() ->
         "split": "0.2 by churn",
     }
     assert origin.items() <= found.items()
-    assert found["metric.roc_auc"] == f"{evaluation().metrics['roc_auc'].point:.3f}"
-    assert found["metric.profit_per_customer"] == f"{evaluation().metrics['profit_per_customer'].point:.2f} USD"
-    assert {name for name in found if name.startswith("metric.")} == {f"metric.{name}" for name in HEADLINE}
-    assert (found["threshold.f1"], found["threshold.cost_matrix"]) == ("0.33457", "0.125")
+    assert found["metric_roc_auc"] == f"{evaluation().metrics['roc_auc'].point:.3f}"
+    assert found["metric_profit_per_customer"] == f"{evaluation().metrics['profit_per_customer'].point:.2f} USD"
+    shown = ("roc_auc", "log_loss", "brier", "profit_per_customer")
+    assert {name for name in found if name.startswith("metric_")} == {f"metric_{name}" for name in shown}
+    # Beside the digest of the model, the state of the approval, its record and the verdict of the gate.
+    assert len(found) + 4 <= 25
+    assert all(re.fullmatch("[A-Za-z0-9_]+", name) for name in found)
+    assert (found["threshold_f1"], found["threshold_cost_matrix"]) == ("0.33457", "0.125")
     assert all(isinstance(value, str) for value in found.values())
 
 
 def test_a_metric_that_could_not_be_measured_has_no_tag() -> None:
     without = {name: found for name, found in evaluation().metrics.items() if name != "empc"}
     run = replace(findings(), evaluation=evaluation().model_copy(update={"metrics": without}))
-    assert "metric.empc" not in tags(run)
-    assert "metric.brier" in tags(run)
+    assert "metric_empc" not in tags(run)
+    assert "metric_brier" in tags(run)
 
 
 def test_the_threshold_of_profit_is_one_number_or_a_range() -> None:
     threshold = evaluation().campaign.threshold[0]
-    assert tags(findings())["threshold.profit"] == f"{threshold:.5g}"
+    assert tags(findings())["threshold_profit"] == f"{threshold:.5g}"
     campaign = evaluation().campaign.model_copy(update={"threshold": (0.05, 0.5)})
     run = replace(findings(), evaluation=evaluation().model_copy(update={"campaign": campaign}))
-    assert tags(run)["threshold.profit"] == "0.05 to 0.5"
+    assert tags(run)["threshold_profit"] == "0.05 to 0.5"
 
 
 @pytest.fixture(scope="module")
