@@ -29,11 +29,17 @@ def record_gate(governance: Governance, report: GateReport, *, who: str) -> Deci
 
     Raises:
         NotFound: the registry has no such version.
-        DecisionRefused: the report is about another model than the registered one, or @Champion was moved by hand.
+        DecisionRefused: the report is about another model than the registered one, it could not measure everything, or
+            @Champion was moved by hand.
         WriteConflict: the champion changed while the gate ran.
         StoreError: the registry or the ledger does not answer.
     """
     who, number = person(who), report.challenger.version
+    if report.verdict == "unmeasured":
+        raise DecisionRefused(
+            f"{report.model} {report.summary}, so that there is no verdict to record: run "
+            "`python run.py --pipeline deployment` again when less runs on this machine."
+        )
     with governance.ledger.exclusive():
         situation, _ = settle(governance)
         _check_subject(situation, report)

@@ -18,7 +18,7 @@ from churn.core.estimate import Estimate
 from churn.gate.report import Check, Comparison, Histogram, PairedMetric
 from churn.ports.ledger import breaks
 from churn.ports.registry import CHAMPION, MODEL_DIGEST
-from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Office, gate_report, office, register
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, PASSING, START, Office, gate_report, office, register
 
 TWO_PEOPLE = ApprovalSettings(policy="manual", separation_of_duties=True)
 BROKEN = (Check(name="latency", verdict="error", sentence="Could not be answered."),)
@@ -345,3 +345,12 @@ def test_decisions_about_two_models_of_one_dataset_do_not_mix() -> None:
     assert promote(place.governance, 2, who="ada").previous == 1
     assert [live.version for live in pool.look().history] == [1]
     assert list(breaks(place.ledger.read())) == []
+
+
+def test_a_gate_that_could_not_measure_is_no_verdict() -> None:
+    place = office(2, 1)
+    before = place.kinds
+    report = place.report(2, (*PASSING, Check(name="latency", verdict="unmeasured", sentence="Too busy.")))
+    with pytest.raises(DecisionRefused, match=r"latency could not be measured.*run .* again"):
+        record_gate(place.governance, report, who="ada")
+    assert place.kinds == before
