@@ -210,10 +210,6 @@ class DatasetContract(Frozen):
         """Return one of the dataset's tables."""
         return TABLES[name].spec(self.entity_key)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the contract as plain JSON values, as the model card and the dashboard show it."""
-        return self.model_dump(mode="json")
-
 
 def _built_on_its_base(path: Path) -> dict[str, Any]:
     """Return what a contract file says, with what its base says where it is silent; a base has no base."""

@@ -278,7 +278,10 @@ TABLES: dict[TableName, DeclaredTable] = {
             *_SCORED,
             *_columns(expected_cost="number: expected cost of the treatment, in the currency"),
             *_REASONS,
-            *_columns(contacted_at="time: of the contact, or of the plan"),
+            *_columns(
+                contacted_at="time: as of which the batch was scored",
+                planned_at="time: when the campaign was planned, by the clock; cool-down counts from it",
+            ),
         ),
         optional=tuple(column.name for column in _REASONS),
     ),
