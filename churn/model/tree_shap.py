@@ -15,7 +15,7 @@ from .frame import FloatArray
 if TYPE_CHECKING:
     import xgboost
 
-__all__ = ["MAX_DEPTH", "TreeTables", "explanation_costs", "full_tree_cost"]
+__all__ = ["MAX_DEPTH", "TreeTables", "cost_bound", "explanation_costs"]
 
 MAX_DEPTH = 6
 """Deeper trees have no tables, which grow as two to the power of the depth; XGBoost explains them, and takes longer."""
@@ -61,12 +61,12 @@ def explanation_costs(booster: xgboost.Booster) -> FloatArray:
     return _ROW_US + np.cumsum(tabled if deepest <= MAX_DEPTH else walked)[1:]
 
 
-def full_tree_cost(depth: int) -> float:
-    """Return what a tree of which no branch ends before `depth` adds to `explanation_costs` at most."""
+def cost_bound(depth: int, trees: int) -> float:
+    """Return the greatest last value of `explanation_costs` that so many trees of that depth may have."""
     leaves = 2.0**depth
     if depth <= MAX_DEPTH:
-        return _PAIR_US * leaves * depth + _SPLIT_US * (leaves - 1)
-    return leaves * (_LEAF_US + _DEPTH_US * depth**2)
+        return _ROW_US + trees * (_PAIR_US * leaves * depth + _SPLIT_US * (leaves - 1))
+    return _ROW_US + trees * leaves * (_LEAF_US + _DEPTH_US * depth**2)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ..core.frozen import Frozen
 from ..model.frame import FloatArray
-from ..model.tree_shap import explanation_costs, full_tree_cost
+from ..model.tree_shap import cost_bound, explanation_costs
 
 if TYPE_CHECKING:
     import xgboost
@@ -160,7 +160,7 @@ def fit_folds(
 def _within(budget: float, booster: xgboost.Booster, params: BoostingParams) -> tuple[int, float]:
     """Return how many of the booster's rounds exact contributions can be afforded of, and what they cost."""
     rounds = booster.num_boosted_rounds()
-    bound = rounds * full_tree_cost(params.max_depth)
+    bound = cost_bound(params.max_depth, rounds)
     if bound * _MAX_BAG <= budget:  # most ensembles of shallow trees; counting takes longer
         return rounds, bound
     costs = explanation_costs(booster)
@@ -193,7 +193,7 @@ def refit(
     booster = xgboost.Booster(whole, cache=[rows])
     for index in range(fit.rounds):
         booster.update(rows, index)
-    if full_tree_cost(params.max_depth) * bag * fit.rounds <= budget:
+    if cost_bound(params.max_depth, bag * fit.rounds) <= budget:
         return booster
     # All rows may grow a few leaves more than the folds did.
     within = int(np.searchsorted(explanation_costs(booster)[bag - 1 :: bag], budget, side="right"))
