@@ -22,5 +22,5 @@ def test_every_format_is_read(number: int) -> None:
 
 def test_a_newer_format_is_refused() -> None:
     content = json.loads((GOLDEN / "batch_summary_2.json").read_text())
-    with pytest.raises(StoreError, match=r"format 3 and this version of the project reads formats up to 2: update"):
+    with pytest.raises(StoreError, match=r"has format 3, and this version of the project reads up to 2"):
         BatchSummary.read(json.dumps({**content, "format": 3}))
