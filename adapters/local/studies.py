@@ -15,6 +15,7 @@ __all__ = ["DatabaseStudies", "sqlite_url"]
 HEARTBEAT_SECONDS, GRACE_SECONDS = 5, 30
 """A trial that gave no sign of life for the latter belongs to a process that died."""
 _LOCK_SECONDS, _ATTEMPTS = 60, 5
+_MADE_BY_ANOTHER = ("already exists", "alembic_version")
 
 
 def sqlite_url(path: Path) -> str:
@@ -56,7 +57,7 @@ class DatabaseStudies(Studies):
                     )
             except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
                 # Two processes that start at once both make the tables, and one of them comes second.
-                if attempt + 1 < _ATTEMPTS and "already exists" in str(error):
+                if attempt + 1 < _ATTEMPTS and any(sign in str(error) for sign in _MADE_BY_ANOTHER):
                     time.sleep(0.1 * (attempt + 1))
                     continue
                 reason = str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -150,7 +150,7 @@ def _explained(scratch: Path) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith(("pyspark.", "py4j.")):
             raise
-        ours = re.findall(r"^churn\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
+        ours = re.findall(r"^churn\.core\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
         if ours:
             name, message = ours[-1]
             raise getattr(errors, name, ChurnError)(message) from error

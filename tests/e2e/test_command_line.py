@@ -75,7 +75,7 @@ def test_a_pipeline_with_such_a_mistake_leaves_nothing_behind(project: Project) 
 
 
 def test_data_that_is_not_there_is_told(project: Project) -> None:
-    refused = project.run("data", "describe", "--data", "customers.csv")
+    refused = project.run("data", "describe", "--dataset", "telco", "--data", "customers.csv")
     assert f"There is no data at {project.work / 'customers.csv'}: check `--data`." in refused.paragraph
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from churn.core.errors import ContractError
-from churn.core.yaml_files import read_yaml
+from churn.data.contract import DatasetContract
 from churn.ports.ledger import Decision
 from churn.ports.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 from tests.e2e.project import DEPLOYABLE, ROOT, Project, Ran
@@ -43,7 +42,8 @@ def state_of(project: Project) -> str:
 @pytest.fixture(scope="module")
 def short_sighted(project: Project) -> Path:
     """The contract of the same dataset as it was when less was known of the customers."""
-    contract = read_yaml(ROOT / "configs" / "datasets" / "telco.yaml", ContractError)
+    shipped = DatasetContract.load(ROOT / "configs" / "datasets" / "telco_simulated.yaml")
+    contract = shipped.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"})
     contract["columns"] = {name: each for name, each in contract["columns"].items() if name not in LEFT_OUT}
     contract["features"] = [each for each in contract["features"] if not LEFT_OUT & set(each["inputs"])]
     contract["slices"] = [name for name in contract["slices"] if name not in LEFT_OUT]

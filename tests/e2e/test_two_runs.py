@@ -55,6 +55,8 @@ def test_both_versions_are_complete_and_one_is_the_challenger(project: Project, 
 def test_the_tables_are_whole_and_hold_the_customers_once(project: Project, runs: list[Ran]) -> None:
     assert project.damaged_tables("telco_simulated") == []
     rows = {name: ref.rows for name, ref in project.tables("telco_simulated").items()}
+    holdout = rows.pop("churn_baseline")
+    assert 0 < holdout < 900
     assert rows == {"bronze_customers": 1800, "churn_features": 1800, "churn_labels": 900, "churn_training": 900}
 
 

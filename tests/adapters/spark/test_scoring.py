@@ -192,24 +192,24 @@ def test_work_that_spark_had_done_is_not_done_again_and_half_of_it_is(
     spark: SparkSession, package: PackagedScorer, features: tuple[LocalFeatureStore, TableRef], tmp_path: Path
 ) -> None:
     store, ref = features
-    engine = spark_engine(store, tmp_path, package)
+    engine = spark_engine(store, tmp_path / "work", package)
     first, _ = run(engine, ref)
     again, told = run(engine, ref)
     assert (again.table, again.resumed, told) == (first.table, first.scored + first.quarantined, [])
-    (tmp_path / "b1" / "spark" / "_SUCCESS").unlink()
-    part = next((tmp_path / "b1" / "spark").glob("*.parquet"))
+    (tmp_path / "work" / "b1" / "spark" / "_SUCCESS").unlink()
+    part = next((tmp_path / "work" / "b1" / "spark").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
     repeated, told = run(engine, ref)
     assert (repeated.table, repeated.resumed, len(told)) == (first.table, 0, 1)
     engine.forget("b1")
-    assert not (tmp_path / "b1").exists()
+    assert not (tmp_path / "work" / "b1").exists()
 
 
 def test_a_model_that_is_not_what_was_sent_is_not_run_by_a_worker(
     spark: SparkSession, package: PackagedScorer, features: tuple[LocalFeatureStore, TableRef], tmp_path: Path
 ) -> None:
     store, ref = features
-    engine = spark_engine(store, tmp_path, package)
+    engine = spark_engine(store, tmp_path / "work", package)
     with pytest.raises(ModelError, match=r"its digest is .* and the registered one is 0000"):
         run(replace(engine, package=replace(engine.package, digest="0" * 64)), ref)
     assert not (tmp_path / "a folder" / "telco" / "churn_predictions").exists()
