@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from .parser import build_parser
 from .trouble import explain
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
         if debug:
             traceback.print_exc()
-        message = explain(error)
+        message = explain(error, _state_folder())
         print(f"\n{message}" if message else _apology(error, debug), file=sys.stderr)
         return 2 if message else 1
 
@@ -60,6 +62,12 @@ def _dispatch(arguments: argparse.Namespace, debug: bool) -> int:
     action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)]))
     code: int = getattr(commands, action)(arguments)
     return code
+
+
+def _state_folder() -> Path | None:
+    """Return the state folder of the profile that `wiring.activate` left for this process, if any."""
+    profile = os.environ.get("CHURN_PROFILE")
+    return Path(json.loads(profile)["state"]) if profile else None
 
 
 def _apology(error: Exception, debug: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 
 from churn.core.errors import ChurnError
 
@@ -28,8 +29,13 @@ _SQLITE = {
 }
 
 
-def explain(error: BaseException) -> str | None:
-    """Return what the user can do, in one paragraph, or None where the fault is the program's."""
+def explain(error: BaseException, state: Path | None = None) -> str | None:
+    """Return what the user can do, in one paragraph, or None where the fault is the program's.
+
+    Args:
+        error: What was raised.
+        state: The folder in which a run keeps its databases, where it is known.
+    """
     for cause in _chain(error):
         if isinstance(cause, ChurnError):
             return str(cause)
@@ -39,7 +45,9 @@ def explain(error: BaseException) -> str | None:
         text = str(cause).lower()
         for symptom, remedy in _SQLITE.items():
             if symptom in text and "sqlite" in f"{type(cause).__module__} {text}":
-                return f"SQLite says {symptom!r}: {remedy}, then run the same command again; what was finished is kept."
+                where = "" if state is None else f" in {state}"
+                again = "then run the same command again; what was finished is kept."
+                return f"SQLite says {symptom!r}{where}: {remedy}, {again}"
     return None
 
 

@@ -85,7 +85,7 @@ def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, firs
     before = project.tables(DATASET)["churn_predictions"]
     running = [project.start(*arguments(project)) for _ in range(2)]
     for command in running:
-        assert "unchanged: it was there already" in command.finished().succeeded().out
+        assert "unchanged: the batch was scored before" in command.finished().succeeded().out
     assert project.tables(DATASET)["churn_predictions"] == before
 
 

@@ -131,3 +131,10 @@ def test_a_database_error_is_found_in_the_text_of_the_library_that_wraps_it() ->
     wrapped = RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs]")
     assert str(explain(wrapped)).startswith("SQLite says 'database is locked'")
     assert explain(RuntimeError("the front door database is locked")) is None
+
+
+def test_a_full_disk_below_a_database_names_the_folder_of_the_run_where_it_is_known() -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    assert str(explain(full, Path("/data/.churn"))) == (
+        "SQLite says 'disk is full' in /data/.churn: the disk is full: free some space" + AGAIN
+    )
