@@ -21,6 +21,7 @@ from churn.ports.tables import FeatureStore
 from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
 from churn.scoring.rows import RowScorer, ScoredRows, score_batches
 
+from ..unfinished import remove_other_batches
 from .disk_errors import explained
 
 __all__ = ["LocalBatchEngine"]
@@ -105,13 +106,6 @@ class LocalBatchEngine(BatchEngine):
             pace = done / max(time.monotonic() - started, 1e-9)
             left = (parts.rows - before - done) / pace
             progress(before + done, parts.rows, f"customers, {pace:,.0f} a second, {_duration(left)} left")
-
-
-def remove_other_batches(folder: Path, batch_id: str) -> None:
-    """Remove what runs of other batches left in a folder of unfinished work; they were killed and will not go on."""
-    for path in folder.glob("*"):
-        if path.name != batch_id:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 class _Parts:

@@ -19,6 +19,7 @@ from churn.ports.batch import Batch, BatchEngine, BatchResult, Progress
 from churn.ports.tables import FeatureStore, TableRef
 from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
 
+from ..unfinished import remove_other_batches
 from .frames import address, column
 from .point_in_time import newest
 from .scoring import REJECTED, SCORED, UNSEEN, rows_in, scored, unscored_in
@@ -67,9 +68,7 @@ class SparkBatchEngine(BatchEngine):
         """
         work, tally = self.folder / batch.batch_id / "spark", Tally()
         with _explained(self.folder):
-            for other in self.folder.glob("*"):
-                if other.name != batch.batch_id:  # left by a run of another batch that was killed
-                    shutil.rmtree(other, ignore_errors=True)
+            remove_other_batches(self.folder, batch.batch_id)
             finished = (work / "_SUCCESS").exists()
             if not finished:
                 self._compute(batch, work, progress)

@@ -126,7 +126,7 @@ def simulated(contract: DatasetContract, settings: Settings) -> Source:
     """Return the rows that the contract's simulation makes up.
 
     Raises:
-        ContractError: it names no simulation, or one that does not exist.
+        ConfigError: it names no simulation, or one that does not exist.
     """
     from ..simulation import simulate
 

@@ -99,7 +99,7 @@ def _earliest(registry: ModelRegistry, name: str, digest: str) -> ModelVersion |
 _SAMPLE = 1_000
 _TAGGED = ("roc_auc", "log_loss", "brier", "profit_per_customer")
 """The metrics that are tags of a version."""
-_AFTER_TRAINING = {"gate", "approval", "campaign", "inference"}
+_AFTER_TRAINING = {"gate", "approval", "campaign", "inference", "retention"}
 """Settings of what becomes of a model, which it does not follow from."""
 
 
@@ -155,7 +155,7 @@ def provenance(
 
 def config_digest(settings: Settings) -> str:
     """Return a digest of what a model follows from: not of the machine, of where files lie, or of how it is judged."""
-    domain = settings.model_dump_json(exclude={"profile", "data", "dataset", *_AFTER_TRAINING})
+    domain = settings.model_dump_json(exclude={"data", "dataset", *_AFTER_TRAINING})
     return hashlib.sha256(domain.encode()).hexdigest()[:16]
 
 
@@ -173,7 +173,7 @@ def record_run(
     """
     training, tuning = findings.training, findings.tuning
     chosen = {"blend": "+".join(training.chosen), **tuning.boosting.model_dump(), **training.fitted}
-    left_out = {"profile", "simulation", "tuning", "evaluation", *_AFTER_TRAINING}
+    left_out = {"simulation", "tuning", "evaluation", *_AFTER_TRAINING}
     domain = settings.model_dump(mode="json", exclude=left_out)
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
     tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)

@@ -138,7 +138,18 @@ class Workspace:
         return made
 
     def governance(self, settings: ApprovalSettings, model: str | None = None) -> Governance:
-        """Return everything that decisions about a model need; the data set's own model if none is named."""
+        """Return everything that decisions about a model need; the data set's own model if none is named.
+
+        Raises:
+            ConfigError: the model is one of another data set, whose ledger is not here.
+        """
+        if model is not None and model != self.model:
+            owners = {version.tags.get("dataset", self.contract.name) for version in self.registry.versions(model)}
+            if others := sorted(owners - {self.contract.name}):
+                raise ConfigError(
+                    f"The model {model!r} belongs to the data set {others[0]!r}, and this command acts on "
+                    f"{self.contract.name!r}: name its contract with --dataset {others[0]} in place of --model."
+                )
         return Governance(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
 
     def _made(self, port: str, *arguments: Any, **options: Any) -> Any:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from churn.data.tables import RetentionSettings
 from churn.lifecycle.retention import vacuum
 from churn.lifecycle.workspace import Workspace
-from churn.ports.registry import ModelVersion
 from tests.fakes.data.case import NOW
 from tests.fakes.data.customers import CONTRACT
+from tests.fakes.ports.registry import InMemoryModelRegistry
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 
@@ -25,14 +26,12 @@ class Remembering(MemoryFeatureStore):
         return {"churn_features": 1_000, "": 24}
 
 
-def test_versions_that_models_were_trained_on_are_kept_and_the_age_counts_from_the_clock() -> None:
-    store = Remembering(CONTRACT.name)
-    tags = (
-        {"data_table": "churn_training", "data_version": "3"},
-        {"data_table": "churn_training", "data_version": "x"},
-    )
-    versions = [ModelVersion("churn_toy", number, None, "", mapping) for number, mapping in enumerate(tags, start=1)]
-    registry = type("Registry", (), {"versions": lambda self, name: versions if name == "churn_toy" else []})()
+def test_versions_that_models_were_trained_on_are_kept_and_the_age_counts_from_the_clock(tmp_path: Path) -> None:
+    store, registry = Remembering(CONTRACT.name), InMemoryModelRegistry({"run"})
+    (tmp_path / "MLmodel").touch()
+    for number in ("3", "x"):
+        tags = {"data_table": "churn_training", "data_version": number}
+        registry.register("churn_toy", tmp_path, description="", tags=tags, run_id="run")
     make: dict[str, Any] = {"tables": lambda: store, "registry": lambda: registry}
     workspace = Workspace(contract=CONTRACT, model="churn_toy", threads=1, clock=lambda: NOW, make=make)
     assert vacuum(workspace, RetentionSettings(days=7)) == {"churn_features": 1_000, "": 24}
