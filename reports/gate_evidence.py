@@ -41,7 +41,7 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
     lead = (
         f"Both models score the same {comparison.customers:,} customers{records} ({period}), of whom "
         f"{comparison.churners:,} churned. Neither training saw them{newer}. The customers are drawn anew "
-        f"{comparison.resamples:,} times, the same draw for both; brackets hold "
+        f"{comparison.resamples:,} times, the same draw for both; parentheses hold "
         f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes."
     )
     right = ["champion", "challenger", _LEAD, "allowed loss", _SMALLEST]

@@ -167,7 +167,7 @@ def _versions(report: GateReport) -> Section:
     names = dict.fromkeys(name for record in records.values() for name in record)
     rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
     confidence = [percent(evaluation.confidence, 0) for evaluation in _evaluations(report).values()]
-    lead = f"Brackets are {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
+    lead = f"Parentheses hold {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
     words = {heading: version.description for heading, version in _both(report).items()}
     blocks = [Table(["", *records], rows), Definitions(words)]
     return Section("Side by side" if report.champion else "The version", blocks, lead)

@@ -59,7 +59,7 @@ def test_every_metric_of_both_models_stands_in_one_row(holdout: Section) -> None
 def test_the_reader_learns_on_whom_both_were_compared(holdout: Section) -> None:
     assert holdout.lead == (
         "Both models score the same 1,409 customers (2024-01-01), of whom 373 churned. Neither training saw them. The "
-        "customers are drawn anew 2,000 times, the same draw for both; brackets hold 90% of the outcomes."
+        "customers are drawn anew 2,000 times, the same draw for both; parentheses hold 90% of the outcomes."
     )
     newest = comparison_section(NEWEST, gate_report()).lead
     assert "same 1,409 customers in 2,800 records (2024-01-01 to 2024-03-01), of whom 373 churned. " in newest
