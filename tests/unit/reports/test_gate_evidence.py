@@ -81,7 +81,7 @@ def test_both_recipes_are_compared_with_how_likely_luck_is() -> None:
         "champion's": "0.4128",
         "challenger's": "0.4110",
         "challenger better by": "0.0018 (0.0008 to 0.0028)",
-        "by luck alone": "0.9%",
+        "p-value": "0.9%",
         "smallest difference that shows": "0.0017",
     }
     drawings = [figure.svg for figure in blocks(section, Figure)]
@@ -95,7 +95,7 @@ def test_a_recipe_that_is_behind_is_told_with_how_likely_luck_is_to_show_such_a_
         update={"gain": estimate(-0.0015, 0.0008), "p_better": 0.95, "p_worse": 0.05}
     )
     (row,) = rows(recipe_section(RECIPES.model_copy(update={"metrics": (behind,)})))
-    assert (row["challenger better by"], row["by luck alone"]) == ("-0.0015 (-0.0028 to -0.0002)", "5.0%")
+    assert (row["challenger better by"], row["p-value"]) == ("-0.0015 (-0.0028 to -0.0002)", "5.0%")
 
 
 def with_slices(*slices: Any) -> Section:
@@ -112,7 +112,7 @@ def test_a_group_that_is_worse_is_named() -> None:
         "rows": 326,
         "log loss saved": "",
         "profit per customer-month gained, USD": "-1.20 (-1.58 to -0.82)",
-        "by luck alone": "0.4%",
+        "p-value": "0.4%",
         "": "worse",
     }
     assert blocks(with_slices(*SLICES), Callout) == [Callout("Worse in no group.", "good")]
@@ -120,7 +120,7 @@ def test_a_group_that_is_worse_is_named() -> None:
 
 def test_a_group_too_small_to_judge_says_so_and_is_not_drawn() -> None:
     section = with_slices(SLICES[-1])
-    assert (rows(section)[0][""], rows(section)[0]["by luck alone"]) == ("fewer than 100 rows", None)
+    assert (rows(section)[0][""], rows(section)[0]["p-value"]) == ("fewer than 100 rows", None)
     assert blocks(section, Figure) == []
 
 
