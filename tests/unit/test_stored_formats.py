@@ -169,6 +169,13 @@ def test_the_summary_of_a_batch_of_each_format_is_read(number: int) -> None:
     summary = BatchSummary.read((GOLDEN / f"batch_summary_{number}.json").read_text())
     assert (summary.batch_id, summary.scored, summary.model_version) == ("86f0ba4eb27859f7", 995, 2)
     assert summary.features.version >= 0
+    assert BatchSummary.read(summary.stored()) == summary
+
+
+def test_the_summary_of_a_batch_of_a_newer_version_is_refused_in_words() -> None:
+    content = {**json.loads((GOLDEN / "batch_summary_2.json").read_text()), "format": 3}
+    with pytest.raises(StoreError, match=r"has format 3, and this version of the project reads up to 2"):
+        BatchSummary.read(json.dumps(content))
 
 
 PACKAGES = {
