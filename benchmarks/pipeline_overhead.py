@@ -111,8 +111,9 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
     from adapters.local.studies import DatabaseStudies, sqlite_url
     from churn.data.ingest import conform, to_bronze
     from churn.data.labels import labels_of
+    from churn.data.leakage import check_training_set
     from churn.data.snapshot import snapshot_of
-    from churn.data.training_set import bronze_to_features, check_training_set, read_training_set
+    from churn.data.training_set import bronze_to_features, read_training_set
     from churn.data.validation import validate
     from churn.evaluation.evaluate import evaluate_holdout
     from churn.evaluation.importance import explain_rows

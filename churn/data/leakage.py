@@ -8,15 +8,27 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 from pydantic import Field
 
 from ..core.errors import LeakageError
 from ..core.frozen import Frozen
 from ..core.shares import hash_shares
 from ..model.frame import Columns
-from .tables import FEATURE_TIME, LABEL_TIME
+from ..ports.tables import FeatureStore, TableRef
+from .contract import DatasetContract
+from .tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
+from .training_set import drawn_rows, read_training_set
 
-__all__ = ["LeakageCheck", "LeakageReport", "LeakageSettings", "check_leakage", "halves", "univariate_auc"]
+__all__ = [
+    "LeakageCheck",
+    "LeakageReport",
+    "LeakageSettings",
+    "check_leakage",
+    "check_training_set",
+    "halves",
+    "univariate_auc",
+]
 
 _BINS = 50
 _SHRINKAGE = 10.0
@@ -29,6 +41,9 @@ class LeakageSettings(Frozen):
         default=0.9, ge=0.5, le=1, description="The ROC AUC above which one feature alone is held to know the outcome."
     )
     trusted: tuple[str, ...] = Field(default=(), description="Features that may be that good: you know why they are.")
+    max_rows: int = Field(
+        default=200_000, ge=1, description="Rows in which features are checked; of more, whole customers are drawn."
+    )
 
 
 class LeakageCheck(Frozen):
@@ -61,6 +76,32 @@ class LeakageReport(Frozen):
             raise LeakageError(
                 "The training set knows what it could not have known. " + " ".join(failed), evidence=self
             )
+
+
+def check_training_set(
+    store: FeatureStore, ref: TableRef, contract: DatasetContract, cutoff: dt.datetime, settings: LeakageSettings
+) -> LeakageReport:
+    """Return every leakage check of a stored training set; nothing after `cutoff` may be known.
+
+    Times and sides are checked in every row, features in those of customers drawn at random, about `max_rows` of them.
+
+    Raises:
+        NotEnoughData: the table has no rows, because no outcome is mature.
+    """
+    drawn, _ = drawn_rows(store, ref, contract, pc.scalar(True), limit=settings.max_rows, seed=0)
+    training = read_training_set(drawn, contract)
+    keys = store.read(ref, [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL_TIME, SPLIT])
+    return check_leakage(
+        training.rows,
+        training.columns,
+        entity=training.entity,
+        event_time=EVENT_TIME,
+        label=LABEL,
+        split=SPLIT,
+        cutoff=cutoff,
+        settings=settings,
+        every=keys.to_pandas(),
+    )
 
 
 def check_leakage(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +16,14 @@ from ..model.frame import Columns, FloatArray, columns_of
 from ..model.money import MoneySettings
 from ..ports.tables import FeatureStore, TableRef
 from .contract import DatasetContract
-from .leakage import LeakageReport, LeakageSettings, check_leakage
 from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH, Side
 
 __all__ = [
     "TrainingData",
     "TrainingSet",
     "bronze_to_features",
-    "check_training_set",
     "customer_values",
-    "drawn_customers",
+    "drawn_rows",
     "read_side",
     "read_training_set",
 ]
@@ -104,41 +101,46 @@ def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet
     return TrainingSet(frame[[name for name in own if name in frame]], columns, contract.entity_key)
 
 
-def drawn_customers(table: pa.Table, entity: str, limit: int, seed: int) -> pa.Table:
-    """Return the table, or all rows of as many customers, drawn at random, as make about `limit` rows.
-
-    Args:
-        table: Rows with the customer's key in the column `entity`.
-        entity: That column.
-        limit: Rows at most, but for those of one customer.
-        seed: Draws the same customers every time.
-    """
-    drawn = _drawn(table[entity], limit, seed)
-    return table if drawn is None else table.filter(pc.is_in(table[entity], drawn))
-
-
 def read_side(
     store: FeatureStore, ref: TableRef, contract: DatasetContract, side: Side, *, limit: int, seed: int
 ) -> tuple[TrainingSet, int]:
-    """Return one side of a stored training set, and how many rows it has.
-
-    Of more than about `limit` rows only those of customers drawn at random are read, so that the memory does not grow
-    with the table. The same table, limit and seed give the same rows.
+    """Return one side of a stored training set as `drawn_rows` draws it, and how many rows it has.
 
     Raises:
         NotEnoughData: the table has no rows, because no outcome is mature.
     """
+    rows, available = drawn_rows(store, ref, contract, pc.field(SPLIT) == side, limit=limit, seed=seed)
+    return read_training_set(rows, contract), available
+
+
+def drawn_rows(
+    store: FeatureStore, ref: TableRef, contract: DatasetContract, where: pc.Expression, *, limit: int, seed: int
+) -> tuple[pa.Table, int]:
+    """Return rows of a stored training set, by customer and time, and how many the table has.
+
+    Of more than about `limit` rows only those of customers drawn at random are read, so that the memory does not grow
+    with the table. The same table, limit and seed give the same rows.
+
+    Args:
+        store: The tables of the data set.
+        ref: The joined table.
+        contract: The data set's contract.
+        where: Which rows, by customer, event time and split.
+        limit: Rows at most, but for those of one customer.
+        seed: Draws the same customers every time.
+    """
     entity = contract.entity_key
-    keys = [batch[entity] for batch in store.scan(ref, [entity, SPLIT], where={SPLIT: side})]
-    drawn = _drawn(pa.chunked_array(keys, pa.string()), limit, seed)
-    batches = [
-        batch if drawn is None else batch.filter(pc.is_in(batch[entity], drawn))
-        for batch in store.scan(ref, where={SPLIT: side})
-    ]
-    table = pa.Table.from_batches(batches, store.scan(ref).schema)
+    keys = _filtered(store.scan(ref, [entity, EVENT_TIME, SPLIT]), where)[entity]
+    drawn = _drawn(keys, limit, seed)
+    wanted = where if drawn is None else where & pc.field(entity).isin(drawn)
     # Trees sample rows by position, and a store streams them in any order.
-    rows = table.sort_by([(entity, "ascending"), (EVENT_TIME, "ascending")])
-    return read_training_set(rows, contract), sum(map(len, keys))
+    rows = _filtered(store.scan(ref), wanted).sort_by([(entity, "ascending"), (EVENT_TIME, "ascending")])
+    return rows, len(keys)
+
+
+def _filtered(rows: pa.RecordBatchReader, where: pc.Expression) -> pa.Table:
+    parts = [pa.Table.from_batches([batch]).filter(where) for batch in rows]
+    return pa.concat_tables([rows.schema.empty_table(), *parts])
 
 
 def _drawn(keys: pa.ChunkedArray, limit: int, seed: int) -> pa.Array | None:
@@ -154,42 +156,6 @@ def _drawn(keys: pa.ChunkedArray, limit: int, seed: int) -> pa.Array | None:
 def _stored(contract: DatasetContract, bronze: pa.Table) -> set[str]:
     names = {contract.entity_key, EVENT_TIME, ARRIVED_AT, *contract.columns}
     return names & set(bronze.column_names)
-
-
-def check_training_set(
-    store: FeatureStore,
-    ref: TableRef,
-    contract: DatasetContract,
-    cutoff: dt.datetime,
-    settings: LeakageSettings,
-    *,
-    limit: int = 1_000_000,
-) -> LeakageReport:
-    """Return every leakage check of a stored training set; nothing after `cutoff` may be known.
-
-    Times and sides are checked in every row, features in those of customers drawn at random, about `limit` of them.
-
-    Raises:
-        NotEnoughData: the table has no rows, because no outcome is mature.
-    """
-    keys = store.read(ref, [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL_TIME, SPLIT])
-    drawn = _drawn(keys[contract.entity_key], limit, seed=0)
-    batches = [
-        batch if drawn is None else batch.filter(pc.is_in(batch[contract.entity_key], drawn))
-        for batch in store.scan(ref)
-    ]
-    training = read_training_set(pa.Table.from_batches(batches, store.scan(ref).schema), contract)
-    return check_leakage(
-        training.rows,
-        training.columns,
-        entity=training.entity,
-        event_time=EVENT_TIME,
-        label=LABEL,
-        split=SPLIT,
-        cutoff=cutoff,
-        settings=settings,
-        every=keys.to_pandas(),
-    )
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..core.errors import DataError, ModelError, NotEnoughData
 from ..data.contract import DatasetContract
-from ..data.tables import EVENT_TIME, SPLIT
-from ..data.training_set import TrainingSet, customer_values, read_training_set
+from ..data.tables import EVENT_TIME, LABEL, SPLIT
+from ..data.training_set import TrainingSet, customer_values, drawn_rows, read_training_set
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..ports.registry import ModelVersion
@@ -169,19 +170,19 @@ def require_outcomes(label: npt.ArrayLike, entity: npt.ArrayLike, min_customers:
 
 @dataclass(frozen=True)
 class MatureRows:
-    """Every row whose outcome is known.
+    """The rows whose outcome is known.
 
     Attributes:
         ref: The joined table of features and outcomes.
-        table: Its rows.
-        unseen: The rows that no version under judgement was trained on.
+        unseen: The rows that no version under judgement was trained on; of many, those of customers drawn at random.
+        available: How many such rows there are.
         churn_rate: The share of the training side's rows that churned.
         customers: Customers of the training side and the holdout together.
     """
 
     ref: TableRef
-    table: pa.Table
     unseen: EvaluationRows
+    available: int
     churn_rate: float
     customers: int
 
@@ -202,13 +203,16 @@ def mature_rows(
     """
     labels, features = (store.latest(contract.table(name).name) for name in _SOURCES)
     ref = store.point_in_time_join(labels, features, contract.table("evaluation"), known_by=now)
-    table = store.read(ref)
-    rows = read_rows(table, contract, rules.money)
-    splits = [version.tags.get("split", "") for version, _ in versions]
-    unseen = unseen_rows(rows, [summary for _, summary in versions], splits, rules.split)
+    where = unseen_rows(
+        [summary for _, summary in versions], [v.tags.get("split", "") for v, _ in versions], rules.split
+    )
+    table, available = drawn_rows(store, ref, contract, where, limit=rules.evaluation.max_rows, seed=rules.seed)
+    unseen = read_rows(table, contract, rules.money)
     unseen.require(rules.gate.min_churners)
-    churn_rate = float(np.mean(rows.training.side("train").data.label))
-    return MatureRows(ref, table, unseen, churn_rate, len(np.unique(rows.entity)))
+    outcomes = store.read(ref, [contract.entity_key, LABEL, SPLIT])
+    train = outcomes.filter(pc.field(SPLIT) == "train")
+    churn_rate = pc.mean(train[LABEL]).as_py()
+    return MatureRows(ref, unseen, available, churn_rate, pc.count_distinct(outcomes[contract.entity_key]).as_py())
 
 
 def read_rows(table: pa.Table, contract: DatasetContract, money: MoneySettings) -> EvaluationRows:
@@ -222,16 +226,16 @@ def read_rows(table: pa.Table, contract: DatasetContract, money: MoneySettings) 
     return EvaluationRows(customers, training, customer_values(training, contract, money))
 
 
-def unseen_rows(
-    rows: EvaluationRows, versions: Sequence[VersionSummary], splits: Sequence[str], split: str
-) -> EvaluationRows:
+def unseen_rows(versions: Sequence[VersionSummary], splits: Sequence[str], split: str) -> pc.Expression:
     """Return the rows that no version was trained on: those of the holdout, and those newer than every training.
 
     Args:
-        rows: All rows with a mature outcome.
         versions: The versions to compare.
         splits: The split that each of them was trained under, as its tag `split` names it.
         split: The split as the settings have it now.
+
+    Returns:
+        A condition on the split and the event time of a row.
 
     Raises:
         DataError: one of them was trained under another split, and so saw part of the holdout.
@@ -243,7 +247,8 @@ def unseen_rows(
                 f"{trained_under or 'in a way not on record'}, and the settings split them {split}: part of this "
                 "holdout was in its training. Set split.holdout_share and split.salt back, or train it again."
             )
-    return rows.where((rows.training.rows[SPLIT] == "holdout").to_numpy() | newer_than(rows, versions))
+    holdout, until = pc.field(SPLIT) == "holdout", _trained_until(versions)
+    return holdout if until is None else holdout | (pc.field(EVENT_TIME) > pa.scalar(until, pa.timestamp("us", "UTC")))
 
 
 def newer_than(rows: EvaluationRows, versions: Sequence[VersionSummary]) -> npt.NDArray[np.bool_]:
@@ -251,8 +256,13 @@ def newer_than(rows: EvaluationRows, versions: Sequence[VersionSummary]) -> npt.
 
     Where it is not on record until when one of them was trained, no row counts as newer.
     """
-    times = [version.trained_until for version in versions]
-    known = [time for time in times if time is not None]
-    if not known or len(known) < len(times):
+    until = _trained_until(versions)
+    if until is None:
         return np.zeros(len(rows.value), dtype=bool)
-    return np.asarray(rows.event_time > pd.Timestamp(max(known)))
+    return np.asarray(rows.event_time > pd.Timestamp(until))
+
+
+def _trained_until(versions: Sequence[VersionSummary]) -> dt.datetime | None:
+    """Return the newest time that one of the versions was trained on; None where one has it not on record."""
+    times = [version.trained_until for version in versions]
+    return None if None in times else max((time for time in times if time is not None), default=None)

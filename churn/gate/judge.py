@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import pyarrow.compute as pc
+
 from ..core.errors import ChurnError, NotEnoughData, NotFound
 from ..data.contract import DatasetContract
+from ..data.tables import SPLIT
+from ..data.training_set import drawn_rows
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.holdout import Holdout
 from ..model.frame import FloatArray
@@ -34,6 +38,7 @@ _SAMPLE = 1_000
 class _Case:
     """What all parts of one gate share."""
 
+    store: FeatureStore
     contract: DatasetContract
     rules: GateRules
     relation: Relation
@@ -81,7 +86,7 @@ def judge(
         now: The time until which outcomes may be known (UTC).
     """
     checks = Checks(progress)
-    case = _case(checks, challenger, champion, contract, rules)
+    case = _case(checks, challenger, champion, store=store, contract=contract, rules=rules)
     new = checks.part("loads", lambda: load(challenger))
     old = None if champion is None else checks.part("champion_loads", lambda: load(champion))
     pairs = ((challenger, case.challenger), (champion, case.champion))
@@ -141,6 +146,8 @@ def _case(
     checks: Checks,
     challenger: ModelVersion,
     champion: ModelVersion | None,
+    *,
+    store: FeatureStore,
     contract: DatasetContract,
     rules: GateRules,
 ) -> _Case:
@@ -150,14 +157,14 @@ def _case(
     if champion is not None:
         summary = checks.part("champion_tags", lambda: VersionSummary.of(champion))
         old = summary or VersionSummary.without_tags(champion)
-    return _Case(contract, rules, relation_of(new, old), new, old)
+    return _Case(store, contract, rules, relation_of(new, old), new, old)
 
 
 def _evidence(
     checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion | None
 ) -> _Evidence:
     """Run the checks that need the challenger and the rows."""
-    checks.extend("rows", lambda: [_rows_check(rows.unseen)])
+    checks.extend("rows", lambda: [_rows_check(rows.unseen, rows.available)])
     sample = (case.contract, rows.unseen.customers.head(_SAMPLE), case.rules.gate, case.rules.reasons)
     checks.extend("soundness", lambda: soundness_checks(new, *sample, champion=old))
     if case.champion is None:
@@ -212,10 +219,11 @@ def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVers
 
 def _recipes(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion) -> RecipeComparison:
     rules = case.rules
+    limit, train = rules.gate.max_recipe_rows, pc.field(SPLIT) == "train"
     return compare_recipes(
         old.recipe,
         new.recipe,
-        rows.table,
+        drawn_rows(case.store, rows.ref, case.contract, train, limit=limit, seed=rules.seed)[0],
         settings=rules.gate,
         seed=rules.seed,
         threads=rules.threads,
@@ -285,14 +293,15 @@ def _on_the_newest(case: _Case, unseen: EvaluationRows, paired: PairedRows) -> C
     return _compared(case, paired.where(mask), "newest")
 
 
-def _rows_check(rows: EvaluationRows) -> Check:
+def _rows_check(rows: EvaluationRows, available: int) -> Check:
+    drawn = f" (of {available:,}, drawn by customer)" if available > len(rows.value) else ""
     customers = rows.training.rows[rows.training.entity].nunique()
     return Check(
         name="rows",
         verdict="pass",
         value=f"{len(rows.value):,}",
-        sentence=f"Judged on {len(rows.value):,} rows of {customers:,} customers, {int(rows.label.sum()):,} of which "
-        "churned; no model was trained on them.",
+        sentence=f"Judged on {len(rows.value):,} rows{drawn} of {customers:,} customers, {int(rows.label.sum()):,} of "
+        "which churned; no model was trained on them.",
     )
 
 

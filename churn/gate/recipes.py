@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from ..core.errors import ChurnError, ContractError, NotFound, nearest
 from ..data.contract import DatasetContract
-from ..data.tables import FEATURE_TIME, SPLIT
-from ..data.training_set import TrainingData, bronze_to_features, drawn_customers, read_side, read_training_set
+from ..data.tables import FEATURE_TIME
+from ..data.training_set import TrainingData, bronze_to_features, read_side, read_training_set
 from ..evaluation.ranking import Ranking, log_losses, roc_auc
 from ..evaluation.significance import corrected_resampled_t
 from ..model.frame import FloatArray
@@ -146,8 +146,9 @@ def compare_recipes(
     Args:
         champion: The champion's recipe.
         challenger: The challenger's recipe.
-        rows: The joined training table: raw columns as they were known at each row's time, outcome, split.
-        settings: Folds, repeats and level; of more than `max_recipe_rows` training rows, whole customers are drawn.
+        rows: The joined table, of which the training side counts: raw columns as they were known at each row's time,
+            outcome, split.
+        settings: Folds, repeats and level.
         seed: Seed of folds and fits, the same for both.
         threads: Fits side by side; it does not change the result.
         progress: Called with the number of fits done, their total, and a message.
@@ -157,9 +158,6 @@ def compare_recipes(
         NotEnoughData: too few rows, one class, or too few customers of a class.
     """
     same = challenger.same_configuration(champion) and challenger.boosting == champion.boosting
-    rows = drawn_customers(
-        rows.filter(pc.field(SPLIT) == "train"), champion.contract["entity_key"], settings.max_recipe_rows, seed
-    )
     with tempfile.TemporaryDirectory() as folder:
         first, data = _learner("champion", champion, rows, settings, Path(folder))
         second = first if same else _learner("challenger", challenger, rows, settings, Path(folder))[0]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
-from ..data.tables import EVENT_TIME, LABEL, SPLIT
+from ..data.tables import LABEL
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
 from ..evaluation.metrics import METRICS
@@ -96,7 +95,6 @@ def _earliest(registry: ModelRegistry, name: str, digest: str) -> ModelVersion |
     return min(same, key=lambda version: version.version, default=None)
 
 
-_SAMPLE = 1_000
 _TAGGED = ("roc_auc", "log_loss", "brier", "profit_per_customer")
 """The metrics that are tags of a version."""
 _AFTER_TRAINING = {"gate", "approval", "campaign", "inference", "retention"}
@@ -135,18 +133,17 @@ def provenance(
     settings: Settings,
     contract: DatasetContract,
     tuning: TuningResult,
-    rows: pa.Table,
     *,
     table: TableRef,
+    trained_until: dt.datetime,
     code_version: str,
     registered_by: str,
 ) -> Provenance:
-    """Return the provenance of a model that was trained on the training side of `rows`, which `table` holds."""
-    side = rows.filter(pc.field(SPLIT) == "train")
+    """Return the provenance of a model that was trained on the training side of `table`, newest at `trained_until`."""
     return Provenance(
         code_version=code_version,
         registered_by=registered_by,
-        trained_until=pc.max(side[EVENT_TIME]).as_py(),
+        trained_until=trained_until,
         recipe=Recipe.of(
             contract, settings.model, settings.tuning, tuning.boosting, seed=settings.seed, training_table=table
         ),
@@ -168,7 +165,7 @@ def record_run(
         tracker: Where the run's record is.
         settings: The run's settings.
         findings: What it found.
-        rows: The training set, for its schema.
+        rows: A sample of the training set, for its schema.
         charts: SVG by name.
     """
     training, tuning = findings.training, findings.tuning
@@ -176,7 +173,7 @@ def record_run(
     left_out = {"simulation", "tuning", "evaluation", *_AFTER_TRAINING}
     domain = settings.model_dump(mode="json", exclude=left_out)
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
-    tracker.log_dataset(findings.training_set.ref, rows.slice(0, _SAMPLE), LABEL)
+    tracker.log_dataset(findings.training_set.ref, rows, LABEL)
     tracker.log_metrics(_metrics(findings))
     for name, chart in charts.items():
         tracker.log_file(f"charts/{name}.svg", chart)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..core.progress import advance, note
 from ..data.contract import DatasetContract
-from ..data.leakage import LeakageReport
+from ..data.leakage import LeakageReport, check_training_set
 from ..data.snapshot import TableSnapshot, snapshot_of
-from ..data.training_set import TrainingSet, check_training_set, read_side, read_training_set
+from ..data.tables import EVENT_TIME, SPLIT
+from ..data.training_set import drawn_rows, read_side, read_training_set
 from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_holdout
 from ..evaluation.importance import Explanation, explain_rows
 from ..evaluation.metrics import METRICS
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings, Scorer, ScoringSettings
+from ..ports.tables import TableRef
 from ..scoring.baseline import write_baseline
 from ..settings import Settings
 from ..training.recipe import RECIPE
@@ -41,6 +46,11 @@ __all__ = [
     "train",
     "tune",
 ]
+
+_SAMPLE = 1_000
+"""Rows of the holdout that the run's record is shown."""
+_EXAMPLE = 5
+"""Rows of the input example."""
 
 
 def build_training_set(
@@ -72,7 +82,7 @@ def tune(
 ) -> TuningResult:
     """Search for better parameters on the training side, and record every trial."""
     contract = workspace.contract
-    study = study_name(training_set, contract, model, tuning, money, seed=seed)
+    study = study_name(training_set.ref, contract, model, tuning, money, seed=seed)
     result = search(
         read_side(workspace.tables, training_set.ref, contract, "train", limit=model.max_rows, seed=seed)[0],
         contract,
@@ -149,14 +159,15 @@ def register(
         StoreError: tracker or registry do not answer; the next run completes what was begun.
     """
     contract, tracker = workspace.contract, workspace.tracker
-    rows = workspace.tables.read(findings.training_set.ref)
-    record_run(tracker, settings, findings, rows, charts(findings))
+    ref, holdout = findings.training_set.ref, pc.field(SPLIT) == "holdout"
+    sample, _ = drawn_rows(workspace.tables, ref, contract, holdout, limit=_SAMPLE, seed=settings.seed)
+    record_run(tracker, settings, findings, sample, charts(findings))
     origin = provenance(
         settings,
         contract,
         findings.tuning,
-        rows,
-        table=findings.training_set.ref,
+        table=ref,
+        trained_until=_trained_until(workspace, ref),
         code_version=workspace.code_version,
         registered_by=workspace.identity,
     )
@@ -167,7 +178,7 @@ def register(
         package, digest = workspace.package(
             scorer,
             Path(folder) / "package",
-            example=example_of(read_training_set(rows, contract), contract),
+            example=example_of(sample, contract),
             metadata={**tags, RECIPE: origin.recipe.stored()},
             card=model_card(
                 contract, findings.training, findings.evaluation, findings.explanation, findings.training_set
@@ -186,7 +197,7 @@ def register(
         workspace.tables,
         contract,
         scorer,
-        findings.training_set.ref,
+        ref,
         model_name=registration.name,
         model_version=registration.version,
         model_digest=digest,
@@ -202,10 +213,17 @@ def scoring_settings(contract: DatasetContract, money: MoneySettings, reasons: R
     return ScoringSettings(money=money, monthly_revenue=contract.monthly_revenue, reasons=reasons)
 
 
-def example_of(training: TrainingSet, contract: DatasetContract, rows: int = 5) -> pd.DataFrame:
-    """Return a few customers of the holdout as a caller would send them: the contract's raw columns."""
-    holdout = training.side("holdout")
-    return pd.DataFrame({name: holdout.columns[name][:rows] for name in contract.columns})
+def example_of(rows: pa.Table, contract: DatasetContract) -> pd.DataFrame:
+    """Return a few of the rows as a caller would send them: the contract's raw columns."""
+    columns = read_training_set(rows.slice(0, _EXAMPLE), contract).columns
+    return pd.DataFrame({name: columns[name] for name in contract.columns})
+
+
+def _trained_until(workspace: Workspace, training_set: TableRef) -> dt.datetime:
+    """Return the newest event time of the training side."""
+    batches = workspace.tables.scan(training_set, [EVENT_TIME], where={SPLIT: "train"})
+    times: list[dt.datetime] = [pc.max(batch[EVENT_TIME]).as_py() for batch in batches if batch.num_rows]
+    return max(times)
 
 
 def describe(report: TrainingReport, evaluation: Evaluation, snapshot: TableSnapshot) -> str:

@@ -17,11 +17,11 @@ import numpy as np
 from ..core.codebase import closure, digest, library_versions
 from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
-from ..data.snapshot import TableSnapshot
 from ..data.training_set import TrainingData, TrainingSet, customer_values
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, decide, expected_value
 from ..ports.studies import Trial
+from ..ports.tables import TableRef
 from .blending import Difference
 from .boosting import BoostingParams
 from .preparation import prepare
@@ -245,7 +245,7 @@ def _quiet() -> Iterator[None]:
 
 
 def study_name(
-    snapshot: TableSnapshot,
+    training_set: TableRef,
     contract: DatasetContract,
     model: ModelSettings,
     tuning: TuningSettings,
@@ -260,7 +260,7 @@ def study_name(
     """
     whole = "|".join(
         [
-            snapshot.ref.content_id,
+            training_set.content_id,
             contract.model_dump_json(),
             model.model_dump_json(),
             tuning.objective,
@@ -270,7 +270,7 @@ def study_name(
             library_versions(),
         ]
     )
-    return f"{snapshot.ref.dataset}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+    return f"{training_set.dataset}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def search(

@@ -67,7 +67,7 @@ def test_the_best_trial_is_the_best_and_not_the_worst() -> None:
 
 def test_a_trial_on_other_data_is_no_trial() -> None:
     newer = SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})})
-    studies = [study_name(each, CONTRACT, MODEL, TuningSettings(), MONEY, seed=5) for each in (SNAPSHOT, newer)]
+    studies = [study_name(each.ref, CONTRACT, MODEL, TuningSettings(), MONEY, seed=5) for each in (SNAPSHOT, newer)]
     ours = InMemoryStudies().storage()
     before, after = (search(ours, study, 2, seed) for study, seed in zip(studies, (5, 6), strict=True))
     assert len(after) == len(before) == 1 + 2

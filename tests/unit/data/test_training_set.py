@@ -14,8 +14,8 @@ from churn.core.errors import NotEnoughData
 from churn.data.contract import DatasetContract
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
-from churn.data.leakage import LeakageSettings
-from churn.data.training_set import TrainingSet, bronze_to_features, check_training_set, read_side, read_training_set
+from churn.data.leakage import LeakageSettings, check_training_set
+from churn.data.training_set import TrainingSet, bronze_to_features, read_side, read_training_set
 from churn.ports.tables import TableRef
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -191,7 +191,7 @@ def test_nothing_after_the_cutoff_may_be_known() -> None:
     known = members(60).rows["label_ts"].max().to_pydatetime()
 
     def failed(cutoff: dt.datetime, limit: int) -> list[str]:
-        report = check_training_set(store, ref, CONTRACT, cutoff, LeakageSettings(), limit=limit)
+        report = check_training_set(store, ref, CONTRACT, cutoff, LeakageSettings(max_rows=limit))
         return [check.name for check in report.checks if not check.passed]
 
     for limit in (1000, 30):  # times and sides are checked in every row, whatever is drawn for the features

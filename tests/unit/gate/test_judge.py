@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def test_both_models_are_scored_on_the_same_rows_that_neither_was_trained_on(bet
     rows = {better.holdout.rows, better.challenger.evaluation.rows, better.champion.evaluation.rows}
     assert len(rows) == 1
     assert 400 < rows.pop() < 800, "a fifth of 3,000"
+
+
+def test_of_many_rows_those_of_customers_drawn_at_random_are_judged_and_the_check_says_so(
+    good: LoadedVersion,
+) -> None:
+    report = gate(good, tables=filled_store(raw_rows(8_000)), overrides=("evaluation.max_rows=1000",))
+    assert report.challenger.evaluation is not None
+    assert 900 < report.challenger.evaluation.rows <= 1_000
+    sentence = next(check.sentence for check in report.checks if check.name == "rows")
+    assert re.search(r"Judged on (9\d\d|1,000) rows \(of 1,\d\d\d, drawn by customer\) of", sentence)
 
 
 def test_the_worse_model_is_refused_in_both_questions(good: LoadedVersion, blind: LoadedVersion) -> None:

@@ -14,7 +14,6 @@ import pytest
 from churn.core.errors import ContractError, NotEnoughData
 from churn.data.contract import DatasetContract
 from churn.data.labels import sides_of
-from churn.data.training_set import drawn_customers
 from churn.evaluation.significance import corrected_resampled_t
 from churn.gate.recipes import Learner, compare_learners, compare_recipes, training_side
 from churn.gate.report import RecipeComparison, RecipeMetric
@@ -187,16 +186,6 @@ def test_a_column_that_the_table_lacks_is_named_with_the_recipe_that_reads_it() 
         compared(recipe(), blind, rows)
     with pytest.raises(ContractError, match="The challenger's recipe cannot be made again"):
         compared(blind, recipe(), rows)
-
-
-def test_of_too_many_rows_whole_customers_are_drawn_the_same_every_time() -> None:
-    table = pa.table({"customer": [f"c{number // 4}" for number in range(400)], "row": range(400)})
-    drawn = drawn_customers(table, "customer", 100, seed=1)
-    customers = set(drawn["customer"].to_pylist())
-    assert (drawn.num_rows, len(customers)) == (100, 25)
-    assert drawn_customers(table, "customer", 100, seed=1).equals(drawn)
-    assert set(drawn_customers(table, "customer", 100, seed=2)["customer"].to_pylist()) != customers
-    assert drawn_customers(table, "customer", 400, seed=1) is table
 
 
 SAMPLE = predictions(1000, rows_each=2)

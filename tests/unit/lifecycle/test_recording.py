@@ -8,10 +8,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from churn.data.tables import EVENT_TIME, SPLIT
 from churn.evaluation.headline import headline
 from churn.lifecycle.registration import Findings, config_digest, provenance, record_run, version_tags
 from churn.settings import Settings, load_contract, read_configuration
@@ -102,15 +100,8 @@ ORIGIN = provenance(
     settings("seed=7"),
     CONTRACT,
     findings().tuning,
-    pa.table(
-        {
-            EVENT_TIME: pa.array(
-                [dt.datetime(2025, month, 1, tzinfo=dt.UTC) for month in (1, 3, 2)], pa.timestamp("us", "UTC")
-            ),
-            SPLIT: ["train", "holdout", "train"],
-        }
-    ),
     table=REF,
+    trained_until=dt.datetime(2025, 2, 1, tzinfo=dt.UTC),
     code_version="abc123",
     registered_by="ada",
 )

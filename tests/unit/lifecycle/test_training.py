@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from churn.core.errors import ConfigError
@@ -74,7 +75,7 @@ def training_set(rows: int = 400, *, holdout: float = 0.5, seed: int = 3) -> Tra
 
 def study(**changes: Any) -> str:
     given: dict[str, Any] = {
-        "snapshot": SNAPSHOT,
+        "training_set": SNAPSHOT.ref,
         "contract": CONTRACT,
         "model": ModelSettings(),
         "tuning": TuningSettings(),
@@ -92,7 +93,7 @@ OTHER_MONEY = MoneySettings(incentive_cost=5)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"snapshot": SNAPSHOT.model_copy(update={"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})})},
+        {"training_set": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})},
         {"contract": CONTRACT.model_copy(update={"features": ()})},
         {"contract": CONTRACT.model_copy(update={"feature_digest": "f1"})},
         {"model": ModelSettings(folds=4)},
@@ -132,7 +133,7 @@ def test_a_larger_budget_goes_on_with_the_study_there_is() -> None:
 
 def test_where_and_when_the_data_was_written_makes_no_other_study() -> None:
     elsewhere = SNAPSHOT.ref.model_copy(update={"uri": "/elsewhere", "version": 99})
-    assert study(snapshot=SNAPSHOT.model_copy(update={"ref": elsewhere})) == SAME
+    assert study(training_set=elsewhere) == SAME
     assert SAME.startswith("gym_simulated-")
 
 
@@ -222,11 +223,12 @@ def test_the_package_decides_by_the_same_economics() -> None:
     assert (found.money, found.monthly_revenue, found.reasons.top) == (BY_REVENUE, "monthly_charges", 1)
 
 
-def test_the_example_holds_raw_columns_of_customers_of_the_holdout() -> None:
+def test_the_example_holds_the_raw_columns_of_a_few_customers() -> None:
     training = training_set()
-    example = example_of(training, CONTRACT, rows=3)
+    table = pa.Table.from_pandas(training.rows.assign(**training.columns), preserve_index=False)
+    example = example_of(table, CONTRACT)
     assert list(example.columns) == ["contract", "tenure", "monthly_charges", "total_charges"]
-    assert example["tenure"].tolist() == training.columns["tenure"][:3].tolist()
+    assert example["tenure"].tolist() == training.columns["tenure"][:5].tolist()
     assert small_scorer().score(example)["probability"].notna().all()
 
 

@@ -31,6 +31,7 @@ WITH_EFFECTS = ["ingest", "build_features", "build_training_set", "register", "w
 WITH_EFFECTS += ["score", "plan"]
 WITH_EFFECTS += ["evaluation", "approval_check", "promotion"]
 ZERO = UUID(int=0)
+RANKING = {"ranking"}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,45 @@ def test_a_cached_step_depends_on_every_function_of_the_domain_that_it_calls(
     needed = {f"{module.replace('.', '/')}.py" for module in computing}
     assert len(needed) >= 2
     assert needed <= set(policy_of(steps[name]).file_dependencies or [])
+
+
+BASE = {"churn/core": {"clock", "errors", "frozen", "shares", "yaml_files"}}
+BASE |= {"churn/data": {"contract", "tables", "training_set"}, "churn/ports": {"tables"}}
+WHOLE = {"churn/model"}
+"""Rooms of which any file may be in a key."""
+MAY_BE_IN_THE_KEY: dict[str, tuple[set[str], dict[str, set[str]]]] = {
+    "tune": ({"churn/training"}, {"churn/core": {"codebase"}, "churn/ports": {"studies"}, "churn/evaluation": RANKING}),
+    "train": ({"churn/training"}, {"churn/evaluation": RANKING}),
+    "evaluate": ({"churn/evaluation"}, {"churn/core": {"canonical", "estimate"}}),
+}
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_the_key_of_a_cached_step_holds_what_computes_and_nothing_else(steps: dict[str, BaseStep], name: str) -> None:
+    rooms, files = MAY_BE_IN_THE_KEY[name]
+    allowed = {f"{room}/{file}.py" for part in (BASE, files) for room, names in part.items() for file in names}
+    beyond = {
+        file
+        for file in policy_of(steps[name]).file_dependencies or []
+        if not file.endswith("__init__.py") and file not in allowed and str(Path(file).parent) not in WHOLE | rooms
+    }
+    assert beyond == set()
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_threads_folders_and_addresses_are_no_input_of_a_cached_step(steps: dict[str, BaseStep], name: str) -> None:
+    asked = set(inspect.signature(steps[name].entrypoint).parameters)
+    assert asked <= {
+        "training_set",
+        "contract",
+        "model_name",
+        "model",
+        "tuning",
+        "money",
+        "evaluation",
+        "reasons",
+        "seed",
+    }
 
 
 def test_the_versions_of_the_libraries_that_compute_are_part_of_the_key() -> None:
@@ -156,6 +196,10 @@ def test_a_change_in_a_helper_runs_the_step_again(steps: dict[str, BaseStep], co
     ("name", "file"),
     [
         ("tune", "churn/data/ingest.py"),
+        ("tune", "churn/core/wording.py"),
+        ("train", "churn/ports/ledger.py"),
+        ("train", "churn/evaluation/metrics.py"),
+        ("evaluate", "churn/evaluation/metrics.py"),
         ("train", "churn/evaluation/bootstrap.py"),
         ("train", "churn/training/search.py"),
         ("train", "churn/simulation/telco.py"),
