@@ -3,15 +3,14 @@
     python benchmarks/pipeline_overhead.py [--rounds 3] [--set KEY=VALUE …]
 
 Both sides work in one process on a warm stack, uncached, on the default simulation; imports are timed apart. The bare
-function calls the same domain functions in the same order: it validates, builds the tables, joins, tunes, trains,
-evaluates, explains and renders the report, and leaves out only what the frameworks are for (runs, artifacts, records,
-registration). Every round starts from empty tables and an empty study, so that neither side finds work already done.
+function calls the same use cases in the same order, up to the rendered report, and leaves out only what the frameworks
+are for (runs, artifacts, records, registration). Every round starts from empty tables and an empty study, so that
+neither side finds work already done.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import logging
 import os
 import shutil
@@ -19,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +61,7 @@ def _compare(folder: Path, rounds: int, overrides: list[str]) -> int:
     first = _seconds(run_pipeline)
     bare, piped = [], []
     for _ in range(rounds):
-        for times, work in ((bare, lambda: _bare(settings, contract)), (piped, run_pipeline)):
+        for times, work in ((bare, lambda: _bare(settings, profile, contract)), (piped, run_pipeline)):
             _forget(profile)
             times.append(_seconds(work))
     added = median(piped) - median(bare)
@@ -106,51 +107,32 @@ def _pipeline(settings: Settings, profile: Profile, contract: DatasetContract) -
 
 
 def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> str:
-    """Do the pipeline's work without a framework."""
+    """Do the pipeline's work without a framework: its use cases, one after the other."""
     from adapters import wiring
-    from adapters.local.studies import DatabaseStudies, sqlite_url
-    from churn.data.ingest import conform, to_bronze
-    from churn.data.labels import labels_of
-    from churn.data.leakage import check_training_set
-    from churn.data.snapshot import snapshot_of
-    from churn.data.training_set import bronze_to_features, read_training_set
-    from churn.data.validation import validate
-    from churn.evaluation.evaluate import evaluate_holdout
-    from churn.evaluation.importance import explain_rows
-    from churn.lifecycle.features import simulated
+    from churn.lifecycle import features, training
     from churn.lifecycle.registration import Findings, Registration
-    from churn.lifecycle.training import scoring_settings
-    from churn.model.scorer import Scorer
-    from churn.training.search import search
-    from churn.training.train import train
-    from reports.training_report import training_page
+    from reports.training_report import training_charts, training_page
 
-    now, store = dt.datetime.now(dt.UTC), wiring.connect(contract, settings.model_name, profile).tables
-    batch = conform(simulated(contract, settings), contract)
-    accepted, _, validation = validate(batch, contract, settings.validation, now=now)
-    bronze = store.read(store.replace(contract.table("bronze"), to_bronze(accepted, contract)))
-    features = store.replace(contract.table("features"), bronze_to_features(bronze, contract))
-    labels = store.replace(contract.table("labels"), labels_of(bronze, contract, settings.split))
-    ref = store.point_in_time_join(labels, features, contract.table("training"), known_by=now)
-    training = read_training_set(store.read(ref), contract)
-    leakage = check_training_set(store, ref, contract, now, settings.leakage)
-    studies = DatabaseStudies(sqlite_url(profile.studies))
-    tuning = search(
-        training, contract, settings.model, settings.tuning, settings.money,
-        seed=settings.seed, storage=studies.storage(), study="bare", threads=profile.resources.threads,
-        tell=lambda *_: None,
-    )  # fmt: skip
-    chosen = settings.model.model_copy(update={"boosting": tuning.boosting})
-    result = train(training.side("train").data, contract, chosen, seed=settings.seed, threads=profile.resources.threads)
-    verdict = evaluate_holdout(
-        result.model, training, contract, money=settings.money, settings=settings.evaluation, seed=settings.seed
+    connected = wiring.connect(contract, settings.model_name, profile)
+    no_tracker = SimpleNamespace(log_trials=lambda *_: None)
+    workspace = replace(connected, make={**connected.make, "tracker": lambda: no_tracker})
+    model, seed = settings.model, settings.seed
+    bronze, validation = features.ingest(workspace, settings)
+    training_set, leakage = training.build_training_set(
+        workspace, settings, *features.build_features(workspace, settings, bronze)
     )
-    holdout = training.side("holdout")
-    scorer = Scorer(result.model, scoring_settings(contract, settings.money, settings.reasons))
-    reasons = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=settings.seed)
-    findings = Findings(snapshot_of(store, ref), tuning, result.report, verdict, reasons)
+    tuning = training.tune(
+        workspace, training_set, model=model, tuning=settings.tuning, money=settings.money, seed=seed
+    )
+    fitted, report = training.train(workspace, training_set, tuning, model=model, seed=seed)
+    measured = training.evaluate_model(
+        workspace, training_set, fitted,
+        money=settings.money, evaluation=settings.evaluation, reasons=settings.reasons, seed=seed,
+    )  # fmt: skip
+    findings = Findings(training_set, tuning, report, *measured)
+    training_charts(findings)
     version = Registration(
-        name="bare", version=1, run_id=None, digest=result.model.digest, unchanged=False, description="", tags={}
+        name="bare", version=1, run_id=None, digest=fitted.digest, unchanged=False, description="", tags={}
     )
     return training_page(findings, version, validation=validation, leakage=leakage, settings=settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
@@ -13,8 +14,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+MEMORY = Path("/dev/shm")
+FREE_BYTES = 4 << 30
+"""What the tests' folders may take at most; they take a fifth of it."""
+
+
 def pytest_configure() -> None:
-    """Give the main module of a test worker a specification: PySpark takes one without it for its own doctests."""
+    """Keep the tests' folders in memory where there is room, and give the main module of a worker a specification.
+
+    ZenML and MLflow commit hundreds of small transactions a run, and a disk takes 8 ms for each. PySpark takes a main
+    module without a specification for its own doctests.
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > FREE_BYTES and os.access(MEMORY, os.W_OK):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     main = sys.modules["__main__"]
     if main.__spec__ is None and not hasattr(main, "__file__"):
         main.__spec__ = ModuleSpec("__main__", None)

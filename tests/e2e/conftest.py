@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.project import Callers, Project, one_worker_at_a_time
+from tests.e2e.project import ROOT, Callers, Project, one_worker_at_a_time
 
 A_USER_OF_ZENML = """
 import sys
 from zenml.client import Client
+from adapters.mlflow.client import connect
 
+connect(f"sqlite:///{sys.argv[2]}")
 client = Client()
 client.create_stack_component("notebooks", "local", "artifact_store", {"path": sys.argv[1]})
 client.create_stack("laptop", {"orchestrator": "default", "artifact_store": "notebooks"})
@@ -32,7 +34,10 @@ def callers() -> Iterator[Callers]:
 
 @pytest.fixture(scope="session")
 def zenml_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which ZenML was used before, with a stack of the user's own; made once, for all workers."""
+    """A home in which ZenML was used before, with a stack of the user's own, beside an empty store of MLflow.
+
+    It is made once, for all workers: MLflow takes three seconds for a store.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     home, done = shared / "zenml-home", shared / "zenml-home.done"
@@ -43,8 +48,9 @@ def zenml_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             quiet = {"ZENML_ANALYTICS_OPT_IN": "false", "ZENML_LOGGING_VERBOSITY": "ERROR"}
             script = shared / "user_of_zenml.py"
             script.write_text(A_USER_OF_ZENML)
-            command = [sys.executable, str(script), str(shared / "notebooks")]
-            subprocess.run(command, env={**own, **quiet, "HOME": str(home)}, cwd=shared, check=True)
+            command = [sys.executable, str(script), str(shared / "notebooks"), str(home / "mlflow.db")]
+            environment = {**own, **quiet, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+            subprocess.run(command, env=environment, cwd=shared, check=True)
             done.touch()
     return home
 

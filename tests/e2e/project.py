@@ -158,7 +158,7 @@ class Project:
 
     @classmethod
     def in_folder(cls, folder: Path, *, proxy: str, zenml_home: Path | None = None) -> Project:
-        """Set up a user, with a copy of a ZenML home or without any."""
+        """Set up a user, with a copy of a ZenML home and of an empty MLflow store, or without any."""
         project = cls(folder / "home", folder / "state", folder / "work", folder / "tmp", proxy)
         if zenml_home is None:
             project.home.mkdir(parents=True)
@@ -166,6 +166,8 @@ class Project:
             shutil.copytree(zenml_home, project.home)
             for file in project.home.rglob("config.yaml"):
                 file.write_text(file.read_text().replace(str(zenml_home), str(project.home)))
+            project.state.mkdir()
+            (project.home / "mlflow.db").rename(project.state / "mlflow.db")
         project.work.mkdir()
         project.temporary.mkdir()
         return project
