@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -84,13 +84,15 @@ class Server:
         return text[-characters:] or "nothing"
 
 
-def free_port(wanted: int, attempts: int = 50) -> int:
-    """Return `wanted`, or the next port of this machine that nothing listens on.
+def free_port(wanted: int, attempts: int = 50, *, taken: Collection[int] = ()) -> int:
+    """Return `wanted`, or the next port of this machine that is not `taken` and that nothing listens on.
 
     Raises:
         StoreError: none of the next ports is free.
     """
     for port in range(wanted, min(wanted + attempts, 65536)):
+        if port in taken:
+            continue
         with socket.socket() as client, socket.socket() as listener:
             # As the servers do: a port that was in use a moment ago is free.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

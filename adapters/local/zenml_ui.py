@@ -11,7 +11,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,9 @@ def start(
         end_with_this_process(started)
     try:
         started.append(_start_zenml(zenml_port, state, notes))
-        started.append(_start_mlflow(mlflow_uri, mlflow_port, state, notes))
+        # A server that was started a moment ago does not listen yet.
+        taken = {int(server.address.rpartition(":")[2]) for server in started if server.group is not None}
+        started.append(_start_mlflow(mlflow_uri, mlflow_port, taken, state, notes))
         deadline = time.monotonic() + patience
         for server in started:
             wait_for_answer(server, deadline)
@@ -160,16 +162,16 @@ def _start_zenml(port: int, state: Path, notes: list[str]) -> Server:
     return spawn("ZenML", free, command, {**_QUIET, **os.environ, **_ZENML_SERVER}, state / "zenml-ui.log")
 
 
-def _start_mlflow(uri: str, port: int, state: Path, notes: list[str]) -> Server:
+def _start_mlflow(uri: str, port: int, taken: Collection[int], state: Path, notes: list[str]) -> Server:
     if uri.startswith(_REMOTE):
         return Server("MLflow", uri.rstrip("/"))
-    free = _port("MLflow", port, notes)
+    free = _port("MLflow", port, notes, taken)
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(free), "--workers", "1"]
     return spawn("MLflow", free, command, {**_QUIET, **os.environ, **_MLFLOW_SERVER}, state / "mlflow-ui.log")
 
 
-def _port(name: str, wanted: int, notes: list[str]) -> int:
-    port = free_port(wanted)
+def _port(name: str, wanted: int, notes: list[str], taken: Collection[int] = ()) -> int:
+    port = free_port(wanted, taken=taken)
     if port != wanted:
         notes.append(f"Port {wanted} is in use: {name} listens on {port}.")
     return port

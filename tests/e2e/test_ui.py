@@ -64,11 +64,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def dashboards(home: Path) -> Iterator[zenml_ui.Dashboards]:
-    started = zenml_ui.start(
-        f"sqlite:///{home}/mlflow.db", home / "state", zenml_port=unused_port(), mlflow_port=unused_port()
-    )
+    """Both dashboards, whose ports are in use."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        started = start(home, zenml_port=port, mlflow_port=port)
     yield started
     started.stop()
+
+
+def start(home: Path, **options: Any) -> zenml_ui.Dashboards:
+    return zenml_ui.start(f"sqlite:///{home}/mlflow.db", home / "state", detach=True, **options)
 
 
 def unused_port() -> int:
@@ -132,10 +139,18 @@ def test_the_dashboard_shows_the_runs_of_the_client(dashboards: zenml_ui.Dashboa
     assert runs_of(dashboards)[0]["body"]["status"] == "completed"
 
 
-def test_a_second_start_finds_what_runs(dashboards: zenml_ui.Dashboards) -> None:
-    found = zenml_ui.running(dashboards.state)
-    assert found is not None
-    assert found.pages == dashboards.pages
+def test_a_port_in_use_is_passed_over(dashboards: zenml_ui.Dashboards) -> None:
+    zenml, mlflow = (note.rpartition(": ") for note in dashboards.notes)
+    assert zenml[0] == mlflow[0].replace("MLflow", "ZenML")
+    ports = [server.address.rpartition(":")[2] for server in dashboards.servers]
+    assert [zenml[2], mlflow[2]] == [f"ZenML listens on {ports[0]}.", f"MLflow listens on {ports[1]}."]
+    assert len({*ports, zenml[0].split()[1]}) == 3
+
+
+def test_a_second_start_finds_what_runs_and_starts_no_second_pair(home: Path, dashboards: zenml_ui.Dashboards) -> None:
+    second = start(home)
+    assert (dashboards.found, second.found, second.pages) == (False, True, dashboards.pages)
+    assert [server.group for server in second.servers] == [server.group for server in dashboards.servers]
 
 
 def test_a_pipeline_runs_beside_the_dashboard_and_appears_in_it(home: Path, dashboards: zenml_ui.Dashboards) -> None:
@@ -165,54 +180,43 @@ def test_the_dashboard_opens_on_the_pipelines_and_shows_an_artifacts_picture(das
         browser.close()
 
 
-def test_a_port_in_use_is_passed_over_and_the_end_leaves_the_client_as_it_was(home: Path) -> None:
-    configuration = (home / "zenml" / "config.yaml").read_text()
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        started = zenml_ui.start("http://mlflow.example:5000/", home / "ports", zenml_port=port, detach=True)
-    started.stop()
-    zenml, mlflow = started.servers
-    assert started.notes == (f"Port {port} is in use: ZenML listens on {zenml.address.rpartition(':')[2]}.",)
-    assert zenml.address != f"http://{HOST}:{port}"
-    assert mlflow.address == "http://mlflow.example:5000"
-    assert zenml_ui.running(home / "ports") is None
-    assert not zenml.runs
-    assert (home / "zenml" / "config.yaml").read_text() == configuration
-    run_demo(home)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
-def test_the_servers_end_with_the_program(home: Path, number: signal.Signals, code: int) -> None:
-    port = unused_port()
+def test_the_servers_end_with_the_program(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    port, folder = unused_port(), tmp_path / "pages"
+    folder.mkdir()
+    (folder / "health").touch()
+    command = ["http.server", str(port), "--bind", HOST, "--directory", str(folder)]
     program = (
-        "from pathlib import Path; from adapters.local import zenml_ui\n"
-        f"up = zenml_ui.start('http://mlflow.example', Path({str(home / 'ended')!r}), zenml_port={port})\n"
-        "print('up', flush=True); up.wait()"
+        "import os, time; from pathlib import Path; from adapters.local import servers, zenml_ui\n"
+        f"started, state = [], Path({str(tmp_path)!r})\n"
+        "servers.end_with_this_process(started)\n"
+        f"started.append(servers.spawn('ZenML', {port}, {command!r}, os.environ, state / 'log'))\n"
+        "servers.wait_for_answer(started[0], time.monotonic() + 30)\n"
+        "print('up', flush=True); zenml_ui.Dashboards(tuple(started), (), state).wait()"
     )
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
+        assert not refused(port)
         time.sleep(1)  # from printing to waiting
         process.send_signal(number)
         assert process.wait(timeout=30) == code
     assert refused(port)
 
 
-def test_a_second_start_leaves_no_pair_behind_and_the_end_of_one_server_ends_the_other(home: Path) -> None:
-    state, ports = home / "twice", {"zenml_port": unused_port(), "mlflow_port": unused_port()}
-    first = zenml_ui.start(f"sqlite:///{home}/mlflow.db", state, detach=True, **ports)
-    second = zenml_ui.start(f"sqlite:///{home}/mlflow.db", state, detach=True, **ports)
-    assert (first.found, second.found, second.pages) == (False, True, first.pages)
-    stop(first.servers[:1])
-    left = zenml_ui.running(state)
+def test_of_two_servers_one_that_ended_leaves_the_other_to_be_found_and_the_client_as_it_was(
+    home: Path, dashboards: zenml_ui.Dashboards
+) -> None:
+    configuration = (home / "zenml" / "config.yaml").read_text()
+    stop(dashboards.servers[:1])
+    left = zenml_ui.running(dashboards.state)
     assert left is not None
     assert list(left.pages) == ["MLflow"]
     left.stop()
-    assert not any(server.runs for server in first.servers)
-    assert zenml_ui.running(state) is None
+    assert not any(server.runs for server in dashboards.servers)
+    assert zenml_ui.running(dashboards.state) is None
+    assert (home / "zenml" / "config.yaml").read_text() == configuration
+    run_demo(home)
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing_running(home: Path) -> None:
