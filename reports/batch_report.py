@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from churn.core.wording import amount, number, percent
+from churn.core.wording import amount, moment, number, percent
 from churn.scoring.batch import BatchSummary
 
+from .chart_style import chart, histogram, in_percent
 from .data_report import validation_section
 from .page import Block, Card, Cards, Cell, Definitions, Figure, Section, Table, page
 
@@ -36,8 +38,8 @@ def batch_page(summary: BatchSummary, *, next_command: str) -> str:
     facts: dict[str, Cell] = {
         "batch": summary.batch_id,
         "dataset": summary.dataset,
-        "known until": f"{summary.as_of:%Y-%m-%d %H:%M} UTC",
-        "scored": f"{summary.scored_at:%Y-%m-%d %H:%M} UTC",
+        "known until": moment(summary.as_of),
+        "scored": moment(summary.scored_at),
         "next": next_command,
     }
     return page(batch_headline(summary), batch_sections(summary), facts=facts)
@@ -50,24 +52,20 @@ def batch_sections(summary: BatchSummary) -> tuple[Section, ...]:
 
 def score_chart(summary: BatchSummary) -> str:
     """Draw the share of customers in each bin of probability, beside the holdout's."""
-    import numpy as np
-
-    from .chart_style import COLOURS, chart, in_percent
 
     def draw(axes: Axes) -> None:
-        drawn = [("this batch", summary.scores, "primary")]
+        histogram(axes, _shares(summary.scores), "this batch", "primary")
         if summary.baseline is not None:
-            drawn.append((f"holdout of version {summary.model_version}", summary.baseline, "secondary"))
-        for label, counts, role in drawn:
-            shares = np.array(counts) / max(sum(counts), 1)
-            edges = np.linspace(0, 1, len(counts) + 1)
-            if role == "primary":
-                axes.stairs(shares, edges, fill=True, alpha=0.25, color=COLOURS[role])
-            axes.stairs(shares, edges, color=COLOURS[role], label=label, linewidth=1.6)
+            label = f"holdout of version {summary.model_version}"
+            histogram(axes, _shares(summary.baseline), label, "secondary", filled=False)
         axes.legend(loc="upper right")
         in_percent(axes, x=(0, 1))
 
     return chart("Who gets which probability", "predicted churn probability", "share of customers", draw)
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    return [count / max(sum(counts), 1) for count in counts]
 
 
 def _scores(summary: BatchSummary) -> Section:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from churn.campaign.campaign import Campaign, Choice, MarginalValue
-from churn.core.wording import amount, interval, number, percent
+from churn.campaign.campaign import Campaign, MarginalValue
+from churn.core.wording import amount, interval, moment, number, percent, span
 
-from .chart_style import COLOURS, chart
+from .chart_style import COLOURS, beside, chart
 from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text, page
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def campaign_page(campaign: Campaign) -> str:
     facts: dict[str, Cell] = {
         "batch": campaign.batch_id,
         "customers": campaign.customers,
-        "as of": f"{campaign.as_of:%Y-%m-%d %H:%M} UTC",
+        "as of": moment(campaign.as_of),
         "model": f"{campaign.model}, version {campaign.version}",
     }
     return page("Retention campaign", campaign_sections(campaign), lead=campaign_headline(campaign), facts=facts)
@@ -56,7 +56,11 @@ def _summary(campaign: Campaign) -> Section:
     most = plan.contacts * (campaign.money.contact_cost + campaign.money.incentive_cost)
     back = plan.profit.point / plan.cost.point if plan.cost.point > 0 else None
     cards = [
-        Card("expected profit", amount(plan.profit.point, currency), f"{_span(plan, currency)}, after all costs"),
+        Card(
+            "expected profit",
+            amount(plan.profit.point, currency),
+            f"{span(plan.profit, _whole)} {currency}, after all costs",
+        ),
         Card("contacts", plan.contacts, f"of {campaign.positive:,} worth one, {campaign.customers:,} scored"),
         Card("expected cost", amount(plan.cost.point, currency), f"{amount(most, currency)} if everybody takes it"),
         Card("profit for each unit spent", None if back is None else number(back, 2)),
@@ -197,10 +201,6 @@ def _points(share: float) -> str:
     return f"{number(100 * share, 1)} percentage points"
 
 
-def _span(choice: Choice, currency: str) -> str:
-    return f"{_whole(choice.profit.lower)} to {_whole(choice.profit.upper)} {currency}"
-
-
 def _why_nobody(campaign: Campaign) -> str:
     if not campaign.customers:
         return "the batch has no customers."
@@ -265,14 +265,10 @@ def _profit_chart(campaign: Campaign) -> str:
         axes.plot([plan.contacts], [plan.profit.point], "o", color=COLOURS["ink"], markersize=8)
         low, high = min(0.0, *profit), max(0.0, *profit)
         share = plan.contacts / max(contacts[-1], 1)
-        axes.annotate(
-            f"this campaign: {plan.contacts:,} contacts\n{amount(plan.profit.point, currency)}",
-            (plan.contacts, plan.profit.point),
-            (8 if share < 0.25 else 0, -44 if plan.profit.point > (low + high) / 2 else 16),
-            textcoords="offset points",
-            ha="left" if share < 0.25 else "right" if share > 0.75 else "center",
-            color=COLOURS["ink"],
-        )
+        words = f"this campaign: {plan.contacts:,} contacts\n{amount(plan.profit.point, currency)}"
+        side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
+        offset = (8 if share < 0.25 else 0, -44 if plan.profit.point > (low + high) / 2 else 16)
+        beside(axes, words, (plan.contacts, plan.profit.point), offset, ha=side, color=COLOURS["ink"])
         axes.set_ylim(low - 0.04 * (high - low + 1e-9), high + 0.08 * (high - low + 1e-9))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

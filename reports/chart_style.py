@@ -6,17 +6,30 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 
-__all__ = ["COLOURS", "DASHED", "HEIGHT", "WIDTH", "chart", "drawn_once", "in_percent", "shortened"]
+__all__ = [
+    "COLOURS",
+    "DASHED",
+    "HEIGHT",
+    "WIDTH",
+    "beside",
+    "chart",
+    "drawn_once",
+    "histogram",
+    "in_percent",
+    "named",
+    "shortened",
+]
 
 _KEPT = 32
 """Charts kept of each kind: a run shows a few, in the dashboard, with the tracker and on its page."""
@@ -117,6 +130,26 @@ def in_percent(axes: Axes, *, x: tuple[float, float] | None = None, y: tuple[flo
         if limits is not None:
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
             limit(*limits)
+
+
+def beside(axes: Axes, words: str, point: tuple[float, float], offset: tuple[float, float], **style: Any) -> None:
+    """Write words at a distance from a point of the chart; `offset` in points of 1/72 inch."""
+    axes.annotate(words, point, offset, textcoords="offset points", **style)
+
+
+def histogram(axes: Axes, heights: Sequence[float], label: str, role: str, *, filled: bool = True) -> None:
+    """Draw heights over equally wide bins of probability."""
+    edges = [place / len(heights) for place in range(len(heights) + 1)]
+    if filled:
+        axes.stairs(heights, edges, fill=True, alpha=0.25, color=COLOURS[role])
+    axes.stairs(heights, edges, color=COLOURS[role], label=label, linewidth=1.6)
+
+
+def named(axes: Axes, places: npt.ArrayLike, names: Sequence[str]) -> None:
+    """Name what is drawn at each height, in place of a scale."""
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
+    axes.grid(visible=False, axis="y")
 
 
 def shortened(text: str, length: int = 36) -> str:

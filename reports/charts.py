@@ -12,7 +12,7 @@ from churn.core.wording import percent, signed, spoken
 from churn.evaluation.evaluate import Curve, Evaluation
 from churn.evaluation.metrics import METRICS
 
-from .chart_style import COLOURS, DASHED, chart, drawn_once, in_percent, shortened
+from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, histogram, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,13 +59,7 @@ def precision_recall(evaluation: Evaluation) -> str:
     def draw(axes: Axes) -> None:
         _line(axes, evaluation.curves["precision_recall"])
         axes.axhline(churn_share, color=COLOURS["muted"], **DASHED)
-        axes.annotate(
-            f"everybody: {percent(churn_share)} churn",
-            (0.01, churn_share),
-            (0, -12),
-            color=COLOURS["muted"],
-            textcoords="offset points",
-        )
+        beside(axes, f"everybody: {percent(churn_share)} churn", (0.01, churn_share), (0, -12), color=COLOURS["muted"])
         axes.text(0.98, 0.93, _labelled("average_precision", average), color=COLOURS["primary"], ha="right")
         in_percent(axes, x=(0, 1), y=(0, 1))
 
@@ -86,13 +80,8 @@ def lift(evaluation: Evaluation) -> str:
         _line(axes, curve)
         axes.axhline(1, color=COLOURS["muted"], **DASHED)
         axes.plot([0.1], [top_decile], "o", color=COLOURS["primary"], markersize=7)
-        axes.annotate(
-            _labelled("top_decile_lift", top_decile),
-            (0.1, top_decile),
-            (10, 6),
-            color=COLOURS["ink"],
-            textcoords="offset points",
-        )
+        words = _labelled("top_decile_lift", top_decile)
+        beside(axes, words, (0.1, top_decile), (10, 6), color=COLOURS["ink"])
         in_percent(axes, x=(0, 1))
         axes.set_ylim(0, max(curve.upper) * 1.08)
 
@@ -121,14 +110,9 @@ def profit(evaluation: Evaluation) -> str:
         axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
         axes.plot([chosen[0]], [chosen[1]], "o", color=COLOURS["ink"], markersize=8)
         low, high = min(0.0, *realised.lower), max(*realised.upper, 0.0)
-        axes.annotate(
-            f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer-month",
-            chosen,
-            (0, -44 if chosen[1] > (low + high) / 2 else 20),
-            textcoords="offset points",
-            ha="left" if chosen[0] < 0.25 else "right" if chosen[0] > 0.75 else "center",
-            color=COLOURS["ink"],
-        )
+        words = f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer-month"
+        side = "left" if chosen[0] < 0.25 else "right" if chosen[0] > 0.75 else "center"
+        beside(axes, words, chosen, (0, -44 if chosen[1] > (low + high) / 2 else 20), ha=side, color=COLOURS["ink"])
         axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
         axes.legend(loc="lower right")
         in_percent(axes, x=(0, 1))
@@ -176,9 +160,7 @@ def score_distribution(evaluation: Evaluation) -> str:
 
     def draw(axes: Axes) -> None:
         for (outcome, counts), role in zip(evaluation.scores.items(), ("primary", "secondary"), strict=True):
-            edges = np.linspace(0, 1, len(counts) + 1)
-            axes.stairs(counts, edges, fill=True, alpha=0.25, color=COLOURS[role])
-            axes.stairs(counts, edges, color=COLOURS[role], label=outcome, linewidth=1.6)
+            histogram(axes, counts, outcome, role)
         top = 1.3 * axes.get_ylim()[1]
         axes.set_ylim(0, top)
         for place, (name, threshold) in enumerate(sorted(_thresholds(evaluation), key=lambda item: item[1])):
@@ -234,14 +216,12 @@ def importance(names: Sequence[str], values: Sequence[float], *, top: int = 15) 
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))[:top][::-1]
 
     def draw(axes: Axes) -> None:
-        axes.barh(
-            [shortened(names[i]) for i in order], [values[i] for i in order], color=COLOURS["primary"], height=0.62
-        )
+        places = np.arange(len(order))
+        axes.barh(places, [values[i] for i in order], color=COLOURS["primary"], height=0.62)
         for place, i in enumerate(order):
-            axes.annotate(f"{values[i]:.2f}", (values[i], place), (4, 0), textcoords="offset points", va="center")
-        axes.grid(visible=False, axis="y")
+            beside(axes, f"{values[i]:.2f}", (values[i], place), (4, 0), va="center")
+        named(axes, places, [shortened(names[i]) for i in order])
         axes.set_xlim(0, 1.12 * max(*values, 1e-9))
-        axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
 
     return chart(
         "What the model looks at", "average change of the log-odds of churn", "", draw, height=0.9 + 0.29 * len(order)
@@ -270,11 +250,9 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
         colours = [COLOURS["secondary"] if step > 0 else COLOURS["primary"] for _, step in steps]
         axes.barh(places, [step for _, step in steps], left=starts, color=colours, height=0.62)
         for place, (_, step), right in zip(places, steps, np.maximum(starts, ends), strict=True):
-            axes.annotate(signed(step), (right, place), (4, 0), textcoords="offset points", va="center")
+            beside(axes, signed(step), (right, float(place)), (4, 0), va="center")
         axes.vlines(starts[1:], places[1:] - 0.31, places[:-1] + 0.31, color=COLOURS["muted"], linewidth=0.8)
-        axes.set_yticks(places, [name for name, _ in steps])
-        axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
-        axes.grid(visible=False, axis="y")
+        named(axes, places, [name for name, _ in steps])
         low, high = min(base, *ends), max(base, *ends)
         axes.set_xlim(low - 0.12 * (high - low), high + 0.16 * (high - low))
         marks = [share for share in _SHARES if axes.get_xlim()[0] <= _log_odds(share) <= axes.get_xlim()[1]]

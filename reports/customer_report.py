@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from churn.core.wording import amount, number, percent, plain, signed
+from churn.core.wording import amount, moment, number, percent, plain, signed
 from churn.model.reasons import SMALLEST
 from churn.model.scorer import TREAT
 from churn.scoring.customer import CustomerAnswer
@@ -23,9 +23,9 @@ def customer_page(answer: CustomerAnswer) -> str:
     """Return the page as one HTML file."""
     facts: dict[str, Cell] = {
         "model": f"{answer.model}, version {answer.version}",
-        "facts true at": f"{answer.true_at:%Y-%m-%d %H:%M} UTC",
-        "known since": f"{answer.known_at:%Y-%m-%d %H:%M} UTC",
-        "as of": f"{answer.as_of:%Y-%m-%d %H:%M} UTC",
+        "facts true at": moment(answer.true_at),
+        "known since": moment(answer.known_at),
+        "as of": moment(answer.as_of),
     }
     return page(
         f"Customer {answer.customer}",
@@ -39,7 +39,7 @@ def customer_lines(answer: CustomerAnswer) -> list[str]:
     """Return what a terminal shows, line by line."""
     lines = [
         f"Customer {answer.customer}, by {answer.model} version {answer.version} (@Champion)",
-        f"Facts    true at {answer.true_at:%Y-%m-%d %H:%M} UTC, known since {answer.known_at:%Y-%m-%d %H:%M} UTC",
+        f"Facts    true at {moment(answer.true_at)}, known since {moment(answer.known_at)}",
         f"Risk     {percent(answer.probability)} within {answer.window_days} days; the average customer "
         f"{percent(answer.average)}",
         f"Decision {_verdict(answer)}",

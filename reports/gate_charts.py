@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from churn.evaluation.metrics import METRICS
 from churn.gate.report import PairedMetric, RecipeMetric, SliceComparison
 from churn.model.frame import FloatArray
 
-from .chart_style import COLOURS, DASHED, chart, drawn_once, in_percent, shortened
+from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,11 +73,11 @@ def gain_distribution(metric: PairedMetric, title: str, unit: str, *, digits: in
         axes.axvline(0, color=COLOURS["ink"], linewidth=1.2)
         if metric.margin is not None:
             axes.axvline(-metric.margin, color=COLOURS["muted"], **DASHED)
-            _beside(axes, "allowed loss", (-metric.margin, 0.72 * top), (5, 0), color=COLOURS["muted"])
+            beside(axes, "allowed loss", (-metric.margin, 0.72 * top), (5, 0), color=COLOURS["muted"])
         _whisker(axes, metric.gain, 0.86 * top)
         words = interval(metric.gain, lambda value: number(value, digits))
         paper = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 1}
-        _beside(axes, words, (metric.gain.point, 0.86 * top), (0, 7), ha="center", bbox=paper)
+        beside(axes, words, (metric.gain.point, 0.86 * top), (0, 7), ha="center", bbox=paper)
         axes.set_ylim(0, top)
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.08)
@@ -127,11 +127,9 @@ def slice_gains(slices: Sequence[SliceComparison], metric: str, title: str, unit
         axes.axvline(0, color=COLOURS["ink"], linewidth=1.2)
         for place, part in zip(places, shown, strict=True):
             _whisker(axes, part.gains[metric], float(place), "secondary" if part.worse else "primary")
-        axes.set_yticks(places, [shortened(f"{part.column}: {part.value}", 40) for part in shown])
+        named(axes, places, [shortened(f"{part.column}: {part.value}", 40) for part in shown])
         axes.set_ylim(0.4, len(shown) + 0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
-        axes.grid(visible=False, axis="y")
 
     return chart(title, unit, "", draw, height=1.1 + 0.26 * len(shown))
 
@@ -140,10 +138,6 @@ def _bars(axes: Axes, counts: FloatArray, edges: FloatArray) -> None:
     for side, role in ((edges[1:] <= 0, "secondary"), (edges[:-1] >= 0, "primary")):
         if np.any(counts[side]):
             axes.stairs(np.where(side, counts, 0), edges, fill=True, alpha=0.55, color=COLOURS[role])
-
-
-def _beside(axes: Axes, words: str, point: tuple[float, float], offset: tuple[int, int], **style: Any) -> None:
-    axes.annotate(words, point, offset, textcoords="offset points", **style)
 
 
 def _split_at_zero(counts: Sequence[int], edges: Sequence[float]) -> tuple[FloatArray, FloatArray]:

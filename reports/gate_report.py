@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from churn.approval.standing import Standing
 from churn.core.estimate import Estimate
-from churn.core.wording import percent, spoken
+from churn.core.wording import moment, percent, spoken
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.metrics import METRICS
 from churn.gate.checks import CHECKS, VERDICTS
@@ -56,7 +56,7 @@ def gate_page(report: GateReport, *, next_command: str) -> str:
         "model": report.model,
         "challenger": f"version {report.challenger.version}",
         "champion": f"version {report.champion.version}" if report.champion else "none yet",
-        "judged": _time(report.at),
+        "judged": moment(report.at),
     }
     sections = [*gate_sections(report), Section("Next", [Code(next_command)])]
     return page(gate_title(report), sections, lead=gate_verdict(report), facts=facts)
@@ -240,7 +240,7 @@ def _rule(report: GateReport) -> str:
 
 
 def _time(when: dt.datetime | None) -> str | None:
-    return None if when is None else f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+    return None if when is None else moment(when)
 
 
 def standing_section(standing: Standing) -> Section:
@@ -257,7 +257,7 @@ def _entry(name: str, record: Decision) -> dict[str, Cell]:
     return {
         name: record.kind.replace("_", " "),
         "by": record.who,
-        "at": f"{record.at:%Y-%m-%d %H:%M} UTC",
+        "at": moment(record.at),
         "because": record.why,
         "held against": "no champion" if record.champion is None else f"version {record.champion}",
         "record": f"{record.sequence}, hash {record.hash}",

@@ -1,13 +1,14 @@
-"""Numbers as people read them: percentages, money and intervals with as many digits as they bear."""
+"""Numbers and times as people read them: percentages, money and intervals with as many digits as they bear."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .estimate import Estimate
 
-__all__ = ["Named", "amount", "interval", "number", "percent", "plain", "signed", "span", "spoken"]
+__all__ = ["Named", "amount", "interval", "moment", "number", "percent", "plain", "signed", "span", "spoken"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -38,6 +39,11 @@ def amount(money: float, currency: str) -> str:
 def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign, such as `+0.92`."""
     return f"{value:+,.{digits}f}"
+
+
+def moment(time: dt.datetime) -> str:
+    """Return a time in UTC to the minute, such as `2025-06-01 09:30 UTC`."""
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def spoken(name: str) -> str:
