@@ -7,8 +7,7 @@ from zenml.enums import ExecutionMode
 
 from churn.data.contract import DatasetContract
 from churn.settings import Settings
-from steps.campaign import plan
-from steps.inference import score
+from steps.inference import plan, score
 
 __all__ = ["inference"]
 

@@ -1,4 +1,4 @@
-"""Batch inference: every customer scored by the version that is live, into the table of predictions."""
+"""Batch inference: every customer scored by the version that is live, and the list of whom to contact."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from adapters.wiring import connect
+from churn.campaign.campaign import Campaign
 from churn.core.progress import note
 from churn.data.contract import DatasetContract
 from churn.data.snapshot import TableSnapshot, snapshot_of
 from churn.lifecycle import inference
+from churn.lifecycle.campaigns import plan_campaign
 from churn.lifecycle.inference import record_batch
 from churn.scoring.batch import BATCH_ID, BatchSummary
 from churn.settings import Settings
 from reports.batch_report import batch_headline, batch_page, score_chart
+from reports.campaign_report import campaign_headline, campaign_page
 
 from .reporting import stage, write_page
 
-__all__ = ["score"]
+__all__ = ["plan", "score"]
 
 
 @step(enable_cache=False, experiment_tracker=True)
@@ -35,3 +38,17 @@ def score(
         write_page(workspace, page)
         note("score", batch_headline(summary))
         return snapshot_of(workspace.tables, summary.predictions, where={BATCH_ID: summary.batch_id}), summary
+
+
+@step(enable_cache=False)
+def plan(summary: BatchSummary, settings: Settings, contract: DatasetContract) -> Annotated[Campaign, "campaign"]:
+    """Choose whom to contact within the limits, write the lists and the page, and let the chosen rest from now on."""
+    with stage("plan"):
+        workspace = connect(contract, settings.model_name)
+        campaign, contacts = plan_campaign(workspace, settings, summary)
+        workspace.files.put(f"campaigns/{campaign.batch_id}.html", [campaign_page(campaign).encode()])
+        expected = {"expected_profit": campaign.plan.profit.point, "expected_cost": campaign.plan.cost.point}
+        log_metadata({"batch_id": campaign.batch_id, "contacts": campaign.plan.contacts, **expected})
+        note("plan", campaign_headline(campaign))
+        note("plan", f"list {contacts}")
+        return campaign

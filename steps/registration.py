@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from zenml import step
+from zenml import get_step_context, log_metadata, step
+from zenml.client import Client
+from zenml.model.utils import link_artifact_version_to_model_version
 from zenml.types import HTMLString
 
 from adapters.wiring import connect
@@ -17,12 +19,12 @@ from churn.evaluation.importance import Explanation
 from churn.lifecycle import training as use_case
 from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
+from churn.ports.registry import MODEL_DIGEST
 from churn.settings import Settings
 from churn.training.train import TrainingReport
 from churn.training.trials import TuningResult
 from reports.training_report import training_charts, training_page
 
-from .model_control_plane import link_artifacts
 from .reporting import stage, write_page
 
 __all__ = ["register", "write_report"]
@@ -44,8 +46,26 @@ def register(
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         workspace = connect(contract, settings.model_name)
         registration = use_case.register(workspace, settings, findings, model, training_charts)
-        link_artifacts(registration)
+        _link_artifacts(registration)
         return registration
+
+
+def _link_artifacts(registration: Registration) -> None:
+    """Let the ZenML model version of the same number name the registered version and hold this step's inputs."""
+    client = Client()
+    version = client.get_model_version(registration.name, f"v{registration.version}")
+    log_metadata(
+        metadata={
+            "mlflow_version": registration.version,
+            "mlflow_run": registration.run_id or "",
+            MODEL_DIGEST: registration.digest,
+            "tags": dict(registration.tags),  # one entry: ZenML commits each for itself
+        },
+        model_version_id=version.id,
+    )
+    for inputs in get_step_context().step_run.inputs.values():
+        for artifact in inputs:
+            link_artifact_version_to_model_version(client.get_artifact_version(artifact.id), version)
 
 
 @step(enable_cache=False, experiment_tracker=True)
