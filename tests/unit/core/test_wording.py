@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from churn.core.estimate import Estimate
-from churn.core.wording import Named, amount, interval, number, percent, plain, signed, spoken
+from churn.core.wording import Named, amount, interval, moment, number, percent, plain, signed, spoken
 
 ESTIMATE = Estimate(point=0.8472, lower=0.8311, upper=0.8618, se=0.008)
 
@@ -18,6 +20,11 @@ def test_numbers_are_rounded_and_grouped() -> None:
 def test_a_zero_has_no_sign() -> None:
     assert number(-0.0004) == "0.000"
     assert number(-0.0006) == "-0.001"
+
+
+def test_times_are_utc_to_the_minute() -> None:
+    east = dt.timezone(dt.timedelta(hours=2))
+    assert moment(dt.datetime(2025, 6, 1, 0, 30, 59, tzinfo=east)) == "2025-05-31 22:30 UTC"
 
 
 def test_shares_are_percentages() -> None:
