@@ -23,26 +23,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measure import Measurement, measure  # noqa: E402
-
-from churn.data.contract import DatasetContract  # noqa: E402
-from churn.data.tables import EVENT_TIME  # noqa: E402
-from churn.model.scorer import Scorer  # noqa: E402
-from churn.ports.batch import Batch  # noqa: E402
-from churn.ports.tables import TableRef  # noqa: E402
-from churn.scoring.batch import predictions_schema, stamped  # noqa: E402
-from churn.scoring.rows import score_batches  # noqa: E402
+from benchmarks.customers import contract_of, labelled, outcomes
+from benchmarks.measure import Measurement, Spent, measure, number, stopwatch
+from churn.data.contract import Column
+from churn.data.tables import EVENT_TIME
+from churn.model.model import ChurnModel
+from churn.model.scorer import Explain, Scorer
+from churn.ports.batch import Batch
+from churn.ports.tables import TableRef
+from churn.scoring.batch import predictions_schema, stamped
+from churn.scoring.rows import coded_columns, score_batches
 
 CHUNK, PYFUNC_CHUNK, PIECE = 65_536, 524_288, 1_000_000
 NOW = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -56,18 +54,6 @@ REF = TableRef(
 )
 
 
-class Timed(NamedTuple):
-    """Seconds and CPU seconds of the work alone."""
-
-    seconds: float
-    cpu_seconds: float
-    rows: int
-
-
-def contract() -> DatasetContract:
-    return DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
-
-
 def train(folder: Path) -> None:
     """Train on simulated customers; write the scorer, and MLflow models of it with and without reasons."""
     from adapters.mlflow.package import build_package
@@ -75,16 +61,13 @@ def train(folder: Path) -> None:
     from churn.model.money import MoneySettings
     from churn.model.scorer import ReasonSettings
     from churn.simulation import SimulationSettings, simulate
-    from churn.training.train import ModelSettings, TrainingData
+    from churn.training.train import ModelSettings
     from churn.training.train import train as fit
 
-    telco = contract()
+    telco = contract_of("telco")
     rows = simulate("telco", SimulationSettings(customers=4000, months=6)).to_pandas()
     rows = rows.drop_duplicates("customer_id", keep="last").reset_index(drop=True)
-    columns = features_of(telco, rows)
-    label = (rows["churn"] == "Yes").to_numpy().astype(np.int8)
-    data = TrainingData(columns, label, rows["customer_id"].to_numpy(dtype=object))
-    model = fit(data, telco, ModelSettings(), seed=42).model
+    model = fit(labelled(telco, rows), telco, ModelSettings(), seed=42).model
     settings = scoring_settings(telco, MoneySettings(), ReasonSettings())
     Scorer(model, settings).save(folder / "scorer")
     example = rows[[*telco.columns]].head()
@@ -95,7 +78,7 @@ def train(folder: Path) -> None:
 
 def generate(folder: Path, rows: int) -> None:
     """Write customers drawn from the contract, in one Parquet file, and the matrix that the trees read."""
-    telco, random = contract(), np.random.default_rng(rows)
+    telco, random = contract_of("telco"), np.random.default_rng(rows)
     path = folder / f"{rows}.parquet"
     writer: pq.ParquetWriter | None = None
     for start in range(0, rows, PIECE):
@@ -113,17 +96,17 @@ def generate(folder: Path, rows: int) -> None:
     writer.close()
 
 
-def drawn(random: np.random.Generator, column: object, rows: int) -> pa.Array:
-    if column.allowed:  # type: ignore[attr-defined]
-        return pa.array(column.allowed).take(pa.array(random.integers(0, len(column.allowed), rows)))  # type: ignore[attr-defined]
-    high = {0.0: 1.0}.get(column.max, min(column.max, 1000.0))  # type: ignore[attr-defined]
-    if column.type == "integer":  # type: ignore[attr-defined]
+def drawn(random: np.random.Generator, column: Column, rows: int) -> pa.Array:
+    if column.allowed:
+        return pa.array(column.allowed).take(pa.array(random.integers(0, len(column.allowed), rows)))
+    high = min(column.max or 1.0, 1000.0)
+    if column.type == "integer":
         return pa.array(random.integers(0, min(int(high), 72) + 1, rows))
     return pa.array(np.round(random.uniform(0, high / 8, rows), 2))
 
 
-def batch_of(features: TableRef, explain: str, batch_id: str = "b") -> Batch:
-    telco = contract()
+def batch_of(features: TableRef, explain: Explain, batch_id: str = "b") -> Batch:
+    telco = contract_of("telco")
     return Batch(
         batch_id=batch_id,
         entity="customer_id",
@@ -135,70 +118,58 @@ def batch_of(features: TableRef, explain: str, batch_id: str = "b") -> Batch:
         features=features,
         as_of=NOW,
         scored_at=NOW,
-        explain=explain,  # type: ignore[arg-type]
+        explain=explain,
         top_reasons=3,
         predictions=telco.table("predictions"),
         quarantine=telco.table("quarantine"),
     )
 
 
-@contextmanager
-def stopwatch(found: list[Timed], rows: int) -> Iterator[None]:
-    start, cpu = time.perf_counter(), time.process_time()
-    yield
-    found.append(Timed(time.perf_counter() - start, time.process_time() - cpu, rows))
-
-
-def limit(folder: Path, rows: int) -> Timed:
+def limit(folder: Path, rows: int) -> Spent:
     model = Scorer.load(folder / "scorer").model
     matrix = np.concatenate([matrix_of(model, batch) for batch in batches(folder, rows)])
-    found: list[Timed] = []
-    with stopwatch(found, rows):
+    with stopwatch() as spent:
         model.booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
-    return found[0]
+    return spent
 
 
-def matrix_of(model: object, batch: pa.RecordBatch) -> np.ndarray:
-    from churn.scoring.rows import coded_columns
-
-    kinds = {column.name: column.kind for column in model.schema.inputs}  # type: ignore[attr-defined]
-    return model.encoder.matrix(model.encode(coded_columns(batch, kinds)))  # type: ignore[attr-defined]
+def matrix_of(model: ChurnModel, batch: pa.RecordBatch) -> np.ndarray:
+    kinds = {column.name: column.kind for column in model.schema.inputs}
+    return model.encoder.matrix(model.encode(coded_columns(batch, kinds)))
 
 
 def batches(folder: Path, rows: int) -> Iterator[pa.RecordBatch]:
-    text = [name for name, column in contract().columns.items() if column.type == "categorical"]
+    text = [name for name, column in contract_of("telco").columns.items() if column.type == "categorical"]
     file = pq.ParquetFile(folder / f"{rows}.parquet", read_dictionary=text)
     # One row group at a time: over all of them at once Arrow keeps 14 bytes for every row that it has read.
     for group in range(file.num_row_groups):
         yield from file.iter_batches(CHUNK, row_groups=[group], use_threads=False)  # the threads are at work scoring
 
 
-def ours(folder: Path, rows: int, reasons: str = "none") -> Timed:
+def ours(folder: Path, rows: int, reasons: Explain = "none") -> Spent:
     scorer = Scorer.load(folder / "scorer")
     scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
     batch = batch_of(REF, reasons)
-    found: list[Timed] = []
     with (
-        stopwatch(found, rows),
+        stopwatch() as spent,
         pq.ParquetWriter(folder / "ours.parquet", predictions_schema("customer_id", 3)) as writer,
     ):
         parts = batches(folder, rows)
         scored = score_batches(scorer, parts, entity="customer_id", explain=batch.explain, threads=2)
         for part in scored:
             writer.write_batch(stamped(part.rows, batch))
-    return found[0]
+    return spent
 
 
-def with_reasons(folder: Path, rows: int) -> Timed:
+def with_reasons(folder: Path, rows: int) -> Spent:
     return ours(folder, rows, "all")
 
 
-def pyfunc(folder: Path, rows: int, package: str = "package_without_reasons") -> Timed:
+def pyfunc(folder: Path, rows: int, package: str = "package_without_reasons") -> Spent:
     import mlflow.pyfunc
 
     model = mlflow.pyfunc.load_model(str(folder / package))
-    found: list[Timed] = []
-    with stopwatch(found, rows):
+    with stopwatch() as spent:
         writer: pq.ParquetWriter | None = None
         for chunk in pq.ParquetFile(folder / f"{rows}.parquet").iter_batches(PYFUNC_CHUNK):
             frame = chunk.to_pandas()
@@ -209,10 +180,10 @@ def pyfunc(folder: Path, rows: int, package: str = "package_without_reasons") ->
             writer.write_table(table)
         assert writer is not None
         writer.close()
-    return found[0]
+    return spent
 
 
-def pyfunc_with_reasons(folder: Path, rows: int) -> Timed:
+def pyfunc_with_reasons(folder: Path, rows: int) -> Spent:
     return pyfunc(folder, rows, "package")
 
 
@@ -231,7 +202,7 @@ def fill_store(folder: Path, rows: int) -> None:
     DeltaVersion.create(staged, Stamp(REF.key, rows, str(digest_of([]))))
 
 
-def whole_engine(folder: Path, rows: int) -> Timed:
+def whole_engine(folder: Path, rows: int) -> Spent:
     from adapters.local.batch_engine import LocalBatchEngine
     from adapters.local.feature_store import LocalFeatureStore
 
@@ -241,16 +212,15 @@ def whole_engine(folder: Path, rows: int) -> Timed:
     scorer.model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
     name = f"b{time.time_ns()}"
     batch = batch_of(features, "none", name)
-    found: list[Timed] = []
-    with stopwatch(found, rows):
+    with stopwatch() as spent:
         engine = LocalBatchEngine(store, folder / "scoring", scorer)
         result = engine.score(batch, lambda *_: None)
         engine.forget(name)
     assert result.scored == rows
-    return found[0]
+    return spent
 
 
-def spark(folder: Path, rows: int) -> Timed:
+def spark(folder: Path, rows: int) -> Spent:
     """Score by `mlflow.pyfunc.spark_udf` on two local cores, once to warm up and once for the clock."""
     import mlflow.pyfunc
 
@@ -264,11 +234,10 @@ def spark(folder: Path, rows: int) -> Timed:
     kind = "probability double, decision string, expected_value double, reasons array<string>"
     udf = mlflow.pyfunc.spark_udf(session, model, result_type=kind, env_manager="local")
     frame = session.read.parquet(str(folder / f"{rows}.parquet"))
-    found: list[Timed] = []
     for _ in range(2):
-        with stopwatch(found, rows):
+        with stopwatch() as spent:
             frame.withColumn("scored", udf(struct(*names))).write.mode("overwrite").parquet(str(folder / "spark"))
-    return found[-1]
+    return spent
 
 
 def explained() -> list[tuple[str, float, float, float]]:
@@ -278,16 +247,14 @@ def explained() -> list[tuple[str, float, float, float]]:
     from benchmarks.quality_zoo import parity_of_three
     from churn.model.tree_shap import explanation_costs
     from churn.simulation import SimulationSettings, simulate
-    from churn.training.train import ModelSettings, TrainingData, train
+    from churn.training.train import ModelSettings, train
 
-    telco, random = contract(), np.random.default_rng(0)
+    telco, random = contract_of("telco"), np.random.default_rng(0)
     rows = simulate("telco", SimulationSettings(customers=6000, months=4)).to_pandas().drop_duplicates("customer_id")
-    label = (rows["churn"] == "Yes").to_numpy().astype(np.int8)
-    simulated = TrainingData(features_of(telco, rows), label, rows["customer_id"].to_numpy(dtype=object))
-    columns, truth = parity_of_three(6000, random)
-    happened = (random.random(6000) < truth).astype(np.int8)
-    parity = TrainingData(columns, happened, np.arange(6000).astype(str).astype(object))
-    made_up = telco.model_copy(update={"columns": dict.fromkeys(columns, telco.columns["tenure"]), "features": ()})
+    simulated = labelled(telco, rows)
+    parity = outcomes(*parity_of_three(6000, random), random)
+    numbers = dict.fromkeys(parity.columns, telco.columns["tenure"])
+    made_up = telco.model_copy(update={"columns": numbers, "features": ()})
     found = []
     for name, data, of, candidates in (
         ("additive + boosting, simulated telco", simulated, telco, ("additive", "boosting")),
@@ -307,19 +274,12 @@ def explained() -> list[tuple[str, float, float, float]]:
     return found
 
 
-def features_of(telco: DatasetContract, rows: object) -> dict[str, np.ndarray]:
-    from churn.model.features import compute_features
-    from churn.model.frame import columns_of
-
-    return compute_features(telco.features, columns_of(rows, telco.kinds), telco.functions)  # type: ignore[arg-type]
-
-
 def cpu_us(work: Callable[[], object], rows: int = 5000, repeats: int = 3) -> float:
     times = []
     for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
+        with stopwatch() as spent:
+            work()
+        times.append(spent.cpu_seconds)
     return min(times) / rows * 1e6
 
 
@@ -336,7 +296,7 @@ IMPORTS = {
     "mlflow.pyfunc": ("mlflow.pyfunc", "xgboost"),
     "warm spark_udf": ("mlflow.pyfunc", "xgboost", "pyspark.sql"),
 }
-Engine = Callable[[Path, int], Timed]
+Engine = Callable[[Path, int], Spent]
 
 
 def compare(folder: Path, engines: dict[str, Engine], rows: int, rounds: int) -> dict[str, tuple[float, float]]:
@@ -361,11 +321,6 @@ def compare(folder: Path, engines: dict[str, Engine], rows: int, rounds: int) ->
 def told(words: str, found: float) -> None:
     goal = GOALS[words]
     print(f"{words}: {found:.2f} (goal: at least {goal:.2f}) {'reached' if found >= goal else 'MISSED'}")
-
-
-def number(text: str) -> int:
-    units = {"k": 1_000, "m": 1_000_000}
-    return int(float(text[:-1]) * units[text[-1].lower()]) if text[-1].lower() in units else int(text)
 
 
 def main() -> None:

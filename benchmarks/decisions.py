@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.quality import interval, read_telco, split  # noqa: E402
-from benchmarks.quality_peers import METHODS, warm_up  # noqa: E402
-from churn.data.contract import DatasetContract  # noqa: E402
-from churn.evaluation.bootstrap import bootstrap, estimate  # noqa: E402
-from churn.model.frame import FloatArray  # noqa: E402
-from churn.model.money import MoneySettings, decide, expected_value  # noqa: E402
+from benchmarks.customers import contract_of, read_telco, split
+from benchmarks.measure import seeds, stopwatch
+from benchmarks.quality import interval
+from benchmarks.quality_peers import METHODS, warm_up
+from churn.evaluation.bootstrap import bootstrap, estimate
+from churn.model.frame import FloatArray
+from churn.model.money import MoneySettings, decide, expected_value
 
 Policy = Callable[[FloatArray, FloatArray, MoneySettings], npt.NDArray[np.bool_]]
 """Whom to treat, from probabilities and customer values."""
@@ -64,15 +63,14 @@ PAIRS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--splits", default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
-    first, _, last = parser.parse_args().splits.partition("-")
-    seeds = range(int(first), int(last or first) + 1)
-    contract = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
+    parser.add_argument("--splits", type=seeds, default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
+    splits = parser.parse_args().splits
+    contract = contract_of("telco")
     data = read_telco(contract)
     warm_up()
     earned: dict[str, list[dict[str, FloatArray]]] = {name: [] for name in ECONOMICS}
     treated: dict[str, list[list[float]]] = {name: [] for name in ECONOMICS}
-    for seed in seeds:
+    for seed in splits:
         rows = split(contract, data, seed)
         probability = METHODS["ours"](rows, seed).probability
         label = rows.test.label.astype(np.float64)
@@ -85,18 +83,18 @@ def main() -> None:
             treated[name].append([float(np.mean(who)) for who in chosen.values()])
         print(f"split {seed}: " + "; ".join(f"{mean(earned[name][-1]):.2f}" for name in ECONOMICS), flush=True)
     for name in ECONOMICS:
-        report(name, seeds, earned[name], np.array(treated[name]))
+        report(name, splits, earned[name], np.array(treated[name]))
 
 
 def mean(earned: Mapping[str, FloatArray]) -> float:
     return float(np.mean(earned["expected value above 0"]))
 
 
-def report(name: str, seeds: Sequence[int], earned: Sequence[Mapping[str, FloatArray]], treated: FloatArray) -> None:
+def report(name: str, splits: Sequence[int], earned: Sequence[Mapping[str, FloatArray]], treated: FloatArray) -> None:
     """Print what each policy earns, and the difference of each pair over splits and over customers."""
     customers = len(earned[0]["everybody"])
     totals = {policy: np.array([each[policy].mean() for each in earned]) for policy in POLICIES}
-    print(f"\n{name}: USD per customer of the holdout ({customers:,} customers, {len(seeds)} splits)")
+    print(f"\n{name}: USD per customer of the holdout ({customers:,} customers, {len(splits)} splits)")
     for place, policy in enumerate(POLICIES):
         share = float(treated[:, place].mean())
         print(f"  {policy:30s}{totals[policy].mean():8.2f}   treats {share:6.1%}")
@@ -105,7 +103,7 @@ def report(name: str, seeds: Sequence[int], earned: Sequence[Mapping[str, FloatA
     )
     for ours, other in PAIRS:
         gaps = totals[ours] - totals[other]
-        within = [paired(each[ours] - each[other], seed) for each, seed in zip(earned, seeds, strict=True)]
+        within = [paired(each[ours] - each[other], seed) for each, seed in zip(earned, splits, strict=True)]
         low, high = np.median(np.array(within), axis=0)
         ahead = sum(low > 0 for low, _ in within)
         print(f"  {ours} minus {other}: {interval(gaps)}; one split [{low:+.2f}, {high:+.2f}]")
@@ -125,6 +123,6 @@ def paired(gap: FloatArray, seed: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    start = time.perf_counter()
-    main()
-    print(f"\n{time.perf_counter() - start:.0f} s")
+    with stopwatch() as spent:
+        main()
+    print(f"\n{spent.seconds:.0f} s")

@@ -14,29 +14,48 @@ import multiprocessing
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.gate_rounds import RULES, one_round, start_worker  # noqa: E402
-from benchmarks.gate_slices import print_slice_rules  # noqa: E402
-from benchmarks.gate_time import print_times  # noqa: E402
-from benchmarks.gate_trainers import MODEL, PAIRS, Known  # noqa: E402
-from benchmarks.quality import read_telco  # noqa: E402
-from churn.data.contract import DatasetContract  # noqa: E402
-from churn.gate.settings import GateSettings  # noqa: E402
-from churn.training.train import ModelSettings, train  # noqa: E402
+from benchmarks.customers import contract_of, read_telco
+from benchmarks.gate_rounds import MODEL, MONEY, PAIRS, RULES, Known, one_round, start_worker, without
+from benchmarks.gate_slices import print_slice_rules
+from benchmarks.measure import Spent, print_row, stopwatch
+from benchmarks.quality_peers import warm_up
+from churn.data.contract import DatasetContract
+from churn.data.labels import sides_of
+from churn.data.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
+from churn.data.training_set import TrainingSet, customer_values, read_training_set
+from churn.evaluation.evaluate import EvaluationSettings
+from churn.gate.comparison import PairedRows, ScoredRows, compare
+from churn.gate.quality import quality_checks
+from churn.gate.recipes import compare_recipes
+from churn.gate.settings import GateSettings
+from churn.lifecycle.training import evaluate_holdout
+from churn.model.model import ChurnModel
+from churn.training.recipe import Recipe
+from churn.training.train import ModelSettings, TrainingData, train
+from churn.training.trials import TuningSettings
+
+T = TypeVar("T")
 
 _SETTINGS = {"alpha", "resamples", "folds", "repeats", "margins", "max_ece", "min_churners", "min_slice_rows"}
 _WORSE = ("trained on a quarter of the rows", "without contract and internet")
+_DROPPED = ("contract", "internet_service")
+_LOOP = 100
+_row = partial(print_row, width=19, first=34)
 _QUESTIONS = ("log loss on the holdout", "log loss over the folds", "AUC on the holdout", "AUC over the folds")
 
 
@@ -49,7 +68,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=default, help=f"rounds so far, one a line (default {default})")
     parser.add_argument("--no-times", action="store_true", help="leave out the times")
     options = parser.parse_args()
-    contract = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
+    contract = contract_of("telco")
     data = read_telco(contract)
     if options.rounds > 0 or options.slices > 0:
         known = Known(contract, data, train(data, contract, ModelSettings(), seed=0).oof_probability)
@@ -99,16 +118,16 @@ def print_rates(rounds: Sequence[dict[str, Any]]) -> None:
         f"on {MODEL.folds} folds, or additive where another family is compared."
     )
     print("\nhow much better the challenger truly is (means over rounds, on the holdout's customers)")
-    print_row("", ["AUC", "log loss", "USD/customer"])
+    _row("", ["AUC", "log loss", "USD/customer"])
     for pair in PAIRS:
         true = [each[pair]["true"] for each in rounds]
         means = {name: float(np.mean([gains[name] for gains in true])) for name in true[0]}
-        print_row(pair, [f"{means[name]:+.4f}" for name in ("roc_auc", "log_loss", "profit")])
+        _row(pair, [f"{means[name]:+.4f}" for name in ("roc_auc", "log_loss", "profit")])
     print("\nhow often each rule promotes it, with 95 % interval")
     print_header(RULES)
     for pair in PAIRS:
         promoted = [sum(each[pair]["promoted"][rule] for each in rounds) for rule in RULES]
-        print_row(pair, [f"{count / len(rounds):.2f} {wilson(count, len(rounds))}" for count in promoted])
+        _row(pair, [f"{count / len(rounds):.2f} {wilson(count, len(rounds))}" for count in promoted])
     worse = [each[pair]["promoted"]["ours: superiority"] for each in rounds for pair in _WORSE]
     print(
         "goals of superiority: an equal model 0.05 at most, 0.005 of AUC worse 0.01 at most, 0.006 better 0.80 at least"
@@ -118,7 +137,7 @@ def print_rates(rounds: Sequence[dict[str, Any]]) -> None:
     for pair in PAIRS:
         refused = [check for each in rounds for check in each[pair]["refused"]["ours: superiority"]]
         shares = {check: refused.count(check) / len(rounds) for check in dict.fromkeys(refused)}
-        print_row(pair, [f"{check} {share:.2f}" for check, share in shares.items()], width=16)
+        _row(pair, [f"{check} {share:.2f}" for check, share in shares.items()], width=16)
     print_errors(rounds)
 
 
@@ -132,7 +151,7 @@ def print_errors(rounds: Sequence[dict[str, Any]]) -> None:
             for metric in ("log_loss", "roc_auc")
             for where in ("holdout", "recipes")
         ]
-        print_row(pair, [f"{cell:.4f}" for cell in cells])
+        _row(pair, [f"{cell:.4f}" for cell in cells])
 
 
 def wilson(count: int, total: int, digits: int = 2) -> str:
@@ -144,14 +163,113 @@ def wilson(count: int, total: int, digits: int = 2) -> str:
     return f"[{max(centre - half, 0):.{digits}f}, {centre + half:.{digits}f}]"
 
 
-def print_header(names: Sequence[str], width: int = 19) -> None:
-    lines = (textwrap.wrap(name, width - 3) for name in names)
-    for cells in zip_longest(*lines, fillvalue=""):
-        print_row("", cells, width)
+def print_header(names: Sequence[str]) -> None:
+    for cells in zip_longest(*(textwrap.wrap(name, 16) for name in names), fillvalue=""):
+        _row("", cells)
 
 
-def print_row(name: str, cells: Sequence[str], width: int = 19) -> None:
-    print(f"{name:34s}" + "".join(f"{cell:>{width}s}" for cell in cells), flush=True)
+def print_times(contract: DatasetContract, data: TrainingData) -> None:
+    """Judge the full trainer's model against one without contract and internet; print what took how long."""
+    warm_up()
+    settings, fewer = GateSettings(), without(contract, *_DROPPED)
+    table = joined(contract, data)
+    rows, fewer_rows = (read_training_set(table, each) for each in (contract, fewer))
+    new = train(rows.side("train").data, contract, ModelSettings(), seed=0).model
+    old = train(fewer_rows.side("train").data, fewer, ModelSettings(), seed=0).model
+    recipes = [
+        Recipe.of(each, ModelSettings(), TuningSettings(), ModelSettings().boosting) for each in (fewer, contract)
+    ]
+    holdout = rows.side("holdout")
+    parts: dict[str, Spent] = {}
+
+    def taken(name: str, work: Callable[[], T]) -> T:
+        with stopwatch() as parts[name]:
+            return work()
+
+    evaluations = [
+        taken(
+            f"evaluation of the {who}, 500 resamples",
+            lambda model=model: evaluate_holdout(
+                model, rows, contract, money=MONEY, settings=EvaluationSettings(), seed=0
+            ),
+        )
+        for who, model in (("champion", old), ("challenger", new))
+    ]
+    paired = paired_rows(contract, holdout, old, new)
+    version = f"version question, {settings.resamples:,} paired resamples"
+    compared = taken(version, lambda: compare(paired, MONEY, settings, name="holdout", seed=0))
+    refitted = taken(
+        f"recipe question, {settings.repeats} x {settings.folds} folds each",
+        lambda: compare_recipes(*recipes, table, settings=settings, seed=0, threads=2, progress=lambda *_: None),
+    )
+    checks = quality_checks(
+        "recipe",
+        holdout=compared,
+        newest=None,
+        recipes=refitted,
+        evaluation=evaluations[1],
+        settings=settings,
+        currency=MONEY.currency,
+    )
+    print(
+        f"\nthe gate's statistics on IBM Telco ({len(rows.rows):,} rows, holdout {len(holdout.rows):,}): wall and CPU s"
+    )
+    parts["together"] = Spent(*(sum(times) for times in zip(*map(astuple, parts.values()), strict=True)))
+    for name, spent in parts.items():
+        print(f"{name:50s}{spent.seconds:8.1f}{spent.cpu_seconds:8.1f}")
+    print("\nwhat the gate says of it")
+    for check in checks:
+        print(f"{check.verdict:6s}{check.name:14s}{check.sentence}")
+    print_loop(paired, settings, parts[version].seconds)
+
+
+def print_loop(paired: PairedRows, settings: GateSettings, seconds: float) -> None:
+    """Print resamples per second of ours, with every metric and slice, and of AUC and log loss in a loop."""
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    label, random = np.asarray(paired.label), np.random.default_rng(0)
+    with stopwatch() as spent:
+        for _ in range(_LOOP):
+            drawn = random.integers(0, len(label), len(label))
+            for side in (paired.champion, paired.challenger):
+                roc_auc_score(label[drawn], side.probability[drawn])
+                log_loss(label[drawn], side.probability[drawn])
+    plain, ours = _LOOP / spent.seconds, settings.resamples / seconds
+    print(f"\npaired resamples per second on {len(label):,} rows")
+    print(f"{'ours: 8 metrics of both models, every slice':50s}{ours:8,.0f}")
+    print(f"{'scikit-learn in a loop: AUC and log loss of both':50s}{plain:8,.0f}")
+    print(f"{'ratio':50s}{ours / plain:8.0f}")
+
+
+def joined(contract: DatasetContract, data: TrainingData) -> pa.Table:
+    """Return the customers as the table that the features pipeline joins for training."""
+    time_ = pd.Timestamp("2024-01-01", tz="UTC")
+    stored = [spec.name for spec in contract.stored_features]
+    frame = pd.DataFrame({name: data.columns[name] for name in (*contract.columns, *stored)})
+    frame = frame.assign(
+        **{
+            contract.entity_key: data.entity,
+            EVENT_TIME: time_,
+            FEATURE_TIME: time_,
+            LABEL: data.label,
+            LABEL_TIME: time_ + pd.Timedelta(days=contract.label.window_days),
+            SPLIT: sides_of(data.entity, 0.2, "churn"),
+        }
+    )
+    return pa.Table.from_pandas(frame.sort_values(contract.entity_key), preserve_index=False)
+
+
+def paired_rows(contract: DatasetContract, holdout: TrainingSet, old: ChurnModel, new: ChurnModel) -> PairedRows:
+    """Return the holdout with what both models say of it."""
+    return PairedRows(
+        label=holdout.data.label,
+        entity=holdout.data.entity,
+        event_time=holdout.rows[EVENT_TIME],
+        value=customer_values(holdout, contract, MONEY),
+        champion=ScoredRows(old.probability(holdout.columns), old.thresholds["f1"]),
+        challenger=ScoredRows(new.probability(holdout.columns), new.thresholds["f1"]),
+        slices={name: holdout.columns[name] for name in contract.slices},
+    )
 
 
 if __name__ == "__main__":

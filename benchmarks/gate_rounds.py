@@ -1,28 +1,147 @@
 """Rounds of the simulation behind benchmarks/gate.py: models of known quality, judged by the demo's rules and ours.
 
-A round draws new outcomes for the customers, parts them anew, trains every model, and asks what the rules ask.
+A round draws new outcomes for customers whose true churn probabilities are known, parts them anew, trains models that
+are better or worse on them, and asks what the rules ask.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate_trainers import MONEY, PAIRS, Known, Trainer, trainers, values
+from benchmarks.customers import outcomes, subset
 from benchmarks.quality_peers import warm_up
+from churn.data.contract import DatasetContract
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from churn.evaluation.oracle import reachable
 from churn.gate.comparison import PairedRows, ScoredRows, compare
 from churn.gate.quality import quality_checks
 from churn.gate.recipes import Learner, compare_learners
 from churn.gate.report import Comparison, RecipeComparison
 from churn.gate.settings import GateSettings
-from churn.training.train import TrainingData
+from churn.model.frame import FloatArray
+from churn.model.money import MoneySettings
+from churn.training.boosting import BoostingParams
+from churn.training.folds import customer_codes, customer_folds
+from churn.training.train import ModelSettings, TrainingData, train
 
-__all__ = ["RULES", "one_round", "start_worker"]
+__all__ = ["MODEL", "MONEY", "PAIRS", "RULES", "Known", "one_round", "start_worker", "values", "without"]
+
+MODEL = ModelSettings(candidates=("boosting",), folds=3, boosting=BoostingParams(patience=20))
+"""A fifth of the full trainer's cost, so that a hundred rounds are affordable."""
+MONEY = MoneySettings()
+PAIRS: Mapping[str, tuple[str, str]] = {
+    "equal (rows in another order)": ("full", "reseeded"),
+    "another family, boosting": ("additive", "full"),
+    "trained on a quarter of the rows": ("full", "quarter"),
+    "without contract and internet": ("full", "fewer columns"),
+    "all rows instead of a quarter": ("quarter", "full"),
+    "with contract and internet": ("fewer columns", "full"),
+}
+"""Champion and challenger."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Customers whose true churn probabilities are known.
+
+    Attributes:
+        contract: What the columns mean.
+        data: The customers; their labels are not used.
+        truth: Their true probabilities of churn, shape `(n_rows,)`.
+    """
+
+    contract: DatasetContract
+    data: TrainingData
+    truth: FloatArray
+
+    def labelled(self, random: np.random.Generator) -> TrainingData:
+        """Return the customers with outcomes drawn from the truth."""
+        return replace(self.data, label=outcomes({}, self.truth, random).label)
+
+    def expected(self, rows: np.ndarray, probability: FloatArray) -> dict[str, float]:
+        """Return what predictions for some rows reach on average over all outcomes; more is better of each."""
+        found = reachable(probability, self.truth[rows], values(len(rows)), MONEY)
+        profit = found.profit_per_customer.model
+        return {"roc_auc": found.roc_auc.model, "log_loss": -found.log_loss.model, "profit": profit}
+
+
+@dataclass
+class Trainer:
+    """A way of making a model, on customers with drawn outcomes; no rows are predicted twice.
+
+    Attributes:
+        contract: The columns that it learns from.
+        data: The customers.
+        trainer: How it is trained.
+        share: The share of the rows given to it that it learns from.
+        order: Another number takes the rows in another order, so that the trees sample other rows.
+    """
+
+    contract: DatasetContract
+    data: TrainingData
+    trainer: ModelSettings = MODEL
+    share: float = 1.0
+    order: int = 0
+    fits: dict[tuple[bytes, int], ScoredRows] = field(default_factory=dict)
+    folds: dict[int, FloatArray] = field(default_factory=dict)
+
+    def fit(self, learn: np.ndarray, predict: np.ndarray, seed: int) -> ScoredRows:
+        """Learn from some rows and predict others; both are positions in `data`. No rows are predicted twice."""
+        key = predict.tobytes(), seed
+        if key not in self.fits:
+            mixed = np.random.default_rng([seed, self.order]).permutation(learn)
+            kept = subset(self.data, mixed[: round(self.share * len(learn))])
+            model = train(kept, self.contract, self.trainer, seed=seed, threads=1).model
+            self.fits[key] = ScoredRows(model.probability(subset(self.data, predict).columns), model.thresholds["f1"])
+        return self.fits[key]
+
+    def out_of_fold(self, rows: np.ndarray, seed: int, folds: int) -> FloatArray:
+        """Return the out-of-fold probabilities of some rows, positions in `data`; see `churn.gate.recipes.Learner`."""
+        if seed not in self.folds:
+            if self.share == 1:
+                mixed = np.random.default_rng([seed, self.order]).permutation(len(rows))
+                settings = self.trainer.model_copy(update={"folds": folds})
+                result = train(subset(self.data, rows[mixed]), self.contract, settings, seed=seed, threads=1)
+                self.folds[seed] = result.oof_probability[np.argsort(mixed)]
+            else:
+                data = subset(self.data, rows)
+                fold = customer_folds(customer_codes(data.entity), data.label, folds, seed)
+                probability = np.empty(len(rows))
+                for index in range(folds):
+                    out = fold == index
+                    probability[out] = self.fit(rows[~out], rows[out], seed).probability
+                self.folds[seed] = probability
+        return self.folds[seed]
+
+
+def trainers(contract: DatasetContract, data: TrainingData) -> dict[str, Trainer]:
+    """Return everybody who is named in `PAIRS`."""
+    return {
+        "full": Trainer(contract, data),
+        "additive": Trainer(contract, data, trainer=MODEL.model_copy(update={"candidates": ("additive",)})),
+        "reseeded": Trainer(contract, data, order=1),
+        "quarter": Trainer(contract, data, share=0.25),
+        "fewer columns": Trainer(without(contract, "contract", "internet_service"), data),
+    }
+
+
+def without(contract: DatasetContract, *names: str) -> DatasetContract:
+    """Return the contract without some columns, which a model of it then does not read."""
+    columns = {name: column for name, column in contract.columns.items() if name not in names}
+    slices = tuple(name for name in contract.slices if name not in names)
+    return contract.model_copy(update={"columns": columns, "slices": slices})
+
+
+def values(rows: int) -> FloatArray:
+    """Return what keeping each customer is worth."""
+    return MONEY.customer_value.values(rows)
+
 
 _OURS = {
     "ours: superiority": ("recipe", "superiority"),

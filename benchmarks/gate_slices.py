@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate_trainers import MONEY, Known, values
+from benchmarks.gate_rounds import MONEY, Known, values
 from churn.core.estimate import Estimate
-from churn.evaluation.ranking import log_losses
+from churn.evaluation.oracle import expected_loss
 from churn.evaluation.significance import p_value_worse
 from churn.evaluation.slices import slice_masks
 from churn.gate.comparison import PairedRows, ScoredRows, compare
@@ -105,7 +105,7 @@ class _Round:
         )  # fmt: skip
         settings = GateSettings(resamples=400, min_slice_rows=_MIN_ROWS)
         found = compare(paired, MONEY, settings, name="holdout", seed=1)
-        return _expected_loss(truth[worse], shifted[worse]) - _expected_loss(truth[worse], old[worse]), found
+        return expected_loss(shifted[worse], truth[worse]) - expected_loss(old[worse], truth[worse]), found
 
 
 def print_slice_rules(known: Known, rounds: int) -> None:
@@ -120,11 +120,7 @@ def print_slice_rules(known: Known, rounds: int) -> None:
         for index in range(len(_SHIFTS)):
             shares = []
             for columns in (few, many):
-                judged = [
-                    [part.gains for part in pair[index][1].slices if part.column in columns and part.gains]
-                    for pair in found
-                ]
-                shares.append(np.mean([rule(groups) for groups in judged]))
+                shares.append(np.mean([rule(_gains(pair[index][1], columns)) for pair in found]))
             cells.append(f"{shares[0]:.2f} / {shares[1]:.2f}")
         print(f"{name:24s}" + "".join(f"{cell:>22s}" for cell in cells))
     counts = [np.mean([len(_gains(pair[0][1], columns)) for pair in found]) for columns in (few, many)]
@@ -153,8 +149,3 @@ def _print_metric_rules(found: Sequence[Sequence[tuple[float, Comparison]]]) -> 
 
 def _gains(comparison: Comparison, columns: Sequence[str]) -> list[dict[str, Estimate]]:
     return [part.gains for part in comparison.slices if part.column in columns and part.gains]
-
-
-def _expected_loss(truth: FloatArray, probability: FloatArray) -> float:
-    gone, stayed = np.ones_like(truth), np.zeros_like(truth)
-    return float(np.mean(truth * log_losses(gone, probability) + (1 - truth) * log_losses(stayed, probability)))

@@ -20,6 +20,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.measure import number  # noqa: E402
+
 MONTHS = 12
 PIPELINES = ("features", "training", "deployment", "inference")
 GOAL_ROWS, GOAL_SECONDS, GOAL_MIB = 5_000_000, 15 * 60, 8 * 1024
@@ -68,11 +72,6 @@ def run(folder: Path, pipeline: str, rows: int, overrides: list[str]) -> tuple[i
 
 def _mib(used: resource.struct_rusage) -> float:
     return used.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-
-
-def number(text: str) -> int:
-    units = {"k": 1_000, "m": 1_000_000}
-    return int(float(text[:-1]) * units[text[-1].lower()]) if text[-1].lower() in units else int(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run a function in a fresh process and say what it took: seconds, CPU seconds, peak memory."""
+"""What benchmarks measure and print with: seconds, CPU seconds, the peak memory of a fresh process, rows of tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measurement", "measure"]
+__all__ = ["Measurement", "Spent", "measure", "number", "print_row", "seeds", "stopwatch"]
+
+
+@dataclass
+class Spent:
+    """Seconds, and CPU seconds of this process."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,31 @@ class Measurement:
     cpu_seconds: float
     peak_rss_mib: float
     value: Any
+
+
+@contextmanager
+def stopwatch() -> Iterator[Spent]:
+    """Yield what the block spends, which is known once the block has ended."""
+    spent, start, cpu_start = Spent(), time.perf_counter(), time.process_time()
+    yield spent
+    spent.seconds, spent.cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+
+
+def number(text: str) -> int:
+    """Return a number as people write large ones: 50k, 0.5m."""
+    units = {"k": 1_000, "m": 1_000_000}
+    return int(float(text[:-1]) * units[text[-1].lower()]) if text[-1].lower() in units else int(text)
+
+
+def seeds(text: str) -> range:
+    """Return the seeds that `0-9`, or one number, names."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def print_row(name: str, cells: Sequence[str], width: int = 12, first: int = 26) -> None:
+    """Print a row of a table: its name in `first` characters, each cell in `width`."""
+    print(f"{name:{first}s}" + "".join(f"{cell:>{width}s}" for cell in cells), flush=True)
 
 
 def measure(function: Callable[..., Any], *args: Any, imports: Sequence[str] = (), timeout: float = 600) -> Measurement:
@@ -56,9 +90,9 @@ def _child(sender: Connection, function: Callable[..., Any], args: Sequence[Any]
     try:
         for name in imports:
             importlib.import_module(name)
-        start, cpu_start = time.perf_counter(), time.process_time()
-        value = function(*args)
-        sender.send((time.perf_counter() - start, time.process_time() - cpu_start, _peak_rss_mib(), value))
+        with stopwatch() as spent:
+            value = function(*args)
+        sender.send((spent.seconds, spent.cpu_seconds, _peak_rss_mib(), value))
     except BaseException:  # noqa: BLE001 - whatever it was, the parent reports it
         sender.send(traceback.format_exc())
 

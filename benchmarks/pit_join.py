@@ -13,14 +13,17 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from measure import Measurement, measure
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measure import Measurement, measure, number
 from churn.data.tables import EVENT_TIME, FEATURE_TIME
 from churn.ports.tables import TableRef, TableSpec
 
@@ -152,12 +155,12 @@ def middle(several: list[tuple[Measurement, Found]], field: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="1m,10m", help="feature rows, in millions, such as 1m,10m")
+    parser.add_argument("--sizes", default="1m,10m", help="feature rows, such as 1m,10m")
     parser.add_argument("--columns", choices=TEXTS, default="numbers", help="21 numbers, or 16 texts and 5 numbers")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     for size in arguments.sizes.split(","):
-        compare(int(float(size.lower().rstrip("m")) * 1_000_000), TEXTS[arguments.columns], arguments.rounds)
+        compare(number(size), TEXTS[arguments.columns], arguments.rounds)
 
 
 if __name__ == "__main__":

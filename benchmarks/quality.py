@@ -8,24 +8,22 @@ generalization error"). CPU seconds are those of the fit, imports and prediction
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.quality_peers import METHODS, Fitted, Rows, automl, warm_up  # noqa: E402
-from benchmarks.quality_zoo import ZOO, Problem  # noqa: E402
-from churn.data.contract import DatasetContract, snake_case  # noqa: E402
-from churn.data.labels import sides_of  # noqa: E402
-from churn.evaluation.oracle import reachable  # noqa: E402
-from churn.evaluation.ranking import (  # noqa: E402
+from benchmarks.customers import Rows, contract_of, labelled, outcomes, read_telco, split, subset
+from benchmarks.measure import print_row, seeds, stopwatch
+from benchmarks.quality_peers import METHODS, Fitted, automl, warm_up
+from benchmarks.quality_zoo import ZOO, Problem
+from churn.data.contract import DatasetContract
+from churn.data.labels import sides_of
+from churn.evaluation.oracle import expected_loss, reachable
+from churn.evaluation.ranking import (
     Ranking,
     average_precision,
     brier_losses,
@@ -34,12 +32,10 @@ from churn.evaluation.ranking import (  # noqa: E402
     log_losses,
     roc_auc,
 )
-from churn.evaluation.significance import corrected_resampled_t  # noqa: E402
-from churn.model.features import compute_features  # noqa: E402
-from churn.model.frame import Columns, FloatArray, columns_of  # noqa: E402
-from churn.model.money import CostMatrix, MoneySettings  # noqa: E402
-from churn.simulation import SIMULATORS, SimulationSettings, simulate  # noqa: E402
-from churn.training.train import TrainingData  # noqa: E402
+from churn.evaluation.significance import corrected_resampled_t
+from churn.model.frame import FloatArray
+from churn.model.money import CostMatrix, MoneySettings
+from churn.simulation import SIMULATORS, SimulationSettings, simulate
 
 Method = Callable[[Rows, int], Fitted]
 METRICS = ("AUC", "PR AUC", "log loss", "Brier", "ECE", "F1", "$/customer", "CPU s")
@@ -48,7 +44,7 @@ COSTS = CostMatrix(tp=1500, fp=-500, fn=-2000, tn=0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--splits", default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
+    parser.add_argument("--splits", type=seeds, default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
     parser.add_argument("--peer", choices=("autogluon", "flaml"), help="also an AutoML library, installed apart by uv")
     parser.add_argument("--peer-seconds", type=float, default=120.0, help="time limit of the AutoML library")
     parser.add_argument("--zoo", action="store_true", help="made-up data sets unlike Telco instead")
@@ -65,21 +61,20 @@ def main() -> None:
     elif options.simulator:
         simulator()
     else:
-        first, _, last = options.splits.partition("-")
-        telco(range(int(first), int(last or first) + 1), methods)
+        telco(options.splits, methods)
 
 
-def telco(seeds: Sequence[int], methods: Mapping[str, Method]) -> None:
-    contract = DatasetContract.load(ROOT / "configs" / "datasets" / "telco.yaml")
+def telco(splits: Sequence[int], methods: Mapping[str, Method]) -> None:
+    contract = contract_of("telco")
     data = read_telco(contract)
     scores: dict[str, list[list[float]]] = {name: [] for name in methods}
-    for seed in seeds:
+    for seed in splits:
         rows = split(contract, data, seed)
         for name, method in methods.items():
             scores[name].append(score(method(rows, seed), rows.test.label.astype(np.float64)))
         print(f"split {seed}: " + ", ".join(f"{name} {scores[name][-1][0]:.4f}" for name in methods), flush=True)
     table = {name: np.array(values) for name, values in scores.items()}
-    print(f"\nIBM Telco, {len(seeds)} splits 80/20; F1 at each method's own threshold, $ at {COSTS.threshold:g}")
+    print(f"\nIBM Telco, {len(splits)} splits 80/20; F1 at each method's own threshold, $ at {COSTS.threshold:g}")
     print_row("", METRICS)
     for name, values in table.items():
         print_row(name, [f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}" for value in values.mean(axis=0)])
@@ -120,14 +115,14 @@ def one_draw(problem: Problem, names: Sequence[str], seed: int) -> list[float]:
     )
     rows = Rows(contract, outcomes(learn, learn_truth, random), outcomes(ask, truth, random))
     fitted = {name: METHODS[name](rows, seed) for name in names}
-    losses = [expected_loss(truth, fitted[name].probability) for name in names]
+    losses = [expected_loss(fitted[name].probability, truth) for name in names]
     return [*losses, expected_loss(truth, truth), fitted["ours"].cpu_seconds]
 
 
 def simulator() -> None:
     print_row("", ["rows", "AUC", "best AUC", "share", "log loss", "best", "$ share", "CPU s"])
     for name in SIMULATORS:
-        contract = DatasetContract.load(ROOT / "configs" / "datasets" / f"{name}_simulated.yaml")
+        contract = contract_of(f"{name}_simulated")
         frame = simulate(name, SimulationSettings(seed=7)).to_pandas()
         frame = frame[frame[contract.label.column].notna()].reset_index(drop=True)
         data = labelled(contract, frame)
@@ -140,39 +135,6 @@ def simulator() -> None:
         cells = [f"{len(rows.train.label)}", f"{auc.model:.4f}", f"{auc.best:.4f}", f"{auc.share:.1%}"]
         cells += [f"{loss.model:.4f}", f"{loss.best:.4f}", f"{profit.share:.1%}", f"{fitted.cpu_seconds:.1f}"]
         print_row(name, cells)
-
-
-def read_telco(contract: DatasetContract) -> TrainingData:
-    path = Path(os.environ.get("TELCO_CSV") or ROOT.parent / "shared" / "data" / "telco_customer_churn.csv")
-    if not path.is_file():
-        sys.exit("IBM's Telco CSV is not there: set TELCO_CSV to the file.")
-    frame = pd.read_csv(path)
-    return labelled(contract, frame.rename(columns={name: snake_case(name) for name in frame}))
-
-
-def labelled(contract: DatasetContract, frame: pd.DataFrame) -> TrainingData:
-    columns = compute_features(contract.features, columns_of(frame, contract.kinds), contract.functions)
-    label = (frame[contract.label.column].astype(str) == contract.label.positive).to_numpy(dtype=np.int8)
-    return TrainingData(columns, label, frame[contract.entity_key].to_numpy(dtype=object))
-
-
-def split(contract: DatasetContract, data: TrainingData, seed: int) -> Rows:
-    from sklearn.model_selection import train_test_split
-
-    rows = np.arange(len(data.label))
-    learn, ask = train_test_split(rows, test_size=0.2, stratify=data.label, random_state=seed)
-    return Rows(contract, subset(data, np.sort(learn)), subset(data, np.sort(ask)))
-
-
-def subset(data: TrainingData, rows: np.ndarray) -> TrainingData:
-    return TrainingData(
-        {name: values[rows] for name, values in data.columns.items()}, data.label[rows], data.entity[rows]
-    )
-
-
-def outcomes(columns: Columns, truth: FloatArray, random: np.random.Generator) -> TrainingData:
-    entity = np.array([f"c{index:06d}" for index in range(len(truth))], dtype=object)
-    return TrainingData(columns, (random.random(len(truth)) < truth).astype(np.int8), entity)
 
 
 def score(fitted: Fitted, label: FloatArray) -> list[float]:
@@ -190,11 +152,6 @@ def score(fitted: Fitted, label: FloatArray) -> list[float]:
     ]
 
 
-def expected_loss(truth: FloatArray, probability: FloatArray) -> float:
-    gone, stayed = np.ones_like(truth), np.zeros_like(truth)
-    return float(np.mean(truth * log_losses(gone, probability) + (1 - truth) * log_losses(stayed, probability)))
-
-
 def interval(gaps: FloatArray) -> str:
     if len(gaps) < 2:
         return f"{gaps.mean():+.4f}"
@@ -202,11 +159,7 @@ def interval(gaps: FloatArray) -> str:
     return f"{gain.point:+.4g} ± {gain.upper - gain.point:.2g}"
 
 
-def print_row(name: str, cells: Sequence[str], width: int = 12) -> None:
-    print(f"{name:26s}" + "".join(f"{cell:>{width}s}" for cell in cells), flush=True)
-
-
 if __name__ == "__main__":
-    start = time.perf_counter()
-    main()
-    print(f"\n{time.perf_counter() - start:.0f} s")
+    with stopwatch() as spent:
+        main()
+    print(f"\n{spent.seconds:.0f} s")

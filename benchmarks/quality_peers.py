@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,29 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.data.contract import DatasetContract
+from benchmarks.customers import Rows
+from benchmarks.measure import stopwatch
 from churn.model.frame import FloatArray
-from churn.training.train import ModelSettings, TrainingData, train
+from churn.training.train import ModelSettings, train
 
-__all__ = ["METHODS", "Fitted", "Rows", "automl", "warm_up"]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A split of a data set: rows to learn from and rows to predict, with what their columns mean."""
-
-    contract: DatasetContract
-    train: TrainingData
-    test: TrainingData
-
-    def kinds(self) -> dict[str, str]:
-        """Return whether each column and feature is numeric or categorical."""
-        features = {spec.name: str(spec.kind) for spec in self.contract.features}
-        return {**{name: str(kind) for name, kind in self.contract.kinds.items()}, **features}
-
-    def frame(self, data: TrainingData) -> pd.DataFrame:
-        """Return one side's columns and features."""
-        return pd.DataFrame({name: data.columns[name] for name in self.kinds()})
+__all__ = ["METHODS", "Fitted", "automl", "warm_up"]
 
 
 @dataclass(frozen=True)
@@ -51,10 +33,9 @@ class Fitted:
 
 
 def ours(rows: Rows, seed: int) -> Fitted:
-    start = time.process_time()
-    result = train(rows.train, rows.contract, ModelSettings(), seed=seed)
-    cpu = time.process_time() - start
-    return Fitted(result.model.probability(rows.test.columns), result.model.thresholds["f1"], cpu)
+    with stopwatch() as spent:
+        model = train(rows.train, rows.contract, ModelSettings(), seed=seed).model
+    return Fitted(model.probability(rows.test.columns), model.thresholds["f1"], spent.cpu_seconds)
 
 
 def xgboost_defaults(rows: Rows, seed: int) -> Fitted:
@@ -67,10 +48,9 @@ def xgboost_defaults(rows: Rows, seed: int) -> Fitted:
         if kind == "categorical" and name in learn:
             learn[name] = learn[name].astype("category")
             ask[name] = pd.Categorical(ask[name], categories=learn[name].cat.categories)
-    start = time.process_time()
-    model = XGBClassifier(enable_categorical=True, random_state=seed, n_jobs=1).fit(learn, rows.train.label)
-    cpu = time.process_time() - start
-    return Fitted(model.predict_proba(ask)[:, 1].astype(np.float64), 0.5, cpu)
+    with stopwatch() as spent:
+        model = XGBClassifier(enable_categorical=True, random_state=seed, n_jobs=1).fit(learn, rows.train.label)
+    return Fitted(model.predict_proba(ask)[:, 1].astype(np.float64), 0.5, spent.cpu_seconds)
 
 
 def plain_logistic(rows: Rows, seed: int) -> Fitted:
@@ -100,15 +80,13 @@ def demo_recipe(rows: Rows, seed: int) -> Fitted:
         pipeline = make_pipeline(_one_hot(rows), _demo_classifier(trial)).fit(learn, learn_label)
         return float(f1_score(check_label, pipeline.predict(check)))
 
-    start = time.process_time()
-    sampler = optuna.samplers.TPESampler(n_startup_trials=4, n_ei_candidates=4, seed=2025 + seed)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.optimize(objective, n_trials=32)
-    search = time.process_time() - start
-    final = _fit_pipeline(
-        make_pipeline(_one_hot(rows), _demo_classifier(optuna.trial.FixedTrial(study.best_params))), rows
-    )
-    return Fitted(final.probability, 0.5, search + final.cpu_seconds)
+    with stopwatch() as search:
+        sampler = optuna.samplers.TPESampler(n_startup_trials=4, n_ei_candidates=4, seed=2025 + seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(objective, n_trials=32)
+    best = _demo_classifier(optuna.trial.FixedTrial(study.best_params))
+    final = _fit_pipeline(make_pipeline(_one_hot(rows), best), rows)
+    return Fitted(final.probability, 0.5, search.cpu_seconds + final.cpu_seconds)
 
 
 def _demo_classifier(trial: Any) -> Any:
@@ -158,13 +136,11 @@ def _one_hot(rows: Rows) -> Any:
 
 def _fit_pipeline(pipeline: Any, rows: Rows) -> Fitted:
     learn, ask = rows.frame(rows.train), rows.frame(rows.test)
-    start = time.process_time()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stopwatch() as spent:
         warnings.simplefilter("ignore")
         pipeline.fit(learn, rows.train.label)
-    cpu = time.process_time() - start
     probability: npt.NDArray[np.float64] = pipeline.predict_proba(ask)[:, 1].astype(np.float64)
-    return Fitted(probability, 0.5, cpu)
+    return Fitted(probability, 0.5, spent.cpu_seconds)
 
 
 METHODS: dict[str, Callable[[Rows, int], Fitted]] = {
@@ -209,19 +185,9 @@ def automl(name: str, seconds: float) -> Callable[[Rows, int], Fitted]:
             learn = rows.frame(rows.train).assign(label=rows.train.label.astype(int))
             learn.to_pickle(f"{folder}/learn.pkl")
             rows.frame(rows.test).to_pickle(f"{folder}/ask.pkl")
+            environment = ["uv", "run", "--isolated", "--no-project", "--python", "3.11", "--with", _PACKAGES[name]]
             program = ["python", "-c", _AUTOML, name, folder, str(seconds)]
-            command = [
-                "uv",
-                "run",
-                "--isolated",
-                "--no-project",
-                "--python",
-                "3.11",
-                "--with",
-                _PACKAGES[name],
-                *program,
-            ]
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run([*environment, *program], check=True, capture_output=True)
             found = json.loads(Path(folder, "out.json").read_text(encoding="utf-8"))
         return Fitted(np.array(found["probability"]), 0.5, found["cpu"])
 

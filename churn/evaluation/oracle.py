@@ -12,7 +12,7 @@ from ..model.frame import FloatArray
 from ..model.money import MoneySettings, decide, expected_value
 from .ranking import Ranking, log_losses, roc_auc
 
-__all__ = ["Reachable", "Reached", "reachable"]
+__all__ = ["Reachable", "Reached", "expected_loss", "reachable"]
 
 
 class Reached(Finite):
@@ -54,13 +54,19 @@ def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, 
         )
     auc, best_auc = (_expected_auc(score, true) for score in (probability, true))
     base_rate = np.full(true.shape, np.mean(true))
-    loss, best_loss, base_loss = (_expected_loss(score, true) for score in (probability, true, base_rate))
+    loss, best_loss, base_loss = (expected_loss(score, true) for score in (probability, true, base_rate))
     profit, best_profit = (_expected_profit(score, true, value, money) for score in (probability, true))
     return Reachable(
         roc_auc=_reached(auc, best_auc, 0.5),
         log_loss=_reached(loss, best_loss, base_loss),
         profit_per_customer=_reached(profit, best_profit, 0.0),
     )
+
+
+def expected_loss(probability: FloatArray, truth: FloatArray) -> float:
+    """Return the log loss, in nats, that probabilities have on average over every outcome that could have happened."""
+    happens, stays = (log_losses(np.full_like(probability, outcome), probability) for outcome in (1.0, 0.0))
+    return float(np.mean(truth * happens + (1 - truth) * stays))
 
 
 def _reached(model: float, best: float, nothing: float) -> Reached:
@@ -72,11 +78,6 @@ def _expected_auc(score: FloatArray, true: FloatArray) -> float:
     outcome = np.repeat([1.0, 0.0], len(true))
     area = roc_auc(Ranking.of(outcome, np.tile(score, 2)).counts(np.concatenate([true, 1 - true])))
     return area if np.isfinite(area) else 0.5
-
-
-def _expected_loss(score: FloatArray, true: FloatArray) -> float:
-    happens, stays = log_losses(np.ones_like(score), score), log_losses(np.zeros_like(score), score)
-    return float(np.mean(true * happens + (1 - true) * stays))
 
 
 def _expected_profit(score: FloatArray, true: FloatArray, value: FloatArray, money: MoneySettings) -> float:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from benchmarks.measure import measure
+from benchmarks.measure import measure, number, seeds, stopwatch
 
 
 def half_a_second_of_work(mib: int) -> tuple[int, bool]:
@@ -29,6 +29,18 @@ def dying() -> None:
 
 def sleeping() -> None:
     time.sleep(60)
+
+
+def test_numbers_and_seeds_are_read_as_people_type_them() -> None:
+    assert [number(text) for text in ("50k", "0.5M", "7043")] == [50_000, 500_000, 7043]
+    assert [*seeds("3-5"), *seeds("9")] == [3, 4, 5, 9]
+
+
+def test_a_stopwatch_counts_work_and_waiting_apart() -> None:
+    with stopwatch() as spent:
+        time.sleep(0.2)
+    assert spent.seconds >= 0.2
+    assert spent.cpu_seconds < 0.1
 
 
 def test_time_memory_and_result_are_those_of_the_call() -> None:
