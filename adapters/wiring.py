@@ -90,14 +90,14 @@ def fetch(name: str, profile: Profile) -> Path:
 def diagnose(project: Path, profile: Profile) -> list[Any]:
     """Return what `run.py doctor` finds of everything that a pipeline needs."""
     from .local.doctor import diagnose as look
-    from .local.zenml_stack import stack_name
+    from .local.zenml import stack_name
 
     return look(project, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
 
 
 def ensure_stack(profile: Profile, experiment: str) -> str:
     """Return the id of the profile's ZenML stack, and see to it that the MLflow experiment is there."""
-    from .local.zenml_stack import ensure_stack as register
+    from .local.zenml import ensure_stack as register
     from .mlflow.client import ensure_experiment
 
     ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
@@ -139,7 +139,7 @@ def _ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
 
 
 def _stages(*_: Any) -> Any:
-    from .local.zenml_models import ZenmlStageMirror
+    from .local.zenml import ZenmlStageMirror
 
     return ZenmlStageMirror()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from . import machine_checks as machine
 from . import store_checks as stores
-from .finding import Finding
+from .machine_checks import Finding
 
-__all__ = ["Finding", "diagnose"]
+__all__ = ["diagnose"]
 
 
 def diagnose(

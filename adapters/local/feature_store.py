@@ -14,7 +14,7 @@ from churn.core.errors import StoreError
 from churn.data.tables import INGESTED_AT
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
 
-from .batch_replacement import BatchReplacement
+from .changes import BatchReplacement, plan_upsert
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest
 from .disk_errors import explained
@@ -24,7 +24,6 @@ from .latest_rows import known_until, newest_rows, newest_when_known
 from .point_in_time import PointInTimeJoin, plan_join
 from .rows import TIME, check_key, conform
 from .tables_on_disk import TablesOnDisk, digest_of_rows
-from .upsert import plan_upsert
 from .vacuum import committed_files, vacuum_dataset
 
 __all__ = ["LocalFeatureStore"]

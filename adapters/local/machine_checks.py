@@ -11,14 +11,27 @@ import socket
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from ..spark.availability import java_version, trouble
-from .finding import Finding
 from .servers import HOST
 
-__all__ = ["byte_code", "clock", "disk", "folder", "git", "libraries", "memory", "port", "python_version", "spark"]
+__all__ = [
+    "Finding",
+    "byte_code",
+    "clock",
+    "disk",
+    "folder",
+    "git",
+    "libraries",
+    "memory",
+    "port",
+    "python_version",
+    "spark",
+]
 
 GIB = 1024**3
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -28,6 +41,25 @@ ENOUGH_DISK = 5 * GIB
 LEAST_MEMORY = 2 * GIB
 """The default training run stays below it."""
 ENOUGH_MEMORY = 4 * GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        area: What the check belongs to: environment, machine, zenml, mlflow, state or tables.
+        name: What was looked at.
+        status: `ok`; `warn`: things work, but slower or not for long; `fail`: a pipeline would not run.
+        found: What is there.
+        remedy: What to do about it; empty where there is nothing to do.
+    """
+
+    area: str
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    found: str
+    remedy: str = ""
 
 
 def python_version(running: tuple[int, int] = sys.version_info[:2]) -> Finding:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from churn.core.errors import StoreError
 from churn.ports.tables import TableSpec
 
-__all__ = ["TIME", "align", "check_key", "conform"]
+__all__ = ["TIME", "check_key", "conform"]
 
 TIME = pa.timestamp("us", tz="UTC")
 """The type of every time in a table."""
@@ -47,14 +47,6 @@ def conform(rows: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
         if not pa.types.is_null(rows.schema.field(name).type)
     }
     return pa.table(arrays)
-
-
-def align(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return `rows` with the columns of `schema` first, null where `rows` lacks them, then its own."""
-    for field in schema:
-        if field.name not in rows.column_names:
-            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-    return rows.select([*schema.names, *(name for name in rows.column_names if name not in schema.names)])
 
 
 def check_key(table: TableSpec, rows: pa.Table) -> None:

@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from .finding import Finding
-from .zenml_home import store_url
+from .machine_checks import Finding
+from .zenml import store_url
 
 __all__ = ["mlflow_store", "zenml_stack", "zenml_store"]
 

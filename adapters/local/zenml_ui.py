@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answer, watch
-from .zenml_home import store_url
+from .zenml import store_url
 
 __all__ = ["Dashboards", "running", "start"]
 

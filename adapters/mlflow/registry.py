@@ -6,10 +6,10 @@ import datetime as dt
 import json
 import re
 import shutil
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.store.entities import PagedList
 
 __all__ = ["MlflowModelRegistry"]
+
+T = TypeVar("T")
 
 
 class MlflowModelRegistry(ModelRegistry):
@@ -55,8 +58,7 @@ class MlflowModelRegistry(ModelRegistry):
             raise StoreError(f"{package} holds no packaged model (no MLmodel file): build the package first.")
         logged = self._log(name, package, run_id)
         self._create_model(name)
-        version = ask(
-            self._registry_uri,
+        version = self._ask(
             f"register a version of {name!r}",
             lambda: self._client.create_model_version(
                 name,
@@ -74,21 +76,18 @@ class MlflowModelRegistry(ModelRegistry):
     def versions(self, name: str) -> list[ModelVersion]:
         """Return every version; one search, and in Unity Catalog, whose search leaves tags out, one look-up each."""
         _check_name(name)
-        found = ask(
-            self._registry_uri,
-            f"list the versions of {name!r}",
-            lambda: list(
-                all_pages(lambda token: self._client.search_model_versions(f"name='{name}'", page_token=token))
-            ),
-        )
-        if not found:
+
+        def page(token: str | None) -> PagedList[MlflowVersion]:
+            return self._client.search_model_versions(f"name='{name}'", page_token=token)
+
+        stored = self._ask(f"list the versions of {name!r}", lambda: list(all_pages(page)))
+        if not stored:
             return []
         if self._in_unity_catalog:
-            found = [self._get(name, int(each.version)) for each in found]
+            stored = [self._get(name, int(version.version)) for version in stored]
         aliases = self._aliases(name)
-        return sorted(
-            (_version(each, aliases.get(int(each.version), ())) for each in found), key=lambda each: each.version
-        )
+        versions = [_version(version, aliases.get(int(version.version), ())) for version in stored]
+        return sorted(versions, key=lambda version: version.version)
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Return the version that `alias` names, or None."""
@@ -101,29 +100,19 @@ class MlflowModelRegistry(ModelRegistry):
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Let `alias` name `version`."""
-        ask(
-            self._registry_uri,
-            f"let @{alias} name version {version} of {name!r}",
-            lambda: self._client.set_registered_model_alias(name, alias, str(version)),
-        )
+        what = f"let @{alias} name version {version} of {name!r}"
+        self._ask(what, lambda: self._client.set_registered_model_alias(name, alias, str(version)))
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Let `alias` name nothing."""
-        ask(
-            self._registry_uri,
-            f"remove @{alias} of {name!r}",
-            lambda: self._client.delete_registered_model_alias(name, alias),
-        )
+        self._ask(f"remove @{alias} of {name!r}", lambda: self._client.delete_registered_model_alias(name, alias))
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Set one tag after the other: MLflow has no call for several."""
         self._get(name, version)
         for tag, value in tags.items():
-            ask(
-                self._registry_uri,
-                f"tag version {version} of {name!r} with {tag!r}",
-                lambda tag=tag, value=value: self._client.set_model_version_tag(name, str(version), tag, value),
-            )
+            tagging = partial(self._client.set_model_version_tag, name, str(version), tag, value)
+            self._ask(f"tag version {version} of {name!r} with {tag!r}", tagging)
 
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version; the files stay with the run that trained it."""
@@ -132,22 +121,19 @@ class MlflowModelRegistry(ModelRegistry):
             raise StoreError(
                 f"Version {version} of {name!r} is @{', @'.join(aliases)}: let the alias name another version first."
             )
-        ask(
-            self._registry_uri,
-            f"delete version {version} of {name!r}",
-            lambda: self._client.delete_model_version(name, str(version)),
-        )
+        what = f"delete version {version} of {name!r}"
+        self._ask(what, lambda: self._client.delete_model_version(name, str(version)))
 
     def download(self, name: str, version: int, into: Path) -> Path:
         """Copy the files of a version to `into/<name>-v<version>`, in place of what is there."""
         self._get(name, version)
         folder = into / f"{name}-v{version}"
         shutil.rmtree(folder, ignore_errors=True)
-        return ask(
-            self._registry_uri,
-            f"read the files of version {version} of {name!r}",
-            lambda: self._copy(name, version, folder),
-        )
+        what = f"read the files of version {version} of {name!r}"
+        return self._ask(what, lambda: self._copy(name, version, folder))
+
+    def _ask(self, what: str, call: Callable[[], T]) -> T:
+        return ask(self._registry_uri, what, call)
 
     def _copy(self, name: str, version: int, folder: Path) -> Path:
         from mlflow.artifacts import download_artifacts
@@ -169,7 +155,7 @@ class MlflowModelRegistry(ModelRegistry):
 
     def _create_model(self, name: str) -> None:
         try:
-            ask(self._registry_uri, f"create the model {name!r}", lambda: self._client.create_registered_model(name))
+            self._ask(f"create the model {name!r}", lambda: self._client.create_registered_model(name))
         except StoreError as error:
             if not is_conflict(error):
                 raise
@@ -192,22 +178,16 @@ class MlflowModelRegistry(ModelRegistry):
         """Let MLflow's pages lead from the run's model to the registered version."""
         from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-        link = json.dumps([{"name": name, "version": int(version)}])
-        ask(
-            self._tracking_uri,
-            f"link the logged model to {name!r}",
-            lambda: self._client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: link}),
-        )
+        link = {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": int(version)}])}
+        linking = partial(self._client.set_logged_model_tags, logged.model_id, link)
+        ask(self._tracking_uri, f"link the logged model to {name!r}", linking)
 
     def _get(self, name: str, version: int) -> MlflowVersion:
-        return ask(
-            self._registry_uri,
-            f"find version {version} of {name!r}",
-            lambda: self._client.get_model_version(name, str(version)),
-        )
+        what = f"find version {version} of {name!r}"
+        return self._ask(what, lambda: self._client.get_model_version(name, str(version)))
 
     def _aliases(self, name: str) -> dict[int, tuple[str, ...]]:
-        model = ask(self._registry_uri, f"find {name!r}", lambda: self._client.get_registered_model(name))
+        model = self._ask(f"find {name!r}", lambda: self._client.get_registered_model(name))
         by_version: dict[int, tuple[str, ...]] = {}
         for alias, version in sorted(model.aliases.items()):
             by_version[int(version)] = (*by_version.get(int(version), ()), alias)

@@ -20,8 +20,7 @@ from churn.ports.tables import FeatureStore, TableRef
 from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
 
 from ..unfinished import remove_other_batches
-from .frames import address, column
-from .point_in_time import newest
+from .frames import address, column, newest
 from .scoring import REJECTED, SCORED, UNSEEN, rows_in, scored, unscored_in
 from .session import spark_session
 from .shipping import ShippedPackage

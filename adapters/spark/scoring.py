@@ -12,7 +12,7 @@ from churn.data.validation import QUARANTINE_SCHEMA
 from churn.model.scorer import Explain
 from churn.scoring.rows import ScoredRows, score_batch, scored_schema
 
-from .frames import spark_schema
+from .frames import plain, spark_schema
 from .shipping import ShippedPackage
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def scored(
 def rows_in(batch: pa.RecordBatch, entity: str, top_reasons: int) -> pa.RecordBatch:
     """Return the rows that a record batch of the frame holds in `scored`, as `scored_schema` has them."""
     schema = scored_schema(entity, top_reasons)
-    rows = batch.column(SCORED).drop_null().cast(pa.struct(_plain(schema)))
+    rows = batch.column(SCORED).drop_null().cast(pa.struct(plain(schema)))
     columns = [_coded(values, field.type) for values, field in zip(rows.flatten(), schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -76,7 +76,7 @@ def unscored_in(batch: pa.RecordBatch) -> tuple[pa.Table, dict[str, int]]:
 
 
 def _packed(found: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
-    rows = pa.Table.from_batches([found.rows]).cast(_plain(found.rows.schema))
+    rows = pa.Table.from_batches([found.rows]).cast(plain(found.rows.schema))
     parts = (
         _as_struct(rows, schema.field(SCORED)),
         _as_struct(found.rejected, schema.field(REJECTED)),
@@ -94,17 +94,10 @@ def _as_struct(rows: pa.Table, field: pa.Field) -> pa.Table:
 def _schema(entity: str, top_reasons: int) -> pa.Schema:
     return pa.schema(
         [
-            (SCORED, pa.struct(_plain(scored_schema(entity, top_reasons)))),
+            (SCORED, pa.struct(plain(scored_schema(entity, top_reasons)))),
             (REJECTED, pa.struct(QUARANTINE_SCHEMA)),
             (UNSEEN, _COUNTS),
         ]
-    )
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """Return a schema in which coded text is text: Spark has no codes."""
-    return pa.schema(
-        [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema]
     )
 
 

@@ -18,7 +18,7 @@ from tests.fakes.ports.stages import InMemoryStages
 
 ZENML = """
 import json, sys
-from adapters.local.zenml_models import ZenmlStageMirror
+from adapters.local.zenml import ZenmlStageMirror
 from churn.core.errors import StoreError
 from zenml.client import Client
 mirror = ZenmlStageMirror()

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from adapters.local import zenml_home, zenml_ui
+from adapters.local import zenml_ui
 from adapters.local.servers import HOST, open_local, stop
+from adapters.local.zenml import config_folder, store_url
 from churn.core.errors import StoreError
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("ui")]
@@ -121,12 +122,12 @@ def test_zenmls_home_is_where_zenml_looks_for_it(
     for name in ("ZENML_CONFIG_PATH", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, str(tmp_path))
-    assert str(zenml_home.config_folder()) == get_global_config_directory()
+    assert str(config_folder()) == get_global_config_directory()
 
 
 def test_the_store_is_the_one_that_the_client_wrote_to(home: Path) -> None:
-    assert zenml_home.store_url() == f"sqlite:///{home}/zenml/local_stores/default_zen_store/zenml.db"
-    assert Path(zenml_home.store_url().removeprefix("sqlite:///")).is_file()
+    assert store_url() == f"sqlite:///{home}/zenml/local_stores/default_zen_store/zenml.db"
+    assert Path(store_url().removeprefix("sqlite:///")).is_file()
 
 
 def test_both_dashboards_answer(dashboards: zenml_ui.Dashboards) -> None:

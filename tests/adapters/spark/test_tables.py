@@ -13,8 +13,7 @@ from deltalake import write_deltalake
 from adapters.local.delta_table import DeltaVersion
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.spark_frames import delta_frame
-from adapters.spark.frames import spark_schema
-from adapters.spark.point_in_time import newest
+from adapters.spark.frames import newest, spark_schema
 from churn.ports.tables import TableSpec
 from tests.contract.feature_stores import FEATURES, day, table
 from tests.contract.test_point_in_time_join import ARRIVALS, arriving

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapters.local.rows import TIME, align, check_key, conform
+from adapters.local.rows import TIME, check_key, conform
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
@@ -69,8 +69,8 @@ class MemoryFeatureStore(FeatureStore):
         before = versions[-1]
         if before.key != table.key:
             raise StoreError(f"The rows of {table.name!r} are told by ({', '.join(before.key)}): use that key.")
-        given = align(self._given(table, rows, before.rows.schema), before.rows.schema)
-        merged = {_identity(row, table.key): row for row in align(before.rows, given.schema).to_pylist()}
+        given = _align(self._given(table, rows, before.rows.schema), before.rows.schema)
+        merged = {_identity(row, table.key): row for row in _align(before.rows, given.schema).to_pylist()}
         for row in given.to_pylist():
             known = merged.get(_identity(row, table.key))
             if known is None or _canonical(known) != _canonical(row):
@@ -159,9 +159,9 @@ class MemoryFeatureStore(FeatureStore):
         if table.name not in self._tables:
             return self._keep(table, given)
         before = self._tables[table.name][-1].rows
-        others = [row for row in align(before, given.schema).to_pylist() if row[column] != value]
-        schema = align(before, given.schema).schema
-        return self._keep(table, pa.Table.from_pylist(others + align(given, schema).to_pylist(), schema))
+        others = [row for row in _align(before, given.schema).to_pylist() if row[column] != value]
+        schema = _align(before, given.schema).schema
+        return self._keep(table, pa.Table.from_pylist(others + _align(given, schema).to_pylist(), schema))
 
     def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
         freed: dict[str, int] = {}
@@ -264,3 +264,11 @@ def _refuse_unfit(left: pa.Table, right: pa.Table, entity: list[str], into: Tabl
                 raise StoreError(f"A table of the join has no column {name!r} of the features' type: add it.")
     if not set(spine.key) <= set(into.key) <= set(left.column_names):
         raise StoreError(f"A row of {into.name!r} cannot be told by ({', '.join(into.key)}): take the spine's key.")
+
+
+def _align(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return `rows` with the columns of `schema` first, null where `rows` lacks them, then its own."""
+    for field in schema:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select([*schema.names, *(name for name in rows.column_names if name not in schema.names)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.local.zenml_stack import component_settings
+from adapters.local.zenml import component_settings
 from churn.core.errors import ConfigError
 from churn.settings import read_configuration
 

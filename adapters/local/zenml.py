@@ -1,0 +1,155 @@
+"""ZenML as its client keeps it: the folder and the store, the profile's stack, the stages of model versions.
+
+Folder and store are read without importing ZenML and without creating anything. The stack is registered on first use,
+beside whatever stacks the user has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from filelock import FileLock
+
+from churn.core.errors import StoreError
+from churn.ports.stages import StageMirror
+from churn.settings import Component, ComponentKind, Profile
+
+if TYPE_CHECKING:
+    from zenml.client import Client
+    from zenml.models import ModelVersionResponse
+
+__all__ = ["ZenmlStageMirror", "component_settings", "config_folder", "ensure_stack", "stack_name", "store_url"]
+
+
+def config_folder() -> Path:
+    """Return the folder of ZenML's configuration: `ZENML_CONFIG_PATH`, or the platform's own place."""
+    chosen = os.environ.get("ZENML_CONFIG_PATH")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "zenml"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "zenml"
+
+
+def store_url() -> str:
+    """Return the address of the store that ZenML's client uses: of a database, or of a server."""
+    try:
+        written = yaml.safe_load((config_folder() / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        written = None
+    store = (written.get("store") if isinstance(written, dict) else None) or {}
+    stores = Path(os.environ.get("ZENML_LOCAL_STORES_PATH") or config_folder() / "local_stores")
+    embedded = f"sqlite:///{stores / 'default_zen_store' / 'zenml.db'}"
+    return str(os.environ.get("ZENML_STORE_URL") or store.get("url") or embedded)
+
+
+def stack_name(profile: Profile) -> str:
+    """Return the name of the stack and of its components: each state folder has a stack of its own."""
+    return f"churn_{profile.name}_{hashlib.sha256(str(profile.state).encode()).hexdigest()[:6]}"
+
+
+def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
+    """Return what the stack component of `kind` is configured with; the tracker's address is `profile.mlflow`'s."""
+    address = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
+    return {**profile.stack[kind].settings, **address}
+
+
+def ensure_stack(profile: Profile) -> str:
+    """Return the id of the profile's stack; it is registered if missing, and follows the profile if that changed.
+
+    The user's active stack stays what it was: a run chooses this one by the environment variable
+    `ZENML_ACTIVE_STACK_ID`.
+
+    Raises:
+        StoreError: ZenML cannot be reached or refuses a component.
+    """
+    from zenml.client import Client
+
+    try:
+        with _alone():
+            client = Client()
+            components = {kind: _component(client, profile, kind, spec) for kind, spec in profile.stack.items()}
+            return _stack(client, stack_name(profile), components)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"ZenML refuses the stack of the profile {profile.name!r}: {error}. `run.py doctor` looks into it."
+        ) from error
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time create ZenML's database or register stacks: two at once break each other's work."""
+    folder = config_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "churn.lock"):
+        yield
+
+
+def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Component) -> Any:
+    from zenml.enums import StackComponentType
+
+    name, component_type, settings = stack_name(profile), StackComponentType(kind), component_settings(profile, kind)
+    if kind == "artifact_store" and spec.flavor == "local":
+        Path(settings["path"]).mkdir(parents=True, exist_ok=True)
+    existing = client.list_stack_components(name=name, type=component_type).items
+    if not existing:
+        return client.create_stack_component(name, spec.flavor, component_type, configuration=settings)
+    if existing[0].configuration != settings:
+        return client.update_stack_component(name, component_type, configuration=settings)
+    return existing[0]
+
+
+def _stack(client: Client, name: str, components: dict[Any, Any]) -> str:
+    wanted = {kind: component.id for kind, component in components.items()}
+    existing = client.list_stacks(name=name).items
+    if not existing:
+        return str(client.create_stack(name, wanted).id)
+    present = {str(kind): members[0].id for kind, members in existing[0].components.items()}
+    if wanted != {kind: present.get(kind) for kind in wanted}:
+        client.update_stack(name, component_updates={kind: [identity] for kind, identity in wanted.items()})
+    return str(existing[0].id)
+
+
+class ZenmlStageMirror(StageMirror):
+    """The ZenML model versions `v1`, `v2`, … of the same model; bare numbers ZenML keeps for itself."""
+
+    def show_candidate(self, model: str, version: int, description: str) -> None:
+        """Put the ZenML model version into staging, unless it is in production."""
+        self._show(model, version, "staging", description, unless="production")
+
+    def show_champion(self, model: str, version: int) -> None:
+        """Put the ZenML model version into production; ZenML archives the other."""
+        self._show(model, version, "production")
+
+    def _show(self, model: str, version: int, stage: str, description: str = "", unless: str = "") -> None:
+        try:
+            from zenml.client import Client
+
+            found = _version(Client(), model, f"v{version}", description)
+            if found.stage not in {stage, unless}:
+                found.set_stage(stage, force=True)
+        except Exception as error:  # ZenML raises what its database, its server and its settings raise
+            raise StoreError(
+                f"ZenML's model control plane cannot show version {version} of {model} in {stage}: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}. `python run.py doctor` looks into it."
+            ) from error
+
+
+def _version(client: Client, model: str, name: str, description: str) -> ModelVersionResponse:
+    from zenml.exceptions import EntityExistsError
+
+    with suppress(KeyError):
+        return client.get_model_version(model, name)
+    with suppress(EntityExistsError):
+        client.create_model(model, description="Churn model; its versions are those of the MLflow registry.")
+    try:
+        return client.create_model_version(model, name=name, description=description or None)
+    except EntityExistsError:
+        return client.get_model_version(model, name)
