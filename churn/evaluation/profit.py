@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
 from .ranking import Counts, IntArray, Ranking
 
-__all__ = ["MaximumProfit", "ProfitCurve", "ProfitRanking", "empc", "maximum_profit"]
+__all__ = ["MaximumProfit", "ProfitCurve", "ProfitRanking", "maximum_profit"]
 
 
 class MaximumProfit(NamedTuple):
@@ -24,20 +23,6 @@ class MaximumProfit(NamedTuple):
     """The share of customers, 0 to 1, that is contacted to earn it."""
 
 
-def empc(
-    label: npt.ArrayLike, probability: npt.ArrayLike, money: MoneySettings, weights: FloatArray | None = None
-) -> MaximumProfit:
-    """Return the expected maximum profit measure for customer churn (Verbraken, Verbeke and Baesens 2013).
-
-    Args:
-        label: 1 for customers who churned, 0 for those who stayed, shape `(n_rows,)`.
-        probability: Any score that rises with the churn risk, shape `(n_rows,)`; only its order counts.
-        money: CLV (`customer_value.amount`), incentive d, contact f and the distribution of the acceptance rate.
-        weights: How often each row counts, shape `(n_rows,)`; once where left out.
-    """
-    return maximum_profit(Ranking.of(label, probability).counts(weights), money)
-
-
 def maximum_profit(counts: Counts, money: MoneySettings) -> MaximumProfit:
     """Return the EMPC of a ranking, `integral over g of max_t P(t; g) h(g)`, exactly.
 
@@ -47,6 +32,10 @@ def maximum_profit(counts: Counts, money: MoneySettings) -> MaximumProfit:
     difference of regularised incomplete beta functions. Verbraken, Verbeke and Baesens (2013), "A novel profit
     maximizing metric for measuring classification performance of customer churn prediction models", IEEE TKDE
     25(5):961-973, doi 10.1109/TKDE.2012.50.
+
+    Args:
+        counts: Of a ranking by any score that rises with the churn risk; only its order counts.
+        money: CLV (`customer_value.amount`), incentive d, contact f and the distribution of the acceptance rate.
     """
     from scipy.special import betainc
 

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.evaluation.profit import empc
 from churn.model.money import CostMatrix, MoneySettings, decide, optimal_threshold
-from tests.fakes.data.predictions import Predictions, predictions
+from tests.fakes.data.predictions import Predictions, empc, predictions
 
 MONEY = MoneySettings()
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+
+from churn.evaluation.profit import MaximumProfit, maximum_profit
+from churn.evaluation.ranking import Ranking
+from churn.model.money import MoneySettings
 
 
 @dataclass(frozen=True)
@@ -32,3 +37,10 @@ def predictions(rows: int = 2000, *, seed: int = 0, noise: float = 0.5, rows_eac
         truth=truth,
         entity=np.array([f"c{number:06d}" for number in np.repeat(np.arange(customers), rows_each)[:rows]]),
     )
+
+
+def empc(
+    label: npt.ArrayLike, probability: npt.ArrayLike, money: MoneySettings, weights: np.ndarray | None = None
+) -> MaximumProfit:
+    """Return the expected maximum profit of predictions, each row counting once or by `weights`."""
+    return maximum_profit(Ranking.of(label, probability).counts(weights), money)

@@ -10,9 +10,8 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from churn.core.errors import ConfigError, DataError, NotEnoughData
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.evaluation.profit import empc
 from churn.model.money import MoneySettings, decide, expected_value
-from tests.fakes.data.predictions import Predictions, predictions
+from tests.fakes.data.predictions import Predictions, empc, predictions
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta as beta_distribution
 
-from churn.evaluation.profit import ProfitRanking, empc
+from churn.evaluation.profit import ProfitRanking
 from churn.model.money import MoneySettings, decide, expected_value
-from tests.fakes.data.predictions import predictions
+from tests.fakes.data.predictions import empc, predictions
 
 MONEY = MoneySettings()
 samples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_size=2, max_size=60).filter(
