@@ -98,7 +98,8 @@ class Trainer:
             mixed = np.random.default_rng([seed, self.order]).permutation(learn)
             kept = subset(self.data, mixed[: round(self.share * len(learn))])
             model = train(kept, self.contract, self.trainer, seed=seed, threads=1).model
-            self.fits[key] = ScoredRows(model.probability(subset(self.data, predict).columns), model.thresholds["f1"])
+            probability = model.probability(subset(self.data, predict).columns)
+            self.fits[key] = ScoredRows(probability, model.thresholds["f1"])
         return self.fits[key]
 
     def out_of_fold(self, rows: np.ndarray, seed: int, folds: int) -> FloatArray:
