@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measurement", "Spent", "measure", "number", "print_row", "seeds", "stopwatch"]
+__all__ = ["Measurement", "Spent", "measure", "number", "peak_rss_mib", "print_row", "seeds", "stopwatch"]
 
 
 @dataclass
@@ -92,12 +92,13 @@ def _child(sender: Connection, function: Callable[..., Any], args: Sequence[Any]
             importlib.import_module(name)
         with stopwatch() as spent:
             value = function(*args)
-        sender.send((spent.seconds, spent.cpu_seconds, _peak_rss_mib(), value))
+        sender.send((spent.seconds, spent.cpu_seconds, peak_rss_mib(), value))
     except BaseException:  # noqa: BLE001 - whatever it was, the parent reports it
         sender.send(traceback.format_exc())
 
 
-def _peak_rss_mib() -> float:
+def peak_rss_mib() -> float:
+    """Return the peak memory of this process so far."""
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss also counts the parent's memory at the fork
         line = next(text for text in status.read_text().splitlines() if text.startswith("VmHWM"))
