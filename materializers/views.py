@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from churn.approval.standing import Standing
+from churn.approval.state import VersionStatus
 from churn.campaign.campaign import Campaign
 from churn.data.leakage import LeakageReport
 from churn.data.snapshot import TableSnapshot
@@ -29,7 +29,7 @@ from reports.batch_report import batch_sections
 from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.evaluation_report import evaluation_sections
-from reports.gate_report import deployment_section, gate_sections, gate_verdict, standing_section
+from reports.gate_report import deployment_section, gate_sections, gate_verdict, status_section
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 
@@ -57,7 +57,7 @@ class View:
     content: Callable[[Any], str] = _digest
 
 
-def _version(of: Standing | Deployment) -> str:
+def _version(of: VersionStatus | Deployment) -> str:
     return f"{of.model}, version {of.version}: {of.state}"
 
 
@@ -115,7 +115,7 @@ VIEWS: Mapping[type[BaseModel], View] = {
         lambda registration: (registration_section(registration),),
     ),
     GateReport: View(gate_verdict, gate_sections, _gate_metadata, lambda report: str(report.digest)),
-    Standing: View(_version, lambda standing: (standing_section(standing),)),
+    VersionStatus: View(_version, lambda status: (status_section(status),)),
     Deployment: View(_version, lambda deployment: (deployment_section(deployment),)),
     BatchSummary: View(
         lambda batch: f"{batch.scored:,} customers scored by {batch.model_name} version {batch.model_version}",

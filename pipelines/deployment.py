@@ -16,5 +16,5 @@ __all__ = ["deployment"]
 def deployment(settings: Settings, contract: DatasetContract, version: int | None = None) -> None:
     """Judge the challenger, or the version that is named, and promote it if it may be."""
     report = evaluation(settings, contract, version)
-    standing = approval_check(report, settings, contract)
-    promotion(standing, settings, contract)
+    status = approval_check(report, settings, contract)
+    promotion(status, settings, contract)

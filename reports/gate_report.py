@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from churn.approval.standing import Standing
+from churn.approval.state import VersionStatus
 from churn.core.estimate import Estimate
 from churn.core.wording import moment, percent, spoken
 from churn.evaluation.evaluate import Evaluation
@@ -21,7 +21,7 @@ from .evaluation_report import evaluation_sections
 from .gate_evidence import LEADS, comparison_section, recipe_section, slice_section, smallest_difference
 from .page import Block, Callout, Card, Cards, Cell, Code, Definitions, Figure, Section, Table, Tone, page
 
-__all__ = ["deployment_section", "gate_page", "gate_sections", "gate_title", "gate_verdict", "standing_section"]
+__all__ = ["deployment_section", "gate_page", "gate_sections", "gate_title", "gate_verdict", "status_section"]
 
 _RELATIONS: Mapping[str, str] = {
     "first": "There is no champion yet, so version {challenger} has to clear bars of its own: better than treating "
@@ -41,7 +41,7 @@ _PROOFS = {"superiority": "better", "non-inferiority": "no worse"}
 _MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "error": "!", "unmeasured": "?"}
 _KEY_METRICS = ("profit_per_customer", "share_at_profit", "recall_at_profit", "roc_auc", "log_loss", "ece", "f1_at_f1")
 _NAMED, _SHOWN = 4, 12
-_STANDINGS: dict[str, Tone] = {"approved": "good", "pending": "warn"}
+_TONES: dict[str, Tone] = {"approved": "good", "pending": "warn"}
 _OUTCOMES: dict[str, Tone] = {"promoted": "good", "unchanged": "plain", "waiting": "warn"}
 
 
@@ -243,14 +243,14 @@ def _time(when: dt.datetime | None) -> str | None:
     return None if when is None else moment(when)
 
 
-def standing_section(standing: Standing) -> Section:
+def status_section(status: VersionStatus) -> Section:
     """Return whether a version may be promoted, and the records that this rests on."""
-    blocks: list[Block] = [Callout(standing.why, _STANDINGS.get(standing.state, "bad"))]
-    for name, record in (("gate", standing.gate), ("decision", standing.decision)):
+    blocks: list[Block] = [Callout(status.why, _TONES.get(status.state, "bad"))]
+    for name, record in (("gate", status.gate), ("decision", status.decision)):
         if record is not None:
             blocks.append(Definitions(_entry(name, record)))
     lead = "What the ledger says of the version; a tag without its record in the ledger counts for nothing."
-    return Section(f"{standing.state.capitalize()}: version {standing.version}", blocks, lead)
+    return Section(f"{status.state.capitalize()}: version {status.version}", blocks, lead)
 
 
 def _entry(name: str, record: Decision) -> dict[str, Cell]:

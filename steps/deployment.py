@@ -7,7 +7,7 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from adapters.wiring import connect
-from churn.approval.standing import Standing
+from churn.approval.state import VersionStatus
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment, check_approval, evaluate_challenger, promote_version
@@ -35,7 +35,7 @@ def evaluation(
 @step(enable_cache=False)
 def approval_check(
     report: GateReport, settings: Settings, contract: DatasetContract
-) -> Annotated[Standing, "approval"]:
+) -> Annotated[VersionStatus, "approval"]:
     """Let the policy answer to the gate's verdict: approved, rejected, or waiting for a person."""
     with stage("approval_check"):
         status = check_approval(connect(contract, settings.model_name), settings, report)
@@ -44,7 +44,9 @@ def approval_check(
 
 
 @step(enable_cache=False)
-def promotion(status: Standing, settings: Settings, contract: DatasetContract) -> Annotated[Deployment, "deployment"]:
+def promotion(
+    status: VersionStatus, settings: Settings, contract: DatasetContract
+) -> Annotated[Deployment, "deployment"]:
     """Let @Champion name the version if it is approved; whatever else is true, nothing moves."""
     with stage("promotion"):
         outcome = promote_version(connect(contract, settings.model_name), settings, status)

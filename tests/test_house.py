@@ -24,7 +24,6 @@ CLOCKS = {
     "adapters/wiring.py": "the clock of every use case",
     "adapters/local/machine_checks.py": "doctor looks at the machine's clock",
     "adapters/local/tables_on_disk.py": "the default clock of a store",
-    "churn/approval/governance.py": "the default clock of decisions",
 }
 """Modules that ask the machine for the time, and why; a use case is given a clock. This list only shrinks."""
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from ..core.frozen import Frozen
 from ..ports.ledger import breaks
 from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
-from .governance import Governance
-from .situation import Situation
-from .tags import APPROVAL_CHECK, DECISION, GATE, mirrored
+from .context import APPROVAL_CHECK, DECISION, GATE, ApprovalContext, mirrored_tags
+from .state import ModelState
 
 __all__ = ["Audit", "Finding", "audit"]
 
@@ -33,26 +32,24 @@ class Audit(Frozen):
     findings: tuple[Finding, ...]
 
 
-def audit(governance: Governance) -> Audit:
+def audit(context: ApprovalContext) -> Audit:
     """Hold the whole ledger against itself, and what it says of the model against the registry. Nothing is written.
 
     Raises:
         StoreError: the registry or the ledger does not answer.
     """
-    situation = governance.beside(governance.ledger.read())
-    while (records := governance.ledger.read()) != list(situation.ledger):  # somebody decided between the two looks
-        situation = governance.beside(records)
+    state = context.state_of(context.ledger.read())
+    while (records := context.ledger.read()) != list(state.ledger):  # somebody decided between the two readings
+        state = context.state_of(records)
     findings = [
         *(_broken(what) for what in breaks(records)),
-        *_unfinished(situation),
-        *_unapproved(situation),
-        *_aliases(situation),
-        *(finding for version in situation.versions for finding in _tags(situation, version)),
-        *_models(situation),
+        *_unfinished(state),
+        *_unapproved(state),
+        *_aliases(state),
+        *(finding for version in state.versions for finding in _tags(state, version)),
+        *_models(state),
     ]
-    return Audit(
-        model=situation.model, records=len(records), versions=len(situation.versions), findings=tuple(findings)
-    )
+    return Audit(model=state.model, records=len(records), versions=len(state.versions), findings=tuple(findings))
 
 
 def _broken(what: str) -> Finding:
@@ -64,8 +61,8 @@ def _broken(what: str) -> Finding:
     )
 
 
-def _unfinished(situation: Situation) -> Iterator[Finding]:
-    if begun := situation.unfinished:
+def _unfinished(state: ModelState) -> Iterator[Finding]:
+    if begun := state.unfinished:
         what = begun.kind.removesuffix("_begun")
         yield Finding(
             subject=f"record {begun.sequence}",
@@ -75,9 +72,9 @@ def _unfinished(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def _unapproved(situation: Situation) -> Iterator[Finding]:
+def _unapproved(state: ModelState) -> Iterator[Finding]:
     approved = set()
-    for record in situation.records:
+    for record in state.records:
         if record.kind == "approved":
             approved.add(record.version)
         if record.kind == "promoted" and record.version not in approved:
@@ -88,39 +85,39 @@ def _unapproved(situation: Situation) -> Iterator[Finding]:
             )
 
 
-def _aliases(situation: Situation) -> Iterator[Finding]:
-    if situation.unfinished:
+def _aliases(state: ModelState) -> Iterator[Finding]:
+    if state.unfinished:
         return  # they are on their way
-    line = situation.lineage
-    expected = {CHAMPION: situation.live, PREVIOUS_CHAMPION: situation.predecessor(line) if line else None}
+    line = state.lineage
+    expected = {CHAMPION: state.live, PREVIOUS_CHAMPION: state.predecessor(line) if line else None}
     for alias, version in expected.items():
-        named = situation.named(alias)
-        there = named.version if named else None
-        if there != version:
+        named = state.by_alias(alias)
+        present = named.version if named else None
+        if present != version:
             yield Finding(
                 subject=f"@{alias}",
-                found=f"It names {_version(there)}, and by the ledger it should name {_version(version)}: it was moved "
-                "without a decision.",
+                found=f"It names {_version(present)}, and by the ledger it should name {_version(version)}: it was "
+                "moved without a decision.",
                 remedy=f"{_ROLLBACK} puts it back, and leaves a record."
-                if alias == CHAMPION and situation.live is not None
+                if alias == CHAMPION and state.live is not None
                 else "Correct it in the MLflow UI (`python run.py ui`); no decision rests on it.",
             )
 
 
-def _tags(situation: Situation, version: int) -> Iterator[Finding]:
-    wanted, there = mirrored(situation, version), situation.versions[version].tags
-    hashes = {record.hash for record in situation.ledger}
+def _tags(state: ModelState, version: int) -> Iterator[Finding]:
+    expected, present = mirrored_tags(state, version), state.versions[version].tags
+    hashes = {record.hash for record in state.ledger}
     # Earlier versions of this project had a tag a check, and none with the verdict of the whole gate.
-    earlier = {GATE} if GATE not in there and any(name.startswith("gate.") for name in there) else set()
-    for name in sorted({APPROVAL_CHECK, *wanted} - {DECISION} - earlier):
-        if there.get(name) != wanted.get(name):
+    earlier = {GATE} if GATE not in present and any(name.startswith("gate.") for name in present) else set()
+    for name in sorted({APPROVAL_CHECK, *expected} - {DECISION} - earlier):
+        if present.get(name) != expected.get(name):
             yield Finding(
                 subject=f"version {version}",
-                found=f"Its tag {name} is {there.get(name, 'missing')!r}, and by the ledger it should be "
-                f"{wanted.get(name, 'missing')!r}: it was set without a decision, and counts for nothing.",
+                found=f"Its tag {name} is {present.get(name, 'missing')!r}, and by the ledger it should be "
+                f"{expected.get(name, 'missing')!r}: it was set without a decision, and counts for nothing.",
                 remedy="Correct the tag in the MLflow UI (`python run.py ui`).",
             )
-    if DECISION in there and there[DECISION] not in hashes:
+    if DECISION in present and present[DECISION] not in hashes:
         yield Finding(
             subject=f"version {version}",
             found=f"Its tag {DECISION} names a record that the ledger does not hold: records were cut off, or the "
@@ -129,20 +126,20 @@ def _tags(situation: Situation, version: int) -> Iterator[Finding]:
         )
 
 
-def _models(situation: Situation) -> Iterator[Finding]:
+def _models(state: ModelState) -> Iterator[Finding]:
     """Yield the versions that were judged and are gone, or are another model now."""
-    judged = {record.version: record for record in situation.records if record.digests.get("model")}
+    judged = {record.version: record for record in state.records if record.digests.get("model")}
     for version, record in judged.items():
-        if version not in situation.versions:
+        if version not in state.versions:
             yield Finding(
                 subject=f"version {version}",
                 found=f"The ledger knows it (record {record.sequence}), and the registry has it no more.",
                 remedy="Keep versions that were judged: without them a decision cannot be understood later.",
             )
-        elif situation.digest(version) != record.digests["model"]:
+        elif state.digest(version) != record.digests["model"]:
             yield Finding(
                 subject=f"version {version}",
-                found=f"Its model digest is {situation.digest(version)!r}, and record {record.sequence} was about "
+                found=f"Its model digest is {state.digest(version)!r}, and record {record.sequence} was about "
                 f"{record.digests['model']!r}.",
                 remedy="Do not trust it: register the model anew, and let the gate judge that version.",
             )

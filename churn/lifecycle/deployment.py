@@ -11,11 +11,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..approval.approval import decide, record_gate, standing
 from ..approval.archive import keep_report, stored_report
-from ..approval.governance import Governance
-from ..approval.promotion import complete_unfinished, promote
-from ..approval.standing import Standing
+from ..approval.context import ApprovalContext, person
+from ..approval.decide import decide, record_gate
+from ..approval.promote import complete_begun, promote
+from ..approval.state import VersionStatus
 from ..core.errors import DecisionRefused, NotFound
 from ..core.frozen import Frozen
 from ..core.progress import advance, note
@@ -53,8 +53,8 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
         NotFound: there is no such version, or no challenger.
         DecisionRefused: @Champion was moved without a decision.
     """
-    governance, who = workspace.governance(settings.approval), workspace.identity
-    complete_unfinished(governance, who=who)
+    context, who = workspace.approval(settings.approval), person(workspace.identity)
+    complete_begun(context)
     with tempfile.TemporaryDirectory() as folder:
         ask = partial(
             judge,
@@ -66,28 +66,28 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
             progress=partial(advance, "evaluation"),
             now=workspace.clock(),
         )
-        request = request_of(governance, version)
+        request = request_of(context, version)
         report, new = report_on(request, workspace.tables, ask)
     if new and not request.live:
-        record_gate(governance, report, who=who)
+        record_gate(context, report, who=who)
     note("evaluation", report.summary if new else f"{report.summary} (judged on {report.at:%Y-%m-%d %H:%M} UTC)")
     return report
 
 
-def check_approval(workspace: Workspace, settings: Settings, report: GateReport) -> Standing:
+def check_approval(workspace: Workspace, settings: Settings, report: GateReport) -> VersionStatus:
     """Let the policy answer to the gate's verdict: approved, rejected, or waiting for a person."""
-    status = decide(workspace.governance(settings.approval), report.challenger.version, who=workspace.identity)
+    status = decide(workspace.approval(settings.approval), report.challenger.version, who=workspace.identity)
     note("approval_check", status.why)
     return status
 
 
-def promote_version(workspace: Workspace, settings: Settings, status: Standing) -> Deployment:
+def promote_version(workspace: Workspace, settings: Settings, status: VersionStatus) -> Deployment:
     """Let @Champion name the version if it is approved; otherwise nothing moves.
 
     Raises:
         DecisionRefused: the ledger no longer says what `status` says.
     """
-    outcome = deploy(workspace.governance(settings.approval), status, who=workspace.identity)
+    outcome = deploy(workspace.approval(settings.approval), status, who=workspace.identity)
     note("promotion", outcome.sentence)
     return outcome
 
@@ -98,7 +98,7 @@ class DeploymentRequest:
 
     challenger: ModelVersion
     champion: ModelVersion | None
-    found: Standing
+    status: VersionStatus
 
     @property
     def live(self) -> bool:
@@ -108,24 +108,24 @@ class DeploymentRequest:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to judge: it is live, or its gate still holds."""
-        return self.live or self.found.state in {"pending", "approved"}
+        return self.live or self.status.state in {"pending", "approved"}
 
 
-def request_of(governance: Governance, version: int | None) -> DeploymentRequest:
+def request_of(context: ApprovalContext, version: int | None) -> DeploymentRequest:
     """Return what is to be decided about `version`, or about the version that `@Challenger` names.
 
     Raises:
         NotFound: there is no such version, or no challenger.
         DecisionRefused: `@Champion` was moved without a decision.
     """
-    situation = governance.look()
-    challenger = situation.challenger if version is None else situation.version(version)
+    state = context.read()
+    challenger = state.challenger if version is None else state.version(version)
     if challenger is None:
         raise NotFound(
-            f"{governance.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a "
+            f"{context.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a "
             "version with --version N."
         )
-    return DeploymentRequest(challenger, situation.champion, standing(governance, challenger.version))
+    return DeploymentRequest(challenger, state.champion, context.status(challenger.version, state))
 
 
 def report_on(
@@ -136,7 +136,7 @@ def report_on(
     Raises:
         DecisionRefused: nothing failed, but the machine was too busy to measure everything; nothing is recorded.
     """
-    gate = request.found.gate
+    gate = request.status.gate
     if request.settled and gate is not None:
         kept = stored_report(store, gate.digests["gate_report"])
         if kept is not None:
@@ -163,26 +163,26 @@ class Deployment(Frozen):
     notes: tuple[str, ...] = ()
 
 
-def deploy(governance: Governance, found: Standing, *, who: str) -> Deployment:
+def deploy(context: ApprovalContext, status: VersionStatus, *, who: str) -> Deployment:
     """Promote the version if it is approved, and say what happened otherwise.
 
     Args:
-        governance: Where and how decisions about the model are made.
-        found: What `decide` or `standing` said about the version.
+        context: Where and how decisions about the model are made.
+        status: What `decide` or `ApprovalContext.status` said about the version.
         who: In whose name.
 
     Raises:
-        DecisionRefused: the ledger no longer says what `found` says.
+        DecisionRefused: the ledger no longer says what `status` says.
         StoreError: the registry or the ledger does not answer; the next run ends what was begun.
     """
-    name = f"{found.model} version {found.version}"
-    ended = partial(Deployment, model=found.model, version=found.version)
-    if found.state != "approved":
-        champion = governance.look().champion
-        state: Literal["waiting", "refused"] = "waiting" if found.state == "pending" else "refused"
+    name = f"{status.model} version {status.version}"
+    ended = partial(Deployment, model=status.model, version=status.version)
+    if status.state != "approved":
+        champion = context.read().champion
+        state: Literal["waiting", "refused"] = "waiting" if status.state == "pending" else "refused"
         live = None if champion is None else champion.version
-        return ended(champion=live, state=state, sentence=f"{name} is not promoted. {found.why}")
-    change = promote(governance, found.version, who=who)
+        return ended(champion=live, state=state, sentence=f"{name} is not promoted. {status.why}")
+    change = promote(context, status.version, who=who)
     before = "" if change.previous is None else f", version {change.previous} is @PreviousChampion"
     return ended(
         champion=change.version,

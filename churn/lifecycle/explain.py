@@ -22,7 +22,7 @@ def explain_customer(workspace: Workspace, settings: Settings, customer: str) ->
     """
     contract, store = workspace.contract, workspace.tables
     as_of = settings.inference.as_of or workspace.clock()
-    champion = workspace.governance(settings.approval).look().champion
+    champion = workspace.approval(settings.approval).read().champion
     version = champion_of(champion, workspace.model)
     features = store.latest(contract.table("features").name)
     facts = facts_of(store, features, contract, customer, as_of)

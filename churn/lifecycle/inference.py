@@ -42,7 +42,7 @@ def score(workspace: Workspace, settings: Settings) -> BatchSummary:
         NotEnoughData: nothing was known by `inference.as_of`, or no customer could be scored.
     """
     contract, store = workspace.contract, workspace.tables
-    version = champion_of(workspace.governance(settings.approval).look().champion, workspace.model)
+    version = champion_of(workspace.approval(settings.approval).read().champion, workspace.model)
     intake = None
     if settings.data is not None:
         every_row = settings.model_copy(update={"validation": ValidationSettings(max_quarantine_share=1.0)})

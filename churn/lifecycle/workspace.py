@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..approval.governance import Governance
+from ..approval.context import ApprovalContext
 from ..approval.settings import ApprovalSettings
 from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
@@ -137,7 +137,7 @@ class Workspace:
         made: BatchEngine = self._made("engine", engine, scorer, rows=rows)
         return made
 
-    def governance(self, settings: ApprovalSettings, model: str | None = None) -> Governance:
+    def approval(self, settings: ApprovalSettings, model: str | None = None) -> ApprovalContext:
         """Return everything that decisions about a model need; the data set's own model if none is named.
 
         Raises:
@@ -150,7 +150,7 @@ class Workspace:
                     f"The model {model!r} belongs to the data set {others[0]!r}, and this command acts on "
                     f"{self.contract.name!r}: name its contract with --dataset {others[0]} in place of --model."
                 )
-        return Governance(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
+        return ApprovalContext(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
 
     def _made(self, port: str, *arguments: Any, **options: Any) -> Any:
         if port not in self.make:

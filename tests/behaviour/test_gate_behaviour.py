@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from churn.approval.approval import approve, decide, record_gate, standing
-from churn.approval.governance import Governance
-from churn.approval.promotion import promote
-from churn.approval.rollback import rollback
+from churn.approval.context import ApprovalContext
+from churn.approval.decide import approve, decide, record_gate
+from churn.approval.promote import promote, rollback
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused, StoreError
 from churn.gate.comparison import PairedRows, compare
@@ -35,6 +34,7 @@ from churn.training.search import study_name, tune
 from churn.training.train import ModelSettings
 from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT, customers
+from tests.fakes.data.deciding import Clock
 from tests.fakes.data.findings import SNAPSHOT
 from tests.fakes.data.gate_reports import evaluation, gate_report
 from tests.fakes.data.predictions import Predictions, predictions
@@ -188,7 +188,7 @@ class Office:
         self.package = folder
         self.registry = InMemoryModelRegistry({f"run-{number}" for number in range(1, runs + 1)})
         settings = ApprovalSettings.model_validate({"policy": policy})
-        self.governance = Governance(self.registry, InMemoryLedger(), InMemoryStages(), NAME, settings)
+        self.context = ApprovalContext(self.registry, InMemoryLedger(), InMemoryStages(), NAME, settings, Clock())
 
     def register(self, number: int) -> ModelVersion:
         digest = f"{number}f" * 20
@@ -209,7 +209,7 @@ class Office:
         assert version is not None
         return version
 
-    def named(self, alias: str) -> int | None:
+    def by_alias(self, alias: str) -> int | None:
         version = self.registry.by_alias(NAME, alias)
         return version and version.version
 
@@ -220,15 +220,15 @@ class Office:
             champion=_contestant(self.registry.by_alias(NAME, CHAMPION)),
             checks=checks or (YES,),
         )
-        record_gate(self.governance, report, who="Ada")
+        record_gate(self.context, report, who="Ada")
         return report
 
     def live(self, number: int) -> None:
         version = self.register(number)
         self.judged(version)
-        decide(self.governance, version.version, who="Ada")
-        approve(self.governance, version.version, who="Grace", why="It earns more.")
-        promote(self.governance, version.version, who="Ada")
+        decide(self.context, version.version, who="Ada")
+        approve(self.context, version.version, who="Grace", why="It earns more.")
+        promote(self.context, version.version, who="Ada")
 
 
 def _contestant(version: ModelVersion | None) -> VersionSummary | None:
@@ -245,35 +245,35 @@ def office(tmp_path: Path) -> Office:
 def test_approval_comes_before_promotion(office: Office) -> None:
     office.live(1)
     office.judged(office.register(2))
-    assert decide(office.governance, 2, who="Ada").state == "pending"
+    assert decide(office.context, 2, who="Ada").state == "pending"
     with pytest.raises(DecisionRefused, match="Version 2 of churn_telco is not approved, and version 1 stays"):
-        promote(office.governance, 2, who="Ada")
-    assert office.named(CHAMPION) == 1
-    approve(office.governance, 2, who="Grace", why="It earns more.")
-    promote(office.governance, 2, who="Ada")
-    assert office.named(CHAMPION) == 2
+        promote(office.context, 2, who="Ada")
+    assert office.by_alias(CHAMPION) == 1
+    approve(office.context, 2, who="Grace", why="It earns more.")
+    promote(office.context, 2, who="Ada")
+    assert office.by_alias(CHAMPION) == 2
 
 
 def test_a_tag_that_anybody_can_set_approves_nothing(office: Office) -> None:
     office.live(1)
     version = office.register(2)
     office.judged(version, YES.model_copy(update={"verdict": "fail"}))
-    decide(office.governance, 2, who="Ada")
+    decide(office.context, 2, who="Ada")
     office.registry.set_tags(NAME, 2, {"Approval_Check": "Approved"})
-    assert standing(office.governance, 2).state == "rejected"
+    assert office.context.status(2).state == "rejected"
     with pytest.raises(DecisionRefused, match="Version 2 of churn_telco is not approved"):
-        promote(office.governance, 2, who="Mallory")
-    assert office.named(CHAMPION) == 1
+        promote(office.context, 2, who="Mallory")
+    assert office.by_alias(CHAMPION) == 1
 
 
 def test_the_champion_before_is_known_and_can_come_back(office: Office) -> None:
     for number in (1, 2, 3):
         office.live(number)
-    assert office.named(PREVIOUS_CHAMPION) == 2
-    assert rollback(office.governance, who="Grace", why="Complaints.").version == 2
+    assert office.by_alias(PREVIOUS_CHAMPION) == 2
+    assert rollback(office.context, who="Grace", why="Complaints.").version == 2
     office.live(4)
-    assert rollback(office.governance, who="Grace", why="Complaints again.").version == 2
-    assert [(live.version, live.who) for live in office.governance.look().history][-1] == (2, "Grace")
+    assert rollback(office.context, who="Grace", why="Complaints again.").version == 2
+    assert [(live.version, live.who) for live in office.context.read().history][-1] == (2, "Grace")
 
 
 def test_the_newest_run_is_registered_and_not_the_best_of_all_history(office: Office) -> None:
@@ -302,9 +302,9 @@ def test_a_version_is_there_with_its_description_or_not_at_all(office: Office) -
 def test_the_version_that_was_asked_about_is_judged_and_not_the_one_under_the_alias(office: Office) -> None:
     office.register(1)
     office.judged(office.register(2))
-    assert request_of(office.governance, 1).challenger.version == 1
-    assert standing(office.governance, 1).gate is None
-    gate = standing(office.governance, 2).gate
+    assert request_of(office.context, 1).challenger.version == 1
+    assert office.context.status(1).gate is None
+    gate = office.context.status(2).gate
     assert gate is not None
     assert gate.version == 2
 
@@ -312,7 +312,7 @@ def test_the_version_that_was_asked_about_is_judged_and_not_the_one_under_the_al
 def test_without_a_number_the_newest_candidate_is_judged(office: Office) -> None:
     for number in range(1, 11):
         office.register(number)
-    assert request_of(office.governance, None).challenger.version == 10
+    assert request_of(office.context, None).challenger.version == 10
 
 
 def test_a_model_card_of_another_run_is_none() -> None:

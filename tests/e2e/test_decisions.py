@@ -17,13 +17,12 @@ import pytest
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.mlflow.client import connect, ensure_experiment
 from adapters.mlflow.registry import MlflowModelRegistry
-from churn.approval.approval import decide, record_gate, reject, standing
+from adapters.wiring import now
 from churn.approval.audit import audit
-from churn.approval.governance import Governance
-from churn.approval.promotion import complete_unfinished, promote
-from churn.approval.rollback import rollback
+from churn.approval.context import APPROVAL_CHECK, ApprovalContext
+from churn.approval.decide import decide, record_gate, reject
+from churn.approval.promote import complete_begun, promote, rollback
 from churn.approval.settings import ApprovalSettings
-from churn.approval.tags import APPROVAL_CHECK
 from churn.core.errors import DecisionRefused, NotFound, StoreError
 from churn.ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from cli import commands
@@ -39,8 +38,9 @@ import os, signal, sys
 from pathlib import Path
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.mlflow.registry import MlflowModelRegistry
-from churn.approval.governance import Governance
-from churn.approval.promotion import promote
+from adapters.wiring import now
+from churn.approval.context import ApprovalContext
+from churn.approval.promote import promote
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused
 from tests.fakes.ports.stages import InMemoryStages
@@ -51,7 +51,7 @@ class Registry(MlflowModelRegistry):
         if alias == "Champion" and os.environ.get("DIE"):
             os.kill(os.getpid(), signal.SIGKILL)
 ledger = LocalDecisionLedger(Path(tables), name)
-governance = Governance(Registry(uri), ledger, InMemoryStages(), name, ApprovalSettings())
+context = ApprovalContext(Registry(uri), ledger, InMemoryStages(), name, ApprovalSettings(), now)
 """
 
 
@@ -64,9 +64,9 @@ class Place:
     settings: ApprovalSettings = AUTO
 
     @property
-    def governance(self) -> Governance:
+    def context(self) -> ApprovalContext:
         registry, ledger = MlflowModelRegistry(self.project.uri), LocalDecisionLedger(self.tables, self.name)
-        return Governance(registry, ledger, InMemoryStages(), self.name, self.settings)
+        return ApprovalContext(registry, ledger, InMemoryStages(), self.name, self.settings, now)
 
     @property
     def options(self) -> str:
@@ -84,25 +84,25 @@ class Place:
     @property
     def champions(self) -> tuple[int | None, int | None]:
         """What @Champion and @PreviousChampion name."""
-        named = [self.governance.registry.by_alias(self.name, alias) for alias in (CHAMPION, PREVIOUS_CHAMPION)]
+        named = [self.context.registry.by_alias(self.name, alias) for alias in (CHAMPION, PREVIOUS_CHAMPION)]
         return named[0] and named[0].version, named[1] and named[1].version
 
     def register(self, versions: int) -> Place:
         experiment = ensure_experiment(self.project.uri, "training", self.project.state / "mlflow")
         run = connect(self.project.uri).create_run(experiment)
         for _ in range(versions):
-            register(self.governance.registry, run.info.run_id, model=self.name, dataset=self.name)
+            register(self.context.registry, run.info.run_id, model=self.name, dataset=self.name)
         return self
 
     def judge(self, version: int, *, passes: bool = True) -> None:
-        report = gate_report(self.governance, version, PASSING if passes else FAILING)
-        record_gate(self.governance, report, who="ada")
-        decide(self.governance, version, who="ada")
+        report = gate_report(self.context, version, PASSING if passes else FAILING)
+        record_gate(self.context, report, who="ada")
+        decide(self.context, version, who="ada")
 
     def go_live(self, *versions: int) -> Place:
         for version in versions:
             self.judge(version)
-            promote(self.governance, version, who="ada")
+            promote(self.context, version, who="ada")
         return self
 
     def child(self, script: str, **environment: str) -> subprocess.Popen[str]:
@@ -140,28 +140,28 @@ def test_a_version_goes_live_and_comes_back_in_seconds(place: Place) -> None:
     place.register(3).go_live(1, 2, 3)
     assert place.champions == (3, 2)
     start = time.monotonic()
-    rollback(place.governance, who="bob", why="Too many calls.")
+    rollback(place.context, who="bob", why="Too many calls.")
     assert time.monotonic() - start < 5
     assert place.champions == (2, 1)
-    rollback(place.governance, who="bob", why="Still too many.")
+    rollback(place.context, who="bob", why="Still too many.")
     assert place.champions == (1, None)
-    tags = {version.version: version.tags[APPROVAL_CHECK] for version in place.governance.registry.versions(place.name)}
+    tags = {version.version: version.tags[APPROVAL_CHECK] for version in place.context.registry.versions(place.name)}
     assert tags == {1: "Approved", 2: "Rejected", 3: "Rejected"}
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def test_a_kill_between_two_writes_is_completed_by_the_next_run(place: Place) -> None:
     place.register(2).go_live(1).judge(2)
-    killed = place.child("promote(governance, 2, who='ada')", DIE="yes")
+    killed = place.child("promote(context, 2, who='ada')", DIE="yes")
     _, said = killed.communicate(timeout=100)
     assert killed.returncode == -signal.SIGKILL, said
     assert place.champions == (2, 1)
-    [finding] = audit(place.governance).findings
+    [finding] = audit(place.context).findings
     assert "was begun on" in finding.found
-    record = complete_unfinished(place.governance, who="eve")
+    record = complete_begun(place.context)
     assert record is not None
     assert (record.kind, record.version, record.who) == ("promoted", 2, "ada")
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def test_of_two_processes_one_promotes_and_the_other_says_so(place: Place) -> None:
@@ -170,7 +170,7 @@ def test_of_two_processes_one_promotes_and_the_other_says_so(place: Place) -> No
     other = place.child("""
 print("ready", flush=True), sys.stdin.readline()
 try:
-    promote(governance, 3, who="eve")
+    promote(context, 3, who="eve")
 except DecisionRefused as error:
     print(error)
 """)
@@ -180,7 +180,7 @@ except DecisionRefused as error:
     other.stdin.write("go\n"), other.stdin.flush()
     told = ""
     try:
-        promote(place.governance, 2, who="ada")
+        promote(place.context, 2, who="ada")
     except DecisionRefused as error:
         told = str(error)
     out, err = other.communicate(timeout=100)
@@ -189,22 +189,22 @@ except DecisionRefused as error:
     assert f"the champion changed since: it is version {live}" in told + out
     assert bool(told) != bool(out)
     assert kinds(place).count("promoted") == 2
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def kinds(place: Place) -> list[str]:
-    return [record.kind for record in place.governance.ledger.read()]
+    return [record.kind for record in place.context.ledger.read()]
 
 
 def test_an_alias_that_is_moved_by_hand_is_found_and_put_back(place: Place) -> None:
     place.register(3).go_live(1, 2).judge(3)
     connect(place.project.uri).set_registered_model_alias(place.name, CHAMPION, "3")
     with pytest.raises(DecisionRefused, match=r"@Champion .* names version 3, and version 2 is live"):
-        promote(place.governance, 3, who="ada")
-    assert [finding.subject for finding in audit(place.governance).findings] == ["@Champion"]
-    rollback(place.governance, who="bob", why="Moved by hand.")
+        promote(place.context, 3, who="ada")
+    assert [finding.subject for finding in audit(place.context).findings] == ["@Champion"]
+    rollback(place.context, who="bob", why="Moved by hand.")
     assert place.champions == (2, 1)
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def test_a_tag_that_is_set_by_hand_promotes_nothing(place: Place) -> None:
@@ -213,20 +213,20 @@ def test_a_tag_that_is_set_by_hand_promotes_nothing(place: Place) -> None:
     with pytest.raises(
         DecisionRefused, match="is not approved, and there is still no @Champion: Rejected by policy:auto"
     ):
-        promote(place.governance, 1, who="ada")
-    assert [finding.subject for finding in audit(place.governance).findings] == ["version 1"]
+        promote(place.context, 1, who="ada")
+    assert [finding.subject for finding in audit(place.context).findings] == ["version 1"]
 
 
 def test_a_live_version_that_mlflow_deleted_is_left_for_the_one_before(place: Place) -> None:
     place.register(3).go_live(1, 2).judge(3)
     connect(place.project.uri).delete_model_version(place.name, "2")
     assert place.champions == (None, 1)
-    assert standing(place.governance, 3).state == "lapsed"
+    assert place.context.status(3).state == "lapsed"
     with pytest.raises(NotFound, match=r"has no version 2; it has 1, 3\."):
-        promote(place.governance, 2, who="ada")
-    subjects = [finding.subject for finding in audit(place.governance).findings]
+        promote(place.context, 2, who="ada")
+    subjects = [finding.subject for finding in audit(place.context).findings]
     assert subjects == ["version 2"]
-    assert rollback(place.governance, who="bob", why="Deleted.").version == 1
+    assert rollback(place.context, who="bob", why="Deleted.").version == 1
     assert place.champions == (1, None)
 
 
@@ -235,11 +235,13 @@ def test_a_registry_that_cannot_be_reached_changes_nothing(place: Place) -> None
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     ledger = LocalDecisionLedger(place.tables, place.name)
-    governance = Governance(MlflowModelRegistry(address), ledger, InMemoryStages(), place.name, ApprovalSettings())
+    context = ApprovalContext(
+        MlflowModelRegistry(address), ledger, InMemoryStages(), place.name, ApprovalSettings(), now
+    )
     for attempt in (
-        lambda: promote(governance, 1, who="ada"),
-        lambda: rollback(governance, who="ada", why="Bad."),
-        lambda: audit(governance),
+        lambda: promote(context, 1, who="ada"),
+        lambda: rollback(context, who="ada", why="Bad."),
+        lambda: audit(context),
     ):
         with pytest.raises(StoreError, match=f"{address} could not be reached"):
             attempt()
@@ -264,7 +266,7 @@ def test_a_person_decides_by_command(
     assert "Next    python run.py --pipeline deployment --version 2 --dataset" in told
     assert place.type("reject --version 3 --reason 'Too late.' --as eve") == 0
     assert "version 3: rejected. Rejected by eve on" in capsys.readouterr().out
-    assert promote(place.governance, 2, who="ada").why.endswith("Reviewed with finance.")
+    assert promote(place.context, 2, who="ada").why.endswith("Reviewed with finance.")
 
 
 def test_the_list_of_models_tells_what_is_and_what_was(
@@ -290,7 +292,7 @@ def test_an_audit_ends_in_two_where_something_does_not_fit(place: Place, capsys:
     place.register(2).go_live(1)
     assert place.type("audit") == 0
     assert "The chain of the ledger holds, and the registry shows what the ledger says." in capsys.readouterr().out
-    place.governance.registry.set_alias(place.name, CHAMPION, 2)
+    place.context.registry.set_alias(place.name, CHAMPION, 2)
     assert place.type("audit") == 2
     told = capsys.readouterr().out
     assert "✗ @Champion: It names version 2, and by the ledger it should name version 1" in told
@@ -309,7 +311,7 @@ def test_a_mistake_of_the_user_is_told_with_what_to_do(place: Place, capsys: pyt
         place.type("approve --version 1 --reason Good.")
     with pytest.raises(DecisionRefused, match="nothing to go back to"):
         place.type("rollback --reason Bad.")
-    reject(place.governance, 1, who="bob", why="No.")
+    reject(place.context, 1, who="bob", why="No.")
     assert place.type("models") == 0
 
 

@@ -19,9 +19,10 @@ from adapters.mlflow.load import load_package
 from adapters.mlflow.manifest import package_digest
 from adapters.mlflow.package import build_package
 from adapters.mlflow.registry import MlflowModelRegistry
-from churn.approval.approval import decide, record_gate
-from churn.approval.governance import Governance
-from churn.approval.promotion import promote
+from adapters.wiring import now
+from churn.approval.context import ApprovalContext
+from churn.approval.decide import decide, record_gate
+from churn.approval.promote import promote
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import ConfigError, NotFound
 from churn.model.frame import columns_of
@@ -55,10 +56,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = registry.register(MODEL, package, description="Phones.", tags=tags, run_id=run.info.run_id)
     registry.set_alias(MODEL, CHALLENGER, version.version)
     ledger = LocalDecisionLedger(folder / "state" / "tables", DATASET)
-    governance = Governance(registry, ledger, InMemoryStages(), MODEL, ApprovalSettings())
-    record_gate(governance, gate_report(governance, 1, PASSING), who="ada")
-    decide(governance, 1, who="ada")
-    promote(governance, 1, who="ada")
+    context = ApprovalContext(registry, ledger, InMemoryStages(), MODEL, ApprovalSettings(), now)
+    record_gate(context, gate_report(context, 1, PASSING), who="ada")
+    decide(context, 1, who="ada")
+    promote(context, 1, who="ada")
     return folder / "state"
 
 

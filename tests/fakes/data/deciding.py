@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from churn.approval.approval import decide, record_gate
-from churn.approval.governance import Governance
-from churn.approval.promotion import Promotion, promote
+from churn.approval.context import ApprovalContext
+from churn.approval.decide import decide, record_gate
+from churn.approval.promote import Promotion, promote
 from churn.approval.settings import ApprovalSettings
-from churn.approval.standing import Standing
+from churn.approval.state import VersionStatus
 from churn.gate.report import Check, GateReport, VersionSummary
 from churn.gate.settings import GateSettings
 from churn.ports.ledger import Decision, Entry
@@ -127,8 +127,8 @@ class Office:
         self.stages = DoomedStages(self.doom)
 
     @property
-    def governance(self) -> Governance:
-        return Governance(self.registry, self.ledger, self.stages, MODEL, self.settings, self.clock)
+    def context(self) -> ApprovalContext:
+        return ApprovalContext(self.registry, self.ledger, self.stages, MODEL, self.settings, self.clock)
 
     @property
     def champion(self) -> int | None:
@@ -143,7 +143,7 @@ class Office:
         return [record.kind for record in self.ledger.records]
 
     def tags(self, version: int) -> dict[str, str]:
-        return dict(self.governance.look().version(version).tags)
+        return dict(self.context.read().version(version).tags)
 
     def register(self, count: int = 1) -> int:
         """Register versions, as the training does, and return the number of the last, which is @Challenger."""
@@ -151,25 +151,25 @@ class Office:
             version = register(self.registry, "run-1")
         return version
 
-    def judge(self, version: int, checks: tuple[Check, ...] = PASSING) -> Standing:
+    def judge(self, version: int, checks: tuple[Check, ...] = PASSING) -> VersionStatus:
         """Let the gate say this about a version, and the policy answer."""
-        record_gate(self.governance, self.report(version, checks), who="ada")
-        return decide(self.governance, version, who="ada")
+        record_gate(self.context, self.report(version, checks), who="ada")
+        return decide(self.context, version, who="ada")
 
     def report(self, version: int, checks: tuple[Check, ...] = PASSING, **changes: Any) -> GateReport:
         """Return what a gate that held a version against the champion could have found."""
-        return gate_report(self.governance, version, checks, **changes)
+        return gate_report(self.context, version, checks, **changes)
 
     def go_live(self, *versions: int) -> Promotion:
         """Judge and promote one version after the other."""
         for version in versions:
             self.judge(version)
-            done = promote(self.governance, version, who="ada")
+            done = promote(self.context, version, who="ada")
         return done
 
     def delete(self, version: int) -> None:
         """Delete a version with its aliases, as MLflow does."""
-        for alias in self.governance.look().version(version).aliases:
+        for alias in self.context.read().version(version).aliases:
             InMemoryModelRegistry.delete_alias(self.registry, MODEL, alias)
         self.registry.delete_version(MODEL, version)
 
@@ -205,19 +205,19 @@ def register(registry: ModelRegistry, run_id: str, *, model: str = MODEL, **tags
 
 
 def gate_report(
-    governance: Governance, version: int, checks: tuple[Check, ...] = PASSING, **changes: Any
+    context: ApprovalContext, version: int, checks: tuple[Check, ...] = PASSING, **changes: Any
 ) -> GateReport:
     """Return what a gate that held a version against the champion could have found."""
-    situation = governance.look()
-    live = situation.live
+    state = context.read()
+    live = state.live
     report = GateReport(
-        model=governance.model,
-        at=governance.clock(),
+        model=context.model,
+        at=context.clock(),
         settings=GateSettings(),
         currency="USD",
         relation="recipe" if live else "first",
-        challenger=_contestant(version, situation.digest(version)),
-        champion=_contestant(live, situation.digest(live)) if live else None,
+        challenger=_contestant(version, state.digest(version)),
+        champion=_contestant(live, state.digest(live)) if live else None,
         checks=checks,
     )
     return report.model_copy(update=changes)

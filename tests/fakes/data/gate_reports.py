@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from churn.approval.standing import Standing
+from churn.approval.state import VersionStatus
 from churn.core.estimate import Estimate
 from churn.gate.report import (
     Check,
@@ -206,7 +206,7 @@ PASSED = Decision.chained(
     ),
     None,
 )
-STANDING = Standing(
+VERSION_STATUS = VersionStatus(
     model="churn_telco",
     version=5,
     state="pending",

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from churn.approval.audit import audit
-from churn.approval.promotion import promote
-from churn.approval.rollback import rollback
-from churn.approval.tags import APPROVAL_CHECK, DECISION
+from churn.approval.context import APPROVAL_CHECK, DECISION
+from churn.approval.promote import promote, rollback
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Killed, Office, office
@@ -18,12 +17,12 @@ from tests.fakes.ports.ledger import altered
 
 
 def found(place: Office) -> list[tuple[str, str]]:
-    return [(finding.subject, finding.found) for finding in audit(place.governance).findings]
+    return [(finding.subject, finding.found) for finding in audit(place.context).findings]
 
 
 def everything_at_once() -> Office:
     place = office(5, 1, 2, 3)
-    rollback(place.governance, who="bob", why="Bad.")
+    rollback(place.context, who="bob", why="Bad.")
     place.judge(4, FAILING)
     place.under(MANUAL).judge(5)
     return place
@@ -34,9 +33,9 @@ def everything_at_once() -> Office:
 )
 def test_where_everything_fits_there_is_nothing_to_say(make: Callable[[], Office]) -> None:
     place = make()
-    done = audit(place.governance)
+    done = audit(place.context)
     assert done.findings == ()
-    assert (done.records, done.versions) == (len(place.kinds), len(place.governance.look().versions))
+    assert (done.records, done.versions) == (len(place.kinds), len(place.context.read().versions))
 
 
 def a_record_altered(place: Office) -> None:
@@ -133,7 +132,7 @@ def test_a_change_that_was_not_ended_is_named_and_its_aliases_are_not() -> None:
     place.judge(2)
     place.doom.at = place.doom.writes + 3
     with pytest.raises(Killed, match="before a write"):
-        promote(place.governance, 2, who="ada")
+        promote(place.context, 2, who="ada")
     [(subject, text)] = found(place)
     assert subject == "record 7"
     assert "promotion to version 2 by ada was begun on 2024-05-01" in text
@@ -151,7 +150,7 @@ def test_every_finding_comes_with_a_remedy() -> None:
     for spoil in FAULTS:
         place = office(3, 1, 2)
         spoil(place)
-        findings = audit(place.governance).findings
+        findings = audit(place.context).findings
         assert findings
         assert all(finding.remedy for finding in findings)
 
@@ -160,5 +159,5 @@ def test_an_audit_writes_nothing() -> None:
     place = office(3, 1, 2)
     alias_moved(place)
     before = place.doom.writes
-    audit(place.governance)
+    audit(place.context)
     assert place.doom.writes == before

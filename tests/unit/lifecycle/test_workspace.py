@@ -28,13 +28,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_decisions_are_about_the_data_sets_own_model_or_one_that_is_named(workspace: Workspace) -> None:
-    assert workspace.governance(ApprovalSettings()).model == "churn_toy"
-    assert workspace.governance(ApprovalSettings(), "pilot").model == "pilot"
+    assert workspace.approval(ApprovalSettings()).model == "churn_toy"
+    assert workspace.approval(ApprovalSettings(), "pilot").model == "pilot"
 
 
 def test_a_model_of_another_data_set_is_refused_because_its_ledger_is_not_here(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match=r"'churn_other' belongs to the data set 'other', .* acts on 'toy': name its"):
-        workspace.governance(ApprovalSettings(), "churn_other")
+        workspace.approval(ApprovalSettings(), "churn_other")
 
 
 def test_a_port_that_the_profile_has_no_adapter_for_is_named(workspace: Workspace) -> None:

@@ -35,7 +35,7 @@ from tests.fakes.data.findings import (
     evaluation,
     explanation,
 )
-from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, STANDING, gate_report
+from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, VERSION_STATUS, gate_report
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "registration": (lambda: REGISTRATION, "churn_gym_simulated, version 4"),
     "batch": (summary_of, "30 customers scored by churn_toy version 3"),
     "gate": (gate_report, "Version 5 passes the gate: all 4 checks passed."),
-    "standing": (lambda: STANDING, "churn_telco, version 5: pending"),
+    "status": (lambda: VERSION_STATUS, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
     "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
 }
@@ -135,7 +135,7 @@ def content(name: str, **changes: Any) -> str | None:
         ("explanation", {"rows": 4}),
         ("registration", {"version": 5}),
         ("gate", {"checks": ()}),
-        ("standing", {"state": "approved"}),
+        ("status", {"state": "approved"}),
         ("deployment", {"champion": 3}),
         ("campaign", {"batch_id": "b2"}),
         ("table", {"ref": SNAPSHOT.ref.model_copy(update={"content_id": "d2" * 32})}),

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reports.gate_report import deployment_section, standing_section
+from reports.gate_report import deployment_section, status_section
 from reports.page import Callout, Definitions, Section
-from tests.fakes.data.gate_reports import DEPLOYMENT, PASSED, STANDING
+from tests.fakes.data.gate_reports import DEPLOYMENT, PASSED, VERSION_STATUS
 
 
 def blocks(section: Section, kind: type) -> list[Any]:
@@ -19,15 +19,15 @@ def blocks(section: Section, kind: type) -> list[Any]:
     ("state", "tone"),
     [("approved", "good"), ("pending", "warn"), ("rejected", "bad"), ("lapsed", "bad"), ("none", "bad")],
 )
-def test_a_standing_says_at_once_whether_the_version_may_go_live(state: str, tone: str) -> None:
-    section = standing_section(STANDING.model_copy(update={"state": state}))
+def test_a_status_says_at_once_whether_the_version_may_go_live(state: str, tone: str) -> None:
+    section = status_section(VERSION_STATUS.model_copy(update={"state": state}))
     assert section.title == f"{state.capitalize()}: version 5"
-    assert blocks(section, Callout) == [Callout(STANDING.why, tone)]  # type: ignore[arg-type]
+    assert blocks(section, Callout) == [Callout(VERSION_STATUS.why, tone)]  # type: ignore[arg-type]
 
 
-def test_a_standing_shows_the_records_it_rests_on() -> None:
+def test_a_status_shows_the_records_it_rests_on() -> None:
     approved = PASSED.model_copy(update={"kind": "approved", "who": "Grace", "champion": None, "sequence": 2})
-    gate, decision = blocks(standing_section(STANDING.model_copy(update={"decision": approved})), Definitions)
+    gate, decision = blocks(status_section(VERSION_STATUS.model_copy(update={"decision": approved})), Definitions)
     assert gate.items == {
         "gate": "gate passed",
         "by": "Ada",
@@ -41,7 +41,7 @@ def test_a_standing_shows_the_records_it_rests_on() -> None:
         "Grace",
         "no champion",
     )
-    assert blocks(standing_section(STANDING.model_copy(update={"gate": None})), Definitions) == []
+    assert blocks(status_section(VERSION_STATUS.model_copy(update={"gate": None})), Definitions) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Promotion: only what is approved goes live, and the ledger, the aliases and the mirror say the same."""
+"""Promotion and rollback: only what is approved goes live, and ledger, aliases and mirror say the same."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from churn.approval.approval import approve, reject, standing
-from churn.approval.promotion import Promotion, complete_unfinished, promote
+from churn.approval.context import APPROVAL_CHECK
+from churn.approval.decide import approve, reject
+from churn.approval.promote import Promotion, complete_begun, promote, rollback
 from churn.approval.settings import ApprovalSettings
-from churn.approval.tags import APPROVAL_CHECK
 from churn.core.errors import ChurnError, ConfigError, DecisionRefused, NotFound, StoreError, WriteConflict
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION
@@ -23,7 +23,7 @@ from tests.fakes.ports.ledger import altered
 def test_the_first_champion_has_no_predecessor() -> None:
     place = office(1)
     place.judge(1)
-    done = promote(place.governance, 1, who="ada")
+    done = promote(place.context, 1, who="ada")
     assert (done.version, done.previous, done.kind, done.unchanged) == (1, None, "promotion", False)
     assert (place.champion, place.previous) == (1, None)
     assert place.stages.stages == {(MODEL, 1): "production"}
@@ -32,7 +32,7 @@ def test_the_first_champion_has_no_predecessor() -> None:
 def test_the_champion_before_is_kept_as_the_previous_one() -> None:
     place = office(2, 1)
     place.judge(2)
-    done = promote(place.governance, 2, who="bob")
+    done = promote(place.context, 2, who="bob")
     assert (done.version, done.previous, done.who) == (2, 1, "bob")
     assert done.why.startswith("Approved by policy:auto")
     assert (place.champion, place.previous) == (2, 1)
@@ -53,7 +53,7 @@ def test_the_change_is_on_record_before_and_after() -> None:
 def test_the_challenger_keeps_its_alias_and_a_second_run_has_nothing_to_do() -> None:
     place = office(2, 1, 2)
     before, tags = place.kinds, place.tags(2)
-    again = promote(place.governance, 2, who="bob")
+    again = promote(place.context, 2, who="bob")
     assert again.unchanged
     assert (again.version, again.previous, again.who) == (2, 1, "ada")
     assert (place.kinds, place.tags(2)) == (before, tags)
@@ -76,7 +76,7 @@ def waiting(place: Office) -> None:
 
 def rejected(place: Office) -> None:
     place.judge(2)
-    reject(place.governance, 2, who="bob", why="No.")
+    reject(place.context, 2, who="bob", why="No.")
 
 
 def lapsed(place: Office) -> None:
@@ -106,7 +106,7 @@ def test_what_is_not_approved_does_not_go_live(happened: Any, told: str, there: 
     before, written = place.kinds, place.doom.writes
     live = "version 1 stays @Champion" if there else "there is still no @Champion"
     with pytest.raises(DecisionRefused, match=f"Version 2 of churn_gym is not approved, and {live}: .*{told}"):
-        promote(place.governance, 2, who="ada")
+        promote(place.context, 2, who="ada")
     assert (place.kinds, place.doom.writes) == (before, written)
     assert place.champion == (1 if there else None)
 
@@ -114,11 +114,9 @@ def test_what_is_not_approved_does_not_go_live(happened: Any, told: str, there: 
 def test_a_promotion_needs_a_version_and_a_name() -> None:
     place = office(1, 1)
     with pytest.raises(NotFound, match="has no version 2; it has 1"):
-        promote(place.governance, 2, who="ada")
+        promote(place.context, 2, who="ada")
     with pytest.raises(ConfigError, match="needs the name of a person"):
-        promote(place.governance, 1, who=" ")
-    with pytest.raises(ConfigError, match="needs the name of a person"):
-        complete_unfinished(place.governance, who="")
+        promote(place.context, 1, who=" ")
 
 
 @pytest.mark.parametrize("to", [2, None, 3])
@@ -132,7 +130,7 @@ def test_an_alias_that_was_moved_by_hand_stops_every_promotion(to: int | None) -
     there = "nothing" if to is None else f"version {to}"
     told = rf"@Champion of churn_gym names {there}, and version 1 is live.*run.py audit.*run.py rollback"
     with pytest.raises(DecisionRefused, match=told):
-        promote(place.governance, 3, who="ada")
+        promote(place.context, 3, who="ada")
     assert place.champion == to
 
 
@@ -140,14 +138,14 @@ def test_an_alias_that_was_set_before_any_decision_is_no_champion() -> None:
     place = office(2)
     place.registry.set_alias(MODEL, CHAMPION, 1)
     with pytest.raises(DecisionRefused, match=r"no version is live by the ledger.*remove the alias in the MLflow UI"):
-        promote(place.governance, 1, who="ada")
+        promote(place.context, 1, who="ada")
 
 
 def test_where_the_live_version_was_deleted_the_next_is_a_first() -> None:
     place = office(2, 1)
     place.delete(1)
     place.judge(2)
-    done = promote(place.governance, 2, who="ada")
+    done = promote(place.context, 2, who="ada")
     assert (done.version, done.previous) == (2, None)
     assert (place.champion, place.previous) == (2, None)
 
@@ -156,23 +154,23 @@ def test_a_mirror_that_does_not_answer_stops_nothing_and_is_repaired_by_the_next
     place = office(2, 1)
     place.judge(2)
     place.stages.down = True
-    done = promote(place.governance, 2, who="ada")
+    done = promote(place.context, 2, who="ada")
     [note] = done.notes
     assert note.startswith("The model control plane does not answer")
     assert "The next deployment shows version 2 in production" in note
     assert place.champion == 2
-    assert complete_unfinished(place.governance, who="ada") is None
+    assert complete_begun(place.context) is None
     place.stages.down = False
     assert place.stages.stages[MODEL, 1] == "production"
-    assert complete_unfinished(place.governance, who="ada") is None
+    assert complete_begun(place.context) is None
     assert place.stages.stages == {(MODEL, 1): "archived", (MODEL, 2): "production"}
 
 
 def test_to_complete_nothing_writes_nothing_to_ledger_or_registry() -> None:
     place = office(2, 1)
     before = place.kinds
-    assert complete_unfinished(place.governance, who="ada") is None
-    assert complete_unfinished(Office().governance, who="ada") is None
+    assert complete_begun(place.context) is None
+    assert complete_begun(Office().context) is None
     assert place.kinds == before
 
 
@@ -184,7 +182,7 @@ def outcomes(place: Office, *versions: int) -> dict[int, Promotion | ChurnError]
     def run(version: int) -> None:
         start.wait()
         try:
-            found[version] = promote(place.governance, version, who=f"user {version}")
+            found[version] = promote(place.context, version, who=f"user {version}")
         except ChurnError as error:
             found[version] = error
 
@@ -210,8 +208,8 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so() -> None:
 def test_the_same_promotion_twice_at_once_is_one() -> None:
     place = office(2, 1)
     place.judge(2)
-    done = promote(place.governance, 2, who="ada")
-    assert promote(place.governance, 2, who="bob").at == done.at
+    done = promote(place.context, 2, who="ada")
+    assert promote(place.context, 2, who="bob").at == done.at
     assert place.kinds.count("promotion_begun") == 2
 
 
@@ -219,11 +217,11 @@ def test_another_machine_that_decides_at_the_same_time_wins() -> None:
     """A lock holds on one machine; the chain holds everywhere."""
     place = office(3, 1)
     place.judge(2), place.judge(3)
-    ours, theirs = place.governance, Elsewhere(place)
+    ours, theirs = place.context, Elsewhere(place)
     with pytest.raises(WriteConflict, match="Somebody else decided"):
-        promote(theirs.governance, 2, who="ada")
+        promote(theirs.context, 2, who="ada")
     assert place.champion == 3
-    assert standing(ours, 2).state == "lapsed"
+    assert ours.status(2).state == "lapsed"
 
 
 class Elsewhere(Office):
@@ -245,7 +243,7 @@ class OtherMachine:
         return self._place.ledger.read()
 
     def append(self, entry: Entry, *, after: str) -> Decision:
-        promote(self._place.governance, 3, who="bob")
+        promote(self._place.context, 3, who="bob")
         return self._place.ledger.append(entry, after=after)
 
     @contextmanager
@@ -259,10 +257,153 @@ def test_a_ledger_that_was_tampered_with_decides_nothing() -> None:
     place.ledger.records[1] = altered(place.ledger.records[1], who="mallory")
     told = r"The ledger cannot be trusted.*Record 2 .* was altered.*run\.py audit"
     for attempt in (
-        lambda: promote(place.governance, 2, who="ada"),
-        lambda: approve(place.governance, 2, who="ada", why="Good."),
-        lambda: standing(place.governance, 2),
+        lambda: promote(place.context, 2, who="ada"),
+        lambda: approve(place.context, 2, who="ada", why="Good."),
+        lambda: place.context.status(2),
     ):
         with pytest.raises(StoreError, match=told):
             attempt()
+    assert place.champion == 1
+
+
+def back(place: Office, to: int | None = None) -> int:
+    return rollback(place.context, to=to, who="bob", why="Too many calls.").version
+
+
+def test_it_goes_back_one_champion_at_a_time() -> None:
+    place = office(3, 1, 2, 3)
+    assert [back(place), back(place)] == [2, 1]
+    assert (place.champion, place.previous) == (1, None)
+    with pytest.raises(DecisionRefused, match=r"Before version 1 no version .* nothing to go back to.*run.py models"):
+        back(place)
+    assert place.champion == 1
+
+
+def test_the_change_is_on_record_with_who_and_why() -> None:
+    place = office(3, 1, 2, 3)
+    done = rollback(place.context, who="bob", why="Too many calls.")
+    assert (done.kind, done.version, done.previous, done.who, done.why) == ("rollback", 2, 3, "bob", "Too many calls.")
+    begun, ended = place.ledger.records[-2:]
+    assert (begun.kind, ended.kind) == ("rollback_begun", "rolled_back")
+    assert (ended.version, ended.champion, ended.digests["begun"]) == (2, 3, begun.hash)
+    assert ended.digests.items() >= {"model": "digest of 2", "champion": "digest of 3"}.items()
+
+
+def test_aliases_tags_and_stages_follow() -> None:
+    place = office(3, 1, 2, 3)
+    back(place)
+    assert (place.champion, place.previous) == (2, 1)
+    assert (place.tags(2)[APPROVAL_CHECK], place.tags(3)[APPROVAL_CHECK]) == ("Approved", "Rejected")
+    assert place.stages.stages == {(MODEL, 1): "archived", (MODEL, 2): "production", (MODEL, 3): "archived"}
+
+
+def test_the_previous_champion_is_always_where_a_rollback_goes() -> None:
+    place = office(4, 1, 2, 3)
+    for _ in range(2):
+        goal = place.previous
+        assert back(place) == goal
+    place.go_live(4)
+    assert place.previous == 1
+    assert back(place) == 1
+
+
+def test_a_version_that_was_live_at_some_time_can_be_named() -> None:
+    place = office(3, 1, 2, 3)
+    assert back(place, to=1) == 1
+    assert place.previous is None
+    assert back(place, to=3) == 3
+    assert place.previous == 1
+    assert [live.version for live in place.context.read().history] == [1, 2, 3, 1, 3]
+
+
+def test_what_was_never_live_cannot_be_gone_back_to() -> None:
+    place = office(4, 1, 2)
+    place.judge(3)
+    with pytest.raises(DecisionRefused, match=r"Version 3 of churn_gym was never live.*these were: 1, 2\. `python"):
+        back(place, to=3)
+    with pytest.raises(DecisionRefused, match="Version 2 of churn_gym is live already"):
+        back(place, to=2)
+    with pytest.raises(NotFound, match="no version 9"):
+        back(place, to=9)
+    assert place.champion == 2
+
+
+def test_where_nothing_was_ever_live_there_is_nowhere_to_go() -> None:
+    place = office(1)
+    place.registry.set_alias(MODEL, CHAMPION, 1)
+    with pytest.raises(
+        DecisionRefused, match=r"No version of churn_gym was ever live by a decision.*--pipeline deploy"
+    ):
+        back(place)
+    with pytest.raises(DecisionRefused, match="a rollback goes to one that was; none was"):
+        back(place, to=1)
+    with pytest.raises(DecisionRefused, match="No version of churn_gym"):
+        back(Office())
+
+
+def test_a_version_that_was_rejected_since_must_be_named() -> None:
+    place = office(3, 1, 2, 3)
+    reject(place.context, 2, who="eve", why="It leaks.")
+    with pytest.raises(
+        DecisionRefused, match=r"version 2 .* eve rejected on 2024-05-01 \(It leaks\.\): name it with --to 2"
+    ):
+        back(place)
+    assert place.champion == 3
+    assert back(place, to=1) == 1
+    assert back(place, to=2) == 2
+
+
+def test_a_gate_that_refuses_an_old_champion_does_not_stand_in_the_way_back() -> None:
+    place = office(3, 1, 2, 3)
+    assert place.judge(2, FAILING).state == "rejected"
+    assert back(place) == 2
+
+
+@pytest.mark.parametrize(("who", "why", "told"), [("", "Bad.", "--as NAME"), ("bob", " ", "--reason")])
+def test_it_needs_a_person_and_a_reason(who: str, why: str, told: str) -> None:
+    place = office(2, 1, 2)
+    with pytest.raises(ConfigError, match=told):
+        rollback(place.context, who=who, why=why)
+
+
+@pytest.mark.parametrize("moved_to", [3, None, 1])
+@pytest.mark.parametrize("to", [2, None])
+def test_it_puts_back_an_alias_that_was_moved_by_hand(moved_to: int | None, to: int | None) -> None:
+    place = office(4, 1, 2)
+    if moved_to is None:
+        place.registry.delete_alias(MODEL, CHAMPION)
+    else:
+        place.registry.set_alias(MODEL, CHAMPION, moved_to)
+    done = rollback(place.context, to=to, who="bob", why="Moved by hand.")
+    assert (done.version, done.previous) == (2, moved_to)
+    assert (place.champion, place.previous) == (2, 1)
+    place.judge(4)
+    assert promote(place.context, 4, who="ada").previous == 2
+
+
+def test_an_alias_moved_back_by_hand_can_be_made_a_decision() -> None:
+    place = office(2, 1, 2)
+    place.registry.set_alias(MODEL, CHAMPION, 1)
+    assert back(place, to=1) == 1
+    assert (place.champion, place.previous) == (1, None)
+
+
+def test_versions_that_are_gone_are_passed_over() -> None:
+    place = office(3, 1, 2, 3)
+    place.delete(2)
+    assert back(place) == 1
+
+
+def test_a_live_version_that_is_gone_is_left_for_the_one_before() -> None:
+    place = office(2, 1, 2)
+    place.delete(2)
+    assert back(place) == 1
+    assert (place.champion, place.previous) == (1, None)
+
+
+def test_a_mirror_that_does_not_answer_does_not_stop_it() -> None:
+    place = office(2, 1, 2)
+    place.stages.down = True
+    [note] = rollback(place.context, who="bob", why="Bad.").notes
+    assert "does not answer" in note
     assert place.champion == 1

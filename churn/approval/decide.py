@@ -7,23 +7,21 @@ from collections.abc import Iterator
 from ..core.errors import DecisionRefused, WriteConflict
 from ..gate.report import Comparison, GateReport
 from ..ports.ledger import Decision, Kind
-from .change import settle
-from .governance import Governance, person, reason
-from .policy import answer, separate
-from .situation import Situation
-from .standing import Standing, standing_of
+from .context import ApprovalContext, person, reason
+from .promote import exclusive_state
+from .state import ModelState, VersionStatus, check_separation_of_duties, policy_answer
 
-__all__ = ["Standing", "approve", "decide", "record_gate", "reject", "standing"]
+__all__ = ["approve", "decide", "record_gate", "reject"]
 
 
-def record_gate(governance: Governance, report: GateReport, *, who: str) -> Decision:
+def record_gate(context: ApprovalContext, report: GateReport, *, who: str) -> Decision:
     """Write the verdict of the gate to the ledger, and the tag `gate` to the version.
 
     The report is bound to the versions that it compared: if it is not about the registered challenger and the version
     that is live, it is not recorded. The same report again is the same record.
 
     Args:
-        governance: Whose gate it is.
+        context: Whose gate it is.
         report: What the gate found.
         who: Who ran it.
 
@@ -40,14 +38,13 @@ def record_gate(governance: Governance, report: GateReport, *, who: str) -> Deci
             f"{report.model} {report.summary}, so that there is no verdict to record: run "
             "`python run.py --pipeline deployment` again when less runs on this machine."
         )
-    with governance.ledger.exclusive():
-        situation, _ = settle(governance)
-        _check_subject(situation, report)
-        known = situation.gate(number)
-        if known is not None and known.digests["gate_report"] == report.digest:
-            return known
-        situation = governance.write(
-            situation,
+    with exclusive_state(context) as state:
+        _check_subject(state, report)
+        gate = state.gate(number)
+        if gate is not None and gate.digests["gate_report"] == report.digest:
+            return gate
+        recorded = context.write(
+            state,
             "gate_passed" if report.passed else "gate_refused",
             number,
             champion=report.champion.version if report.champion else None,
@@ -61,18 +58,18 @@ def record_gate(governance: Governance, report: GateReport, *, who: str) -> Deci
                 "champion": report.champion.digest if report.champion else "",
             },
         )
-        governance.tag(situation, number)
-    return situation.ledger[-1]
+        context.tag(recorded, number)
+        return recorded.ledger[-1]
 
 
-def decide(governance: Governance, version: int, *, who: str) -> Standing:
+def decide(context: ApprovalContext, version: int, *, who: str) -> VersionStatus:
     """Let the policy answer the newest verdict of the gate on a version, and tag the version with `Approval_Check`.
 
-    What the gate refused is rejected, what it passed is approved or waits for a person: see `policy.answer`. A verdict
+    What the gate refused is rejected, what it passed is approved or waits for a person: see `policy_answer`. A verdict
     that is answered already is not answered again.
 
     Args:
-        governance: Whose policy it is.
+        context: Whose policy it is.
         version: The version that was judged.
         who: Who runs the deployment.
 
@@ -82,28 +79,22 @@ def decide(governance: Governance, version: int, *, who: str) -> Standing:
         StoreError: the registry or the ledger does not answer.
     """
     person(who)
-    with governance.ledger.exclusive():
-        situation, _ = settle(governance)
-        found = _standing(governance, situation, version)
-        gate = found.gate
+    with exclusive_state(context) as state:
+        status = context.status(version, state)
+        gate = status.gate
         if gate is None:
-            raise _not_judged(found)
-        if found.decision is not None and found.decision.sequence > gate.sequence:
-            return found
-        kind, why = answer(governance.settings, situation, gate)
-        return _decided(governance, situation, found, kind, who=f"policy:{governance.settings.policy}", why=why)
+            raise _not_judged(status)
+        if status.decision is not None and status.decision.sequence > gate.sequence:
+            return status
+        kind, why = policy_answer(context.settings, state, gate)
+        return _decided(context, state, status, kind, who=f"policy:{context.settings.policy}", why=why)
 
 
-def standing(governance: Governance, version: int) -> Standing:
-    """Return whether a version may become the champion, and why; see `standing_of`. Nothing is written."""
-    return _standing(governance, governance.look(), version)
-
-
-def approve(governance: Governance, version: int, *, who: str, why: str) -> Standing:
+def approve(context: ApprovalContext, version: int, *, who: str, why: str) -> VersionStatus:
     """Approve a version that passed the gate and waits for a person.
 
     Args:
-        governance: Whose version it is.
+        context: Whose version it is.
         version: The version; one that is approved stays so.
         who: The person who decides.
         why: Their reason.
@@ -115,22 +106,21 @@ def approve(governance: Governance, version: int, *, who: str, why: str) -> Stan
         StoreError: the registry or the ledger does not answer.
     """
     who, why = person(who), reason(why)
-    with governance.ledger.exclusive():
-        situation, _ = settle(governance)
-        found = _standing(governance, situation, version)
-        if found.state == "approved":
-            return found
-        if found.state != "pending" or found.gate is None:
-            raise _not_waiting(found)
-        separate(governance.settings, situation.version(version), who)
-        return _decided(governance, situation, found, "approved", who=who, why=why)
+    with exclusive_state(context) as state:
+        status = context.status(version, state)
+        if status.state == "approved":
+            return status
+        if status.state != "pending" or status.gate is None:
+            raise _not_waiting(status)
+        check_separation_of_duties(context.settings, state.version(version), who)
+        return _decided(context, state, status, "approved", who=who, why=why)
 
 
-def reject(governance: Governance, version: int, *, who: str, why: str) -> Standing:
+def reject(context: ApprovalContext, version: int, *, who: str, why: str) -> VersionStatus:
     """Reject a version; until the gate judges it anew and a person approves it, it cannot be promoted.
 
     Args:
-        governance: Whose version it is.
+        context: Whose version it is.
         version: Any version but the one that is live.
         who: The person who decides.
         why: Their reason.
@@ -142,62 +132,57 @@ def reject(governance: Governance, version: int, *, who: str, why: str) -> Stand
         StoreError: the registry or the ledger does not answer.
     """
     who, why = person(who), reason(why)
-    with governance.ledger.exclusive():
-        situation, _ = settle(governance)
-        found = _standing(governance, situation, version)
-        if situation.live == version:
+    with exclusive_state(context) as state:
+        status = context.status(version, state)
+        if state.live == version:
             raise DecisionRefused(
-                f'Version {version} of {situation.model} is live: `python run.py rollback --reason "…"` takes it back.'
+                f'Version {version} of {state.model} is live: `python run.py rollback --reason "…"` takes it back.'
             )
-        return _decided(governance, situation, found, "rejected", who=who, why=why)
-
-
-def _standing(governance: Governance, situation: Situation, version: int) -> Standing:
-    return standing_of(situation, version, governance.settings, governance.clock())
+        return _decided(context, state, status, "rejected", who=who, why=why)
 
 
 def _decided(
-    governance: Governance, situation: Situation, found: Standing, kind: Kind, *, who: str, why: str
-) -> Standing:
-    """Record what was decided about a version in its standing, and return the standing it has then."""
-    number, gate = found.version, found.gate
-    champion = gate.champion if gate else situation.live
-    digests = gate.digests if gate else {"model": situation.digest(number), "champion": situation.digest(champion)}
-    situation = governance.write(situation, kind, number, champion=champion, who=who, why=why, digests=digests)
-    governance.tag(situation, number)
-    return _standing(governance, situation, number)
+    context: ApprovalContext, state: ModelState, status: VersionStatus, kind: Kind, *, who: str, why: str
+) -> VersionStatus:
+    """Record what was decided about a version in its status, and return the status it has then."""
+    number, gate = status.version, status.gate
+    champion = gate.champion if gate else state.live
+    digests = gate.digests if gate else {"model": state.digest(number), "champion": state.digest(champion)}
+    state = context.write(state, kind, number, champion=champion, who=who, why=why, digests=digests)
+    context.tag(state, number)
+    return context.status(number, state)
 
 
-def _check_subject(situation: Situation, report: GateReport) -> None:
+def _check_subject(state: ModelState, report: GateReport) -> None:
     """Refuse a report that is not about the registered challenger and the version that is live."""
-    challenger, champion = situation.version(report.challenger.version), situation.champion
-    if report.model != situation.model or situation.digest(challenger.version) != report.challenger.digest:
+    challenger, champion = state.version(report.challenger.version), state.champion
+    if report.model != state.model or state.digest(challenger.version) != report.challenger.digest:
         raise DecisionRefused(
-            f"By its digest, version {challenger.version} of {situation.model} is not the model that was judged: the "
+            f"By its digest, version {challenger.version} of {state.model} is not the model that was judged: the "
             "verdict is not recorded. Run `python run.py --pipeline deployment` again."
         )
     judged = (report.champion.version, report.champion.digest) if report.champion else (None, "")
-    if judged != (situation.live, situation.digest(situation.live)):
+    if judged != (state.live, state.digest(state.live)):
         named = f"version {champion.version}" if champion else "none"
         raise WriteConflict(
-            f"While the gate ran, the champion of {situation.model} changed: it is {named}, and version "
+            f"While the gate ran, the champion of {state.model} changed: it is {named}, and version "
             f"{challenger.version} was held against {f'version {judged[0]}' if judged[0] else 'none'}. Nothing was "
             "recorded: run `python run.py --pipeline deployment` again."
         )
 
 
-def _not_judged(found: Standing) -> DecisionRefused:
+def _not_judged(status: VersionStatus) -> DecisionRefused:
     return DecisionRefused(
-        f"The gate has not judged version {found.version} of {found.model}: run `python run.py --pipeline deployment` "
-        "first."
+        f"The gate has not judged version {status.version} of {status.model}: run "
+        "`python run.py --pipeline deployment` first."
     )
 
 
-def _not_waiting(found: Standing) -> DecisionRefused:
-    if found.gate is None and found.state == "none":
-        return _not_judged(found)
+def _not_waiting(status: VersionStatus) -> DecisionRefused:
+    if status.gate is None and status.state == "none":
+        return _not_judged(status)
     return DecisionRefused(
-        f"Version {found.version} of {found.model} does not wait for an approval: {found.why} Let the gate judge it "
+        f"Version {status.version} of {status.model} does not wait for an approval: {status.why} Let the gate judge it "
         "anew with `python run.py --pipeline deployment`, then approve what passes."
     )
 

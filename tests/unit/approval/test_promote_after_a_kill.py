@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from churn.approval.approval import approve, decide, record_gate, reject, standing
 from churn.approval.audit import audit
-from churn.approval.promotion import complete_unfinished, promote
-from churn.approval.rollback import rollback
+from churn.approval.decide import approve, decide, record_gate, reject
+from churn.approval.promote import complete_begun, promote, rollback
 from churn.core.errors import DecisionRefused, StoreError, WriteConflict
 from churn.ports.registry import CHAMPION
 from tests.fakes.data.deciding import MANUAL, MODEL, Killed, Office, office
@@ -34,11 +33,11 @@ def judged(*live: int) -> Callable[[], Office]:
 
 
 def act_promote(place: Office) -> object:
-    return promote(place.governance, 3, who="ada")
+    return promote(place.context, 3, who="ada")
 
 
 def act_rollback(place: Office) -> object:
-    return rollback(place.governance, to=1, who="bob", why="Bad.")
+    return rollback(place.context, to=1, who="bob", why="Bad.")
 
 
 CHANGES = {
@@ -57,12 +56,12 @@ def moved(place: Office) -> Office:
 
 def shown(place: Office) -> dict[str, Any]:
     """Return everything that anybody can see, but times and hashes."""
-    versions = place.governance.look().versions.values()
+    versions = place.context.read().versions.values()
     return {
         "aliases": {version.version: version.aliases for version in versions},
         "tags": {each.version: {n: v for n, v in each.tags.items() if n != "decision"} for each in versions},
         "stages": place.stages.stages,
-        "live": [live.version for live in place.governance.look().history],
+        "live": [live.version for live in place.context.read().history],
         "kinds": place.kinds,
     }
 
@@ -114,15 +113,15 @@ def test_a_kill_leaves_one_champion_that_was_approved(case: Case, number: int, d
 @pytest.mark.parametrize(("case", "number", "done"), POINTS)
 def test_the_next_run_completes_what_was_begun(case: Case, number: int, done: bool) -> None:
     place, expected = killed(case, number, done), case.before()
-    begun = place.governance.look().unfinished is not None
+    begun = place.context.read().unfinished is not None
     ended = place.kinds[-1] in {"promoted", "rolled_back"} and len(place.kinds) > len(expected.kinds)
-    record = complete_unfinished(place.governance, who="eve")
+    record = complete_begun(place.context)
     assert (record is not None) == begun
     if begun or ended:
         case.act(expected)
-    complete_unfinished(expected.governance, who="eve")
+    complete_begun(expected.context)
     assert shown(place) == shown(expected)
-    assert complete_unfinished(place.governance, who="eve") is None
+    assert complete_begun(place.context) is None
 
 
 @pytest.mark.parametrize(("case", "number", "done"), POINTS)
@@ -131,21 +130,21 @@ def test_the_same_command_again_ends_where_it_would_have_ended(case: Case, numbe
     if "rollback_begun" in place.kinds:
         with pytest.raises(DecisionRefused, match="Version 1 of churn_gym is live already"):
             case.act(place)
-        complete_unfinished(place.governance, who="eve")
+        complete_begun(place.context)
     else:
         case.act(place)
     case.act(expected)
     assert shown(place) == shown(expected)
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 @pytest.mark.parametrize(("number", "done"), [(number, done) for number in range(1, 7) for done in (False, True)])
 def test_a_rollback_goes_back_from_what_was_begun(number: int, done: bool) -> None:
     place = killed(CHANGES["third promotion"], number, done)
     begun = place.kinds.count("promotion_begun") == 3
-    assert rollback(place.governance, who="eve", why="Away with it.").version == (2 if begun else 1)
+    assert rollback(place.context, who="eve", why="Away with it.").version == (2 if begun else 1)
     assert (place.champion, place.previous) == ((2, 1) if begun else (1, None))
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 @pytest.mark.parametrize("number", range(1, 5))
@@ -153,10 +152,10 @@ def test_a_registry_that_fails_is_told_and_completed_by_the_next_run(number: int
     case = CHANGES["third promotion"]
     place = killed(case, number, False, StoreError)
     assert place.champion == (2 if number < 4 else 3)
-    record = complete_unfinished(place.governance, who="eve")
+    record = complete_begun(place.context)
     assert (record is None) == (number == 1)
     assert place.champion == (2 if number == 1 else 3)
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def test_a_failure_in_the_middle_says_what_becomes_of_it() -> None:
@@ -164,35 +163,35 @@ def test_a_failure_in_the_middle_says_what_becomes_of_it() -> None:
     place.doom.at, place.doom.error = place.doom.writes + 3, StoreError
     told = "killed before a write The promotion to version 3 is begun; the next deployment, approval or rollback compl"
     with pytest.raises(StoreError, match=told):
-        promote(place.governance, 3, who="ada")
+        promote(place.context, 3, who="ada")
 
 
 @pytest.mark.parametrize("number", [5, 6])
 def test_what_only_shows_a_change_cannot_stop_it(number: int) -> None:
     place = CHANGES["third promotion"].before()
     place.doom.at, place.doom.error = place.doom.writes + number, StoreError
-    [note] = promote(place.governance, 3, who="ada").notes
+    [note] = promote(place.context, 3, who="ada").notes
     assert note.startswith("killed before a write The next de")
     place.doom.at = None
-    complete_unfinished(place.governance, who="eve")
+    complete_begun(place.context)
     assert place.stages.stages[MODEL, 3] == "production"
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def act_gate(place: Office) -> object:
-    return record_gate(place.governance, place.report(2), who="ada")
+    return record_gate(place.context, place.report(2), who="ada")
 
 
 def act_decide(place: Office) -> object:
-    return decide(place.governance, 2, who="ada")
+    return decide(place.context, 2, who="ada")
 
 
 def act_approve(place: Office) -> object:
-    return approve(place.governance, 2, who="bob", why="Good.")
+    return approve(place.context, 2, who="bob", why="Good.")
 
 
 def act_reject(place: Office) -> object:
-    return reject(place.governance, 2, who="bob", why="Bad.")
+    return reject(place.context, 2, who="bob", why="Bad.")
 
 
 def recorded() -> Office:
@@ -225,15 +224,15 @@ def test_a_decision_that_was_killed_is_there_or_not_and_its_tags_follow(name: st
     if len(place.kinds) > len(expected.kinds):
         case.act(expected)
     assert place.kinds == expected.kinds
-    assert standing(place.governance, 2).state == standing(expected.governance, 2).state
-    complete_unfinished(place.governance, who="eve")
-    complete_unfinished(expected.governance, who="eve")
+    assert place.context.status(2).state == expected.context.status(2).state
+    complete_begun(place.context)
+    complete_begun(expected.context)
     assert shown(place) == shown(expected)
-    assert audit(place.governance).findings == ()
+    assert audit(place.context).findings == ()
 
 
 def test_what_was_begun_is_completed_by_whoever_decides_next() -> None:
-    for act in (act_reject, lambda place: promote(place.governance, 3, who="bob")):
+    for act in (act_reject, lambda place: promote(place.context, 3, who="bob")):
         place = killed(CHANGES["second promotion"], 1, True)
         assert place.champion == 1
         act(place)
@@ -246,7 +245,7 @@ def test_what_was_begun_is_completed_by_whoever_decides_next() -> None:
 def test_an_alias_that_was_moved_by_hand_in_between_does_not_stop_what_was_begun() -> None:
     place = killed(CHANGES["second promotion"], 1, True)
     place.registry.set_alias(MODEL, CHAMPION, 2)
-    complete_unfinished(place.governance, who="eve")
+    complete_begun(place.context)
     assert place.champion == 3
 
 
@@ -256,8 +255,8 @@ def test_an_alias_that_was_moved_by_hand_in_between_does_not_stop_what_was_begun
 def test_a_change_to_a_version_that_is_gone_is_undone(name: str, number: int) -> None:
     place = killed(CHANGES[name], number, True)
     place.delete(3)
-    record = complete_unfinished(place.governance, who="eve")
+    record = complete_begun(place.context)
     assert record is not None
     assert (record.kind, record.version, record.why) == ("undone", 3, "Version 3 is no longer in the registry.")
     assert (place.champion, place.previous) == (CHANGES[name].champions[0], None)
-    assert place.governance.look().unfinished is None
+    assert place.context.read().unfinished is None

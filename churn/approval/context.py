@@ -1,4 +1,4 @@
-"""Everything that a decision about one registered model needs, and the writing of it."""
+"""What every decision about one registered model needs: where it is written, who signs it, what the tags show of it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,53 @@ from ..ports.ledger import Decision, DecisionLedger, Entry, Kind, Verdict, break
 from ..ports.registry import ModelRegistry
 from ..ports.stages import StageMirror
 from .settings import ApprovalSettings
-from .situation import Situation
-from .tags import mirrored
+from .state import ModelState, VersionStatus, settled_by, status_of
 
-__all__ = ["Governance", "person", "reason"]
+__all__ = ["APPROVAL_CHECK", "DECISION", "GATE", "ApprovalContext", "is_behind", "mirrored_tags", "person", "reason"]
+
+APPROVAL_CHECK = "Approval_Check"
+"""The tag with the state of the approval: Pending, Approved or Rejected."""
+DECISION = "decision"
+"""The tag with the hash of the record that the state rests on: it shows when the end of the ledger was cut off.
+
+It is written after the others."""
+
+GATE = "gate"
+"""The tag with the verdict of the newest gate: passed or refused."""
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+def mirrored_tags(state: ModelState, version: int) -> dict[str, str]:
+    """Return the tags that a version should have by the ledger; empty where the ledger knows nothing of it.
+
+    `gate` is the verdict of the newest gate; those of its checks are in the ledger.
+    """
+    gate = state.gate(version)
+    tags = {GATE: gate.kind.removeprefix("gate_")} if gate else {}
+    record = settled_by(state, version)
+    if record is None:
+        return tags
+    names = {"pending": "Pending", "rejected": "Rejected"}
+    # Who goes back from a version has rejected it.
+    approval = names.get(record.kind, "Approved") if record.version == version else "Rejected"
+    return {**tags, APPROVAL_CHECK: approval, DECISION: record.hash}
+
+
+def is_behind(state: ModelState, version: int | None) -> bool:
+    """Return whether a run may have been killed before it wrote the tags of a version.
+
+    Tags that are up to date and yet wrong were set by hand; they are left for the audit to find.
+    """
+    if version is None or version not in state.versions:
+        return False
+    gate, record = state.gate(version), settled_by(state, version)
+    if gate is not None and (record is None or record.sequence < gate.sequence):
+        return True
+    return record is not None and state.versions[version].tags.get(DECISION) != record.hash
 
 
 @dataclass(frozen=True)
-class Governance:
-    """The places and the rules by which versions of one model go live.
+class ApprovalContext:
+    """The ports and the rules by which versions of one model go live.
 
     Attributes:
         registry: Where the versions and their aliases are.
@@ -39,9 +73,9 @@ class Governance:
     stages: StageMirror
     model: str
     settings: ApprovalSettings
-    clock: Callable[[], dt.datetime] = _now
+    clock: Callable[[], dt.datetime]
 
-    def look(self) -> Situation:
+    def read(self) -> ModelState:
         """Read the ledger and the registry.
 
         Raises:
@@ -53,16 +87,20 @@ class Governance:
                 f"The ledger cannot be trusted, so that nothing is decided: {broken} `python run.py audit` names every "
                 "such place. Restore the table `decisions` to its last good version, or move it away to begin anew."
             )
-        return self.beside(records)
+        return self.state_of(records)
 
-    def beside(self, records: list[Decision]) -> Situation:
-        """Return what the registry says now beside these records."""
+    def state_of(self, records: list[Decision]) -> ModelState:
+        """Return the state by these records and by what the registry says now."""
         versions = {version.version: version for version in self.registry.versions(self.model)}
-        return Situation(self.model, tuple(records), versions)
+        return ModelState(self.model, tuple(records), versions)
+
+    def status(self, version: int, state: ModelState | None = None) -> VersionStatus:
+        """Return whether a version may become the champion, and why, by `state` or as it is now; see `status_of`."""
+        return status_of(state or self.read(), version, self.settings, self.clock())
 
     def write(
         self,
-        situation: Situation,
+        state: ModelState,
         kind: Kind,
         version: int,
         *,
@@ -72,8 +110,8 @@ class Governance:
         digests: Mapping[str, str],
         numbers: Mapping[str, float] | None = None,
         verdicts: Mapping[str, Verdict] | None = None,
-    ) -> Situation:
-        """Append a record to the ledger as the situation shows it, and return the situation with it.
+    ) -> ModelState:
+        """Append a record to the ledger to which `state` belongs, and return the state with it.
 
         Raises:
             WriteConflict: the ledger has gone on since.
@@ -91,17 +129,16 @@ class Governance:
             verdicts=dict(verdicts or {}),
             digests=dict(digests),
         )
-        last = situation.ledger[-1].hash if situation.ledger else ""
-        return replace(situation, ledger=(*situation.ledger, self.ledger.append(entry, after=last)))
+        last = state.ledger[-1].hash if state.ledger else ""
+        return replace(state, ledger=(*state.ledger, self.ledger.append(entry, after=last)))
 
-    def tag(self, situation: Situation, *versions: int | None) -> None:
+    def tag(self, state: ModelState, *versions: int | None) -> None:
         """Let the tags of versions say what the ledger says of them; those that are gone have none."""
         for number in versions:
-            if number is not None and number in situation.versions:
-                there = situation.versions[number].tags
-                wanted = {name: tag for name, tag in mirrored(situation, number).items() if there.get(name) != tag}
-                if wanted:
-                    self.registry.set_tags(self.model, number, wanted)
+            if number is not None and number in state.versions:
+                present = state.versions[number].tags.items()
+                if missing := dict(tag for tag in mirrored_tags(state, number).items() if tag not in present):
+                    self.registry.set_tags(self.model, number, missing)
 
 
 def person(name: str) -> str:

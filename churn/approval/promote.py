@@ -1,0 +1,280 @@
+"""Promotion and rollback: changing the champion so that a crash at any point leaves one that was approved."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Self
+
+from pydantic import Field
+
+from ..core.errors import DecisionRefused, StoreError
+from ..core.frozen import Frozen
+from ..ports.ledger import Decision, Kind
+from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
+from .context import ApprovalContext, is_behind, person, reason
+from .state import ModelState, VersionStatus, settled_by, succeeded
+
+__all__ = ["Promotion", "complete_begun", "exclusive_state", "promote", "rollback"]
+
+
+class Promotion(Frozen):
+    """A change of the champion."""
+
+    model: str
+    version: int = Field(description="The version that is live.")
+    previous: int | None = Field(description="The version that was live before; None where none was.")
+    kind: Literal["promotion", "rollback"]
+    unchanged: bool = Field(default=False, description="Whether it was the champion already, and nothing was done.")
+    who: str
+    why: str
+    at: dt.datetime = Field(description="Since when it is live (UTC).")
+    notes: tuple[str, ...] = Field(default=(), description="What is not right yet, such as the model control plane.")
+
+    @classmethod
+    def recorded(cls, record: Decision, notes: tuple[str, ...] = (), *, unchanged: bool = False) -> Self:
+        """Return the change that a record of the ledger ended."""
+        return cls(
+            model=record.model,
+            version=record.version,
+            previous=record.champion,
+            kind="rollback" if record.kind == "rolled_back" else "promotion",
+            unchanged=unchanged,
+            who=record.who,
+            why=record.why,
+            at=record.at,
+            notes=notes,
+        )
+
+
+def complete_begun(context: ApprovalContext) -> Decision | None:
+    """Complete the change that a killed run began, and repair what the model control plane shows.
+
+    Returns:
+        The record that ends the change (`promoted`, `rolled_back`, or `undone` where the version is gone); None where
+        none was begun.
+
+    Raises:
+        StoreError: the registry or the ledger does not answer, or the ledger's chain does not hold.
+    """
+    with context.ledger.exclusive():
+        state, ended = _completed(context)
+        _show(context, state.live)
+    return ended
+
+
+@contextmanager
+def exclusive_state(context: ApprovalContext) -> Iterator[ModelState]:
+    """Complete what a killed run began, and yield the state after it; nobody else writes to the ledger meanwhile.
+
+    Raises:
+        StoreError: the registry or the ledger does not answer, or the ledger's chain does not hold.
+    """
+    with context.ledger.exclusive():
+        yield _completed(context)[0]
+
+
+def promote(context: ApprovalContext, version: int, *, who: str) -> Promotion:
+    """Let @Champion name an approved version, and @PreviousChampion the one that was live.
+
+    What a killed run began is completed first. The change is recorded before the first alias moves and after the last,
+    so that a crash between leaves @Champion on one of two versions that were approved, and the next run completes it.
+    @Challenger stays: it names the newest candidate, live or not.
+
+    Args:
+        context: Whose champion changes.
+        version: The version to promote; the champion itself changes nothing.
+        who: Who promotes.
+
+    Raises:
+        NotFound: the registry has no such version.
+        DecisionRefused: it is not approved, or no longer, or @Champion was moved without a decision.
+        WriteConflict: another machine decided at the same time; nothing was changed.
+        StoreError: the registry or the ledger does not answer; the next run completes what was begun.
+    """
+    who = person(who)
+    with exclusive_state(context) as state:
+        state.version(version)
+        live = state.champion.version if state.champion else None
+        if live == version:
+            change = next(record for record in reversed(state.records) if record.kind in {"promoted", "rolled_back"})
+            return Promotion.recorded(change, _show(context, version), unchanged=True)
+        status = context.status(version, state)
+        if status.state != "approved":
+            raise _refusal(status, live)
+        return _change(context, state, "promotion_begun", version, left=live, who=who, why=status.why)
+
+
+def _refusal(status: VersionStatus, champion: int | None) -> DecisionRefused:
+    remedy = {
+        "pending": f'`python run.py approve --version {status.version} --reason "…"` approves it.',
+        "rejected": "Only a new verdict of the gate can reopen it: `python run.py --pipeline deployment`.",
+    }.get(status.state, "Let the gate judge it: `python run.py --pipeline deployment`.")
+    live = f"version {champion} stays @{CHAMPION}" if champion else f"there is still no @{CHAMPION}"
+    return DecisionRefused(
+        f"Version {status.version} of {status.model} is not approved, and {live}: {status.why} {remedy}"
+    )
+
+
+def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: str) -> Promotion:
+    """Let @Champion name a version that was live before; its package brings its thresholds with it.
+
+    Without `to` it is the version that the one which is live took over from: after 1, 2, 3 the first rollback goes to
+    2 and the next one to 1. Where @Champion was moved without a decision, it is the version that is live by the ledger.
+    Versions that the registry no longer has are passed over. The version that is left counts as rejected.
+
+    Args:
+        context: Whose champion changes.
+        to: A version that was live at some time.
+        who: The person who decides.
+        why: Their reason.
+
+    Raises:
+        ConfigError: no name or no reason is given.
+        NotFound: the registry has no version `to`.
+        DecisionRefused: `to` was never live or is, there is nothing to go back to, or a person rejected it since.
+        StoreError: the registry or the ledger does not answer; the next run completes what was begun.
+    """
+    who, why = person(who), reason(why)
+    with exclusive_state(context) as state:
+        target = _predecessor(state) if to is None else _former_champion(state, to)
+        left = state.named_champion
+        if left is None and state.lineage:
+            left = state.lineage[-1]
+        left = None if left == target else left
+        return _change(context, state, "rollback_begun", target, left=left, who=who, why=why)
+
+
+def _predecessor(state: ModelState) -> int:
+    """Return the version that a rollback without a named version goes to."""
+    if state.live is not None and state.named_champion != state.live:
+        return state.live
+    target = state.predecessor(state.lineage)
+    if target is not None:
+        return _not_rejected(state, target)
+    if not state.lineage:
+        raise DecisionRefused(
+            f"No version of {state.model} was ever live by a decision, so that there is nothing to go back to: "
+            "`python run.py --pipeline deployment` judges the challenger."
+        )
+    raise DecisionRefused(
+        f"Before version {state.lineage[-1]} no version of {state.model} was live that the registry still has: "
+        "there is nothing to go back to. `python run.py models` lists what was live when."
+    )
+
+
+def _not_rejected(state: ModelState, target: int) -> int:
+    """Return the version unless a person rejected it since it was live; who wants it all the same must name it."""
+    decision = settled_by(state, target)
+    if decision is not None and decision.kind == "rejected" and not decision.by_policy:
+        raise DecisionRefused(
+            f"A rollback goes to version {target} of {state.model}, which {decision.who} rejected on "
+            f"{decision.at:%Y-%m-%d} ({decision.why}): name it with --to {target}, or another version that was live."
+        )
+    return target
+
+
+def _former_champion(state: ModelState, to: int) -> int:
+    """Return the version that a rollback names, if it was live at some time and is not now."""
+    state.version(to)
+    champions = sorted({period.version for period in state.history})
+    if to not in champions:
+        once_live = f"these were: {', '.join(map(str, champions))}" if champions else "none was"
+        raise DecisionRefused(
+            f"Version {to} of {state.model} was never live by a decision, and a rollback goes to one that was; "
+            f"{once_live}. `python run.py --pipeline deployment` judges a version that is new."
+        )
+    if to == state.live == state.named_champion:
+        raise DecisionRefused(f"Version {to} of {state.model} is live already: there is nothing to go back to.")
+    return to
+
+
+def _change(
+    context: ApprovalContext, state: ModelState, kind: Kind, version: int, *, left: int | None, who: str, why: str
+) -> Promotion:
+    """Announce in the ledger that `version` becomes the champion in place of `left`, then carry it out.
+
+    Raises:
+        WriteConflict: the ledger has gone on since; nothing was changed.
+        StoreError: as of `_carry_out`.
+    """
+    digests = {"model": state.digest(version), "champion": state.digest(left)}
+    state = context.write(state, kind, version, champion=left, who=who, why=why, digests=digests)
+    state, notes = _carry_out(context, state, state.ledger[-1])
+    return Promotion.recorded(state.ledger[-1], notes)
+
+
+def _carry_out(context: ApprovalContext, state: ModelState, begun: Decision) -> tuple[ModelState, tuple[str, ...]]:
+    """Do what was begun, or what is left of it, and return the state after it with notes on what is not right yet.
+
+    Every step may be repeated, so that whoever comes after a crash goes through all of them. A change to a version that
+    the registry no longer has is undone. Tags and the model control plane only show what is decided: they come last,
+    and where they cannot be written the change still stands.
+
+    Raises:
+        StoreError: the registry or the ledger refuses; what was begun stays begun, and the next run completes it.
+    """
+    back = begun.kind == "rollback_begun"
+    registered = begun.version in state.versions
+    line = succeeded(state.lineage, begun.version, back=back) if registered else state.lineage
+    live = begun.version if registered else state.live
+    try:
+        # In this order a rollback has somewhere to go at every moment.
+        _move(context, state, PREVIOUS_CHAMPION, state.predecessor(line))
+        _move(context, state, CHAMPION, live)
+        state = context.write(
+            state,
+            ("rolled_back" if back else "promoted") if registered else "undone",
+            begun.version,
+            champion=begun.champion,
+            who=begun.who,
+            why=begun.why if registered else f"Version {begun.version} is no longer in the registry.",
+            digests={**begun.digests, "begun": begun.hash},
+        )
+    except StoreError as error:
+        what = "rollback" if back else "promotion"
+        raise StoreError(
+            f"{error} The {what} to version {begun.version} is begun; the next deployment, approval or rollback "
+            "completes it."
+        ) from error
+    tagged = _tried(lambda: context.tag(state, begun.version, begun.champion), "The next decision sets the tags.")
+    return state, (*tagged, *_show(context, live))
+
+
+def _completed(context: ApprovalContext) -> tuple[ModelState, Decision | None]:
+    """Complete what a killed run left, and return the state then, with the record that ends it; None if none was."""
+    state = context.read()
+    if begun := state.unfinished:
+        completed, _ = _carry_out(context, state, begun)
+        return context.read(), completed.ledger[-1]
+    if state.records:
+        last = state.records[-1]
+        context.tag(state, *(version for version in (last.version, last.champion) if is_behind(state, version)))
+    return state, None
+
+
+def _show(context: ApprovalContext, live: int | None) -> tuple[str, ...]:
+    """Show the champion as such in the model control plane; a note says so where that did not work."""
+    if live is None:
+        return ()
+    remedy = f"The next deployment shows version {live} in production there."
+    return _tried(lambda: context.stages.show_champion(context.model, live), remedy)
+
+
+def _tried(act: Callable[[], None], remedy: str) -> tuple[str, ...]:
+    """Do what may fail, and return a note if it does."""
+    try:
+        act()
+    except StoreError as error:
+        return (f"{error} {remedy}",)
+    return ()
+
+
+def _move(context: ApprovalContext, state: ModelState, alias: str, version: int | None) -> None:
+    """Let an alias name a version, or nothing, unless it does."""
+    present = state.by_alias(alias)
+    if version is None and present is not None:
+        context.registry.delete_alias(context.model, alias)
+    elif version is not None and present != state.versions.get(version):
+        context.registry.set_alias(context.model, alias, version)

@@ -1,0 +1,321 @@
+"""The state of one model: ledger and registry held against each other, and what that makes of each version."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field
+
+from ..core.errors import DecisionRefused, NotFound
+from ..core.frozen import Frozen
+from ..ports.ledger import Decision, Kind
+from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelVersion
+from .settings import ApprovalSettings
+
+__all__ = [
+    "REGISTERED_BY",
+    "LivePeriod",
+    "ModelState",
+    "VersionStatus",
+    "check_separation_of_duties",
+    "policy_answer",
+    "settled_by",
+    "status_of",
+    "succeeded",
+]
+
+REGISTERED_BY = "registered_by"
+"""The tag that says who registered a version."""
+ApprovalState = Literal["none", "pending", "approved", "rejected", "lapsed"]
+
+
+@dataclass(frozen=True)
+class LivePeriod:
+    """A time during which one version was the champion; `until` is None for the one that is live now."""
+
+    version: int
+    since: dt.datetime
+    until: dt.datetime | None
+    who: str
+    why: str
+
+
+def succeeded(line: tuple[int, ...], version: int, *, back: bool) -> tuple[int, ...]:
+    """Return the lineage after `version` has become the champion: by going `back` to it, or forward."""
+    if back and version in line:
+        newest = len(line) - line[::-1].index(version)
+        return line[:newest]
+    return (*line, version)
+
+
+_BEGUN = {"promotion_begun", "rollback_begun"}
+_CHANGED = {"promoted", "rolled_back"}
+_GATE = {"gate_passed", "gate_refused"}
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The records and the versions of one model.
+
+    Attributes:
+        model: The registered model.
+        ledger: Every record, those of other models too, in order.
+        versions: The versions in the registry, by number.
+    """
+
+    model: str
+    ledger: tuple[Decision, ...]
+    versions: Mapping[int, ModelVersion]
+
+    @cached_property
+    def records(self) -> tuple[Decision, ...]:
+        """The records of this model, in order."""
+        return tuple(record for record in self.ledger if record.model == self.model)
+
+    @cached_property
+    def history(self) -> tuple[LivePeriod, ...]:
+        """What was live when, oldest first."""
+        changes = [record for record in self.records if record.kind in _CHANGED]
+        ends = [*(record.at for record in changes[1:]), None]
+        return tuple(
+            LivePeriod(record.version, record.at, end, record.who, record.why)
+            for record, end in zip(changes, ends, strict=False)
+        )
+
+    @cached_property
+    def lineage(self) -> tuple[int, ...]:
+        """The champions that led to the one that is live, which comes last.
+
+        A version that was rolled back from is not among them: after 1, 2, 3 and a rollback the lineage is 1, 2, so that
+        the next rollback goes to 1.
+        """
+        line: tuple[int, ...] = ()
+        for record in self.records:
+            if record.kind in _CHANGED:
+                line = succeeded(line, record.version, back=record.kind == "rolled_back")
+        return line
+
+    @property
+    def live(self) -> int | None:
+        """The version that is live by the ledger, unless the registry no longer has it."""
+        return self.lineage[-1] if self.lineage and self.lineage[-1] in self.versions else None
+
+    @property
+    def unfinished(self) -> Decision | None:
+        """The change of the champion that was begun and not ended, by a run that is at it or was killed."""
+        changes = [record for record in self.records if record.kind in _BEGUN or "begun" in record.digests]
+        return changes[-1] if changes and changes[-1].kind in _BEGUN else None
+
+    @property
+    def named_champion(self) -> int | None:
+        """The number of the version that `@Champion` names, whatever the ledger says; None where it names none."""
+        version = self.by_alias(CHAMPION)
+        return None if version is None else version.version
+
+    @property
+    def champion(self) -> ModelVersion | None:
+        """The version that is live; None where none is.
+
+        Raises:
+            DecisionRefused: `@Champion` names another version than the ledger, or none: somebody moved it.
+        """
+        if self.named_champion == self.live:
+            return self.by_alias(CHAMPION)
+        by_ledger = f"version {self.live}" if self.live else "no version"
+        by_registry = f"version {self.named_champion}" if self.named_champion else "nothing"
+        raise DecisionRefused(
+            f"@{CHAMPION} of {self.model} names {by_registry}, and {by_ledger} is live by the ledger: it was moved "
+            f"without a decision. `python run.py audit` shows what does not fit; {self._way_back}."
+        )
+
+    @property
+    def challenger(self) -> ModelVersion | None:
+        """The candidate, the version that `@Challenger` names; None where it names none."""
+        return self.by_alias(CHALLENGER)
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        """Return the version that an alias names."""
+        return next((version for version in self.versions.values() if alias in version.aliases), None)
+
+    def version(self, number: int) -> ModelVersion:
+        """Return a version.
+
+        Raises:
+            NotFound: the registry has no such version, or none at all.
+        """
+        if number in self.versions:
+            return self.versions[number]
+        if not self.versions:
+            raise NotFound(
+                f"There is no registered model {self.model!r}: run `python run.py --pipeline training` first, or name "
+                "another with --model NAME."
+            )
+        numbers = ", ".join(map(str, self.versions))
+        raise NotFound(f"{self.model} has no version {number}; it has {numbers}. `python run.py models` lists them.")
+
+    def digest(self, number: int | None) -> str:
+        """Return the digest of what a version does; empty where there is no such version, or it never had one."""
+        version = None if number is None else self.versions.get(number)
+        return "" if version is None else version.tags.get(MODEL_DIGEST, "")
+
+    def predecessor(self, line: tuple[int, ...]) -> int | None:
+        """Return the version of a lineage, still in the registry, that a rollback from its last one goes to."""
+        before = reversed(line[:-1])
+        return next((version for version in before if version in self.versions and version != line[-1]), None)
+
+    def gate(self, version: int) -> Decision | None:
+        """Return the newest verdict of the gate on a version."""
+        return next(
+            (record for record in reversed(self.records) if record.version == version and record.kind in _GATE), None
+        )
+
+    @property
+    def _way_back(self) -> str:
+        if self.live is not None or self.predecessor((*self.lineage, -1)) is not None:
+            return '`python run.py rollback --reason "…"` puts it back'
+        return "no version was ever live by a decision, so remove the alias in the MLflow UI (`python run.py ui`)"
+
+
+def settled_by(state: ModelState, version: int) -> Decision | None:
+    """Return the newest record that says whether a version may be live."""
+    settling = {"pending", "approved", "rejected", "promoted", "rolled_back"}
+    for record in reversed(state.records):
+        if record.version == version and record.kind in settling:
+            return record
+        if record.kind == "rolled_back" and record.champion == version:
+            return record
+    return None
+
+
+class VersionStatus(Frozen):
+    """What the ledger says of a version at one moment."""
+
+    model: str
+    version: int
+    state: ApprovalState
+    why: str = Field(description="A sentence for who reads the state.")
+    gate: Decision | None = Field(default=None, description="The newest verdict of the gate on it.")
+    decision: Decision | None = Field(default=None, description="The record that the state rests on.")
+
+
+def status_of(state: ModelState, version: int, settings: ApprovalSettings, now: dt.datetime) -> VersionStatus:
+    """Return whether a version may become the champion, and why.
+
+    An approval is bound to one report of the gate, to the model that was judged and to the champion it was held
+    against. It lapses when the champion changes, when either model is another than the digests say, and after
+    `expires_after_days`; the gate must then run again. The version that is live is approved.
+
+    Raises:
+        NotFound: the registry has no such version.
+    """
+    state.version(version)
+    gate, decision = state.gate(version), settled_by(state, version)
+    lapsed = next(_lapses(state, gate, decision, settings, now), None) if gate and decision else None
+    approval, why = _approval(state, version, gate, decision, lapsed)
+    return VersionStatus(model=state.model, version=version, state=approval, why=why, gate=gate, decision=decision)
+
+
+def _approval(
+    state: ModelState, version: int, gate: Decision | None, decision: Decision | None, lapsed: str | None
+) -> tuple[ApprovalState, str]:
+    if state.live == version:
+        return "approved", f"Live since {_day(state.history[-1].since)}."
+    answered = decision is not None and (gate is None or gate.sequence < decision.sequence)
+    if decision is not None and answered and (decision.kind == "rejected" or decision.version != version):
+        verb = "Taken back" if decision.kind == "rolled_back" else "Rejected"
+        return "rejected", f"{verb} by {decision.who} on {_day(decision.at)}: {decision.why}"
+    if gate is None or decision is None or not answered:
+        return "none", _unanswered(gate)
+    if lapsed:
+        return "lapsed", lapsed
+    if decision.kind == "pending":
+        return "pending", f"It passed the gate on {_day(gate.at)} and waits for a person. {decision.why}"
+    return "approved", f"Approved by {decision.who} on {_day(decision.at)}: {decision.why}"
+
+
+def _unanswered(gate: Decision | None) -> str:
+    if gate is None:
+        return "The gate has not judged it."
+    return f"The gate judged it on {_day(gate.at)}, and the run ended before the policy answered."
+
+
+def _lapses(
+    state: ModelState, gate: Decision, decision: Decision, settings: ApprovalSettings, now: dt.datetime
+) -> Iterator[str]:
+    """Yield why what was decided no longer holds."""
+    judged, live = f"The gate of {_day(gate.at)}", _named(state.live)
+    later = {record.kind for record in state.records if record.sequence > gate.sequence}
+    if gate.champion != state.live or later & _CHANGED:
+        yield f"{judged} held it against {_named(gate.champion)}, and the champion changed since: it is {live}."
+    if state.digest(gate.champion) != gate.digests["champion"]:
+        yield f"{judged} compared it with another model than {live} is now: the digest changed."
+    if state.digest(gate.version) != gate.digests["model"]:
+        yield f"{judged} judged another model than it is now: the digest changed."
+    if decision.digests.get("gate_report") != gate.digests["gate_report"]:
+        yield "What was decided is about another report of the gate."
+    if settings.expires_after_days is not None:
+        until = decision.at + dt.timedelta(days=settings.expires_after_days)
+        if now > until:
+            yield f"What was decided on {_day(decision.at)} held until {_day(until)}."
+
+
+def _named(version: int | None) -> str:
+    return "no champion" if version is None else f"version {version}"
+
+
+def _day(time: dt.datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def policy_answer(settings: ApprovalSettings, state: ModelState, gate: Decision) -> tuple[Kind, str]:
+    """Return what becomes of a version by the verdict of the gate, and why.
+
+    What the gate refused is rejected. What it passed is approved under `auto` and waits for a person under `manual`; it
+    also waits where a person rejected the version or went back from it, since no policy overrules a person.
+    """
+    if gate.kind == "gate_refused":
+        return "rejected", gate.why
+    if refusal := _refusal_by_a_person(state, gate.version):
+        verb = "went back from it" if refusal.kind == "rolled_back" else "rejected it"
+        return "pending", f"{refusal.who} {verb} on {refusal.at:%Y-%m-%d}: {refusal.why}"
+    if settings.policy == "manual":
+        return "pending", "The policy is manual."
+    return "approved", gate.why
+
+
+def check_separation_of_duties(settings: ApprovalSettings, version: ModelVersion, who: str) -> None:
+    """Refuse an approval by the one who registered the version, where the settings ask for two people.
+
+    Raises:
+        DecisionRefused: it is the same person, or nobody knows who registered the version.
+    """
+    if not settings.separation_of_duties:
+        return
+    registered_by = version.tags.get(REGISTERED_BY, "").strip()
+    if not registered_by:
+        raise DecisionRefused(
+            f"Version {version.version} of {version.name} does not say who registered it (tag `{REGISTERED_BY}`), and "
+            "`approval.separation_of_duties` asks for two people: train it again, so that it says so."
+        )
+    if registered_by.casefold() == who.casefold():
+        raise DecisionRefused(
+            f"{who} registered version {version.version} of {version.name}, and `approval.separation_of_duties` leaves "
+            "the approval to somebody else: let them run the same command."
+        )
+
+
+def _refusal_by_a_person(state: ModelState, version: int) -> Decision | None:
+    """Return the last word of a person about a version, if it was no."""
+    for record in reversed(state.records):
+        if record.kind == "rolled_back" and record.champion == version:
+            return record
+        if record.version == version and not record.by_policy:
+            if record.kind == "rejected":
+                return record
+            if record.kind in {"approved", "rolled_back"}:
+                return None
+    return None
