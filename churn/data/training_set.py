@@ -26,6 +26,7 @@ __all__ = [
     "drawn_rows",
     "read_side",
     "read_training_set",
+    "require_outcomes",
 ]
 
 
@@ -191,3 +192,22 @@ def customer_values(training: TrainingSet, contract: DatasetContract, money: Mon
     revenue = None if contract.monthly_revenue is None else training.columns[contract.monthly_revenue]
     known = None if revenue is None else revenue.astype(np.float64)
     return money.customer_value.values(len(training.rows), known)
+
+
+def require_outcomes(label: npt.ArrayLike, entity: npt.ArrayLike, least: int, *, rows: str, remedy: str) -> None:
+    """Refuse rows in which too few customers churned, or stayed, for what is to be learned or measured on them.
+
+    Args:
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        entity: The customer of each row, shape `(n_rows,)`.
+        least: The number of customers that must have churned, and must have stayed.
+        rows: Which rows they are, such as `holdout`.
+        remedy: For what they are needed, and what to do; the end of the message.
+
+    Raises:
+        NotEnoughData: fewer than `least` customers churned, or stayed.
+    """
+    for outcome, verb in ((1, "churned"), (0, "stayed")):
+        customers = pd.Series(np.asarray(entity)[np.asarray(label) == outcome]).nunique()
+        if customers < least:
+            raise NotEnoughData(f"{customers} customers of the {rows} rows {verb}, and {least} are needed {remedy}")

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from ..core.errors import NotEnoughData
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..data.contract import DatasetContract
-from ..data.training_set import TrainingSet, customer_values
+from ..data.training_set import TrainingSet, customer_values, require_outcomes
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings, expected_value, optimal_threshold
@@ -158,7 +157,14 @@ def evaluate(
         ConfigError: a threshold's name is taken.
     """
     holdout = Holdout.of(label, probability, entity, thresholds=thresholds, money=money, value=value)
-    _require_both_classes(holdout, settings.min_per_class)
+    require_outcomes(
+        holdout.label,
+        holdout.entity,
+        settings.min_per_class,
+        rows="holdout",
+        remedy="to evaluate on (evaluation.min_per_class): give the holdout more customers (split.holdout_share) or "
+        "more history; with fewer, no metric means anything.",
+    )
     whole = HoldoutStatistic(holdout, calibration_bins=settings.calibration_bins, literature=MoneySettings())
     parts = [SliceStatistic.of(holdout, *part, min_rows=settings.min_slice_rows) for part in slice_masks(slices)]
 
@@ -190,16 +196,6 @@ def evaluate(
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
-
-
-def _require_both_classes(holdout: Holdout, least: int) -> None:
-    for outcome, word in ((1.0, "churned"), (0.0, "stayed")):
-        customers = len(np.unique(holdout.entity[holdout.label == outcome]))
-        if customers < least:
-            raise NotEnoughData(
-                f"{customers} customers of the holdout {word} and evaluation.min_per_class asks for {least}: give the "
-                "holdout more customers (split.holdout_share) or more history; with fewer, no metric means anything."
-            )
 
 
 def _campaign(holdout: Holdout, profit: Estimate) -> Campaign:

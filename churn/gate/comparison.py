@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..core.errors import DataError
 from ..core.estimate import Estimate
+from ..data.training_set import require_outcomes
 from ..evaluation.bootstrap import customer_weights, estimate, estimates
 from ..evaluation.holdout import Holdout
 from ..evaluation.ranking import BlockRanking, IntArray, brier_losses, equal_mass_bins, log_losses
@@ -19,7 +20,7 @@ from ..evaluation.significance import detectable, p_value_worse
 from ..evaluation.slices import slice_masks
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
-from .inputs import require_outcomes
+from .inputs import MORE_OUTCOMES
 from .report import Comparison, Histogram, PairedMetric, SliceComparison
 from .settings import GateSettings
 
@@ -280,7 +281,7 @@ def compare(
         DataError: arrays differ in length, or hold what is not a label, a probability, a time or an amount.
     """
     champion, challenger = (rows.holdout(side, money) for side in (rows.champion, rows.challenger))
-    require_outcomes(champion.label, champion.entity, settings.min_churners, name)
+    require_outcomes(champion.label, champion.entity, settings.min_churners, rows=name, remedy=MORE_OUTCOMES)
     times, customers = _checked_times(rows, len(champion.label)), len(np.unique(champion.entity))
     share = capacity_share(settings, rows.base or customers)
     metrics, slices = _resampled(champion, challenger, share, rows.slices, settings, seed=seed)

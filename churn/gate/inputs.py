@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core.errors import DataError, ModelError, NotEnoughData
+from ..core.errors import DataError, ModelError
 from ..data.contract import DatasetContract
 from ..data.tables import EVENT_TIME, LABEL, SPLIT
-from ..data.training_set import TrainingSet, customer_values, drawn_rows, read_training_set
+from ..data.training_set import TrainingSet, customer_values, drawn_rows, read_training_set, require_outcomes
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..ports.registry import ModelVersion
@@ -28,6 +28,7 @@ from .report import TRAINED_UNTIL, VersionSummary
 from .settings import GateRules
 
 __all__ = [
+    "MORE_OUTCOMES",
     "TRAINED_UNTIL",
     "EvaluationRows",
     "Load",
@@ -36,10 +37,14 @@ __all__ = [
     "mature_rows",
     "newer_than",
     "read_rows",
-    "require_outcomes",
     "unseen_rows",
 ]
 
+MORE_OUTCOMES = (
+    "to judge a model (gate.min_churners): wait until more outcomes are known, hold out more customers "
+    "(split.holdout_share), or bring more history."
+)
+"""What to do where too few customers churned, or stayed, to judge on."""
 _SOURCES: tuple[Literal["labels"], Literal["features"]] = ("labels", "features")
 
 
@@ -143,29 +148,7 @@ class EvaluationRows:
         Raises:
             NotEnoughData: fewer than `min_customers` churned, or stayed.
         """
-        require_outcomes(self.label, self.entity, min_customers, "holdout")
-
-
-def require_outcomes(label: npt.ArrayLike, entity: npt.ArrayLike, min_customers: int, name: str) -> None:
-    """Refuse rows that cannot tell a good model from a bad one.
-
-    Args:
-        label: 1 churned, 0 stayed, shape `(n_rows,)`.
-        entity: The customer of each row, shape `(n_rows,)`.
-        min_customers: The number of customers that must have churned, and must have stayed.
-        name: Which rows they are.
-
-    Raises:
-        NotEnoughData: fewer than `min_customers` churned, or stayed.
-    """
-    for outcome, word in ((1, "churned"), (0, "stayed")):
-        customers = len(np.unique(np.asarray(entity)[np.asarray(label) == outcome].astype(str)))
-        if customers < min_customers:
-            raise NotEnoughData(
-                f"{customers} customers of the {name} rows {word}, and {min_customers} are needed to judge a model "
-                "(gate.min_churners): wait until more outcomes are known, hold out more customers "
-                "(split.holdout_share), or bring more history."
-            )
+        require_outcomes(self.label, self.entity, min_customers, rows="holdout", remedy=MORE_OUTCOMES)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import NotEnoughData
+from ..data.training_set import require_outcomes
 
 __all__ = ["LEAST_ROWS", "IntArray", "customer_codes", "customer_folds"]
 
@@ -38,27 +39,19 @@ def customer_folds(customer: IntArray, label: npt.NDArray[np.int8], folds: int, 
     Raises:
         NotEnoughData: fewer than 50 rows, one class, or fewer customers of a class than folds.
     """
-    _require_enough(customer, label, folds)
+    if len(label) < LEAST_ROWS:
+        raise NotEnoughData(f"{len(label)} rows are too few to train on: at least {LEAST_ROWS} are needed. Bring more.")
+    require_outcomes(
+        label,
+        customer,
+        folds,
+        rows="training",
+        remedy="so that each fold has one: bring rows of a longer time, lower `model.folds`, or check the label's "
+        "`positive` and `negative` values in the contract.",
+    )
     churner = np.bincount(customer, weights=label) > 0
     dealt = np.argsort(np.random.default_rng(seed).permutation(len(churner)))
     order = np.lexsort((dealt, churner))
     fold = np.empty(len(churner), dtype=np.intp)
     fold[order] = np.arange(len(order)) % folds
     return fold[customer]
-
-
-def _require_enough(customer: IntArray, label: npt.NDArray[np.int8], folds: int) -> None:
-    if len(label) < LEAST_ROWS:
-        raise NotEnoughData(f"{len(label)} rows are too few to train on: at least {LEAST_ROWS} are needed. Bring more.")
-    for value, verb in ((1, "churned"), (0, "stayed")):
-        found = len(np.unique(customer[label == value]))
-        if found == 0:
-            raise NotEnoughData(
-                f"No customer in the {len(label)} training rows {verb}: a model needs both outcomes. Check the label's "
-                "`positive` and `negative` values in the contract, or bring rows of a longer time."
-            )
-        if found < folds:
-            raise NotEnoughData(
-                f"Only {found} customers in the training rows {verb}, fewer than the {folds} folds: "
-                "bring more rows, or lower `model.folds`."
-            )

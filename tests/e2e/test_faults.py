@@ -171,7 +171,7 @@ def test_no_known_outcome_at_all_is_told(shop: Shop) -> None:
 
 
 def test_one_outcome_alone_is_not_trained_on(shop: Shop) -> None:
-    assert "churned: a model needs both outcomes" in shop.train(members().assign(left="No")).paragraph
+    assert "0 customers of the training rows churned" in shop.train(members().assign(left="No")).paragraph
     assert shop.versions == 0
 
 

@@ -182,14 +182,16 @@ def test_a_holdout_needs_enough_customers_of_each_class(churners: int) -> None:
     if churners == QUICK.min_per_class:
         assert evaluated(few).churners == churners
     else:
-        with pytest.raises(NotEnoughData, match=r"9 customers of the holdout churned .* asks for 10: give the holdout"):
+        with pytest.raises(
+            NotEnoughData, match=r"9 customers of the holdout .* and 10 are needed .*: give the holdout"
+        ):
             evaluated(few)
 
 
 def test_many_rows_of_few_churners_are_not_enough() -> None:
     sample = predictions(200)
     entity = np.where(sample.label == 1, "the same", sample.entity)
-    with pytest.raises(NotEnoughData, match="1 customers of the holdout churned"):
+    with pytest.raises(NotEnoughData, match="1 customers of the holdout rows churned"):
         evaluated(Predictions(sample.label, sample.probability, sample.truth, entity))
 
 

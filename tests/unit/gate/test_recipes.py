@@ -295,7 +295,7 @@ def test_what_was_compared_is_told() -> None:
 def test_fewer_churners_than_folds_are_refused() -> None:
     few = np.zeros(1000, dtype=np.int8)
     few[:6] = 1  # three customers
-    with pytest.raises(NotEnoughData, match="Only 3 customers in the training rows churned"):
+    with pytest.raises(NotEnoughData, match="3 customers of the training rows churned"):
         compare_learners(
             Blurred(1), Blurred(1), few, ENTITY, settings=GateSettings(), seed=1, threads=1, progress=lambda *_: None
         )

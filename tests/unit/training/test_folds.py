@@ -48,7 +48,7 @@ def test_too_few_rows_are_refused() -> None:
 @pytest.mark.parametrize(("value", "verb"), [(0, "churned"), (1, "stayed")])
 def test_one_class_is_refused(value: int, verb: str) -> None:
     entity, label = panel()
-    with pytest.raises(NotEnoughData, match=f"No customer in the 180 training rows {verb}"):
+    with pytest.raises(NotEnoughData, match=f"0 customers of the training rows {verb}, and 5 are needed"):
         customer_folds(customer_codes(entity), np.full_like(label, value), 5, seed=0)
 
 
@@ -58,5 +58,5 @@ def test_fewer_churners_than_folds_are_refused() -> None:
     label[:15:3] = 1
     customer_folds(customer_codes(entity), label, 5, seed=0)
     label[0] = 0
-    with pytest.raises(NotEnoughData, match="Only 4 customers in the training rows churned, fewer than the 5 folds"):
+    with pytest.raises(NotEnoughData, match=r"4 customers .* churned, and 5 are needed so that each fold has one"):
         customer_folds(customer_codes(entity), label, 5, seed=0)
