@@ -46,8 +46,8 @@ from churn.gate.settings import GateSettings
 from churn.lifecycle.training import evaluate_holdout
 from churn.model.model import ChurnModel
 from churn.training.recipe import Recipe
+from churn.training.search import TuningSettings
 from churn.training.train import ModelSettings, TrainingData, train
-from churn.training.trials import TuningSettings
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from .model.money import MoneySettings
 from .model.scorer import ReasonSettings
 from .scoring.settings import InferenceSettings
 from .simulation import SimulationSettings
+from .training.search import TuningSettings
 from .training.train import ModelSettings
-from .training.trials import TuningSettings
 
 __all__ = [
     "Component",

@@ -23,8 +23,8 @@ from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.scoring.batch import BatchSummary
+from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
-from churn.training.trials import TuningResult
 from reports.batch_report import batch_sections
 from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section

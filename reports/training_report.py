@@ -13,8 +13,8 @@ from churn.model.model import ChurnModel
 from churn.ports.registry import CHALLENGER
 from churn.settings import Settings
 from churn.training.calibration import CalibrationScore
+from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
-from churn.training.trials import TuningResult
 
 from . import charts
 from .data_report import leakage_section, table_section, validation_section

@@ -15,8 +15,8 @@ from churn.lifecycle import training
 from churn.model.model import ChurnModel
 from churn.model.money import MoneySettings
 from churn.model.scorer import ReasonSettings
+from churn.training.search import TuningResult, TuningSettings
 from churn.training.train import ModelSettings, TrainingReport
-from churn.training.trials import TuningResult, TuningSettings
 
 from .caching import cached_on
 from .reporting import stage

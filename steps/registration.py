@@ -21,8 +21,8 @@ from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
 from churn.ports.registry import MODEL_DIGEST
 from churn.settings import Settings
+from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
-from churn.training.trials import TuningResult
 from reports.training_report import training_charts, training_page
 
 from .reporting import stage, write_page

@@ -22,7 +22,7 @@ from ..ports.files import Files
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.batch import BATCH_ID, BatchSummary
 from .candidates import CONTACTED_AT, PLANNED_AT
-from .plan import CONTROL, TREATMENT, Plan, Predictions, plan_campaign
+from .plan import CONTROL, TREATMENT, Plan, Predictions, build_plan
 from .settings import CampaignSettings
 
 __all__ = ["plan_batch", "put_lists", "record_contacts"]
@@ -51,7 +51,7 @@ def plan_batch(
     Raises:
         ConfigError: a segment limits a column that the customers do not have.
         NotFound: the predictions or features of the batch are gone.
-        DataError: the predictions are not what a campaign can be planned from; see `plan_campaign`.
+        DataError: the predictions are not what a campaign can be planned from; see `build_plan`.
     """
     where = {BATCH_ID: summary.batch_id}
     predictions = Predictions(
@@ -63,7 +63,7 @@ def plan_batch(
         scan=lambda columns: store.scan(summary.predictions, columns, where=where),
     )
     contacts = _contacts(store, contract)
-    return plan_campaign(
+    return build_plan(
         predictions,
         money,
         settings,

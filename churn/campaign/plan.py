@@ -25,7 +25,7 @@ from .interval import profit_interval
 from .selection import SegmentLimits, Selection, select
 from .settings import CampaignSettings, Limits
 
-__all__ = ["CONTROL", "TREATMENT", "Plan", "Predictions", "plan_campaign"]
+__all__ = ["CONTROL", "TREATMENT", "Plan", "Predictions", "build_plan"]
 
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
     contacts: pa.Table
 
 
-def plan_campaign(
+def build_plan(
     predictions: Predictions,
     money: MoneySettings,
     settings: CampaignSettings,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model.frame import FloatArray
+from ..model.model import sigmoid
 
 __all__ = [
     "BlockRanking",
@@ -25,10 +26,13 @@ __all__ = [
     "f1_score",
     "lift",
     "log_losses",
+    "logistic_line",
+    "logit_losses",
     "roc_auc",
 ]
 
 IntArray = npt.NDArray[np.int64]
+_NEWTON_STEPS = 50
 
 
 class Counts(NamedTuple):
@@ -171,26 +175,51 @@ def calibration_noise(
     return CalibrationNoise(mean, mean + NormalDist().inv_cdf(0.95) * spread)
 
 
+def logit_losses(label: npt.NDArray[np.int8] | FloatArray, logit: FloatArray) -> FloatArray:
+    """Return each row's log loss in nats, from log-odds of any size, shape `(n_rows,)`."""
+    return np.asarray(np.logaddexp(0.0, logit) - label * logit)
+
+
+def logistic_line(
+    logit: FloatArray, target: FloatArray, weights: FloatArray | float = 1.0
+) -> tuple[float, float, bool]:
+    """Return slope and intercept of the logistic regression of `target` on `logit`, and whether they exist.
+
+    They do not exist for log-odds that are all the same, nor where targets of 0 and 1 are parted without error. A step
+    of Newton's method that is large is halved until it lowers the loss.
+
+    Args:
+        logit: Log-odds, shape `(n_rows,)`.
+        target: Outcomes from 0 to 1, shape `(n_rows,)`.
+        weights: How much each row counts, shape `(n_rows,)`.
+    """
+    design = np.stack([logit, np.ones_like(logit)])
+    line, large = np.array([1.0, 0.0]), 0.1 / max(1.0, float(np.max(np.abs(logit))))
+
+    def loss(at: FloatArray) -> float:
+        return float(np.mean(weights * logit_losses(target, at @ design)))
+
+    for _ in range(_NEWTON_STEPS):
+        fitted = sigmoid(line @ design)
+        hessian = (design * (weights * fitted * (1 - fitted))) @ design.T
+        step = np.linalg.lstsq(hessian, design @ (weights * (target - fitted)), rcond=None)[0]
+        while np.max(np.abs(step)) > large and loss(line + step) > loss(line):
+            step = step / 2
+        line = line + step
+        if np.max(np.abs(step)) < 1e-9:
+            return float(line[0]), float(line[1]), bool(np.linalg.cond(hessian) < 1e12)
+    return float(line[0]), float(line[1]), False
+
+
 def calibration_slope(label: FloatArray, probability: FloatArray, weights: FloatArray) -> float:
     """Return the slope of a logistic regression of the label on the logit of the probability (Cox 1958).
 
     1 is calibrated; below 1 the probabilities are too extreme, above 1 too timid. NaN where it does not exist:
     one class, probabilities all the same, or classes that the probability parts without error.
     """
-    tiny = 1e-9
-    p = np.clip(probability, tiny, 1 - tiny)
-    design = np.stack([np.ones_like(p), np.log(p / (1 - p))])
-    coefficients = np.array([0.0, 1.0])
-    for _ in range(25):
-        fitted = 1 / (1 + np.exp(-np.clip(coefficients @ design, -50, 50)))
-        hessian = (design * (weights * fitted * (1 - fitted))) @ design.T
-        if np.linalg.cond(hessian) > 1e12:
-            return float("nan")
-        step = np.linalg.solve(hessian, design @ (weights * (label - fitted)))
-        coefficients = coefficients + step
-        if np.max(np.abs(step)) < 1e-6:
-            return float(coefficients[1])
-    return float("nan")
+    p = np.clip(probability, 1e-9, 1 - 1e-9)
+    slope, _, exists = logistic_line(np.log(p / (1 - p)), label, weights)
+    return slope if exists else float("nan")
 
 
 class BlockRanking:

@@ -31,8 +31,8 @@ __all__ = [
     "MORE_OUTCOMES",
     "TRAINED_UNTIL",
     "EvaluationRows",
+    "JudgedVersion",
     "Load",
-    "LoadedVersion",
     "MatureRows",
     "mature_rows",
     "newer_than",
@@ -49,7 +49,7 @@ _SOURCES: tuple[Literal["labels"], Literal["features"]] = ("labels", "features")
 
 
 @dataclass(frozen=True)
-class LoadedVersion:
+class JudgedVersion:
     """A registered version whose package was checked and loaded.
 
     Attributes:
@@ -100,7 +100,7 @@ class LoadedVersion:
             raise ModelError(f"Version {self.version.version} of {self.version.name!r}: {error}") from error
 
 
-Load = Callable[[ModelVersion], LoadedVersion]
+Load = Callable[[ModelVersion], JudgedVersion]
 """Fetches and loads a version by its registered digest; raises StoreError or ModelError."""
 
 

@@ -21,7 +21,7 @@ from ..ports.registry import ModelVersion
 from ..ports.tables import FeatureStore
 from .comparison import PairedRows, ScoredRows, compare
 from .first_model import first_model_checks
-from .inputs import EvaluationRows, Load, LoadedVersion, MatureRows, mature_rows, newer_than
+from .inputs import EvaluationRows, JudgedVersion, Load, MatureRows, mature_rows, newer_than
 from .quality import SAME_MODEL, code_check, no_difference, quality_checks
 from .recipes import Remake, compare_recipes, predictor_digest
 from .report import Check, Checks, Comparison, GateReport, Progress, RecipeComparison, Relation, VersionSummary
@@ -113,7 +113,7 @@ def relation_of(
 
 
 def _relation_by_recipes(
-    checks: Checks, case: _Case, new: LoadedVersion, old: LoadedVersion, remake: Remake
+    checks: Checks, case: _Case, new: JudgedVersion, old: JudgedVersion, remake: Remake
 ) -> Relation:
     """Return what the challenger is to the champion by their recipes and by the code that made them."""
     same = checks.part(
@@ -131,7 +131,7 @@ def _relation_by_recipes(
     return relation_of(case.challenger, case.champion, same_configuration=same_configuration)
 
 
-def _code_change(champion: LoadedVersion, remake: Remake) -> str | None:
+def _code_change(champion: JudgedVersion, remake: Remake) -> str | None:
     """Return why the code of today makes another model of the champion's recipe, or nobody can tell; else None."""
     try:
         if champion.model_folder is None:
@@ -161,7 +161,7 @@ def _case(
 
 
 def _evidence(
-    checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion | None
+    checks: Checks, case: _Case, rows: MatureRows, new: JudgedVersion, old: JudgedVersion | None
 ) -> _Evidence:
     """Run the checks that need the challenger and the rows."""
     checks.extend("rows", lambda: [_rows_check(rows.unseen, rows.available)])
@@ -177,7 +177,7 @@ def _evidence(
     return _Evidence()
 
 
-def _alone(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion) -> _Evidence:
+def _alone(checks: Checks, case: _Case, rows: MatureRows, new: JudgedVersion) -> _Evidence:
     """Hold a first champion against absolute bars."""
     rules, unseen = case.rules, rows.unseen
     scores = checks.part("scores", lambda: new.probability(unseen.customers))
@@ -192,7 +192,7 @@ def _alone(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion) ->
     return _Evidence(challenger=evaluation)
 
 
-def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion) -> _Evidence:
+def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: JudgedVersion, old: JudgedVersion) -> _Evidence:
     """Compare both versions on the same rows and, where the recipes differ, both recipes on the same folds."""
     unseen = rows.unseen
     scores = checks.part("scores", lambda: new.probability(unseen.customers))
@@ -217,7 +217,7 @@ def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVers
     return evidence
 
 
-def _recipes(checks: Checks, case: _Case, rows: MatureRows, new: LoadedVersion, old: LoadedVersion) -> RecipeComparison:
+def _recipes(checks: Checks, case: _Case, rows: MatureRows, new: JudgedVersion, old: JudgedVersion) -> RecipeComparison:
     rules = case.rules
     limit, train = rules.gate.max_recipe_rows, pc.field(SPLIT) == "train"
     return compare_recipes(
@@ -246,7 +246,7 @@ def _quality_checks(case: _Case, evidence: _Evidence) -> tuple[Check, ...]:
     )
 
 
-def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: LoadedVersion) -> Evaluation:
+def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: JudgedVersion) -> Evaluation:
     return evaluate(
         rows.label,
         scores,
@@ -260,7 +260,7 @@ def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: L
     )
 
 
-def _holdout(case: _Case, rows: EvaluationRows, scores: FloatArray, version: LoadedVersion) -> Holdout:
+def _holdout(case: _Case, rows: EvaluationRows, scores: FloatArray, version: JudgedVersion) -> Holdout:
     thresholds, money = {"f1": version.f1_threshold}, case.rules.money
     return Holdout.of(rows.label, scores, rows.entity, thresholds=thresholds, money=money, value=rows.value)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ..data.contract import DatasetContract
 from ..model.scorer import LEAVE, TREAT, ReasonSettings
 from ..ports.registry import MODEL_DIGEST
-from .inputs import LoadedVersion
+from .inputs import JudgedVersion
 from .report import Check, run_check
 from .settings import GateSettings
 
@@ -35,13 +35,13 @@ _AS_SLOW = 1.1
 
 
 def soundness_checks(
-    version: LoadedVersion,
+    version: JudgedVersion,
     contract: DatasetContract,
     customers: pd.DataFrame,
     settings: GateSettings,
     reasons: ReasonSettings,
     *,
-    champion: LoadedVersion | None = None,
+    champion: JudgedVersion | None = None,
 ) -> list[Check]:
     """Return every check that needs the version alone.
 
@@ -73,7 +73,7 @@ def soundness_checks(
 class _Scored:
     """A version and a sample of customers; they are scored once, for all checks that need it."""
 
-    version: LoadedVersion
+    version: JudgedVersion
     customers: pd.DataFrame
 
     @cached_property
@@ -81,7 +81,7 @@ class _Scored:
         return self.version.score(self.customers)
 
 
-def _digest(version: LoadedVersion) -> Check:
+def _digest(version: JudgedVersion) -> Check:
     registered = version.version.tags.get(MODEL_DIGEST, "")
     return Check.of(
         "digest",
@@ -94,7 +94,7 @@ def _digest(version: LoadedVersion) -> Check:
     )
 
 
-def _description(version: LoadedVersion) -> Check:
+def _description(version: JudgedVersion) -> Check:
     words = len(version.version.description.split())
     return Check.of(
         "description",
@@ -106,7 +106,7 @@ def _description(version: LoadedVersion) -> Check:
     )
 
 
-def _signature(version: LoadedVersion) -> Check:
+def _signature(version: JudgedVersion) -> Check:
     return Check.of(
         "signature",
         bool(version.inputs),
@@ -117,7 +117,7 @@ def _signature(version: LoadedVersion) -> Check:
     )
 
 
-def _model_card(version: LoadedVersion) -> Check:
+def _model_card(version: JudgedVersion) -> Check:
     missing = ["its model card"] * (not version.card.strip())
     missing += [tag for tag in _CARD if not {tag, tag.replace("_", ".", 1)} & version.version.tags.keys()]
     return Check.of(
@@ -130,7 +130,7 @@ def _model_card(version: LoadedVersion) -> Check:
     )
 
 
-def _lineage(version: LoadedVersion) -> Check:
+def _lineage(version: JudgedVersion) -> Check:
     missing = [tag for tag in _LINEAGE if not version.version.tags.get(tag)]
     missing += ["run"] * (version.version.run_id is None)
     return Check.of(
@@ -143,7 +143,7 @@ def _lineage(version: LoadedVersion) -> Check:
     )
 
 
-def _contract(version: LoadedVersion, contract: DatasetContract) -> Check:
+def _contract(version: JudgedVersion, contract: DatasetContract) -> Check:
     if version.version.tags.get("contract_digest") == contract.digest:
         return Check(
             name="contract",
@@ -245,8 +245,8 @@ class CpuTimer:
 
 
 def latency_check(
-    version: LoadedVersion,
-    champion: LoadedVersion | None,
+    version: JudgedVersion,
+    champion: JudgedVersion | None,
     customers: pd.DataFrame,
     settings: GateSettings,
     timer: CpuTimer | None = None,
@@ -266,7 +266,7 @@ def latency_check(
     timer, samples = timer or CpuTimer(), (customers, customers.iloc[[0]])
     limits = (settings.max_seconds_per_1000 * len(customers) / 1000, settings.max_single_ms / 1000)
 
-    def measured(candidate: LoadedVersion) -> list[tuple[float, bool]]:
+    def measured(candidate: JudgedVersion) -> list[tuple[float, bool]]:
         calls = (partial(candidate.score, rows) for rows in samples)
         return [timer.fastest(call, limit) for call, limit in zip(calls, limits, strict=True)]
 
@@ -290,7 +290,7 @@ def _within(seconds: Sequence[float], limits: Sequence[float]) -> bool:
     return all(time_ <= limit for time_, limit in zip(seconds, limits, strict=True))
 
 
-def _size(version: LoadedVersion, settings: GateSettings) -> Check:
+def _size(version: JudgedVersion, settings: GateSettings) -> Check:
     megabytes = version.size / 1e6
     return Check.of(
         "size",

@@ -25,8 +25,8 @@ from ..ports.tables import TableRef
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings
 from ..training.recipe import Recipe
+from ..training.search import TuningResult
 from ..training.train import TrainingReport
-from ..training.trials import TuningResult
 
 __all__ = [
     "Findings",

@@ -28,10 +28,9 @@ from ..ports.tables import TableRef
 from ..scoring.baseline import write_baseline
 from ..settings import Settings
 from ..training.recipe import RECIPE
-from ..training.search import search, study_name
+from ..training.search import TuningResult, TuningSettings, search, study_name
 from ..training.train import ModelSettings, TrainingReport
 from ..training.train import train as fit
-from ..training.trials import TuningResult, TuningSettings
 from .model_card import model_card
 from .registration import Findings, Registration, provenance, record_run, register_challenger, version_tags
 from .workspace import Workspace

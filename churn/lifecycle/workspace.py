@@ -14,7 +14,7 @@ from ..approval.settings import ApprovalSettings
 from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
 from ..data.ingest import Source
-from ..gate.inputs import LoadedVersion
+from ..gate.inputs import JudgedVersion
 from ..model.scorer import Scorer
 from ..ports.batch import BatchEngine
 from ..ports.files import Files
@@ -118,10 +118,10 @@ class Workspace:
         """Return a registered version, fetched below `into`, checked against its registered digest, and loaded."""
         return self._made("load", version, into)
 
-    def candidate(self, version: ModelVersion, into: Path) -> LoadedVersion:
+    def candidate(self, version: ModelVersion, into: Path) -> JudgedVersion:
         """Return a registered version as the gate examines it; raises as `load` does."""
         loaded = self.load(version, into)
-        return LoadedVersion(
+        return JudgedVersion(
             version,
             loaded.metadata,
             loaded.inputs,

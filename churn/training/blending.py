@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.frozen import Frozen
+from ..evaluation.ranking import logit_losses
 from ..model.frame import FloatArray
 from .folds import IntArray
 
-__all__ = ["Blend", "BlendScore", "Difference", "choose_blend", "logit_losses", "mean_logit", "paired_difference"]
+__all__ = ["Blend", "BlendScore", "Difference", "choose_blend", "mean_logit", "paired_difference"]
 
 Blend = tuple[str, ...]
 """The candidates whose log-odds are averaged, in the order of the settings."""
@@ -36,11 +37,6 @@ class BlendScore(Frozen):
     behind_default_se: float
     default: bool
     chosen: bool
-
-
-def logit_losses(label: npt.NDArray[np.int8], logit: FloatArray) -> FloatArray:
-    """Return each row's log loss in nats, from log-odds of any size, shape `(n_rows,)`."""
-    return np.asarray(np.logaddexp(0.0, logit) - label * logit)
 
 
 def paired_difference(left: FloatArray, right: FloatArray, customer: IntArray) -> Difference:
@@ -86,13 +82,13 @@ def choose_blend(
     chosen = least if gain.mean > gain.se else default
     scores = []
     for blend, loss in losses.items():
-        own = paired_difference(loss, np.zeros_like(loss), customer)
+        mean_loss = paired_difference(loss, np.zeros_like(loss), customer)
         behind = paired_difference(loss, losses[default], customer)
         scores.append(
             BlendScore(
                 members=blend,
-                log_loss=own.mean,
-                se=own.se,
+                log_loss=mean_loss.mean,
+                se=mean_loss.se,
                 behind_default=behind.mean,
                 behind_default_se=behind.se,
                 default=blend == default,

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities are the shares that churn, and the mending of them where it pays."""
+"""Whether predicted probabilities are the shares that churn, and their recalibration where it pays."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.frozen import Frozen
-from ..evaluation.ranking import Ranking, brier_losses, calibration_gap, calibration_noise, equal_mass_bins
+from ..evaluation.ranking import (
+    Ranking,
+    brier_losses,
+    calibration_gap,
+    calibration_noise,
+    equal_mass_bins,
+    logistic_line,
+    logit_losses,
+)
 from ..model.frame import FloatArray
 from ..model.model import sigmoid
-from .blending import logit_losses, paired_difference
+from .blending import paired_difference
 from .folds import IntArray
 
 __all__ = [
@@ -25,7 +33,6 @@ __all__ = [
 BINS = 10
 """Groups of equally many rows by rising probability, over which the expected calibration error is taken."""
 _PAYS = 2.0
-_ROUNDS = 50
 
 
 class CalibrationScore(Frozen):
@@ -79,12 +86,12 @@ def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, cu
         fold: The fold of each row, shape `(n_rows,)`.
         customer: Each row's customer as a number, shape `(n_rows,)`.
     """
-    mended = np.empty_like(logit)
+    calibrated = np.empty_like(logit)
     for index in np.unique(fold):
         out = fold == index
         slope, intercept = fit_platt(logit[~out], label[~out])
-        mended[out] = slope * logit[out] + intercept
-    gain = paired_difference(logit_losses(label, logit), logit_losses(label, mended), customer)
+        calibrated[out] = slope * logit[out] + intercept
+    gain = paired_difference(logit_losses(label, logit), logit_losses(label, calibrated), customer)
     applied = gain.mean > _PAYS * gain.se
     slope, intercept = fit_platt(logit, label) if applied else (1.0, 0.0)
     return Calibration(
@@ -94,7 +101,7 @@ def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, cu
         gain_se=gain.se,
         applied=applied,
         before=score_calibration(logit, label, customer),
-        after=score_calibration(mended if applied else logit, label, customer),
+        after=score_calibration(calibrated if applied else logit, label, customer),
     )
 
 
@@ -124,18 +131,8 @@ def fit_platt(logit: FloatArray, label: npt.NDArray[np.int8]) -> tuple[float, fl
     if np.ptp(logit) < 1e-12:
         share = float(np.mean(target))
         return 1.0, float(np.log(share / (1 - share)) - logit[0])
-    line = np.array([1.0, 0.0])
-    design = np.stack([logit, np.ones_like(logit)])
-    loss = np.mean(logit_losses(target, line @ design))
-    for _ in range(_ROUNDS):
-        fitted = sigmoid(line @ design)
-        step = np.linalg.lstsq((design * (fitted * (1 - fitted))) @ design.T, design @ (target - fitted), rcond=None)[0]
-        while (better := np.mean(logit_losses(target, (line + step) @ design))) > loss and np.max(np.abs(step)) > 1e-10:
-            step = step / 2
-        line, loss = line + step, better
-        if np.max(np.abs(step)) < 1e-9:
-            break
-    return float(line[0]), float(line[1])
+    slope, intercept, _ = logistic_line(logit, target)
+    return slope, intercept
 
 
 def best_f1_threshold(probability: FloatArray, label: npt.NDArray[np.int8]) -> float:

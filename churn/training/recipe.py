@@ -19,8 +19,8 @@ from ..data.tables import EVENT_TIME
 from ..model.features import check_features
 from ..ports.tables import TableRef
 from .boosting import BoostingParams
+from .search import TuningSettings
 from .train import ModelSettings
-from .trials import TuningSettings
 
 __all__ = ["RECIPE", "RECIPE_FORMAT", "Recipe", "TrainingTable", "computing_libraries", "read_recipe", "training_code"]
 

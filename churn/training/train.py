@@ -15,16 +15,17 @@ from ..core.errors import NotEnoughData
 from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
 from ..data.training_set import TrainingData
+from ..evaluation.ranking import logit_losses
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel, sigmoid
-from .blending import Blend, BlendScore, choose_blend, logit_losses, mean_logit, paired_difference
+from .blending import Blend, BlendScore, choose_blend, mean_logit, paired_difference
 from .boosting import BoostedFolds, BoostingParams, fit_folds, refit
 from .calibration import Calibration, best_f1_threshold, calibrate
 from .folds import customer_codes
 from .preparation import Prepared, prepare
 
 if TYPE_CHECKING:
-    from .logistic import AdditiveFit
+    from .additive import AdditiveFit
 
 __all__ = ["Candidate", "Doubling", "ModelSettings", "TrainingData", "TrainingReport", "TrainingResult", "train"]
 
@@ -228,7 +229,7 @@ def _fit(
     name: Candidate, ready: Prepared, settings: ModelSettings, seed: int, threads: int
 ) -> AdditiveFit | BoostedFolds:
     if name == "additive":
-        from .logistic import fit_additive
+        from .additive import fit_additive
 
         return fit_additive(
             ready.encoded, ready.model.categories, ready.label, ready.fold, customer=ready.customer, seed=seed

@@ -17,7 +17,7 @@ from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused, StoreError
 from churn.gate.comparison import PairedRows, compare
 from churn.gate.comparison import ScoredRows as Scores
-from churn.gate.inputs import LoadedVersion
+from churn.gate.inputs import JudgedVersion
 from churn.gate.quality import quality_checks, recipe_check
 from churn.gate.recipes import compare_learners
 from churn.gate.report import Check, Comparison, GateReport, VersionSummary, run_check
@@ -30,9 +30,8 @@ from churn.model.scorer import ReasonSettings
 from churn.ports.ledger import Verdict
 from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelVersion
 from churn.training.boosting import BoostingParams
-from churn.training.search import study_name, tune
+from churn.training.search import TuningSettings, study_name, tune
 from churn.training.train import ModelSettings
-from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT, customers
 from tests.fakes.data.deciding import Clock
 from tests.fakes.data.findings import SNAPSHOT
@@ -318,7 +317,7 @@ def test_without_a_number_the_newest_candidate_is_judged(office: Office) -> None
 def test_a_model_card_of_another_run_is_none() -> None:
     scorer = small_scorer()
     version = ModelVersion(NAME, 2, "run-2", "A model without a card.")
-    bare = LoadedVersion(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})
+    bare = JudgedVersion(version, {}, (), card="", size=1, score=scorer.score, thresholds={"f1": 0.3})
     checks = {each.name: each for each in soundness_checks(bare, CONTRACT, applicants(), QUICK, ReasonSettings())}
     assert checks["model_card"].verdict == "fail"
     assert "lacks its model card" in checks["model_card"].sentence

@@ -11,7 +11,7 @@ import yaml
 from churn.approval.settings import ApprovalSettings
 from churn.evaluation.holdout import Holdout
 from churn.gate.first_model import first_model_checks
-from churn.gate.inputs import LoadedVersion
+from churn.gate.inputs import JudgedVersion
 from churn.gate.quality import no_difference, quality_checks
 from churn.gate.settings import GateSettings, Margins
 from churn.gate.soundness import soundness_checks
@@ -37,7 +37,7 @@ def section(title: str) -> str:
 
 def names_of_checks() -> set[str]:
     version = ModelVersion("churn_telco", 1, None, "")
-    bare = LoadedVersion(version, {}, (), card="", size=1, score=small_scorer().score, thresholds={})
+    bare = JudgedVersion(version, {}, (), card="", size=1, score=small_scorer().score, thresholds={})
     sound = soundness_checks(bare, CONTRACT, customers(), SETTINGS, ReasonSettings())
     holdout = {"holdout": HOLDOUT, "newest": None, "recipes": None, "evaluation": evaluation(0.4)}
     better = quality_checks("recipe", **holdout, settings=SETTINGS, currency="USD")  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ search(storage(sys.argv[1]))
 """
 HANG_AFTER_FOUR_TRIALS = """
 import sys, time
-import churn.training.trials
+import churn.training.search
 from tests.adapters.local.test_tuning_processes import storage
 from tests.unit.training.test_search import search
 
@@ -34,7 +34,7 @@ def hang(*_, **__):
 
 def on_trial(trial):
     if trial.number == 3:
-        churn.training.trials.fit_folds = hang
+        churn.training.search.fit_folds = hang
 
 search(storage(sys.argv[1]), on_trial=on_trial)
 """

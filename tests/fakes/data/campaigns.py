@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from churn.campaign.campaign import Campaign
 from churn.campaign.candidates import Candidates
-from churn.campaign.plan import Plan, Predictions, plan_campaign
+from churn.campaign.plan import Plan, Predictions, build_plan
 from churn.campaign.settings import CampaignSettings
 from churn.model.money import MoneySettings
 
@@ -72,7 +72,7 @@ def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **opti
     tables = {"planned_at": options.pop("planned_at", as_of), "segments": options.pop("regions", None)}
     before = options.pop("contacted", None)
     settings = CampaignSettings(**{"control_share": 0.0, **options})
-    return plan_campaign(
+    return build_plan(
         predictions_of(predictions, as_of),
         money or MoneySettings(),
         settings,

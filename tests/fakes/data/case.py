@@ -16,13 +16,13 @@ from churn.core.errors import ModelError
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import SplitSettings, labels_of
 from churn.data.training_set import bronze_to_features, read_training_set
-from churn.gate.inputs import TRAINED_UNTIL, LoadedVersion
+from churn.gate.inputs import TRAINED_UNTIL, JudgedVersion
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.settings import Settings, read_configuration
 from churn.training.recipe import RECIPE, Recipe
+from churn.training.search import TuningSettings
 from churn.training.train import ModelSettings, train
-from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT, raw_columns, true_logit
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -65,7 +65,7 @@ def store() -> MemoryFeatureStore:
 
 def loaded_version(
     number: int, *, model: ModelSettings = GOOD, seed: int = 1, digest: str = "", **tags: str
-) -> LoadedVersion:
+) -> JudgedVersion:
     """Return a registered version, loaded, whose model was trained on the training side of `store()`.
 
     Args:
@@ -86,7 +86,7 @@ def loaded_version(
     }  # fmt: skip
     version = ModelVersion(MODEL, number, "run-1", "A churn model of made-up customers.", {**own, **tags})
     inputs = tuple(column.name for column in scorer.model.schema.inputs)
-    return LoadedVersion(
+    return JudgedVersion(
         version=version,
         metadata={RECIPE: recipe.stored()},
         inputs=inputs,
@@ -109,15 +109,15 @@ def _scorer(model: ModelSettings, seed: int) -> Scorer:
 class Shelf:
     """Loads versions by number; one that is not there is refused as a registry's damaged package is."""
 
-    def __init__(self, *versions: LoadedVersion) -> None:
+    def __init__(self, *versions: JudgedVersion) -> None:
         self._by_number = {loaded.version.version: loaded for loaded in versions}
 
-    def __call__(self, version: ModelVersion) -> LoadedVersion:
+    def __call__(self, version: ModelVersion) -> JudgedVersion:
         if version.version not in self._by_number:
             raise ModelError(f"The packaged model of version {version.version} is not loaded: its files are damaged.")
         return self._by_number[version.version]
 
 
-def changed(given: LoadedVersion, **changes: Any) -> LoadedVersion:
+def changed(given: JudgedVersion, **changes: Any) -> JudgedVersion:
     """Return a loaded version with some of its fields changed."""
     return replace(given, **changes)

@@ -18,8 +18,8 @@ from churn.ports.tables import TableRef
 from churn.training.blending import BlendScore
 from churn.training.boosting import BoostingParams
 from churn.training.calibration import Calibration, CalibrationScore
+from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
-from churn.training.trials import TuningResult
 from tests.fakes.data.evaluations import evaluation
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 

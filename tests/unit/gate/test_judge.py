@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from churn.core.errors import NotFound, StoreError
-from churn.gate.inputs import LoadedVersion
+from churn.gate.inputs import JudgedVersion
 from churn.gate.judge import judge, relation_of
 from churn.gate.recipes import predictor_digest, remade_digest
 from churn.gate.report import TRAINED_UNTIL, Check, Checks, GateReport, VersionSummary
@@ -36,8 +36,8 @@ def never(recipe: Recipe) -> str:
 
 
 def gate(
-    challenger: LoadedVersion,
-    champion: LoadedVersion | None = None,
+    challenger: JudgedVersion,
+    champion: JudgedVersion | None = None,
     *,
     tables: FeatureStore | None = None,
     shelf: Shelf | None = None,
@@ -61,17 +61,17 @@ def verdicts(report: GateReport) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def good() -> LoadedVersion:
+def good() -> JudgedVersion:
     return loaded_version(2)
 
 
 @pytest.fixture(scope="module")
-def blind() -> LoadedVersion:
+def blind() -> JudgedVersion:
     return loaded_version(1, model=BLIND)
 
 
 @pytest.fixture(scope="module")
-def better(good: LoadedVersion, blind: LoadedVersion) -> GateReport:
+def better(good: JudgedVersion, blind: JudgedVersion) -> GateReport:
     return gate(good, blind)
 
 
@@ -94,7 +94,7 @@ def test_both_models_are_scored_on_the_same_rows_that_neither_was_trained_on(bet
 
 
 def test_of_many_rows_those_of_customers_drawn_at_random_are_judged_and_the_check_says_so(
-    good: LoadedVersion,
+    good: JudgedVersion,
 ) -> None:
     report = gate(good, tables=filled_store(raw_rows(8_000)), overrides=("evaluation.max_rows=1000",))
     assert report.challenger.evaluation is not None
@@ -103,17 +103,17 @@ def test_of_many_rows_those_of_customers_drawn_at_random_are_judged_and_the_chec
     assert re.search(r"Judged on (9\d\d|1,000) rows \(of 1,\d\d\d, drawn by customer\) of", sentence)
 
 
-def test_the_worse_model_is_refused_in_both_questions(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_the_worse_model_is_refused_in_both_questions(good: JudgedVersion, blind: JudgedVersion) -> None:
     report = gate(changed(blind, version=version_of(blind, 3)), good)
     assert {"recipe", "log_loss", "roc_auc"} <= set(verdicts(report))
 
 
-def version_of(given: LoadedVersion, number: int, **tags: str) -> ModelVersion:
+def version_of(given: JudgedVersion, number: int, **tags: str) -> ModelVersion:
     old = given.version
     return ModelVersion(old.name, number, old.run_id, old.description, {**old.tags, **tags})
 
 
-def test_the_first_champion_must_beat_treating_nobody_everybody_and_the_average(good: LoadedVersion) -> None:
+def test_the_first_champion_must_beat_treating_nobody_everybody_and_the_average(good: JudgedVersion) -> None:
     report = gate(good)
     assert report.relation == "first"
     assert verdicts(report) == {}
@@ -121,7 +121,7 @@ def test_the_first_champion_must_beat_treating_nobody_everybody_and_the_average(
     assert len([name for name in names if name.startswith("better_than_")]) >= 3
 
 
-def test_a_model_that_knows_nothing_cannot_be_the_first_champion(good: LoadedVersion) -> None:
+def test_a_model_that_knows_nothing_cannot_be_the_first_champion(good: JudgedVersion) -> None:
     def coin(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
         scored = good.score(customers, explain=explain)
         drawn = 0.2 + 0.1 * (pd.util.hash_pandas_object(customers, index=False) % 1000 / 1000).to_numpy()
@@ -132,7 +132,7 @@ def test_a_model_that_knows_nothing_cannot_be_the_first_champion(good: LoadedVer
     assert [name for name in verdicts(report) if name.startswith("better_than_")]
 
 
-def test_the_same_model_again_is_no_difference_and_is_not_promoted(good: LoadedVersion) -> None:
+def test_the_same_model_again_is_no_difference_and_is_not_promoted(good: JudgedVersion) -> None:
     digest = good.version.tags[MODEL_DIGEST]
     report = gate(changed(good, version=version_of(good, 3)), good)
     assert report.challenger.digest == digest
@@ -141,31 +141,31 @@ def test_the_same_model_again_is_no_difference_and_is_not_promoted(good: LoadedV
     assert report.holdout is None
 
 
-def test_a_challenger_that_cannot_be_loaded_is_refused(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_a_challenger_that_cannot_be_loaded_is_refused(good: JudgedVersion, blind: JudgedVersion) -> None:
     report = gate(good, blind, shelf=Shelf(blind))
     assert verdicts(report) == {"loads": "error"}
     assert "its files are damaged" in report.checks[0].sentence
 
 
-def test_a_champion_that_cannot_be_loaded_refuses_the_challenger(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_a_champion_that_cannot_be_loaded_refuses_the_challenger(good: JudgedVersion, blind: JudgedVersion) -> None:
     report = gate(good, blind, shelf=Shelf(good))
     assert verdicts(report) == {"champion_loads": "error"}
     assert not report.passed
 
 
-def test_outcomes_that_are_not_mature_judge_nobody(good: LoadedVersion) -> None:
+def test_outcomes_that_are_not_mature_judge_nobody(good: JudgedVersion) -> None:
     report = gate(good, now=dt.datetime(2024, 1, 15, tzinfo=dt.UTC))
     assert verdicts(report) == {"rows": "error"}
     assert "No outcome of 'toy' may be learned from yet" in report.checks[-1].sentence
 
 
-def test_a_holdout_without_churners_judges_nobody(good: LoadedVersion) -> None:
+def test_a_holdout_without_churners_judges_nobody(good: JudgedVersion) -> None:
     report = gate(good, tables=filled_store(raw_rows(500).assign(churn="No")))
     assert verdicts(report) == {"rows": "error"}
     assert "0 customers of the holdout rows churned, and 30 are needed" in report.checks[-1].sentence
 
 
-def test_tables_that_are_not_there_judge_nobody(good: LoadedVersion) -> None:
+def test_tables_that_are_not_there_judge_nobody(good: JudgedVersion) -> None:
     class Unreachable(type(store())):  # type: ignore[misc]
         def latest(self, name: str) -> Any:
             raise StoreError("The tables do not answer.")
@@ -174,14 +174,14 @@ def test_tables_that_are_not_there_judge_nobody(good: LoadedVersion) -> None:
     assert verdicts(report) == {"rows": "error"}
 
 
-def test_models_of_different_splits_are_not_compared(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_models_of_different_splits_are_not_compared(good: JudgedVersion, blind: JudgedVersion) -> None:
     other = changed(blind, version=version_of(blind, 1, split="0.3 by salt"))
     report = gate(good, other)
     assert verdicts(report) == {"rows": "error"}
     assert "part of this holdout was in its training" in report.checks[-1].sentence
 
 
-def test_a_challenger_that_fails_while_it_scores_is_refused(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_a_challenger_that_fails_while_it_scores_is_refused(good: JudgedVersion, blind: JudgedVersion) -> None:
     def broken(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
         raise ZeroDivisionError("division by zero")
 
@@ -190,7 +190,7 @@ def test_a_challenger_that_fails_while_it_scores_is_refused(good: LoadedVersion,
     assert set(verdicts(report).values()) == {"error"}
 
 
-def test_a_champion_of_columns_that_the_table_lacks_refuses(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_a_champion_of_columns_that_the_table_lacks_refuses(good: JudgedVersion, blind: JudgedVersion) -> None:
     frame = raw_rows(1500).rename(columns={"noise": "sound"})
     with pytest.raises(Exception, match="noise"):
         filled_store(frame)
@@ -206,7 +206,7 @@ def test_a_champion_of_columns_that_the_table_lacks_refuses(good: LoadedVersion,
 @pytest.mark.parametrize("number", [1, 2], ids=["of the champion", "of the challenger"])
 @pytest.mark.parametrize("until", ["yesterday", "2024-01-01T00:00:00", "2024-01-01"])
 def test_a_tag_that_is_no_time_with_a_zone_is_a_failed_check(
-    good: LoadedVersion, blind: LoadedVersion, number: int, until: str
+    good: JudgedVersion, blind: JudgedVersion, number: int, until: str
 ) -> None:
     old, new = (
         changed(given, version=version_of(given, index, **({TRAINED_UNTIL: until} if index == number else {})))
@@ -217,7 +217,7 @@ def test_a_tag_that_is_no_time_with_a_zone_is_a_failed_check(
     assert f"{until!r}, which is not a time with a zone" in report.checks[0].sentence
 
 
-def test_a_package_without_its_threshold_is_a_failed_check(good: LoadedVersion, blind: LoadedVersion) -> None:
+def test_a_package_without_its_threshold_is_a_failed_check(good: JudgedVersion, blind: JudgedVersion) -> None:
     report = gate(changed(good, thresholds={}), blind)
     assert verdicts(report) == {"paired_rows": "error"}
     assert "The package of version 2 has no threshold `f1`: train it again." in report.checks[-1].sentence
@@ -251,28 +251,28 @@ SPOILT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_an_exception_in_any_part_of_a_challenger_is_a_failed_check(good: LoadedVersion, name: str) -> None:
+def test_an_exception_in_any_part_of_a_challenger_is_a_failed_check(good: JudgedVersion, name: str) -> None:
     report = gate(changed(good, **SPOILT[name]))
     assert "error" in set(verdicts(report).values())
 
 
 @pytest.mark.parametrize("name", list(SPOILT)[:6])
 def test_an_exception_in_any_part_of_a_champion_is_a_failed_check(
-    good: LoadedVersion, blind: LoadedVersion, name: str
+    good: JudgedVersion, blind: JudgedVersion, name: str
 ) -> None:
     report = gate(good, changed(blind, **SPOILT[name]))
     assert "error" in set(verdicts(report).values())
 
 
 @pytest.mark.parametrize("field", ["description", "created_at", "tags"])
-def test_an_exception_in_any_field_of_the_registry_is_a_failed_check(good: LoadedVersion, field: str) -> None:
+def test_an_exception_in_any_field_of_the_registry_is_a_failed_check(good: JudgedVersion, field: str) -> None:
     version = dataclasses.replace(good.version, **{field: {"description": 5, "created_at": "soon", "tags": {}}[field]})
     report = gate(changed(good, version=version))
     assert not report.passed
     assert "error" in set(verdicts(report).values())
 
 
-def test_an_exception_in_the_tables_or_the_progress_is_a_failed_check(good: LoadedVersion) -> None:
+def test_an_exception_in_the_tables_or_the_progress_is_a_failed_check(good: JudgedVersion) -> None:
     for method in ("latest", "read", "point_in_time_join"):
         tables = type("Tables", (type(store()),), {method: broken})("toy")
         assert verdicts(gate(good, tables=tables)) == {"rows": "error"}
@@ -281,7 +281,7 @@ def test_an_exception_in_the_tables_or_the_progress_is_a_failed_check(good: Load
     assert "it broke" in report.checks[0].sentence
 
 
-def test_a_report_that_cannot_be_written_is_refused(good: LoadedVersion) -> None:
+def test_a_report_that_cannot_be_written_is_refused(good: JudgedVersion) -> None:
     evaluation = changed(good, thresholds={**good.thresholds, "odd": object()})
     report = gate(evaluation)
     assert verdicts(report) == {"evaluation": "error"}
@@ -328,27 +328,27 @@ def test_what_a_challenger_is_to_the_champion(
     assert relation_of(champion, None) == "first"
 
 
-def by_other_code(given: LoadedVersion, folder: Path, **version: str) -> LoadedVersion:
+def by_other_code(given: JudgedVersion, folder: Path, **version: str) -> JudgedVersion:
     """The version as if other code had made it, with its files in `folder`."""
     recipe = {**given.metadata["recipe"], "code": "0" * 64, "seed": 1}
     model_of(given).save(folder / "model")
     return changed(given, metadata={"recipe": recipe}, model_folder=folder / "model")
 
 
-def model_of(given: LoadedVersion) -> ChurnModel:
+def model_of(given: JudgedVersion) -> ChurnModel:
     scorer: Scorer = given.score.__self__  # type: ignore[attr-defined]
     return scorer.model
 
 
 @pytest.fixture(scope="module")
-def newer(good: LoadedVersion) -> LoadedVersion:
+def newer(good: JudgedVersion) -> JudgedVersion:
     """The champion's recipe with another seed, on newer data."""
     other = loaded_version(3, seed=2)
     return changed(other, version=version_of(other, 3, data_digest="d1"))
 
 
 def test_the_same_model_from_todays_code_makes_a_plain_refresh(
-    good: LoadedVersion, newer: LoadedVersion, tmp_path: Path
+    good: JudgedVersion, newer: JudgedVersion, tmp_path: Path
 ) -> None:
     old, same = by_other_code(good, tmp_path), predictor_digest(model_of(good))
     made: list[Recipe] = []
@@ -364,7 +364,7 @@ def test_the_same_model_from_todays_code_makes_a_plain_refresh(
     [("non-inferiority", set()), ("superiority", {"better_log_loss"}), ("refuse", {"code"})],
 )
 def test_code_that_makes_another_model_is_told_and_the_versions_are_judged_alone(
-    good: LoadedVersion, newer: LoadedVersion, tmp_path: Path, rule: str, refused: set[str]
+    good: JudgedVersion, newer: JudgedVersion, tmp_path: Path, rule: str, refused: set[str]
 ) -> None:
     rules = ("gate.margins.log_loss=0.05", "gate.margins.roc_auc=0.05", f"gate.code_change={rule}")
     old = by_other_code(good, tmp_path)
@@ -377,7 +377,7 @@ def test_code_that_makes_another_model_is_told_and_the_versions_are_judged_alone
 
 
 def test_a_champion_that_cannot_be_made_again_is_another_recipe(
-    good: LoadedVersion, newer: LoadedVersion, tmp_path: Path
+    good: JudgedVersion, newer: JudgedVersion, tmp_path: Path
 ) -> None:
     def gone(recipe: Recipe) -> str:
         raise NotFound("Version 3 of churn_training is gone.")
@@ -394,13 +394,13 @@ def test_a_champion_that_cannot_be_made_again_is_another_recipe(
 
 
 def test_an_exception_in_the_remake_is_a_failed_check(
-    good: LoadedVersion, newer: LoadedVersion, tmp_path: Path
+    good: JudgedVersion, newer: JudgedVersion, tmp_path: Path
 ) -> None:
     report = gate(newer, by_other_code(good, tmp_path), remake=broken)
     assert verdicts(report)["code"] == "error"
 
 
-def test_a_recipe_is_made_again_bit_for_bit_on_its_own_table(good: LoadedVersion) -> None:
+def test_a_recipe_is_made_again_bit_for_bit_on_its_own_table(good: JudgedVersion) -> None:
     rows = store()
     labels, features = (rows.latest(CONTRACT.table(name).name) for name in ("labels", "features"))
     ref = rows.point_in_time_join(labels, features, CONTRACT.table("training"), known_by=NOW)

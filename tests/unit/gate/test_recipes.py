@@ -23,8 +23,8 @@ from churn.training.boosting import BoostingParams
 from churn.training.folds import customer_codes, customer_folds
 from churn.training.preparation import prepare
 from churn.training.recipe import Recipe
+from churn.training.search import TuningSettings
 from churn.training.train import ModelSettings, TrainingData
-from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT, customers
 from tests.fakes.data.predictions import predictions
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from churn.gate.inputs import LoadedVersion
+from churn.gate.inputs import JudgedVersion
 from churn.gate.report import Check
 from churn.gate.settings import GateSettings
 from churn.gate.soundness import CpuTimer, latency_check, soundness_checks
@@ -33,36 +33,36 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def good() -> LoadedVersion:
+def good() -> JudgedVersion:
     return loaded_version(1)
 
 
-def checks(given: LoadedVersion, settings: GateSettings | None = None, **reasons: Any) -> dict[str, Check]:
+def checks(given: JudgedVersion, settings: GateSettings | None = None, **reasons: Any) -> dict[str, Check]:
     found = soundness_checks(given, CONTRACT, CUSTOMERS, settings or GateSettings(), ReasonSettings(**reasons))
     return {check.name: check for check in found}
 
 
-def failed(given: LoadedVersion, settings: GateSettings | None = None) -> set[str]:
+def failed(given: JudgedVersion, settings: GateSettings | None = None) -> set[str]:
     return {name for name, check in checks(given, settings).items() if not check.passed}
 
 
-def with_version(given: LoadedVersion, **changes: Any) -> LoadedVersion:
+def with_version(given: JudgedVersion, **changes: Any) -> JudgedVersion:
     fields = {**given.version.__dict__, **changes}
     return changed(given, version=ModelVersion(**fields))
 
 
-def without_tag(given: LoadedVersion, name: str) -> LoadedVersion:
+def without_tag(given: JudgedVersion, name: str) -> JudgedVersion:
     return with_version(given, tags={tag: value for tag, value in given.version.tags.items() if tag != name})
 
 
-def scoring(given: LoadedVersion, change: Callable[[pd.DataFrame], pd.DataFrame]) -> LoadedVersion:
+def scoring(given: JudgedVersion, change: Callable[[pd.DataFrame], pd.DataFrame]) -> JudgedVersion:
     def score(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
         return change(given.score(customers, explain=explain))
 
     return changed(given, score=score)
 
 
-def test_a_version_from_the_training_pipeline_is_sound(good: LoadedVersion) -> None:
+def test_a_version_from_the_training_pipeline_is_sound(good: JudgedVersion) -> None:
     found = checks(good)
     assert set(found) == NAMES
     assert [check.sentence for check in found.values() if not check.passed] == []
@@ -79,30 +79,30 @@ def test_a_version_from_the_training_pipeline_is_sound(good: LoadedVersion) -> N
         ("trained_until", "lineage"),
     ],
 )
-def test_a_tag_that_is_missing_fails_its_check(good: LoadedVersion, tag: str, check: str) -> None:
+def test_a_tag_that_is_missing_fails_its_check(good: JudgedVersion, tag: str, check: str) -> None:
     assert failed(without_tag(good, tag)) == {check}
 
 
-def test_a_version_without_its_run_has_no_lineage(good: LoadedVersion) -> None:
+def test_a_version_without_its_run_has_no_lineage(good: JudgedVersion) -> None:
     assert "run" in checks(with_version(good, run_id=None))["lineage"].sentence
 
 
-def test_a_description_of_four_words_says_too_little(good: LoadedVersion) -> None:
+def test_a_description_of_four_words_says_too_little(good: JudgedVersion) -> None:
     assert failed(with_version(good, description="A model of churn.")) == {"description"}
     assert failed(with_version(good, description="A good model of churn.")) == set()
 
 
-def test_a_version_without_card_or_signature_is_refused(good: LoadedVersion) -> None:
+def test_a_version_without_card_or_signature_is_refused(good: JudgedVersion) -> None:
     assert failed(changed(good, card=" \n", inputs=())) == {"model_card", "signature"}
 
 
-def test_a_package_above_the_budget_is_refused(good: LoadedVersion) -> None:
+def test_a_package_above_the_budget_is_refused(good: JudgedVersion) -> None:
     budget = GateSettings(max_megabytes=1.0)
     assert failed(changed(good, size=1_000_000), budget) == set()
     assert failed(changed(good, size=1_000_001), budget) == {"size"}
 
 
-def test_a_slow_model_is_refused(good: LoadedVersion) -> None:
+def test_a_slow_model_is_refused(good: JudgedVersion) -> None:
     assert failed(good, GateSettings(max_single_ms=1e-6)) == {"latency"}
     assert failed(good, GateSettings(max_seconds_per_1000=1e-9)) == {"latency"}
 
@@ -126,7 +126,7 @@ class Machine:
 LIMITS = GateSettings(max_seconds_per_1000=5, max_single_ms=1000)
 
 
-def latency(good: LoadedVersion, machine: Machine, champion: LoadedVersion | None = None) -> Check:
+def latency(good: JudgedVersion, machine: Machine, champion: JudgedVersion | None = None) -> Check:
     timer = CpuTimer(cpu=lambda: machine.cpu, wall=lambda: machine.wall)
     return latency_check(changed(good, score=machine.score), champion, pd.concat([CUSTOMERS] * 25), LIMITS, timer)
 
@@ -146,7 +146,7 @@ def latency(good: LoadedVersion, machine: Machine, champion: LoadedVersion | Non
     ids=["fast", "at the limit", "slow", "once fast", "slow first", "unsteady", "waiting", "hardly waiting"],
 )
 def test_the_fastest_of_several_calls_decides_unless_the_machine_is_busy(
-    good: LoadedVersion, seconds: list[float], wait: float, verdict: str
+    good: JudgedVersion, seconds: list[float], wait: float, verdict: str
 ) -> None:
     check = latency(good, Machine(*seconds, wait=wait))
     assert check.verdict == verdict
@@ -157,7 +157,7 @@ def test_the_fastest_of_several_calls_decides_unless_the_machine_is_busy(
 
 @pytest.mark.parametrize(("champion", "verdict"), [(6.0, "fail"), (6.4, "pass")])
 def test_a_version_above_the_limit_may_be_as_slow_as_the_champion_in_the_same_process(
-    good: LoadedVersion, champion: float, verdict: str
+    good: JudgedVersion, champion: float, verdict: str
 ) -> None:
     machine = Machine(7.0)
 
@@ -169,7 +169,7 @@ def test_a_version_above_the_limit_may_be_as_slow_as_the_champion_in_the_same_pr
     assert check.verdict == verdict
 
 
-def test_waiting_for_other_programs_takes_no_cpu_time(good: LoadedVersion) -> None:
+def test_waiting_for_other_programs_takes_no_cpu_time(good: JudgedVersion) -> None:
     def score(customers: pd.DataFrame) -> pd.DataFrame:
         time.sleep(0.05)
         return customers
@@ -179,7 +179,7 @@ def test_waiting_for_other_programs_takes_no_cpu_time(good: LoadedVersion) -> No
     assert check.verdict == "pass"
 
 
-def test_customers_are_scored_once_for_every_check_that_needs_it(good: LoadedVersion) -> None:
+def test_customers_are_scored_once_for_every_check_that_needs_it(good: JudgedVersion) -> None:
     batches: list[int] = []
 
     def score(customers: pd.DataFrame, *, explain: bool = True) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def test_customers_are_scored_once_for_every_check_that_needs_it(good: LoadedVer
     assert batches.count(len(CUSTOMERS)) <= 1 + 5  # for predictions and reasons, then repeats of the measurement
 
 
-def test_a_row_that_scores_otherwise_alone_is_found(good: LoadedVersion) -> None:
+def test_a_row_that_scores_otherwise_alone_is_found(good: JudgedVersion) -> None:
     def by_batch(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(probability=scored["probability"] * (0.9 if len(scored) == 1 else 1.0))
 
@@ -198,19 +198,19 @@ def test_a_row_that_scores_otherwise_alone_is_found(good: LoadedVersion) -> None
 
 
 @pytest.mark.parametrize(("column", "value"), [("probability", 1.5), ("decision", "perhaps"), ("expected_value", None)])
-def test_answers_that_are_none_are_found(good: LoadedVersion, column: str, value: object) -> None:
+def test_answers_that_are_none_are_found(good: JudgedVersion, column: str, value: object) -> None:
     def spoilt(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(**{column: value})
 
     assert not checks(scoring(good, spoilt))["predictions"].passed
 
 
-def test_probabilities_that_are_missing_are_an_error(good: LoadedVersion) -> None:
+def test_probabilities_that_are_missing_are_an_error(good: JudgedVersion) -> None:
     found = checks(scoring(good, lambda scored: scored.assign(probability=float("nan"))))
     assert found["predictions"].verdict == "error"
 
 
-def test_reasons_in_other_words_than_the_contracts_are_found(good: LoadedVersion) -> None:
+def test_reasons_in_other_words_than_the_contracts_are_found(good: JudgedVersion) -> None:
     def gibberish(scored: pd.DataFrame) -> pd.DataFrame:
         return scored.assign(reasons=[["f17: 3 (+0.2)"]] * len(scored))
 
@@ -219,13 +219,13 @@ def test_reasons_in_other_words_than_the_contracts_are_found(good: LoadedVersion
     assert "'f17: 3 (+0.2)'" in found.sentence
 
 
-def test_no_reason_at_all_is_refused_unless_none_is_asked_for(good: LoadedVersion) -> None:
+def test_no_reason_at_all_is_refused_unless_none_is_asked_for(good: JudgedVersion) -> None:
     silent = scoring(good, lambda scored: scored.assign(reasons=[[]] * len(scored)))
     assert not checks(silent)["reasons"].passed
     assert checks(silent, top=0)["reasons"].passed
 
 
-def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(good: LoadedVersion) -> None:
+def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(good: JudgedVersion) -> None:
     assert checks(with_version(good, tags={**good.version.tags, "contract_digest": "old"}))["contract"].passed
 
 
@@ -238,7 +238,7 @@ def test_another_contract_that_still_holds_what_the_model_reads_is_compatible(go
     ],
 )
 def test_a_contract_that_the_model_cannot_live_with_is_named(
-    good: LoadedVersion, change: dict[str, Any], told: str
+    good: JudgedVersion, change: dict[str, Any], told: str
 ) -> None:
     recipe = dict(good.metadata["recipe"])
     contract = dict(recipe["contract"])
@@ -254,7 +254,7 @@ def test_a_contract_that_the_model_cannot_live_with_is_named(
     assert checks(other)["contract"].verdict == "fail"
 
 
-def test_a_package_that_does_not_say_how_it_was_made_is_an_error(good: LoadedVersion) -> None:
+def test_a_package_that_does_not_say_how_it_was_made_is_an_error(good: JudgedVersion) -> None:
     found = checks(changed(good, metadata={}))
     assert found["reasons"].verdict == "error"
     assert "train it again" in found["reasons"].sentence

@@ -20,9 +20,8 @@ from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ReasonSettings
 from churn.training.boosting import BoostingParams
-from churn.training.search import search, study_name
+from churn.training.search import TuningSettings, search, study_name
 from churn.training.train import ModelSettings
-from churn.training.trials import TuningSettings
 from tests.fakes.data import customers as toy
 from tests.fakes.data.findings import SNAPSHOT, TRAINING, evaluation
 from tests.fakes.data.scorers import SCHEMA, small_scorer

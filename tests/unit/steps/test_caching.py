@@ -178,7 +178,7 @@ def change(file: Path) -> None:
         ("tune", "churn/training/boosting.py"),
         ("tune", "churn/model/features.py"),
         ("tune", "churn/model/money.py"),
-        ("train", "churn/training/splines.py"),
+        ("train", "churn/training/additive.py"),
         ("train", "churn/model/frame.py"),
         ("train", "churn/data/training_set.py"),
         ("evaluate", "churn/evaluation/bootstrap.py"),

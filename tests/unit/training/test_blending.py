@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.training.blending import choose_blend, logit_losses, mean_logit, paired_difference
+from churn.evaluation.ranking import logit_losses
+from churn.training.blending import choose_blend, mean_logit, paired_difference
 
 RANDOM = np.random.default_rng(0)
 ROWS = 4000

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from churn.evaluation.ranking import logit_losses
 from churn.model.tree_shap import explanation_costs
-from churn.training.blending import logit_losses
 from churn.training.boosting import BoostedFolds, BoostingParams, FoldMatrices, fit_folds, refit
 from churn.training.preparation import Prepared, prepare
 from tests.fakes.data.customers import CONTRACT, customers

@@ -20,8 +20,8 @@ from churn.training.recipe import (
     read_recipe,
     training_code,
 )
+from churn.training.search import TuningSettings
 from churn.training.train import ModelSettings
-from churn.training.trials import TuningSettings
 from tests.fakes.data.customers import CONTRACT
 
 GOLDEN = Path(__file__).parents[2] / "golden"

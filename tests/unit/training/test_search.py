@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from churn.core.errors import ConfigError
 from churn.training.boosting import BoostingParams
-from churn.training.search import Trial, TuningResult, TuningSettings, tune
+from churn.training.search import Trial, TuningResult, TuningSettings, searched, suggest, tune
 from churn.training.train import ModelSettings
-from churn.training.trials import searched, suggest
 from tests.fakes.data.customers import CONTRACT, customers
 from tests.fakes.ports.studies import InMemoryStudies
 

@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.training.logistic import (
+from churn.training.additive import (
     CURVATURES,
     PENALTIES,
     CrossValidation,
     Design,
+    NumericTerm,
     choose_penalties,
     fit_additive,
     logistic_regression,
 )
 from churn.training.preparation import prepare
-from churn.training.splines import NumericTerm
 from tests.fakes.data.customers import CONTRACT, customers
 
 RANDOM = np.random.default_rng(0)
