@@ -231,19 +231,19 @@ def read_configuration(
     if stack not in profiles:
         hint = nearest(stack, profiles) or "."
         raise ConfigError(f"There is no stack {stack!r}; configs/ has: {', '.join(profiles)}{hint}")
-    given: dict[str, Any] = {} if extra is None else read_yaml(extra, ConfigError)
+    overriding: dict[str, Any] = {} if extra is None else read_yaml(extra, ConfigError)
     for override in overrides:
-        given = _merged(given, _override(override))
+        overriding = _merged(overriding, _override(override))
     shipped = {
         **read_yaml(configs / "base.yaml", ConfigError),
         "profile": read_yaml(configs / f"{stack}.yaml", ConfigError),
     }
-    raw = _merged(shipped, given)
+    raw = _merged(shipped, overriding)
     machine = raw["profile"]
     if isinstance(machine, Mapping) and isinstance(machine.get("state"), str):
         folder = (configs.resolve().parent / Path(machine["state"]).expanduser()).resolve()
         raw["profile"] = _placed({**machine, "state": str(folder)}, folder)
-        if "dataset" not in given:
+        if "dataset" not in overriding:
             raw["dataset"] = remembered(folder) or raw["dataset"]
     source = " + ".join(["base.yaml", f"{stack}.yaml", *([extra.name] if extra else []), *overrides])
     whole = parse_model(_Whole, raw, source, ConfigError)
@@ -271,8 +271,8 @@ def load_contract(configs: Path, dataset: str) -> DatasetContract:
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(base)
     for key, value in over.items():
-        known = both.get(key)
-        both[key] = _merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+        old = both.get(key)
+        both[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return both
 
 

@@ -139,8 +139,8 @@ def in_cooldown(
             times = pc.coalesce(batch.column(PLANNED_AT), times)
         recent = pc.and_(pc.greater(times, since), pc.not_equal(batch.column(BATCH_ID), batch_id))
         who.append(pc.cast(batch.column(entity).filter(recent), pa.large_string()))
-    found = pc.is_in(candidates.ids, value_set=pa.chunked_array(who, pa.large_string()).combine_chunks())
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+    contacted_before = pc.is_in(candidates.ids, value_set=pa.chunked_array(who, pa.large_string()).combine_chunks())
+    return np.asarray(contacted_before.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _refuse_bad_numbers(

@@ -113,12 +113,12 @@ def _segments(
 ) -> pa.Table | None:
     if not settings.segments:
         return None
-    known = [*contract.columns, *(spec.name for spec in contract.stored_features)]
+    names = [*contract.columns, *(spec.name for spec in contract.stored_features)]
     for column in settings.segments:
-        if column not in known:
+        if column not in names:
             raise ConfigError(
                 f"`campaign.segments` limits {column!r}, which no column of {contract.name!r} is called"
-                f"{nearest(column, known) or '.'} Correct the setting."
+                f"{nearest(column, names) or '.'} Correct the setting."
             )
     return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *settings.segments]).read_all()
 

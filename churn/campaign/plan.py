@@ -165,10 +165,10 @@ def _widened(
         budget=None if limits.budget is None else limits.budget + money,
     )
     rows = np.flatnonzero(left)
-    found = select(candidates.expected_value[rows], candidates.cost[rows], wider)
+    selection = select(candidates.expected_value[rows], candidates.cost[rows], wider)
     chosen = np.zeros(len(left), dtype=bool)
-    chosen[rows[found.chosen]] = True
-    return Selection(chosen, found.cutoff, found.bound)
+    chosen[rows[selection.chosen]] = True
+    return Selection(chosen, selection.cutoff, selection.bound)
 
 
 def _marginal(candidates: Candidates, left: BoolArray, limits: Limits, treated: BoolArray) -> tuple[MarginalValue, ...]:
@@ -181,11 +181,11 @@ def _marginal(candidates: Candidates, left: BoolArray, limits: Limits, treated: 
         MarginalValue(
             limit=limit,
             extra=extra,
-            contacts=int(np.count_nonzero(found.chosen)) - int(np.count_nonzero(treated)),
-            profit=float(candidates.expected_value[found.chosen].sum() - candidates.expected_value[treated].sum()),
-            cost=float(candidates.cost[found.chosen].sum() - candidates.cost[treated].sum()),
+            contacts=int(np.count_nonzero(selection.chosen)) - int(np.count_nonzero(treated)),
+            profit=float(candidates.expected_value[selection.chosen].sum() - candidates.expected_value[treated].sum()),
+            cost=float(candidates.cost[selection.chosen].sum() - candidates.cost[treated].sum()),
         )
-        for limit, extra, found in ways
+        for limit, extra, selection in ways
     )
 
 
@@ -222,11 +222,11 @@ def _reasons_of(ids: pa.Array, predictions: Predictions, entity: str) -> dict[st
     for batch in predictions.scan([entity, *names]):
         listed = pc.is_in(pc.cast(batch.column(entity), pa.large_string()), value_set=ids)
         parts.append(batch.filter(listed))
-    found = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
-    if not found.num_rows:
+    rows = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
+    if not rows.num_rows:
         return {name: pa.nulls(len(ids), pa.string()) for name in names}
-    places = pc.index_in(ids, value_set=pc.cast(found[entity].combine_chunks(), pa.large_string()))
-    return {name: pc.cast(found[name], pa.string()).take(places) for name in names}
+    places = pc.index_in(ids, value_set=pc.cast(rows[entity].combine_chunks(), pa.large_string()))
+    return {name: pc.cast(rows[name], pa.string()).take(places) for name in names}
 
 
 class Masks(NamedTuple):
@@ -303,7 +303,9 @@ def _comparison(candidates: Candidates, masks: Masks, money: MoneySettings) -> C
 def _curve(candidates: Candidates, free: BoolArray) -> tuple[tuple[int, float, float], ...]:
     order = np.flatnonzero(free)[np.argsort(-candidates.expected_value[free], kind="stable")]
     numbers = np.unique(np.linspace(0, len(order), _POINTS).round().astype(int))
-    sums = [np.append(0.0, np.cumsum(each[order]))[numbers] for each in (candidates.expected_value, candidates.cost)]
+    sums = [
+        np.append(0.0, np.cumsum(amounts[order]))[numbers] for amounts in (candidates.expected_value, candidates.cost)
+    ]
     return tuple((int(number), float(profit), float(cost)) for number, profit, cost in zip(numbers, *sums, strict=True))
 
 
@@ -330,5 +332,5 @@ def _first(contacts: pa.Table, entity: str, reasons: Sequence[str]) -> tuple[Con
 
 def _reasons_in(names: Sequence[str]) -> list[str]:
     """Return the columns that hold reasons, the strongest first."""
-    found = [name for name in names if name.startswith("reason_")]
-    return sorted(found, key=lambda name: int(name.removeprefix("reason_")))
+    reasons = [name for name in names if name.startswith("reason_")]
+    return sorted(reasons, key=lambda name: int(name.removeprefix("reason_")))

@@ -121,11 +121,11 @@ def _priced(value: FloatArray, cost: FloatArray, capacity: int, budget: float) -
         middle = (low + high) / 2
         if not low < middle < high:
             break
-        found = _best(value - middle * cost, capacity)
-        if cost[found].sum() <= budget:
-            high, within = middle, found
+        chosen = _best(value - middle * cost, capacity)
+        if cost[chosen].sum() <= budget:
+            high, within = middle, chosen
         else:
-            low, beyond = middle, found
+            low, beyond = middle, chosen
     return high, within, beyond
 
 
@@ -196,12 +196,12 @@ class SegmentLimits(NamedTuple):
         members: list[tuple[str, str, Limits, BoolArray]] = []
         notes: list[str] = []
         for column, values in settings.segments.items():
-            known = _values_of(candidates, segments, entity, column)
+            segment = _values_of(candidates, segments, entity, column)
             for value, limits in values.items():
-                of = np.asarray(known == value, dtype=bool)
+                of = np.asarray(segment == value, dtype=bool)
                 members.append((column, value, limits, of))
                 if not of.any():
-                    hint = nearest(value, known.categories) or "."
+                    hint = nearest(value, segment.categories) or "."
                     notes.append(f"No customer has {column} {value!r}, which has limits{hint}")
                 cutoff = _cutoff_in(candidates, left, of, limits)
                 reached &= ~of | cutoff.reached(candidates.expected_value, candidates.cost)
@@ -225,9 +225,9 @@ class SegmentLimits(NamedTuple):
 def _cutoff_in(candidates: Candidates, left: BoolArray, of: BoolArray, limits: Limits) -> Cutoff:
     """Take those out of `left` whom the limits of a segment leave no place."""
     rows = np.flatnonzero(left & of)
-    found = select(candidates.expected_value[rows], candidates.cost[rows], limits)
-    left[rows[~found.chosen]] = False
-    return found.cutoff
+    selection = select(candidates.expected_value[rows], candidates.cost[rows], limits)
+    left[rows[~selection.chosen]] = False
+    return selection.cutoff
 
 
 def _values_of(candidates: Candidates, segments: pa.Table | None, entity: str, column: str) -> pd.Categorical:
@@ -237,11 +237,11 @@ def _values_of(candidates: Candidates, segments: pa.Table | None, entity: str, c
         ContractError: nothing is known of the column.
         DataError: a customer is in two rows.
     """
-    known = [] if segments is None else [name for name in segments.column_names if name != entity]
-    if segments is None or column not in known:
+    names = [] if segments is None else [name for name in segments.column_names if name != entity]
+    if segments is None or column not in names:
         raise ContractError(
             f"`campaign.segments` limits {column!r}, which no column of the customers is called"
-            f"{nearest(column, known) or '.'} Correct the setting."
+            f"{nearest(column, names) or '.'} Correct the setting."
         )
     whole = segments.select([entity, column]).combine_chunks()
     ids = pc.cast(whole[entity].combine_chunks(), pa.large_string())

@@ -54,7 +54,7 @@ def closure(*modules: str) -> tuple[Path, ...]:
             if imported.partition(".")[0] in roots:
                 waiting.append(imported)
                 # What is imported from a package may be a module or a name within it; only a file tells them apart.
-                waiting.extend(name for name in (f"{imported}.{each}" for each in names) if _find(name, roots))
+                waiting.extend(name for name in (f"{imported}.{part}" for part in names) if _find(name, roots))
     return tuple(sorted({*files.values(), *data}))
 
 
@@ -128,9 +128,9 @@ def _declared_data(tree: ast.Module, file: Path) -> Iterator[Path]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == _DATA for t in node.targets):
             for pattern in ast.literal_eval(node.value):
-                found = [path for path in file.parent.glob(pattern) if path.is_file()]
-                if not found:
+                matches = [path for path in file.parent.glob(pattern) if path.is_file()]
+                if not matches:
                     raise ConfigError(
                         f"{file} declares the package data {pattern!r}, and no file matches: correct {_DATA}."
                     )
-                yield from found
+                yield from matches

@@ -73,8 +73,8 @@ def read_yaml(path: Path, error: type[ChurnError]) -> dict[str, Any]:
         problem = getattr(cause, "problem", None) or getattr(cause, "reason", "it is not YAML")
         raise error(f"{path} is not valid YAML{where}: {problem}. Correct that line.") from cause
     if not isinstance(raw, dict):
-        found = "is empty" if raw is None else f"holds {type(raw).__name__}"
-        raise error(f"{path} must hold keys and values; it {found}.")
+        content = "is empty" if raw is None else f"holds {type(raw).__name__}"
+        raise error(f"{path} must hold keys and values; it {content}.")
     return raw
 
 
@@ -87,10 +87,10 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
     try:
         return model.model_validate(raw)
     except ValidationError as cause:
-        found = cause.errors()
-        sentences = [_sentence(model, dict(problem)) for problem in found[:_MAX_PROBLEMS]]
-        if len(found) > _MAX_PROBLEMS:
-            sentences.append(f"and {len(found) - _MAX_PROBLEMS:,} more problems")
+        errors = cause.errors()
+        sentences = [_sentence(model, dict(problem)) for problem in errors[:_MAX_PROBLEMS]]
+        if len(errors) > _MAX_PROBLEMS:
+            sentences.append(f"and {len(errors) - _MAX_PROBLEMS:,} more problems")
         problems = "; ".join(sentences)
         raise error(f"{source}: {problems}{'' if problems.endswith('?') else '.'}") from cause
 
@@ -118,10 +118,10 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
         models = _models_in(annotation)
         field = next((m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields), None)
         annotation = field.annotation if field is not None else annotation
-    return sorted({key for found in _models_in(annotation) for key in found.model_fields})
+    return sorted({key for candidate in _models_in(annotation) for key in candidate.model_fields})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for argument in get_args(annotation) for found in _models_in(argument)]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

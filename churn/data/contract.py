@@ -219,9 +219,9 @@ def _built_on_its_base(path: Path) -> dict[str, Any]:
     name = raw.pop("base")
     base = path.parent / f"{name}.yaml"
     if not base.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml") if file != path)
+        contracts = sorted(file.stem for file in path.parent.glob("*.yaml") if file != path)
         raise ContractError(
-            f"{path} is built on the contract {name!r}, and there is no {base}{nearest(str(name), known) or '.'}"
+            f"{path} is built on the contract {name!r}, and there is no {base}{nearest(str(name), contracts) or '.'}"
         )
     inherited = read_yaml(base, ContractError)
     if "base" in inherited:

@@ -71,13 +71,13 @@ def conform(source: Source, contract: DatasetContract) -> Conformed:
     if source.rows.num_rows == 0:
         raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
     table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))
-    known = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
-    _require_columns(known, table.column_names, contract)
-    for name in known:
+    columns = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
+    _require_columns(columns, table.column_names, contract)
+    for name in columns:
         if pa.types.is_nested(table.schema.field(name).type):
             raise ContractError(f"The column {name!r} holds lists or structures, not single values: flatten it first.")
-    ignored = tuple(name for name in table.column_names if name not in known)
-    raw = table.select(known).to_pandas(integer_object_nulls=True)
+    ignored = tuple(name for name in table.column_names if name not in columns)
+    raw = table.select(columns).to_pandas(integer_object_nulls=True)
     copied = raw.duplicated()
     raw = raw.loc[~copied].reset_index(drop=True)
     frame, faults = _typed(raw, contract)
@@ -118,12 +118,12 @@ def _normalised(names: list[str], contract: DatasetContract) -> list[str]:
     return result
 
 
-def _require_columns(known: list[str], present: list[str], contract: DatasetContract) -> None:
+def _require_columns(columns: list[str], present: list[str], contract: DatasetContract) -> None:
     required = [contract.entity_key, *contract.columns]
     if contract.event_time.column is not None and contract.event_time.as_of is None:
         required.append(contract.event_time.column)
-    spare = [name for name in present if name not in known]
-    missing = [f"{name!r}{nearest(name, spare)}" for name in required if name not in known]
+    spare = [name for name in present if name not in columns]
+    missing = [f"{name!r}{nearest(name, spare)}" for name in required if name not in columns]
     if missing:
         raise ContractError(
             f"The source lacks {len(missing)} column(s) of the contract {contract.name!r}: {', '.join(missing)}. "

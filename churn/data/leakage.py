@@ -184,8 +184,8 @@ def _binned(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     if values.dtype == object:
         return pd.factorize(values, use_na_sentinel=False)[0]
     numbers = values.astype(np.float64)
-    known = numbers[~np.isnan(numbers)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else known
+    present = numbers[~np.isnan(numbers)]
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(present) else present
     return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right")).astype(np.intp)
 
 
@@ -193,13 +193,13 @@ def _times(rows: pd.DataFrame, event_time: str, cutoff: dt.datetime) -> LeakageC
     late_features = int((rows[FEATURE_TIME] > rows[event_time]).sum())
     late_labels = int((rows[LABEL_TIME] > pd.Timestamp(cutoff)).sum())
     passed = late_features == late_labels == 0
-    found = (
+    sentence = (
         f"all {len(rows):,} rows see only features up to their own time, and labels known by {cutoff:%Y-%m-%d}"
         if passed
         else f"{late_features:,} rows have features from after their own time, {late_labels:,} have labels from after "
         f"the cut-off {cutoff:%Y-%m-%d %H:%M}. Correct the event times of the source, or the table that was joined."
     )
-    return LeakageCheck(name="Nothing from the future", passed=passed, found=found)
+    return LeakageCheck(name="Nothing from the future", passed=passed, found=sentence)
 
 
 def _copies(features: Columns, label: npt.NDArray[np.int8], label_name: str) -> LeakageCheck:

@@ -98,8 +98,8 @@ def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet
     stored = {**contract.kinds, **{spec.name: spec.kind for spec in contract.stored_features}}
     on_demand = [spec for spec in contract.features if spec.on_demand]
     columns = compute_features(on_demand, columns_of(frame, stored), contract.functions)
-    own = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH]
-    return TrainingSet(frame[[name for name in own if name in frame]], columns, contract.entity_key)
+    row_columns = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH]
+    return TrainingSet(frame[[name for name in row_columns if name in frame]], columns, contract.entity_key)
 
 
 def read_side(
@@ -190,8 +190,8 @@ class TrainingData:
 def customer_values(training: TrainingSet, contract: DatasetContract, money: MoneySettings) -> FloatArray:
     """Return what keeping each row's customer is worth, in the currency, shape `(n_rows,)`."""
     revenue = None if contract.monthly_revenue is None else training.columns[contract.monthly_revenue]
-    known = None if revenue is None else revenue.astype(np.float64)
-    return money.customer_value.values(len(training.rows), known)
+    monthly_revenue = None if revenue is None else revenue.astype(np.float64)
+    return money.customer_value.values(len(training.rows), monthly_revenue)
 
 
 def require_outcomes(label: npt.ArrayLike, entity: npt.ArrayLike, least: int, *, rows: str, remedy: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple, Self
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -14,10 +16,21 @@ from pydantic import Field
 from ..core.errors import ValidationFailed
 from ..core.frozen import Frozen
 from .contract import DatasetContract
-from .expectations import Rule, broken_rows, rules
-from .ingest import Conformed, Fault
+from .ingest import RAW_LABEL, Conformed, Fault
+from .tables import EVENT_TIME
 
-__all__ = ["QUARANTINE_SCHEMA", "RuleResult", "Validated", "ValidationReport", "ValidationSettings", "validate"]
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+__all__ = [
+    "QUARANTINE_SCHEMA",
+    "RuleResult",
+    "Validated",
+    "ValidationReport",
+    "ValidationSettings",
+    "quarantine_table",
+    "validate",
+]
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -138,7 +151,7 @@ def validate(
         settings: How many broken rows are allowed; `report.require()` applies it.
         now: No row may lie after it.
     """
-    outcome = broken_rows(batch.frame, list(rules(contract, now)))
+    outcome = _broken_rows(batch.frame, list(_rules(contract, now)))
     faults = [*batch.faults, *_faults(outcome, batch)]
     checked = dict.fromkeys([(rule.column, rule.words) for rule, _ in outcome] + [(f.column, f.rule) for f in faults])
     results = [_result(column, words, faults, len(batch.frame)) for column, words in checked]
@@ -160,7 +173,86 @@ def validate(
     return Validated(batch.frame.drop(index=broken), _quarantine(faults, batch), report)
 
 
-def _faults(outcome: list[tuple[Rule, list[int]]], batch: Conformed) -> Iterator[Fault]:
+class _Rule(NamedTuple):
+    """A rule for one column: in words, and as an expectation."""
+
+    column: str
+    words: str
+    expectation: Expectation
+
+
+def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
+    """Generate the rules of a contract; no row may lie after `now`."""
+    import great_expectations.expectations as gxe
+
+    key, label = contract.entity_key, contract.label
+    yield _Rule(key, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=key))
+    yield _Rule(EVENT_TIME, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=EVENT_TIME))
+    yield _Rule(
+        EVENT_TIME,
+        "does not lie in the future",
+        gxe.ExpectColumnValuesToBeBetween(column=EVENT_TIME, max_value=pd.Timestamp(now)),
+    )
+    yield _Rule(
+        key,
+        "stands once for each time",
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=[key, EVENT_TIME], ignore_row_if="any_value_is_missing"),
+    )
+    outcomes = [label.positive, label.negative]
+    yield _Rule(
+        label.column,
+        f"is {label.positive!r}, {label.negative!r} or not known yet",
+        gxe.ExpectColumnValuesToBeInSet(column=RAW_LABEL, value_set=outcomes),
+    )
+    for name, column in contract.columns.items():
+        if not column.nullable:
+            yield _Rule(name, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=name))
+        if column.allowed is not None:
+            in_set = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.allowed))
+            yield _Rule(name, f"is one of {', '.join(column.allowed)}", in_set)
+        if column.min is not None or column.max is not None:
+            between = gxe.ExpectColumnValuesToBeBetween(column=name, min_value=column.min, max_value=column.max)
+            yield _Rule(name, _range_in_words(column.min, column.max), between)
+
+
+def _range_in_words(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"is at most {high:,g}"
+    return f"is at least {low:,g}" if high is None else f"lies between {low:,g} and {high:,g}"
+
+
+def _broken_rows(frame: pd.DataFrame, rules: list[_Rule]) -> list[tuple[_Rule, list[int]]]:
+    """Return each rule with the index labels of the rows of `frame` that break it.
+
+    Raises:
+        ValidationFailed: a rule could not be checked at all.
+    """
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("source").add_dataframe_asset("batch")
+    batch = asset.add_batch_definition_whole_dataframe("all rows").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name="contract", expectations=[rule.expectation for rule in rules])
+    outcome = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    by_expectation = {_identity(rule.expectation.configuration): rule for rule in rules}
+    broken = []
+    for result in outcome.results:
+        if result.exception_info and result.exception_info.get("raised_exception"):
+            raise ValidationFailed(f"A rule could not be checked: {result.exception_info['exception_message']}.")
+        rows = result.result.get("unexpected_index_list") or []
+        broken.append((by_expectation[_identity(result.expectation_config)], [int(row) for row in rows]))
+    return broken
+
+
+def _identity(configuration: Any) -> tuple[str, str]:
+    keyed = {name: value for name, value in configuration.kwargs.items() if name != "batch_id"}
+    return configuration.type, json.dumps(keyed, sort_keys=True, default=str)
+
+
+def _faults(outcome: list[tuple[_Rule, list[int]]], batch: Conformed) -> Iterator[Fault]:
     """Yield what the rules found, but for values that were unreadable and are missing only for that reason."""
     unreadable = {(fault.column, fault.row) for fault in batch.faults}
     for rule, rows in outcome:
@@ -183,6 +275,11 @@ def _quarantine(faults: list[Fault], batch: Conformed) -> pa.Table:
     text = dict(zip(rows, lines.rstrip("\n").split("\n"), strict=True)) if rows else {}
     entries = [(text[fault.row], fault.column, fault.rule, fault.value) for fault in faults]
     entries += [(line, _LINE, _LINE_RULE, line[:80]) for line in batch.broken_lines]
+    return quarantine_table(dict.fromkeys(entries), batch.source)
+
+
+def quarantine_table(entries: Iterable[tuple[str, str, str, str]], source: str) -> pa.Table:
+    """Return rows of the quarantine; an entry is the row as JSON, the column, the rule it breaks, and the value."""
     return pa.Table.from_pylist(
         [
             {
@@ -191,9 +288,9 @@ def _quarantine(faults: list[Fault], batch: Conformed) -> pa.Table:
                 "column": column,
                 "value": value,
                 "row": row,
-                "source": batch.source,
+                "source": source,
             }
-            for row, column, rule, value in dict.fromkeys(entries)
+            for row, column, rule, value in entries
         ],
         schema=QUARANTINE_SCHEMA,
     )

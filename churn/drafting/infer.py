@@ -199,20 +199,20 @@ def _time_doubts(entity: SampledColumn, event: SampledColumn | None) -> dict[str
 
 def _auc(column: SampledColumn, churned: pd.Series, entity: SampledColumn) -> float:
     """Return how well a column alone tells who left, 0.5 to 1; 0.5 where too few customers did, or stayed."""
-    known = churned.notna()
-    label = churned[known].to_numpy().astype(np.int8)
+    labelled = churned.notna()
+    label = churned[labelled].to_numpy().astype(np.int8)
     if np.bincount(label, minlength=2).min() < MIN_PER_OUTCOME:
         return 0.5
     values = column.values if column.content in ("integer", "number") else column.text
-    return univariate_auc(values[known].to_numpy(), label, halves(entity.text[known]))
+    return univariate_auc(values[labelled].to_numpy(), label, halves(entity.text[labelled]))
 
 
 def _unfit(column: SampledColumn, auc: float) -> str | None:
     """Return why a model should not learn from a column, or None."""
-    held = len(column.text) - column.missing
+    present = len(column.text) - column.missing
     grouping = column.content == "number" or column.distinct <= FEW_VALUES
-    names = column.content == "categorical" and column.distinct > min(UNIQUE_SHARE * held, MAX_CATEGORIES)
-    numbering = _KEY.search(column.name) and column.distinct > UNIQUE_SHARE * held
+    names = column.content == "categorical" and column.distinct > min(UNIQUE_SHARE * present, MAX_CATEGORIES)
+    numbering = _KEY.search(column.name) and column.distinct > UNIQUE_SHARE * present
     reasons = [
         (not re.match(r"[a-z]", column.name), "its name does not begin with a letter: rename it in the source"),
         (_OUTCOME.search(column.name), "called like something that is known only once a customer has left"),

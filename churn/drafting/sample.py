@@ -100,25 +100,25 @@ def _sampled(source: str, name: str, raw: pd.Series) -> SampledColumn:
     if pd.api.types.is_datetime64_any_dtype(raw):
         return SampledColumn(source, name, "time", text, pd.to_datetime(raw, utc=True))
     text = text.mask(text.str.lower().isin(_MISSING_WORDS), None)
-    held = text.dropna()
-    if held.empty or pd.api.types.is_bool_dtype(raw):
+    present = text.dropna()
+    if present.empty or pd.api.types.is_bool_dtype(raw):
         return SampledColumn(source, name, "categorical", text, text)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    if numbers.notna().sum() >= READABLE * len(held):
+    if numbers.notna().sum() >= READABLE * len(present):
         whole = bool((numbers.dropna() % 1 == 0).all())
         return SampledColumn(source, name, "integer" if whole else "number", text, numbers)
-    if held.head(100).str.match(r"\d{1,4}[-/.]\d{1,2}\b").all():
+    if present.head(100).str.match(r"\d{1,4}[-/.]\d{1,2}\b").all():
         return _times(source, name, text)
-    bare = held.head(1000).str.replace(r"[\s$€£¥%,']", "", regex=True)
+    bare = present.head(1000).str.replace(r"[\s$€£¥%,']", "", regex=True)
     written = bool(pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE)
     return SampledColumn(source, name, "formatted numbers" if written else "categorical", text, text)
 
 
 def _times(source: str, name: str, text: pd.Series) -> SampledColumn:
-    held = text.dropna()
+    present = text.dropna()
     reads: dict[str, pd.Series] = {}
     for written in ("ISO8601", *(day + clock for day, clock in product(_DAYS, _CLOCKS))):
-        times = pd.to_datetime(held, errors="coerce", utc=True, format=written)
+        times = pd.to_datetime(present, errors="coerce", utc=True, format=written)
         if times.notna().mean() >= READABLE:
             reads[written] = times
     if not reads:

@@ -69,26 +69,26 @@ def estimate(point: float, draws: FloatArray, confidence: float) -> Estimate | N
     Returns:
         None where the number, or more than a tenth of the draws, is not finite: the rest would look too sure.
     """
-    known = draws[np.isfinite(draws)]
-    if not np.isfinite(point) or len(known) < max(2, 0.9 * len(draws)):
+    finite = draws[np.isfinite(draws)]
+    if not np.isfinite(point) or len(finite) < max(2, 0.9 * len(draws)):
         return None
     normal = NormalDist()
-    below = (np.sum(known < point) + np.sum(known == point) / 2) / len(known)
-    bias = normal.inv_cdf(float(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known))))
+    below = (np.sum(finite < point) + np.sum(finite == point) / 2) / len(finite)
+    bias = normal.inv_cdf(float(np.clip(below, 0.5 / len(finite), 1 - 0.5 / len(finite))))
     margin = normal.inv_cdf((1 + confidence) / 2)
-    lower, upper = np.quantile(known, [normal.cdf(2 * bias - margin), normal.cdf(2 * bias + margin)])
+    lower, upper = np.quantile(finite, [normal.cdf(2 * bias - margin), normal.cdf(2 * bias + margin)])
     return Estimate(
         point=float(point),
         lower=float(min(lower, point)),
         upper=float(max(upper, point)),
-        se=float(np.std(known, ddof=1)),
+        se=float(np.std(finite, ddof=1)),
     )
 
 
 def estimates(points: Mapping[str, float], draws: Mapping[str, FloatArray], confidence: float) -> dict[str, Estimate]:
     """Return the `estimate` of each number by name, leaving out those that have none."""
-    found = {name: estimate(point, draws[name], confidence) for name, point in points.items()}
-    return {name: each for name, each in found.items() if each is not None}
+    intervals = {name: estimate(point, draws[name], confidence) for name, point in points.items()}
+    return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 def band(draws: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

@@ -172,10 +172,10 @@ def evaluate(
         in_slices = np.array([part.metrics(weights) for part in parts])
         return {**whole.metrics(weights), **whole.curves(weights), "slices": in_slices}
 
-    sample = {name: np.asarray(found) for name, found in statistic(np.ones(len(holdout.label))).items()}
+    sample = {name: np.asarray(metric) for name, metric in statistic(np.ones(len(holdout.label))).items()}
     draws = bootstrap(statistic, holdout.entity, resamples=settings.resamples, seed=seed)
     customers, customer = np.unique(holdout.entity, return_inverse=True)
-    numbers = {name: float(found) for name, found in sample.items() if not found.ndim}
+    numbers = {name: float(metric) for name, metric in sample.items() if not metric.ndim}
     metrics = estimates(numbers, draws, settings.confidence)
     return Evaluation(
         rows=len(holdout.label),
@@ -221,7 +221,7 @@ def _reliability(
     holdout: Holdout, bins: npt.NDArray[np.int64], draws: FloatArray, confidence: float
 ) -> tuple[Bin, ...]:
     rows = np.bincount(bins)
-    predicted, observed = (np.bincount(bins, each) / rows for each in (holdout.probability, holdout.label))
+    predicted, observed = (np.bincount(bins, weights) / rows for weights in (holdout.probability, holdout.label))
     columns = (rows, predicted, observed, *band(draws, confidence))
     return tuple(
         Bin(rows=int(n), predicted=p, observed=o, lower=low, upper=high)

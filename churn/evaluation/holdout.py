@@ -96,8 +96,8 @@ class Holdout:
 def _check_lengths(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
-        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise DataError(f"Every array must have one value for each row; their shapes are {found}.")
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise DataError(f"Every array must have one value for each row; their shapes are {listed}.")
     if len(next(iter(arrays.values()))) == 0:
         raise NotEnoughData("There is no row to evaluate: give the holdout more customers or a longer period.")
 
@@ -154,13 +154,13 @@ class HoldoutStatistic:
         }
 
     def _decisions(self, means: Mapping[str, float]) -> dict[str, float]:
-        churned, found = means["churn_share"], {}
+        churned, metrics = means["churn_share"], {}
         for rule in self.holdout.treated:
             hit, treated = means[f"found_at_{rule}"], means[f"share_at_{rule}"]
-            found[f"f1_at_{rule}"] = f1_score(hit, treated, churned)
-            found[f"precision_at_{rule}"] = _ratio(hit, treated)
-            found[f"recall_at_{rule}"] = _ratio(hit, churned)
-        return found
+            metrics[f"f1_at_{rule}"] = f1_score(hit, treated, churned)
+            metrics[f"precision_at_{rule}"] = _ratio(hit, treated)
+            metrics[f"recall_at_{rule}"] = _ratio(hit, churned)
+        return metrics
 
     def curves(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Return the curves' heights over `GRID`, and `reliability`: the observed churn share of each bin."""

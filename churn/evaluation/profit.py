@@ -105,8 +105,8 @@ class ProfitRanking:
         """Return profit against the share contacted, from nobody to everybody; `weights` has shape `(n_rows,)`."""
         weight = np.ones(len(self.order)) if weights is None else weights[self.order]
         steps = [
-            np.append(0.0, np.cumsum(each)[self.last])
-            for each in (weight, weight * self.realised, weight * self.expected)
+            np.append(0.0, np.cumsum(amount)[self.last])
+            for amount in (weight, weight * self.realised, weight * self.expected)
         ]
         share, realised, expected = (step / steps[0][-1] for step in steps)
         return ProfitCurve(share, realised, expected)

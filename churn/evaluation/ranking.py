@@ -102,8 +102,8 @@ def lift(counts: Counts, share: float | FloatArray) -> FloatArray:
     if counts.positive[-1] <= 0:
         return np.full(shares.shape, np.nan)
     total = np.append(0.0, counts.positive + counts.negative)
-    found = np.interp(shares * total[-1], total, np.append(0.0, counts.positive)) / counts.positive[-1]
-    return np.asarray(found / shares)
+    recall = np.interp(shares * total[-1], total, np.append(0.0, counts.positive)) / counts.positive[-1]
+    return np.asarray(recall / shares)
 
 
 def f1_score(true_positive: float, predicted: float, positive: float) -> float:
@@ -252,9 +252,9 @@ class BlockRanking:
         if self._tied:
             outranking = (outranking + churners_so_far[:, self._churners_level]) / 2
         positives, negatives = churners_so_far[:, -1], others_so_far[:, -1]
-        found = churners_so_far[:, self._own_level]
-        called = found + others_so_far[:, self._others_level]
-        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+        hits = churners_so_far[:, self._own_level]
+        called = hits + others_so_far[:, self._others_level]
+        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             auc = np.einsum("ij,ij->i", others, outranking) / (positives * negatives)
             return auc, np.einsum("ij,ij->i", churners, precision) / positives

@@ -160,10 +160,12 @@ def _with_known_outcomes(workspace: Workspace, rows: pa.Table) -> pa.Table:
     except NotFound:
         return rows
     names = [name for name in _OUTCOME if name in rows.column_names and name in store.scan(ref).schema.names]
-    known = store.read(ref, [*ref.key, *names])
-    known = known.filter(pc.is_valid(known[RAW_LABEL])).rename_columns([*ref.key, *(f"{name}_known" for name in names)])
+    outcomes = store.read(ref, [*ref.key, *names])
+    outcomes = outcomes.filter(pc.is_valid(outcomes[RAW_LABEL])).rename_columns(
+        [*ref.key, *(f"{name}_known" for name in names)]
+    )
     joined = rows.append_column("position", pa.array(range(rows.num_rows))).join(
-        known, list(ref.key), join_type="left outer"
+        outcomes, list(ref.key), join_type="left outer"
     )
     joined = joined.sort_by("position")
     missing = pc.is_null(joined[RAW_LABEL])

@@ -113,8 +113,8 @@ def run_batch(
     """
     _require_columns(store, features, model, version)
     as_of = settings.as_of or now
-    known = store.known_until(features, as_of)
-    if known is None:
+    known_until = store.known_until(features, as_of)
+    if known_until is None:
         raise NotEnoughData(
             f"Nothing in {features.name} (version {features.version}, {features.rows:,} rows) was known by "
             f"{as_of:%Y-%m-%d %H:%M} UTC, so that there is nobody to score: give a later --as-of, or fill the table by "
@@ -122,7 +122,7 @@ def run_batch(
         )
     max_age = _max_age(contract, settings)
     batch = Batch(
-        batch_id=batch_id_of(model.digest, features, known, settings.reasons, max_age),
+        batch_id=batch_id_of(model.digest, features, known_until, settings.reasons, max_age),
         entity=contract.entity_key,
         model_name=version.name,
         model_version=version.version,
@@ -130,7 +130,7 @@ def run_batch(
         threshold_policy=policy_of(model.scoring),
         inputs=tuple(model.kinds),
         features=features,
-        as_of=known,
+        as_of=known_until,
         scored_at=now,
         explain=settings.reasons,
         top_reasons=model.scoring["reasons"]["top"],
@@ -195,12 +195,12 @@ def _finished(store: FeatureStore, contract: DatasetContract, batch: Batch) -> B
         predictions = store.latest(contract.table("predictions").name)
     except NotFound:
         return None
-    found = store.scan(ref, ["summary"], where={BATCH_ID: batch.batch_id}).read_all()["summary"].to_pylist()
-    if not found:
+    summaries = store.scan(ref, ["summary"], where={BATCH_ID: batch.batch_id}).read_all()["summary"].to_pylist()
+    if not summaries:
         return None
-    summary = BatchSummary.read(found[0])
-    there = store.scan(predictions, ["probability"], where={BATCH_ID: batch.batch_id})
-    if not summary.scored or sum(rows.num_rows for rows in there) != summary.scored:
+    summary = BatchSummary.read(summaries[0])
+    stored = store.scan(predictions, ["probability"], where={BATCH_ID: batch.batch_id})
+    if not summary.scored or sum(rows.num_rows for rows in stored) != summary.scored:
         return None
     return summary.model_copy(update={"predictions": predictions})
 
@@ -258,8 +258,8 @@ _RECORDED = {
 
 def record_batch(summary: BatchSummary, tracker: ExperimentTracker, files: Mapping[str, str]) -> None:
     """Leave the batch's counts, and files such as its page by their names, with the tracker."""
-    known = summary.model_dump(mode="json", include=_RECORDED)
-    tracker.log_params({**known, "features_version": summary.features.version, "features": summary.features.name})
+    params = summary.model_dump(mode="json", include=_RECORDED)
+    tracker.log_params({**params, "features_version": summary.features.version, "features": summary.features.name})
     counts = {name: float(getattr(summary, name)) for name in ("rows", "scored", "quarantined", "treated", "resumed")}
     mean = {} if summary.mean_probability is None else {"mean_probability": summary.mean_probability}
     stake = {"value_at_stake": summary.value_at_stake, "rows_per_second": summary.rows_per_second}

@@ -92,7 +92,7 @@ def tune(
         storage=workspace.studies.storage(),
         study=study,
         threads=workspace.threads,
-        tell=partial(advance, "tune"),
+        progress=partial(advance, "tune"),
     )
     workspace.tracker.log_trials(study, result.trials)
     note("tune", result.reason)

@@ -62,15 +62,15 @@ class Encoder:
         Args:
             columns: Columns of which any may be categorical; one that is not there is passed over.
         """
-        found = {}
-        for name, known in self.codes.items():
+        counts = {}
+        for name, codes in self.codes.items():
             values = columns.get(name)
             if isinstance(values, pd.Categorical):
                 unknown = self._translation(name, values)[:-1] < 0
-                found[name] = int(np.bincount(values.codes[values.codes >= 0], minlength=len(unknown))[unknown].sum())
+                counts[name] = int(np.bincount(values.codes[values.codes >= 0], minlength=len(unknown))[unknown].sum())
             elif values is not None:
-                found[name] = sum(value is not None and value not in known for value in values.tolist())
-        return {name: rows for name, rows in found.items() if rows}
+                counts[name] = sum(value is not None and value not in codes for value in values.tolist())
+        return {name: rows for name, rows in counts.items() if rows}
 
     def matrix(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Return encoded columns as XGBoost reads them: float32 `(n_rows, n_features)`, NaN for missing."""

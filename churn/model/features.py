@@ -87,12 +87,12 @@ def load_functions(module: Path | None) -> dict[str, FeatureFunction]:
         exec(compile(source, str(module), "exec"), vars(loaded))
     except Exception as error:
         raise ContractError(f"The feature module {module} fails with {type(error).__name__}: {error}.") from error
-    own = {
+    user_functions = {
         name: member
         for name, member in vars(loaded).items()
         if inspect.isfunction(member) and member.__module__ == loaded.__name__ and not name.startswith("_")
     }
-    return {**BUILT_IN, **own}
+    return {**BUILT_IN, **user_functions}
 
 
 def check_features(
@@ -103,9 +103,9 @@ def check_features(
     Raises:
         ContractError: naming the feature, the rule and the nearest valid name.
     """
-    known = dict(kinds)
+    all_kinds = dict(kinds)
     for spec in specs:
-        if spec.name in known:
+        if spec.name in all_kinds:
             raise ContractError(f"The feature {spec.name!r} has the name of a column or another feature: rename it.")
         if spec.compute not in functions:
             hint = nearest(spec.compute, functions)
@@ -114,11 +114,11 @@ def check_features(
                 f"({', '.join(BUILT_IN)}) nor a function of the contract's feature_module{hint}"
             )
         for name in spec.inputs:
-            if name not in known:
+            if name not in all_kinds:
                 raise ContractError(
-                    f"The feature {spec.name!r} reads {name!r}, which no column is called{nearest(name, known)}"
+                    f"The feature {spec.name!r} reads {name!r}, which no column is called{nearest(name, all_kinds)}"
                 )
-        known[spec.name] = spec.kind
+        all_kinds[spec.name] = spec.kind
 
 
 def compute_features(
@@ -134,12 +134,12 @@ def compute_features(
     Raises:
         ContractError: a function does not return one value a row.
     """
-    known: dict[str, C | npt.NDArray[np.generic]] = dict(columns)
+    computed: dict[str, C | npt.NDArray[np.generic]] = dict(columns)
     for spec in specs:
         function = functions[spec.compute]
         # What a user's own function asks of its text, only an array of it is sure to answer.
-        given: list[Column] = [known[name] for name in spec.inputs]
-        inputs = given if function is count_equal else [uncoded(each) for each in given]
+        arguments: list[Column] = [computed[name] for name in spec.inputs]
+        inputs = arguments if function is count_equal else [uncoded(column) for column in arguments]
         values = np.asarray(function(*inputs, **spec.arguments))
         if values.shape != (n_rows(columns),):
             raise ContractError(
@@ -149,5 +149,5 @@ def compute_features(
         if spec.kind == "numeric":
             values = values.astype(np.float64)
             values = np.where(np.isfinite(values), values, np.nan)
-        known[spec.name] = values
-    return known
+        computed[spec.name] = values
+    return computed

@@ -59,15 +59,15 @@ def read_files(folder: Path) -> dict[str, bytes]:
     """
     try:
         promised = json.loads((folder / _MANIFEST).read_bytes())
-        found, digests = promised["format"], dict(promised["sha256"])
+        number, digests = promised["format"], dict(promised["sha256"])
         present = {path.name: path for path in folder.iterdir() if path.name != _MANIFEST}
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{folder / _MANIFEST} cannot be read ({type(error).__name__})"
         raise ModelError(f"No model of this project lies in {folder}: {reason}; {_REMEDY}") from error
-    if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
+    if number != FORMAT:
+        newer = isinstance(number, int) and number > FORMAT
         remedy = "it was written by a newer version of this project, so upgrade to that one." if newer else _REMEDY
-        raise ModelError(f"The model in {folder} has format {found}; this version reads format {FORMAT}: {remedy}")
+        raise ModelError(f"The model in {folder} has format {number}; this version reads format {FORMAT}: {remedy}")
     strange = sorted(present.keys() - {MODEL, BOOSTER, FEATURES})
     if strange:
         raise ModelError(f"{folder} holds {', '.join(strange)}, which is none of a model's files: {_REMEDY}")

@@ -117,8 +117,8 @@ class ChurnModel:
                 "add the column, all missing if its values are not known."
             )
         absent = [spec for spec in self.schema.features if spec.name not in columns]
-        known = compute_features(absent, columns, self.functions)
-        return {name: known[name] for name in self.schema.kinds}
+        completed = compute_features(absent, columns, self.functions)
+        return {name: completed[name] for name in self.schema.kinds}
 
     def encode(self, columns: CodedColumns) -> Encoded:
         """Return every feature in model order as numbers: NaN or code -1 where a value is missing or unknown."""

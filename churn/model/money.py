@@ -78,9 +78,9 @@ class CustomerValue(Finite):
                 "contract names none: name its column there as `monthly_revenue`, or set both to null so that every "
                 f"customer is worth `amount` ({self.amount:g})."
             )
-        known = np.isfinite(monthly_revenue)
-        revenue = np.maximum(np.where(known, monthly_revenue, 0.0), 0.0)
-        return np.where(known, revenue * self.margin * self.months, self.amount)
+        present = np.isfinite(monthly_revenue)
+        revenue = np.maximum(np.where(present, monthly_revenue, 0.0), 0.0)
+        return np.where(present, revenue * self.margin * self.months, self.amount)
 
 
 class CostMatrix(Finite):

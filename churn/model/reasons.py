@@ -99,10 +99,10 @@ def values_in_words(columns: CodedColumns, features: Sequence[Described], row: i
 
 
 def _without_bias(contributions: FloatArray, features: Sequence[object]) -> FloatArray:
-    found = contributions.shape
-    if len(found) != 2 or found[1] - len(features) not in {0, 1}:
+    shape = contributions.shape
+    if len(shape) != 2 or shape[1] - len(features) not in {0, 1}:
         raise ModelError(
-            f"The contributions have shape {found} for {len(features)} features: "
+            f"The contributions have shape {shape} for {len(features)} features: "
             "they need a row for each customer and a column for each feature, then one for the bias."
         )
     return contributions[:, : len(features)]

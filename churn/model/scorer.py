@@ -109,16 +109,16 @@ class Scorer:
         reasons: Explain = "all" if explain else "none"
         if isinstance(customers, pd.DataFrame):
             _check_columns(list(customers.columns), self.kinds, self.needed)
-            found = self.predict(columns_of(customers, self.kinds), explain=reasons)
+            predictions = self.predict(columns_of(customers, self.kinds), explain=reasons)
         else:
-            found = self.predict(customers, explain=reasons)
-        ranked = zip(*found.reasons, strict=True) if found.reasons else ((),) * len(found.probability)
+            predictions = self.predict(customers, explain=reasons)
+        ranked = zip(*predictions.reasons, strict=True) if predictions.reasons else ((),) * len(predictions.probability)
         words = [[reason for reason in row if reason is not None] for row in ranked]
         return pd.DataFrame(
             {
-                "probability": found.probability,
-                "decision": np.where(found.treat, TREAT, LEAVE).astype(object),
-                "expected_value": found.expected_value,
+                "probability": predictions.probability,
+                "decision": np.where(predictions.treat, TREAT, LEAVE).astype(object),
+                "expected_value": predictions.expected_value,
                 "reasons": pd.Series(words, dtype=object).to_numpy(),
             },
             index=customers.index if isinstance(customers, pd.DataFrame) else None,
@@ -188,8 +188,8 @@ class Scorer:
 
     def _customer_value(self, columns: CodedColumns, rows: int) -> FloatArray:
         revenue = self.settings.monthly_revenue
-        known = None if revenue is None else uncoded(columns[revenue]).astype(np.float64)
-        return self.settings.money.customer_value.values(rows, known)
+        monthly_revenue = None if revenue is None else uncoded(columns[revenue]).astype(np.float64)
+        return self.settings.money.customer_value.values(rows, monthly_revenue)
 
     def _reasons(self, columns: CodedColumns, explained: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.object_]]:
         """Return `reasons.top` arrays of shape `(n_rows,)`, None where a customer has no such reason."""

@@ -52,10 +52,10 @@ def explanation_costs(booster: xgboost.Booster) -> FloatArray:
     tabled, walked, deepest = [0.0], [0.0], 0
     splits: set[_Split] = set()
     for tree in _trees(booster):
-        known = len(splits)
+        splits_before = len(splits)
         splits.update(split for leaf in tree for split, _, _ in leaf.steps)
         pairs = sum(len({split.feature for split, _, _ in leaf.steps}) for leaf in tree)
-        tabled.append(_PAIR_US * pairs + _SPLIT_US * (len(splits) - known))
+        tabled.append(_PAIR_US * pairs + _SPLIT_US * (len(splits) - splits_before))
         walked.append(sum(_LEAF_US + _DEPTH_US * len(leaf.steps) ** 2 for leaf in tree))
         deepest = max(deepest, *(len(leaf.steps) for leaf in tree))
     return _ROW_US + np.cumsum(tabled if deepest <= MAX_DEPTH else walked)[1:]
@@ -215,12 +215,12 @@ def _shap(slot: IntArray, share: FloatArray, value: FloatArray) -> npt.NDArray[n
         takes[np.arange(leaves), slot[:, step]] &= answers[:, step]
     # A polynomial of degree depth - 1 in t: n points of the rule are exact up to degree 2·n - 1.
     points, weights = np.polynomial.legendre.leggauss((depth + 1) // 2)
-    found = np.zeros(takes.shape)
+    shap = np.zeros(takes.shape)
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         factor = (1 - point) * share[:, :, None] + point * takes
         for feature in range(depth):
-            found[:, feature] += weight * np.prod(np.delete(factor, feature, axis=1), axis=1)
-    return (found * (takes - share[:, :, None]) * value[:, None, None]).astype(np.float32)
+            shap[:, feature] += weight * np.prod(np.delete(factor, feature, axis=1), axis=1)
+    return (shap * (takes - share[:, :, None]) * value[:, None, None]).astype(np.float32)
 
 
 def _trees(booster: xgboost.Booster) -> Iterator[list[_Leaf]]:

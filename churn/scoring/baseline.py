@@ -50,11 +50,11 @@ def write_baseline(
     taken = [name for name in scorer.kinds if name in present.names]
     outcome = [name for name in (LABEL, LABEL_TIME) if name in present.names]
     columns = [contract.entity_key, EVENT_TIME, *taken, *outcome]
-    said = {MODEL_DIGEST_COLUMN: model_digest, "model_name": model_name, "model_version": model_version}
+    tags = {MODEL_DIGEST_COLUMN: model_digest, "model_name": model_name, "model_version": model_version}
     types = {"model_version": pa.int64()}
     schema = pa.schema(
         [
-            *((name, types.get(name, pa.string())) for name in said),
+            *((name, types.get(name, pa.string())) for name in tags),
             *(present.field(name) for name in columns),
             *((name, pa.float64()) for name in _PREDICTED),
             ("treated", pa.bool_()),
@@ -63,15 +63,15 @@ def write_baseline(
 
     def scored() -> Iterator[pa.RecordBatch]:
         for batch in store.scan(training, columns, where={SPLIT: "holdout"}):
-            found = scorer.predict(coded_columns(batch, scorer.kinds), explain="none")
+            predicted = scorer.predict(coded_columns(batch, scorer.kinds), explain="none")
             arrays = [
-                *(pa.repeat(pa.scalar(value, schema.field(name).type), batch.num_rows) for name, value in said.items()),
+                *(pa.repeat(pa.scalar(value, schema.field(name).type), batch.num_rows) for name, value in tags.items()),
                 *batch.columns,
-                *(pa.array(getattr(found, name)) for name in _PREDICTED),
-                pa.array(found.treat),
+                *(pa.array(getattr(predicted, name)) for name in _PREDICTED),
+                pa.array(predicted.treat),
             ]
             rows = pa.RecordBatch.from_arrays(arrays, schema=schema)
-            yield rows.filter(pa.array(np.isfinite(found.probability)))
+            yield rows.filter(pa.array(np.isfinite(predicted.probability)))
 
     reader = pa.RecordBatchReader.from_batches(schema, scored())
     return store.replace_batch(contract.table("baseline"), MODEL_DIGEST_COLUMN, model_digest, reader)

@@ -90,7 +90,7 @@ def predictions_schema(entity: str, top_reasons: int) -> pa.Schema:
 def stamped(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
     """Return scored rows as the table has them: with their batch, and with what made it."""
     schema = predictions_schema(batch.entity, batch.top_reasons)
-    given: dict[str, object] = {
+    shared: dict[str, object] = {
         BATCH_ID: batch.batch_id,
         "model_name": batch.model_name,
         "model_version": batch.model_version,
@@ -101,7 +101,7 @@ def stamped(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
         "source": _SOURCE,
     }
     arrays = [
-        _repeated(given[field.name], field.type, rows.num_rows) if field.name in given else rows.column(field.name)
+        _repeated(shared[field.name], field.type, rows.num_rows) if field.name in shared else rows.column(field.name)
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

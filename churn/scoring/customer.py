@@ -82,17 +82,17 @@ def answer(
         ContractError: the version reads a column that the contract does not have.
     """
     inputs = {name: values for name, values in facts.columns.items() if name in scorer.kinds}
-    found = scorer.predict(inputs, explain="none")
+    predicted = scorer.predict(inputs, explain="none")
     columns = scorer.complete(inputs)
     added = scorer.contributions(inputs)[0]
     money = MoneySettings.model_validate(scorer.scoring["money"])
     parts = [
-        FeaturePart(words=words, added=float(each), actionable=feature.actionable)
-        for words, each, feature in zip(
+        FeaturePart(words=words, added=float(contribution), actionable=feature.actionable)
+        for words, contribution, feature in zip(
             values_in_words(columns, scorer.described, 0), added[:-1], scorer.described, strict=True
         )
     ]
-    value = float(found.customer_value[0])
+    value = float(predicted.customer_value[0])
     return CustomerAnswer(
         customer=facts.customer,
         model=model,
@@ -102,9 +102,9 @@ def answer(
         true_at=facts.true_at,
         known_at=facts.known_at,
         currency=money.currency,
-        probability=float(found.probability[0]),
-        decision=TREAT if found.treat[0] else LEAVE,
-        expected_value=float(found.expected_value[0]),
+        probability=float(predicted.probability[0]),
+        decision=TREAT if predicted.treat[0] else LEAVE,
+        expected_value=float(predicted.expected_value[0]),
         customer_value=value,
         threshold=float(optimal_threshold(value, money)),
         base=float(added[-1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -113,8 +114,8 @@ def alike(
 
 def _wider(span: tuple[float, float], values: pa.Array) -> tuple[float, float]:
     numbers = values.cast(pa.float64())
-    found = pc.min_max(numbers.filter(pc.is_finite(numbers)))
-    least, greatest = found["min"].as_py(), found["max"].as_py()
+    extremes = pc.min_max(numbers.filter(pc.is_finite(numbers)))
+    least, greatest = extremes["min"].as_py(), extremes["max"].as_py()
     return span if least is None else (min(span[0], least), max(span[1], greatest))
 
 
@@ -132,12 +133,6 @@ def _closest(customer: str, ids: set[str]) -> list[str]:
     near: set[str] = set()
     for turn in (str, lambda text: text[::-1]):
         ordered = sorted(map(turn, ids))
-        place = _place(ordered, turn(customer))
-        near |= {turn(each) for each in ordered[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS]}
+        position = bisect_left(ordered, turn(customer))
+        near |= {turn(name) for name in ordered[max(0, position - _NEIGHBOURS) : position + _NEIGHBOURS]}
     return get_close_matches(customer, sorted(near), n=_SHOWN, cutoff=0.6)
-
-
-def _place(ordered: Sequence[str], text: str) -> int:
-    from bisect import bisect_left
-
-    return bisect_left(ordered, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 
 from ..core.errors import StoreError
 from ..data.tables import EVENT_TIME
-from ..data.validation import QUARANTINE_SCHEMA
+from ..data.validation import QUARANTINE_SCHEMA, quarantine_table
 from ..model.frame import CodedColumns, Column, FloatArray, Kind, as_numbers, canonical_text
 from ..model.reasons import Described
 from ..model.scorer import LEAVE, TREAT, Explain, Predictions
@@ -163,13 +162,13 @@ def score_batch(
     columns = coded_columns(batch, model.kinds)
     broken = _broken(batch, columns, entity)
     fit = np.flatnonzero(broken == _FIT)
-    given = batch
+    valid = batch
     if len(fit) < batch.num_rows:
-        given, columns = batch.take(pa.array(fit)), {name: values[fit] for name, values in columns.items()}
+        valid, columns = batch.take(pa.array(fit)), {name: values[fit] for name, values in columns.items()}
     predicted = model.predict(columns, explain=explain)
     failed = ~np.isfinite(predicted.probability)
     broken[fit[failed]] = _PROBABILITY
-    rows = _rows(given, predicted, entity)
+    rows = _rows(valid, predicted, entity)
     if failed.any():
         rows = rows.filter(pa.array(~failed))
     rejected = np.flatnonzero(broken != _FIT)
@@ -183,11 +182,11 @@ def score_batch(
 def _broken(batch: pa.RecordBatch, columns: Mapping[str, Column], entity: str) -> npt.NDArray[np.int8]:
     """Return the position of the rule that each row breaks."""
     broken = np.full(batch.num_rows, _FIT, dtype=np.int8)
-    known = np.zeros(batch.num_rows, dtype=bool)
+    has_value = np.zeros(batch.num_rows, dtype=bool)
     for values in columns.values():
-        if not known.all():
-            known |= values.codes >= 0 if isinstance(values, pd.Categorical) else ~np.isnan(values)
-    broken[~known] = _VALUES
+        if not has_value.all():
+            has_value |= values.codes >= 0 if isinstance(values, pd.Categorical) else ~np.isnan(values)
+    broken[~has_value] = _VALUES
     for name, rule in ((EVENT_TIME, _TIME), (entity, _KEY)):
         if batch.column(name).null_count:
             broken[batch.column(name).is_null().to_numpy(zero_copy_only=False)] = rule
@@ -215,18 +214,8 @@ def _quarantined(
         return QUARANTINE_SCHEMA.empty_table()
     frame = batch.take(pa.array(rows)).to_pandas()
     lines = frame.to_json(orient="records", lines=True, date_format="iso", force_ascii=False).rstrip("\n").split("\n")
-    entries = [
-        {
-            "row_digest": hashlib.sha256(line.encode()).hexdigest(),
-            "rule": f"the row {_RULES[rule]}",
-            "column": "the row",
-            "value": "",
-            "row": line,
-            "source": source,
-        }
-        for line, rule in zip(lines, rules, strict=True)
-    ]
-    return pa.Table.from_pylist(entries, QUARANTINE_SCHEMA)
+    entries = ((line, "the row", _RULES[rule], "") for line, rule in zip(lines, rules, strict=True))
+    return quarantine_table(entries, source)
 
 
 def coded_columns(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> dict[str, Column]:
@@ -253,16 +242,16 @@ def _numbers(values: pa.Array) -> FloatArray:
 
 def _texts(values: pa.Array) -> pd.Categorical:
     coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    known: dict[str, int] = {}
+    codes_of: dict[str, int] = {}
     # Two spellings of one value become one; the last entry is the code of a value that is missing.
     codes: npt.NDArray[np.int32] = np.array(
-        [*(_code(value, known) for value in coded.dictionary.to_pylist()), -1], np.int32
+        [*(_code(value, codes_of) for value in coded.dictionary.to_pylist()), -1], np.int32
     )
-    theirs = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    categories = pd.Index(list(known), dtype=object)
-    return pd.Categorical.from_codes(codes[theirs], dtype=pd.CategoricalDtype(categories))
+    positions = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pd.Index(list(codes_of), dtype=object)
+    return pd.Categorical.from_codes(codes[positions], dtype=pd.CategoricalDtype(categories))
 
 
-def _code(value: str | float | None, known: dict[str, int]) -> int:
+def _code(value: str | float | None, codes_of: dict[str, int]) -> int:
     text = "" if pd.isna(value) else canonical_text(value)
-    return known.setdefault(text, len(known)) if text else -1
+    return codes_of.setdefault(text, len(codes_of)) if text else -1

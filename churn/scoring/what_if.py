@@ -118,62 +118,62 @@ class _Question:
 
     def flip(self, options: npt.NDArray[np.generic]) -> Change | None:
         """Return the smallest change that flips the decision, if one does."""
-        found = self.ask(options)
-        flips = found.treat != self.now.treat[0]
+        predicted = self.ask(options)
+        flips = predicted.treat != self.now.treat[0]
         if not flips.any():
             return None
-        place = int(np.argmin(np.where(flips, self.distance(options, found), np.inf)))
+        index = int(np.argmin(np.where(flips, self.distance(options, predicted), np.inf)))
         if self.between:
-            return self._nearer(options.astype(np.float64), float(options[place]))
-        return self.change(options, found, place)
+            return self._nearer(options.astype(np.float64), float(options[index]))
+        return self.change(options, predicted, index)
 
     def _nearer(self, options: FloatArray, flipping: float) -> Change:
         """Look again between the nearest value that flips the decision and its neighbour towards the customer's own."""
         inner = options[np.abs(options - self.before) < abs(flipping - self.before)]
         inner = inner[(inner > self.before) == (flipping > self.before)]
-        own = float(np.clip(self.before, options.min(), options.max()))
-        start = float(inner[np.argmin(np.abs(inner - flipping))]) if len(inner) else own
+        clipped = float(np.clip(self.before, options.min(), options.max()))
+        start = float(inner[np.argmin(np.abs(inner - flipping))]) if len(inner) else clipped
         finer = _grid(min(start, flipping), max(start, flipping), whole=False, without=self.before)
         values = np.union1d(finer, [flipping])
-        found = self.ask(values)
-        far = np.where(found.treat != self.now.treat[0], np.abs(values - self.before), np.inf)
-        return self.change(values, found, int(np.argmin(far)))
+        predicted = self.ask(values)
+        far = np.where(predicted.treat != self.now.treat[0], np.abs(values - self.before), np.inf)
+        return self.change(values, predicted, int(np.argmin(far)))
 
     def lowest(self, options: npt.NDArray[np.generic]) -> Change | None:
         """Return the change that lowers the risk most, if one does; of those as good, the smallest."""
-        found = self.ask(options)
-        least = float(found.probability.min())
+        predicted = self.ask(options)
+        least = float(predicted.probability.min())
         if self.now.probability[0] - least <= _NOTICED:
             return None
-        far = np.where(found.probability <= least + _NOTICED, self.distance(options, found), np.inf)
-        return self.change(options, found, int(np.argmin(far)))
+        far = np.where(predicted.probability <= least + _NOTICED, self.distance(options, predicted), np.inf)
+        return self.change(options, predicted, int(np.argmin(far)))
 
     def ask(self, options: npt.NDArray[np.generic]) -> Predictions:
         """Score the customer with each of the values."""
         alike = {name: np.repeat(value, len(options)) for name, value in self.customer.items()}
         return self.scorer.predict({**alike, self.name: options}, explain="none")
 
-    def distance(self, options: npt.NDArray[np.generic], found: Predictions) -> FloatArray:
+    def distance(self, options: npt.NDArray[np.generic], predicted: Predictions) -> FloatArray:
         """Return how far each option is from the customer's value; of a text, how far it moves the log-odds."""
         if self.column.kind == "categorical" or not np.isfinite(self.before):
-            return np.array([self.moved(float(each)) for each in found.probability])
+            return np.array([self.moved(float(probability)) for probability in predicted.probability])
         return np.asarray(np.abs(options.astype(np.float64) - self.before))
 
     def moved(self, probability: float) -> float:
         """Return how far a probability is from the customer's, in log-odds."""
         return abs(_logit(probability) - _logit(float(self.now.probability[0])))
 
-    def change(self, options: npt.NDArray[np.generic], found: Predictions, place: int) -> Change:
+    def change(self, options: npt.NDArray[np.generic], predicted: Predictions, index: int) -> Change:
         """Return one of the changes in words and numbers."""
         return Change(
             column=self.name,
             description=self.column.description,
             before=_plain(self.before),
-            after=_plain(options[place]),
-            probability=float(found.probability[place]),
-            expected_value=float(found.expected_value[place]),
-            decision=TREAT if found.treat[place] else LEAVE,
-            flips=bool(found.treat[place] != self.now.treat[0]),
+            after=_plain(options[index]),
+            probability=float(predicted.probability[index]),
+            expected_value=float(predicted.expected_value[index]),
+            decision=TREAT if predicted.treat[index] else LEAVE,
+            flips=bool(predicted.treat[index] != self.now.treat[0]),
         )
 
 

@@ -77,8 +77,8 @@ def deliver(
     if (delay := _delay(events, LateArrivals, month, seed)) is not None:
         table[ARRIVED_AT] = pa.array(start + delay, _UTC)
     if (delay := _delay(events, LateLabels, month, seed)) is not None:
-        known = start + (world.window_days + world.delay_days) * _DAY + delay
-        table[LABEL_KNOWN_AT] = pa.array(known, _UTC, mask=undecided)
+        known_at = start + (world.window_days + world.delay_days) * _DAY + delay
+        table[LABEL_KNOWN_AT] = pa.array(known_at, _UTC, mask=undecided)
     return pa.table(table)
 
 
@@ -106,9 +106,9 @@ def _break(column: _Column, fault: Fault, hit: Mask, rng: np.random.Generator) -
     if isinstance(fault, Nulls):
         return replace(column, missing=column.missing | (hit & (rng.random(len(hit)) < fault.share)))
     if isinstance(fault, RenamedCategory):
-        known = column.categories or ()
-        categories = known if fault.becomes in known else (*known, fault.becomes)
-        renamed = hit & (column.values == known.index(fault.value))
+        names = column.categories or ()
+        categories = names if fault.becomes in names else (*names, fault.becomes)
+        renamed = hit & (column.values == names.index(fault.value))
         values = np.where(renamed, np.int16(categories.index(fault.becomes)), column.values)
         return replace(column, values=values, categories=categories)
     return replace(column, values=np.where(hit, column.values * fault.factor, column.values))

@@ -90,8 +90,8 @@ class Script:
     def _holds(self, state: State, only: Mapping[str, Sequence[str]]) -> Mask:
         who = np.ones(len(state[self._world.price]), dtype=bool)
         for column, values in only.items():
-            known = self._world.categories[column]
-            who &= np.isin(state[column], [known.index(value) for value in values])
+            names = self._world.categories[column]
+            who &= np.isin(state[column], [names.index(value) for value in values])
         return who
 
 

@@ -198,8 +198,8 @@ def _services(rng: np.random.Generator, internet: npt.NDArray[np.int8]) -> dict[
     care, media = rng.normal(size=(2, len(internet)))
     drawn = {}
     for service, (_, dsl, fiber, by_care, by_media) in _SERVICES.items():
-        own = np.sqrt(1 - by_care**2 - by_media**2)
-        wish = by_care * care + by_media * media + own * rng.normal(size=len(internet))
+        independent = np.sqrt(1 - by_care**2 - by_media**2)
+        wish = by_care * care + by_media * media + independent * rng.normal(size=len(internet))
         limit = np.array([NormalDist().inv_cdf(dsl), NormalDist().inv_cdf(fiber), 0.0])[internet]
         drawn[service] = _codes(np.where(internet == _NO_INTERNET, _NOT_OFFERED, wish < limit))
     return drawn

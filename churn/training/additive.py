@@ -75,19 +75,19 @@ class NumericTerm:
     @classmethod
     def learn(cls, name: str, values: FloatArray, knots: int) -> NumericTerm:
         """Return the columns that suit the training `values`, shape `(n_rows,)`."""
-        known = values[~np.isnan(values)]
-        has_missing = 0 < len(known) < len(values)
-        if not len(known):
-            known = np.zeros(1)
-        distinct = np.unique(known)
-        logs = signed_log(known)
-        grid, basis, centre = _spline(known, knots if len(distinct) > 2 else 0)
+        present = values[~np.isnan(values)]
+        has_missing = 0 < len(present) < len(values)
+        if not len(present):
+            present = np.zeros(1)
+        distinct = np.unique(present)
+        logs = signed_log(present)
+        grid, basis, centre = _spline(present, knots if len(distinct) > 2 else 0)
         return cls(
             name=name,
             lower=float(distinct[0]),
             upper=float(distinct[-1]),
-            mean=float(known.mean()),
-            scale=float(known.std()),
+            mean=float(present.mean()),
+            scale=float(present.std()),
             log_mean=float(logs.mean()),
             # Far from zero the logarithm is a straight line, and its curve would be a difference of huge numbers.
             log_scale=float(logs.std()) if len(distinct) > 2 and logs.std() > 1e-4 * abs(logs.mean()) else 0.0,
@@ -108,15 +108,15 @@ class NumericTerm:
         """Return the design's columns for `values`; a missing value is 0 in all but the last."""
         missing = np.isnan(values)
         inside = np.clip(np.where(missing, self.lower, values), self.lower, self.upper)
-        found: list[FloatArray] = []
+        columns: list[FloatArray] = []
         if self.lower < self.upper:
-            found.append((inside - self.mean) / self.scale)
+            columns.append((inside - self.mean) / self.scale)
         if self.log_scale > 0:
-            found.append((signed_log(inside) - self.log_mean) / self.log_scale)
+            columns.append((signed_log(inside) - self.log_mean) / self.log_scale)
         if self.basis.shape[1]:
-            found += list((_b_splines(inside, self.knots) @ self.basis - self.centre).T)
-        found = [np.where(missing, 0.0, column) for column in found]
-        return [*found, missing.astype(np.float64)] if self.has_missing else found
+            columns += list((_b_splines(inside, self.knots) @ self.basis - self.centre).T)
+        columns = [np.where(missing, 0.0, column) for column in columns]
+        return [*columns, missing.astype(np.float64)] if self.has_missing else columns
 
     def curve(self, weights: FloatArray) -> Curve | None:
         """Return the curve that the columns make when each is multiplied by its weight; None for no curve at all."""
@@ -142,22 +142,22 @@ class NumericTerm:
         return Curve(knots=tuple(breaks), pieces=tuple(map(tuple, pieces.T)), log_slope=log, missing=missing)
 
 
-def _spline(known: FloatArray, n_knots: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _spline(values: FloatArray, n_knots: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return knots at quantiles, the map from B-splines to curvature columns, and those columns' means.
 
     The columns span the splines that are not straight in the B-splines' index. A ridge penalty on them is the penalty
     of the P-spline, the sum of squared second differences. Their greatest variance in any direction is one.
     """
-    none = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+    no_spline = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
     if n_knots < 3:
-        return none
-    inner = np.unique(np.quantile(known, np.linspace(0, 1, n_knots)))
+        return no_spline
+    inner = np.unique(np.quantile(values, np.linspace(0, 1, n_knots)))
     inner = inner[np.r_[True, np.diff(inner) > 1e-9 * np.abs(inner).max()]]
     if len(inner) < 3:
-        return none
+        return no_spline
     outer = np.arange(1, 4)
     knots = np.r_[inner[0] - outer[::-1] * (inner[1] - inner[0]), inner, inner[-1] + outer * (inner[-1] - inner[-2])]
-    splines = _b_splines(known, knots)
+    splines = _b_splines(values, knots)
     undifference = np.linalg.pinv(np.diff(np.eye(splines.shape[1]), 2, axis=0))
     basis = undifference / np.sqrt(np.linalg.norm(np.cov((splines @ undifference).T, bias=True), ord=2))
     return knots, basis, (splines @ basis).mean(axis=0)
@@ -290,14 +290,14 @@ def fit_additive(
     # Threads would change the order of sums, and with it the last bits of the model.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        place = choose_penalties(everything.sample(_SEARCH_ROWS, seed))
-        oof = everything.logit(place)
-        columns, kept = everything.scaled(CURVATURES[place[1]])
-        fitted = logistic_regression(PENALTIES[place[0]], columns.shape[1]).fit(columns, label)
+        point = choose_penalties(everything.sample(_SEARCH_ROWS, seed))
+        oof = everything.logit(point)
+        columns, kept = everything.scaled(CURVATURES[point[1]])
+        fitted = logistic_regression(PENALTIES[point[0]], columns.shape[1]).fit(columns, label)
     weights = np.zeros(len(design.curved))
-    weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[place[1]], 1.0)[kept]
+    weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[point[1]], 1.0)[kept]
     model = design.collapse(weights, float(fitted.intercept_[0]), encoded)
-    return AdditiveFit(model, oof, PENALTIES[place[0]], CURVATURES[place[1]])
+    return AdditiveFit(model, oof, PENALTIES[point[0]], CURVATURES[point[1]])
 
 
 @dataclass
@@ -318,10 +318,10 @@ class CrossValidation:
         mixed = np.random.default_rng(seed).permutation(len(self.label))
         chosen = []
         for value in (0, 1):
-            known = mixed[self.label[mixed] == value]
-            chosen.append(known[: max(rows * len(known) // len(mixed), _LEAST_OF_A_CLASS)])
-        some = np.sort(np.concatenate(chosen))
-        return CrossValidation(self.columns[some], self.curved, self.label[some], self.fold[some], self.customer[some])
+            rows_of_class = mixed[self.label[mixed] == value]
+            chosen.append(rows_of_class[: max(rows * len(rows_of_class) // len(mixed), _LEAST_OF_A_CLASS)])
+        draw = np.sort(np.concatenate(chosen))
+        return CrossValidation(self.columns[draw], self.curved, self.label[draw], self.fold[draw], self.customer[draw])
 
     def scaled(self, curvature: float) -> tuple[Any, npt.NDArray[np.intp]]:
         """Return the columns with curvature scaled, without it for a factor of 0, and which columns are left."""
@@ -329,21 +329,21 @@ class CrossValidation:
         scaled = self.columns[:, kept] * np.where(self.curved[kept], curvature, 1.0)
         return scaled.tocsr() if hasattr(scaled, "tocsr") else scaled, kept
 
-    def logit(self, place: tuple[int, int]) -> FloatArray:
+    def logit(self, point: tuple[int, int]) -> FloatArray:
         """Return the out-of-fold log-odds with this penalty and curvature, shape `(n_rows,)`."""
-        if place not in self.logits:
-            penalty, columns = PENALTIES[place[0]], self.scaled(CURVATURES[place[1]])[0]
+        if point not in self.logits:
+            penalty, columns = PENALTIES[point[0]], self.scaled(CURVATURES[point[1]])[0]
             logit = np.empty(len(self.label))
             for index in np.unique(self.fold):
                 out = self.fold == index
                 fitted = logistic_regression(penalty, columns.shape[1]).fit(columns[~out], self.label[~out])
                 logit[out] = fitted.decision_function(columns[out])
-            self.logits[place] = logit
-        return self.logits[place]
+            self.logits[point] = logit
+        return self.logits[point]
 
-    def losses(self, place: tuple[int, int]) -> FloatArray:
+    def losses(self, point: tuple[int, int]) -> FloatArray:
         """Return the log loss of each row with this penalty and curvature, shape `(n_rows,)`."""
-        return logit_losses(self.label, self.logit(place))
+        return logit_losses(self.label, self.logit(point))
 
 
 def choose_penalties(validation: CrossValidation) -> tuple[int, int]:
@@ -356,16 +356,16 @@ def choose_penalties(validation: CrossValidation) -> tuple[int, int]:
 
 def _walk(validation: CrossValidation, start: tuple[int, int], curvatures: range) -> tuple[int, int]:
     """Walk from the start to the neighbour with less loss until there is none."""
-    here = start
+    point = start
     while True:
         for step in ((0, 1), (1, 0), (-1, 0), (0, -1)):
-            there = here[0] + step[0], here[1] + step[1]
-            inside = there[0] in range(len(PENALTIES)) and there[1] in curvatures
-            if inside and np.mean(validation.losses(there)) < np.mean(validation.losses(here)):
-                here = there
+            neighbour = point[0] + step[0], point[1] + step[1]
+            inside = neighbour[0] in range(len(PENALTIES)) and neighbour[1] in curvatures
+            if inside and np.mean(validation.losses(neighbour)) < np.mean(validation.losses(point)):
+                point = neighbour
                 break
         else:
-            return here
+            return point
 
 
 def logistic_regression(penalty: float, n_columns: int) -> Any:

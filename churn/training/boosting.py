@@ -143,17 +143,17 @@ def fit_folds(
     base = float(np.mean(matrices.label))
     growing = [_start(matrices, index, params, seed, base) for index in range(len(matrices.fits))]
     if after_fold is not None:
-        for index, one in enumerate(growing):
-            one.grow_while_better(params)
-            after_fold(index, min(one.losses))
+        for index, fold in enumerate(growing):
+            fold.grow_while_better(params)
+            after_fold(index, min(fold.losses))
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_Growing.grow_while_better, growing, repeat(params)))
         rounds = _grow_together(growing, matrices, params, pool)
     rounds, cost = _within(budget, growing[0].booster[:rounds], params)
     oof = np.empty(len(matrices.label))
-    for index, one in enumerate(growing):
+    for index, fold in enumerate(growing):
         rows = matrices.fold == index
-        oof[rows] = one.booster[:rounds].inplace_predict(matrices.matrix[rows], predict_type="margin")
+        oof[rows] = fold.booster[:rounds].inplace_predict(matrices.matrix[rows], predict_type="margin")
     return BoostedFolds(rounds, oof, cost)
 
 
@@ -231,8 +231,8 @@ def _grow_together(
 ) -> int:
     sizes = np.bincount(matrices.fold)
     while True:
-        shared = min(len(one.losses) for one in growing)
-        joint = np.average([one.losses[:shared] for one in growing], axis=0, weights=sizes)
+        shared = min(len(fold.losses) for fold in growing)
+        joint = np.average([fold.losses[:shared] for fold in growing], axis=0, weights=sizes)
         stop = _stop(joint.tolist(), params.patience)
         if stop is not None or shared >= params.max_rounds:
             return int(np.argmin(joint[: stop or shared])) + 1

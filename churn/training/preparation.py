@@ -83,10 +83,10 @@ def prepare(data: TrainingData, contract: DatasetContract, folds: int, seed: int
 
 def _categories(columns: Columns, schema: ModelSchema) -> dict[str, tuple[str, ...]]:
     """Return the values of each categorical feature that are frequent enough; the others count as missing."""
-    found = {}
+    categories = {}
     for name, kind in schema.kinds.items():
         if kind == "categorical":
             counts = Counter(value for value in columns[name].tolist() if value is not None)
             often = [(-count, value) for value, count in counts.items() if count >= _LEAST_OF_A_CATEGORY]
-            found[name] = tuple(sorted(value for _, value in sorted(often)[:_MOST_CATEGORIES]))
-    return found
+            categories[name] = tuple(sorted(value for _, value in sorted(often)[:_MOST_CATEGORIES]))
+    return categories

@@ -167,8 +167,8 @@ class Recipe(Frozen):
 
     def same_code(self, other: Recipe) -> bool:
         """Return whether both were made by the same code and libraries; False where one of them does not say it."""
-        known = None not in (self.code, self.libraries)
-        return known and self.code == other.code and self.libraries == other.libraries
+        recorded = None not in (self.code, self.libraries)
+        return recorded and self.code == other.code and self.libraries == other.libraries
 
     def stored(self) -> dict[str, Any]:
         """Return the recipe as JSON values, as a package's metadata holds it."""
@@ -220,16 +220,16 @@ def read_recipe(metadata: Mapping[str, Any]) -> Recipe:
 def _known_beside(recipe: Recipe, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return seed and training table by the tags that a package of format 1 repeats in its metadata."""
     number, table = str(metadata.get("seed", "")), str(metadata.get("data_version", ""))
-    known: dict[str, Any] = {"seed": int(number)} if number.isdigit() else {}
+    context: dict[str, Any] = {"seed": int(number)} if number.isdigit() else {}
     if table.isdigit() and {"dataset", "data_table", "data_digest"} <= metadata.keys():
-        known["training_table"] = TrainingTable(
+        context["training_table"] = TrainingTable(
             dataset=str(metadata["dataset"]),
             name=str(metadata["data_table"]),
             version=int(table),
             digest=str(metadata["data_digest"]),
             key=(str(recipe.contract["entity_key"]), EVENT_TIME),
         )
-    return known
+    return context
 
 
 @cache

@@ -221,7 +221,7 @@ class _Search:
         return ""
 
     def _result(self, study: optuna.Study, seconds: float, stopped: str) -> TuningResult:
-        trials = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
+        trials = tuple(_trial(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished())
         boosting = self._best_params(study)
         gain, objective = self.judge.gain(boosting, self.fixed), self.settings.objective
         unit = "log loss" if objective == "log_loss" else "money a row"
@@ -320,7 +320,7 @@ class Judge:
     threads: int
     budget: float
     profit: ProfitOfRows | None
-    known: dict[BoostingParams, tuple[FloatArray, list[float]]] = field(default_factory=dict)
+    cache: dict[BoostingParams, tuple[FloatArray, list[float]]] = field(default_factory=dict)
 
     def scores(self, params: BoostingParams, after_fold: Callable[[int, float], None] = _go_on) -> FloatArray:
         """Return each row's score, greater is better: money, or minus the log loss; shape `(n_rows,)`.
@@ -331,25 +331,25 @@ class Judge:
             params: The configuration.
             after_fold: Called with each fold's index and its least log loss; it may raise to give up.
         """
-        if params in self.known:
-            scores, losses = self.known[params]
+        if params in self.cache:
+            scores, losses = self.cache[params]
             for index, loss in enumerate(losses):
                 after_fold(index, loss)
             return scores
         losses = []
 
-        def listen(index: int, loss: float) -> None:
+        def record_loss(index: int, loss: float) -> None:
             losses.append(loss)
             after_fold(index, loss)
 
         trees = fit_folds(
-            self.ready.matrices, params, self.seed, budget=self.budget, threads=self.threads, after_fold=listen
+            self.ready.matrices, params, self.seed, budget=self.budget, threads=self.threads, after_fold=record_loss
         ).oof
         choices = [trees] if self.additive is None else [trees, (trees + self.additive) / 2]
         label = self.ready.label
         logit = min(choices, key=lambda choice: float(np.mean(logit_losses(label, choice))))
         scores = -logit_losses(label, logit) if self.profit is None else self.profit(sigmoid(logit))
-        self.known[params] = scores, losses
+        self.cache[params] = scores, losses
         return scores
 
     def gain(self, params: BoostingParams, fixed: BoostingParams) -> Difference:
@@ -365,10 +365,10 @@ def searched(params: BoostingParams) -> dict[str, float | int]:
 def suggest(trial: Any, fixed: BoostingParams) -> BoostingParams:
     """Draw a configuration with an `optuna.Trial` from the ranges, widened where `fixed` lies outside them."""
     drawn: dict[str, float | int] = {}
-    for name, own in searched(fixed).items():
-        least, greatest, logarithmic = _RANGES[name]
-        low, high = min(least, own), max(greatest, own)
-        if isinstance(own, int):
+    for name, fixed_value in searched(fixed).items():
+        smallest, largest, logarithmic = _RANGES[name]
+        low, high = min(smallest, fixed_value), max(largest, fixed_value)
+        if isinstance(fixed_value, int):
             drawn[name] = trial.suggest_int(name, int(low), int(high))
         else:
             drawn[name] = trial.suggest_float(name, low, high, log=logarithmic and low > 0)
@@ -415,9 +415,9 @@ def search(
     storage: Any,
     study: str,
     threads: int,
-    tell: Callable[[int, int, str], None],
+    progress: Callable[[int, int, str], None],
 ) -> TuningResult:
-    """Search for better trees on the training side; `tell` hears trials done, trials at most, and the best so far."""
+    """Search for better trees on the training side; `progress` takes trials done, trials at most, the best so far."""
     side = training.side("train")
     value = customer_values(side, contract, money)
     label = side.data.label.astype(np.float64)
@@ -428,7 +428,7 @@ def search(
             better = min if tuning.objective == "log_loss" else max
             best[:] = [better([trial.value, *best])]
         unit = tuning.objective.replace("_", " ")
-        tell(trial.number + 1, tuning.max_trials, f"best {unit} {best[0]:,.5f}" if best else "")
+        progress(trial.number + 1, tuning.max_trials, f"best {unit} {best[0]:,.5f}" if best else "")
 
     def profit(probability: FloatArray) -> FloatArray:
         return np.where(decide(probability, value, money), expected_value(label, value, money), 0.0)

@@ -219,7 +219,7 @@ def _with_doubling(
     chosen = [name for name in fits if name in report.chosen]
     oof: dict[str, FloatArray] = {name: _fit(name, half, settings, seed, threads).oof for name in chosen}
     whole: dict[str, FloatArray] = {name: fits[name].oof[rows] for name in chosen}
-    fewer, more = (logit_losses(half.label, mean_logit(found, report.chosen)) for found in (oof, whole))
+    fewer, more = (logit_losses(half.label, mean_logit(logits, report.chosen)) for logits in (oof, whole))
     gain = paired_difference(fewer, more, half.customer)
     doubling = Doubling(rows=len(rows), gain=gain.mean, gain_se=gain.se)
     return report.model_copy(update={"doubling": doubling})

@@ -160,7 +160,7 @@ def test_a_search_tells_each_trial_with_the_best_value_so_far(objective: str, be
         storage=InMemoryStudies().storage(),
         study="s",
         threads=1,
-        tell=lambda done, most, message: told.append((done, most, message)),
+        progress=lambda done, most, message: told.append((done, most, message)),
     )
     assert [(done, most) for done, most, _ in told] == [(1, 3), (2, 3), (3, 3)]
     values = [trial.value for trial in result.trials if trial.value is not None]
@@ -170,9 +170,17 @@ def test_a_search_tells_each_trial_with_the_best_value_so_far(objective: str, be
 def test_the_holdout_has_no_part_in_the_search() -> None:
     def found(training: TrainingSet) -> list[float | None]:
         settings = TuningSettings(mode="on", max_trials=1)
-        storage, options = InMemoryStudies().storage(), {"seed": 1, "study": "s", "threads": 1}
         result = search(
-            training, toy.CONTRACT, FAST, settings, MoneySettings(), storage=storage, tell=lambda *_: None, **options
+            training,
+            toy.CONTRACT,
+            FAST,
+            settings,
+            MoneySettings(),
+            seed=1,
+            storage=InMemoryStudies().storage(),
+            study="s",
+            threads=1,
+            progress=lambda *_: None,
         )
         return [trial.value for trial in result.trials]
 
