@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,8 +29,6 @@ __all__ = ["Cutoff", "SegmentLimits", "Selection", "select"]
 _HALVINGS = 100
 _SLACK = 1e-9
 """What sums of floats may be beside the truth, as a share of the budget."""
-
-IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.money import MoneySettings, expected_value
-from .ranking import Counts, IntArray, Ranking
+from .ranking import Counts, Ranking
 
 __all__ = ["MaximumProfit", "ProfitCurve", "ProfitRanking", "maximum_profit"]
 

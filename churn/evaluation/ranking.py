@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.model import sigmoid
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "roc_auc",
 ]
 
-IntArray = npt.NDArray[np.int64]
 _NEWTON_STEPS = 50
 
 

@@ -13,11 +13,11 @@ from pydantic import Field
 
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
-from ..model.frame import FloatArray, as_strings, canonical_text
+from ..model.frame import FloatArray, IntArray, as_strings, canonical_text
 from ..model.money import expected_value
 from .bootstrap import estimates
 from .holdout import Holdout
-from .ranking import IntArray, Ranking, log_losses, roc_auc
+from .ranking import Ranking, log_losses, roc_auc
 
 __all__ = ["SLICE_METRICS", "Slice", "SliceStatistic", "slice_masks"]
 

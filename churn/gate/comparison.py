@@ -15,10 +15,10 @@ from ..core.estimate import Estimate
 from ..data.training_set import require_outcomes
 from ..evaluation.bootstrap import customer_weights, estimate, estimates
 from ..evaluation.holdout import Holdout
-from ..evaluation.ranking import BlockRanking, IntArray, brier_losses, equal_mass_bins, log_losses
+from ..evaluation.ranking import BlockRanking, brier_losses, equal_mass_bins, log_losses
 from ..evaluation.significance import detectable, p_value_worse
 from ..evaluation.slices import slice_masks
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.money import MoneySettings, expected_value
 from .inputs import MORE_OUTCOMES
 from .report import Comparison, Histogram, PairedMetric, SliceComparison

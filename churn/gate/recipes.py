@@ -20,10 +20,10 @@ from ..data.tables import FEATURE_TIME
 from ..data.training_set import TrainingData, bronze_to_features, read_side, read_training_set
 from ..evaluation.ranking import Ranking, log_losses, roc_auc
 from ..evaluation.significance import corrected_resampled_t
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.model import ChurnModel
 from ..ports.tables import FeatureStore
-from ..training.folds import IntArray, customer_codes, customer_folds
+from ..training.folds import customer_codes, customer_folds
 from ..training.recipe import Recipe
 from ..training.train import train
 from .report import Progress, RecipeComparison, RecipeMetric

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..approval.context import ApprovalContext
 from ..approval.settings import ApprovalSettings
@@ -27,6 +26,22 @@ from ..ports.tracker import ExperimentTracker
 
 __all__ = ["Workspace"]
 
+P = TypeVar("P")
+
+
+class _Port(Generic[P]):
+    """An attribute of a workspace that its `make` makes when it is first asked for, and keeps."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, workspace: Workspace | None, owner: type) -> P:
+        if workspace is None:
+            raise AttributeError(f"A {owner.__name__} alone has no {self._name}: connect one.")
+        made: P = workspace.made(self._name)
+        workspace.__dict__[self._name] = made
+        return made
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -37,7 +52,7 @@ class Workspace:
         model: The name of its registered model.
         threads: Threads for queries and fits; they change no result.
         clock: Tells the time (UTC).
-        make: What makes each port, by the name of the property below.
+        make: What makes each port, by the name of the attribute or method below.
     """
 
     contract: DatasetContract
@@ -46,77 +61,38 @@ class Workspace:
     clock: Callable[[], dt.datetime]
     make: Mapping[str, Callable[..., Any]]
 
-    @cached_property
-    def tables(self) -> FeatureStore:
-        """The tables of the data set."""
-        made: FeatureStore = self._made("tables")
-        return made
-
-    @cached_property
-    def registry(self) -> ModelRegistry:
-        """The registry of models."""
-        made: ModelRegistry = self._made("registry")
-        return made
-
-    @cached_property
-    def ledger(self) -> DecisionLedger:
-        """The record of decisions about the data set's models."""
-        made: DecisionLedger = self._made("ledger")
-        return made
-
-    @cached_property
-    def stages(self) -> StageMirror:
-        """What the dashboard shows of the versions of a model."""
-        made: StageMirror = self._made("stages")
-        return made
-
-    @cached_property
-    def tracker(self) -> ExperimentTracker:
-        """The record of the run that is open."""
-        made: ExperimentTracker = self._made("tracker")
-        return made
-
-    @cached_property
-    def files(self) -> Files:
-        """The files that are left for people and other programs."""
-        made: Files = self._made("files")
-        return made
-
-    @cached_property
-    def identity(self) -> str:
-        """Who acts.
-
-        Raises:
-            ConfigError: nobody knows.
-        """
-        made: str = self._made("identity")
-        return made
-
-    @cached_property
-    def code_version(self) -> str:
-        """The commit of this project's code."""
-        made: str = self._made("code_version")
-        return made
-
-    @cached_property
-    def studies(self) -> Studies:
-        """Where tuning studies are kept."""
-        made: Studies = self._made("studies")
-        return made
+    tables = _Port[FeatureStore]()
+    """The tables of the data set."""
+    registry = _Port[ModelRegistry]()
+    """The registry of models."""
+    ledger = _Port[DecisionLedger]()
+    """The record of decisions about the data set's models."""
+    stages = _Port[StageMirror]()
+    """What the dashboard shows of the versions of a model."""
+    tracker = _Port[ExperimentTracker]()
+    """The record of the run that is open."""
+    files = _Port[Files]()
+    """The files that are left for people and other programs."""
+    identity = _Port[str]()
+    """Who acts. Raises ConfigError where nobody knows."""
+    code_version = _Port[str]()
+    """The commit of this project's code."""
+    studies = _Port[Studies]()
+    """Where tuning studies are kept."""
 
     def delivered(self, data: Path) -> Source:
         """Return the rows of a table that a user delivers."""
-        made: Source = self._made("source", data)
+        made: Source = self.made("source", data)
         return made
 
     def package(self, scorer: Scorer, folder: Path, **described: Any) -> tuple[Path, str]:
         """Return the scorer packaged for the registry in `folder`, and the digest of what it does."""
-        made: tuple[Path, str] = self._made("package", scorer, folder, **described)
+        made: tuple[Path, str] = self.made("package", scorer, folder, **described)
         return made
 
     def load(self, version: ModelVersion, into: Path) -> Any:
         """Return a registered version, fetched below `into`, checked against its registered digest, and loaded."""
-        return self._made("load", version, into)
+        return self.made("load", version, into)
 
     def candidate(self, version: ModelVersion, into: Path) -> JudgedVersion:
         """Return a registered version as the gate examines it; raises as `load` does."""
@@ -134,7 +110,7 @@ class Workspace:
 
     def engine(self, engine: str, scorer: Any, *, rows: int) -> BatchEngine:
         """Return what scores a batch of about `rows` customers; raises ConfigError where it cannot run here."""
-        made: BatchEngine = self._made("engine", engine, scorer, rows=rows)
+        made: BatchEngine = self.made("engine", engine, scorer, rows=rows)
         return made
 
     def approval(self, settings: ApprovalSettings, model: str | None = None) -> ApprovalContext:
@@ -152,7 +128,8 @@ class Workspace:
                 )
         return ApprovalContext(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
 
-    def _made(self, port: str, *arguments: Any, **options: Any) -> Any:
+    def made(self, port: str, *arguments: Any, **options: Any) -> Any:
+        """Return what `make` makes under this name; raises ConfigError where the profile has no adapter for it."""
         if port not in self.make:
             raise ConfigError(f"This workspace has no {port}: connect it with a profile that has adapters for it.")
         return self.make[port](*arguments, **options)

@@ -14,6 +14,7 @@ __all__ = [
     "Column",
     "Columns",
     "FloatArray",
+    "IntArray",
     "Kind",
     "as_numbers",
     "as_strings",
@@ -28,6 +29,7 @@ Kind = Literal["categorical", "numeric"]
 """How a column is computed on: text with None for missing, or float64 with NaN for missing."""
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 Columns = Mapping[str, npt.NDArray[np.generic]]
 """Column name to an array of shape `(n_rows,)`: float64 for numeric columns, object (str or None) for the others."""
 Column = npt.NDArray[np.generic] | pd.Categorical

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from .frame import FloatArray
+from .frame import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import xgboost
@@ -22,7 +22,6 @@ MAX_DEPTH = 6
 _BLOCK_ROWS, _BLOCK_CELLS, _BLOCK_LEAVES = 256, 1 << 17, 1 << 10
 _ROW_US, _PAIR_US, _SPLIT_US = 10.0, 0.0048, 0.011
 _LEAF_US, _DEPTH_US = 0.070, 0.006
-IntArray = npt.NDArray[np.intp]
 Matrix = npt.NDArray[np.float32]
 
 

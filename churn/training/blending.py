@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from ..core.frozen import Frozen
 from ..evaluation.ranking import logit_losses
-from ..model.frame import FloatArray
-from .folds import IntArray
+from ..model.frame import FloatArray, IntArray
 
 __all__ = ["Blend", "BlendScore", "Difference", "choose_blend", "mean_logit", "paired_difference"]
 

@@ -15,10 +15,9 @@ from ..evaluation.ranking import (
     logistic_line,
     logit_losses,
 )
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.model import sigmoid
 from .blending import paired_difference
-from .folds import IntArray
 
 __all__ = [
     "BINS",

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from ..core.errors import NotEnoughData
 from ..data.training_set import require_outcomes
+from ..model.frame import IntArray
 
-__all__ = ["LEAST_ROWS", "IntArray", "customer_codes", "customer_folds"]
+__all__ = ["LEAST_ROWS", "customer_codes", "customer_folds"]
 
-IntArray = npt.NDArray[np.intp]
 
 LEAST_ROWS = 50
 """With fewer rows nothing that is learned can be told from chance."""

@@ -12,10 +12,10 @@ from ..core.errors import NotEnoughData
 from ..data.contract import DatasetContract
 from ..data.training_set import TrainingData
 from ..model.encoding import Encoded
-from ..model.frame import Columns
+from ..model.frame import Columns, IntArray
 from ..model.model import ChurnModel, InputColumn, ModelSchema
 from .boosting import FoldMatrices
-from .folds import IntArray, customer_codes, customer_folds
+from .folds import customer_codes, customer_folds
 
 __all__ = ["Prepared", "model_schema", "prepare"]
 
