@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.customers import contract_of, labelled, outcomes
 from benchmarks.measure import Measurement, Spent, measure, number, stopwatch
-from churn.data.contract import Column
+from churn.data.contract import ColumnSpec
 from churn.data.tables import EVENT_TIME
 from churn.model.model import ChurnModel
 from churn.model.scorer import Explain, Scorer
@@ -96,7 +96,7 @@ def generate(folder: Path, rows: int) -> None:
     writer.close()
 
 
-def drawn(random: np.random.Generator, column: Column, rows: int) -> pa.Array:
+def drawn(random: np.random.Generator, column: ColumnSpec, rows: int) -> pa.Array:
     if column.allowed:
         return pa.array(column.allowed).take(pa.array(random.integers(0, len(column.allowed), rows)))
     high = min(column.max or 1.0, 1000.0)

@@ -24,7 +24,7 @@ from benchmarks.quality import interval
 from benchmarks.quality_peers import METHODS, warm_up
 from churn.evaluation.bootstrap import bootstrap, estimate
 from churn.model.frame import FloatArray
-from churn.model.money import MoneySettings, decide, expected_value
+from churn.model.money import MoneySettings, expected_value, treatment_pays
 
 Policy = Callable[[FloatArray, FloatArray, MoneySettings], npt.NDArray[np.bool_]]
 """Whom to treat, from probabilities and customer values."""
@@ -45,7 +45,7 @@ def first_tenth(score: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 POLICIES: Mapping[str, Policy] = {
-    "expected value above 0": decide,
+    "expected value above 0": treatment_pays,
     "p >= 0.5": lambda probability, value, money: probability >= 0.5,
     "everybody": lambda probability, value, money: np.ones(len(probability), dtype=bool),
     "first 10% by expected value": lambda probability, value, money: first_tenth(

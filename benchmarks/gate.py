@@ -39,7 +39,7 @@ from churn.data.labels import sides_of
 from churn.data.tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
 from churn.data.training_set import TrainingSet, customer_values, read_training_set
 from churn.evaluation.evaluate import EvaluationSettings
-from churn.gate.comparison import PairedRows, ScoredRows, compare
+from churn.gate.comparison import PairedRows, VersionScores, compare
 from churn.gate.quality import quality_checks
 from churn.gate.recipes import compare_recipes
 from churn.gate.settings import GateSettings
@@ -266,8 +266,8 @@ def paired_rows(contract: DatasetContract, holdout: TrainingSet, old: ChurnModel
         entity=holdout.data.entity,
         event_time=holdout.rows[EVENT_TIME],
         value=customer_values(holdout, contract, MONEY),
-        champion=ScoredRows(old.probability(holdout.columns), old.thresholds["f1"]),
-        challenger=ScoredRows(new.probability(holdout.columns), new.thresholds["f1"]),
+        champion=VersionScores(old.probability(holdout.columns), old.thresholds["f1"]),
+        challenger=VersionScores(new.probability(holdout.columns), new.thresholds["f1"]),
         slices={name: holdout.columns[name] for name in contract.slices},
     )
 

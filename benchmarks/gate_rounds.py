@@ -19,7 +19,7 @@ from benchmarks.quality_peers import warm_up
 from churn.data.contract import DatasetContract
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.evaluation.oracle import reachable
-from churn.gate.comparison import PairedRows, ScoredRows, compare
+from churn.gate.comparison import PairedRows, VersionScores, compare
 from churn.gate.quality import quality_checks
 from churn.gate.recipes import Learner, compare_learners
 from churn.gate.report import Comparison, RecipeComparison
@@ -88,10 +88,10 @@ class Trainer:
     trainer: ModelSettings = MODEL
     share: float = 1.0
     order: int = 0
-    fits: dict[tuple[bytes, int], ScoredRows] = field(default_factory=dict)
+    fits: dict[tuple[bytes, int], VersionScores] = field(default_factory=dict)
     folds: dict[int, FloatArray] = field(default_factory=dict)
 
-    def fit(self, learn: np.ndarray, predict: np.ndarray, seed: int) -> ScoredRows:
+    def fit(self, learn: np.ndarray, predict: np.ndarray, seed: int) -> VersionScores:
         """Learn from some rows and predict others; both are positions in `data`. No rows are predicted twice."""
         key = predict.tobytes(), seed
         if key not in self.fits:
@@ -99,7 +99,7 @@ class Trainer:
             kept = subset(self.data, mixed[: round(self.share * len(learn))])
             model = train(kept, self.contract, self.trainer, seed=seed, threads=1).model
             probability = model.probability(subset(self.data, predict).columns)
-            self.fits[key] = ScoredRows(probability, model.thresholds["f1"])
+            self.fits[key] = VersionScores(probability, model.thresholds["f1"])
         return self.fits[key]
 
     def out_of_fold(self, rows: np.ndarray, seed: int, folds: int) -> FloatArray:
@@ -201,7 +201,7 @@ class Round:
             "refused": refused,
         }
 
-    def _compare(self, old: ScoredRows, new: ScoredRows) -> Comparison:
+    def _compare(self, old: VersionScores, new: VersionScores) -> Comparison:
         rows = self.shared[1]
         times = pd.Series(pd.Timestamp("2024-01-01", tz="UTC"), index=range(len(rows)))
         slices = {name: self.data.columns[name][rows] for name in self.known.contract.slices}
@@ -227,7 +227,7 @@ class Round:
             progress=lambda *_: None,
         )
 
-    def _evaluation(self, predictions: ScoredRows) -> Evaluation:
+    def _evaluation(self, predictions: VersionScores) -> Evaluation:
         rows = self.shared[1]
         return evaluate(
             self.data.label[rows],
@@ -281,6 +281,6 @@ def _parted(rows: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndar
     return np.sort(mixed[rows // 5 :]), np.sort(mixed[: rows // 5])
 
 
-def _f1(label: np.ndarray, predictions: ScoredRows) -> float:
+def _f1(label: np.ndarray, predictions: VersionScores) -> float:
     called = predictions.probability >= _DEMO_THRESHOLD
     return float(2 * np.sum(label * called) / max(np.sum(label) + np.sum(called), 1))

@@ -17,7 +17,7 @@ from churn.core.estimate import Estimate
 from churn.evaluation.oracle import expected_loss
 from churn.evaluation.significance import p_value_worse
 from churn.evaluation.slices import slice_masks
-from churn.gate.comparison import PairedRows, ScoredRows, compare
+from churn.gate.comparison import PairedRows, VersionScores, compare
 from churn.gate.report import Comparison
 from churn.gate.settings import GateSettings
 from churn.model.frame import FloatArray
@@ -101,7 +101,7 @@ class _Round:
         times = pd.Series(pd.Timestamp("2024-01-01", tz="UTC"), index=range(len(label)))
         paired = PairedRows(
             label, self.known.data.entity[self.rows], times, values(len(label)),
-            ScoredRows(old, 0.3), ScoredRows(shifted, 0.3), slices=self.columns,
+            VersionScores(old, 0.3), VersionScores(shifted, 0.3), slices=self.columns,
         )  # fmt: skip
         settings = GateSettings(resamples=400, min_slice_rows=_MIN_ROWS)
         found = compare(paired, MONEY, settings, name="holdout", seed=1)

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from churn.core.progress import LOGGER, Event
+from churn.core.progress import LOGGER, ProgressEvent
 
 __all__ = ["Board", "plain_console", "terminal", "watch"]
 
@@ -56,7 +56,7 @@ class Board(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take over one event."""
-        event: Event | None = getattr(record, "event", None)
+        event: ProgressEvent | None = getattr(record, "event", None)
         if event is None or event.stage not in self.lines:
             return
         line = self.lines[event.stage]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churn.core.wording import percent, signed, spoken
-from churn.evaluation.evaluate import Curve, Evaluation
+from churn.evaluation.evaluate import BandedCurve, Evaluation
 from churn.evaluation.metrics import METRICS
 
 from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, histogram, in_percent, named, shortened
@@ -37,7 +37,7 @@ def roc(evaluation: Evaluation) -> str:
     curve, auc = evaluation.curves["roc"], evaluation.metrics["roc_auc"].point
 
     def draw(axes: Axes) -> None:
-        _line(axes, Curve(x=(0, *curve.x), y=(0, *curve.y), lower=(0, *curve.lower), upper=(0, *curve.upper)))
+        _line(axes, BandedCurve(x=(0, *curve.x), y=(0, *curve.y), lower=(0, *curve.lower), upper=(0, *curve.upper)))
         axes.plot([0, 1], [0, 1], color=COLOURS["muted"], **DASHED)
         axes.text(0.62, 0.55, "chance", color=COLOURS["muted"])
         axes.text(0.55, 0.12, _labelled("roc_auc", auc), color=COLOURS["primary"])
@@ -186,7 +186,7 @@ def _labelled(name: str, value: float) -> str:
     return f"{METRICS[name].label} {METRICS[name].text(value)}"
 
 
-def _line(axes: Axes, curve: Curve, label: str | None = None) -> None:
+def _line(axes: Axes, curve: BandedCurve, label: str | None = None) -> None:
     axes.fill_between(curve.x, curve.lower, curve.upper, color=COLOURS["primary"], alpha=0.18, linewidth=0)
     axes.plot(curve.x, curve.y, color=COLOURS["primary"], label=label)
 

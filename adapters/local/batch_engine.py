@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from churn.core.errors import StoreError
 from churn.data.tables import EVENT_TIME
-from churn.ports.batch import Batch, BatchEngine, BatchResult, Progress
+from churn.ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from churn.ports.tables import FeatureStore
 from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
 from churn.scoring.rows import RowScorer, ScoredRows, score_batches
@@ -49,7 +49,7 @@ class LocalBatchEngine(BatchEngine):
     threads: int = 2
     part_rows: int = 65_536
 
-    def score(self, batch: Batch, progress: Progress) -> BatchResult:
+    def score(self, batch: Batch, progress: BatchProgress) -> BatchResult:
         """Keep the rows in parts, score each part into a file, then stream all of them into the table at once."""
         with explained(self.folder):
             remove_other_batches(self.folder, batch.batch_id)
@@ -89,7 +89,7 @@ class LocalBatchEngine(BatchEngine):
             # DuckDB takes a batch's size for a proposal.
             yield from (chunk.slice(start, self.part_rows) for start in range(0, chunk.num_rows, self.part_rows))
 
-    def _score_parts(self, batch: Batch, parts: _Parts, progress: Progress) -> None:
+    def _score_parts(self, batch: Batch, parts: _Parts, progress: BatchProgress) -> None:
         waiting = parts.waiting()
         scored = score_batches(
             self.model,

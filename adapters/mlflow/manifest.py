@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from churn.core.codebase import digest
+from churn.core.codebase import source_digest
 from churn.core.errors import ModelError
 
 __all__ = [
@@ -48,7 +48,7 @@ _DESCRIBING = {"MLmodel: description", CARD, "input_example.json", "serving_inpu
 
 def runtime_name(sources: list[Path]) -> str:
     """Return the name under which scoring code travels: it carries the code's digest, so that two versions differ."""
-    return f"churn_runtime_{digest(sources)[:12]}"
+    return f"churn_runtime_{source_digest(sources)[:12]}"
 
 
 def write_manifest(package: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 
 from churn.core.errors import StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME
-from churn.ports.batch import Batch, BatchEngine, BatchResult, Progress
+from churn.ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from churn.ports.tables import FeatureStore, TableRef
 from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
 
@@ -58,7 +58,7 @@ class SparkBatchEngine(BatchEngine):
     threads: int = 2
     memory: str = "1GB"
 
-    def score(self, batch: Batch, progress: Progress) -> BatchResult:
+    def score(self, batch: Batch, progress: BatchProgress) -> BatchResult:
         """Score into Parquet files, set aside what cannot be scored, then stream the rest into the table at once.
 
         Raises:
@@ -87,7 +87,7 @@ class SparkBatchEngine(BatchEngine):
         """Remove the batch's files."""
         shutil.rmtree(self.folder / batch_id, ignore_errors=True)
 
-    def _compute(self, batch: Batch, work: Path, progress: Progress) -> None:
+    def _compute(self, batch: Batch, work: Path, progress: BatchProgress) -> None:
         """Have the workers score into the folder `work`, in which Spark makes the file `_SUCCESS` when it is done."""
         shutil.rmtree(work, ignore_errors=True)
         scratch = work.with_name("spark-scratch")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.errors import ConfigError, StoreError
-from ..ports.ledger import Decision, DecisionLedger, Entry, Kind, Verdict, breaks
+from ..ports.ledger import Decision, DecisionKind, DecisionLedger, Entry, Verdict, breaks
 from ..ports.registry import ModelRegistry
 from ..ports.stages import StageMirror
 from .settings import ApprovalSettings
@@ -101,7 +101,7 @@ class ApprovalContext:
     def write(
         self,
         state: ModelState,
-        kind: Kind,
+        kind: DecisionKind,
         version: int,
         *,
         who: str,

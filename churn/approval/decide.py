@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..core.errors import DecisionRefused, WriteConflict
 from ..gate.report import Comparison, GateReport
-from ..ports.ledger import Decision, Kind
+from ..ports.ledger import Decision, DecisionKind
 from .context import ApprovalContext, person, reason
 from .promote import exclusive_state
 from .state import ModelState, VersionStatus, check_separation_of_duties, policy_answer
@@ -142,7 +142,7 @@ def reject(context: ApprovalContext, version: int, *, who: str, why: str) -> Ver
 
 
 def _decided(
-    context: ApprovalContext, state: ModelState, status: VersionStatus, kind: Kind, *, who: str, why: str
+    context: ApprovalContext, state: ModelState, status: VersionStatus, kind: DecisionKind, *, who: str, why: str
 ) -> VersionStatus:
     """Record what was decided about a version in its status, and return the status it has then."""
     number, gate = status.version, status.gate

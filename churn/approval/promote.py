@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..core.errors import DecisionRefused, StoreError
 from ..core.frozen import Frozen
-from ..ports.ledger import Decision, Kind
+from ..ports.ledger import Decision, DecisionKind
 from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .context import ApprovalContext, is_behind, person, reason
 from .state import ModelState, VersionStatus, settled_by, succeeded
@@ -191,7 +191,14 @@ def _former_champion(state: ModelState, to: int) -> int:
 
 
 def _change(
-    context: ApprovalContext, state: ModelState, kind: Kind, version: int, *, left: int | None, who: str, why: str
+    context: ApprovalContext,
+    state: ModelState,
+    kind: DecisionKind,
+    version: int,
+    *,
+    left: int | None,
+    who: str,
+    why: str,
 ) -> Promotion:
     """Announce in the ledger that `version` becomes the champion in place of `left`, then carry it out.
 

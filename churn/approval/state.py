@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ..core.errors import DecisionRefused, NotFound
 from ..core.frozen import Frozen
-from ..ports.ledger import Decision, Kind
+from ..ports.ledger import Decision, DecisionKind
 from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelVersion
 from .settings import ApprovalSettings
 
@@ -271,7 +271,7 @@ def _day(time: dt.datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def policy_answer(settings: ApprovalSettings, state: ModelState, gate: Decision) -> tuple[Kind, str]:
+def policy_answer(settings: ApprovalSettings, state: ModelState, gate: Decision) -> tuple[DecisionKind, str]:
     """Return what becomes of a version by the verdict of the gate, and why.
 
     What the gate refused is rejected. What it passed is approved under `auto` and waits for a person under `manual`; it

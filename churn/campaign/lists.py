@@ -22,7 +22,7 @@ from ..ports.files import Files
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.batch import BATCH_ID, BatchSummary
 from .candidates import CONTACTED_AT, PLANNED_AT
-from .plan import CONTROL, TREATMENT, Plan, Predictions, build_plan
+from .plan import CONTROL, TREATMENT, Plan, ScoredBatch, build_plan
 from .settings import CampaignSettings
 
 __all__ = ["plan_batch", "put_lists", "record_contacts"]
@@ -54,7 +54,7 @@ def plan_batch(
         DataError: the predictions are not what a campaign can be planned from; see `build_plan`.
     """
     where = {BATCH_ID: summary.batch_id}
-    predictions = Predictions(
+    predictions = ScoredBatch(
         batch_id=summary.batch_id,
         model=summary.model_name,
         version=str(summary.model_version),

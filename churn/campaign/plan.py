@@ -25,7 +25,7 @@ from .interval import profit_interval
 from .selection import SegmentLimits, Selection, select
 from .settings import CampaignSettings, Limits
 
-__all__ = ["CONTROL", "TREATMENT", "Plan", "Predictions", "build_plan"]
+__all__ = ["CONTROL", "TREATMENT", "Plan", "ScoredBatch", "build_plan"]
 
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
@@ -36,7 +36,7 @@ _POWER = 1.959964 + 0.841621
 _TIME = pa.timestamp("us", tz="UTC")
 
 
-class Predictions(NamedTuple):
+class ScoredBatch(NamedTuple):
     """The rows of one batch in `churn_predictions`.
 
     Attributes:
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
 
 
 def build_plan(
-    predictions: Predictions,
+    predictions: ScoredBatch,
     money: MoneySettings,
     settings: CampaignSettings,
     *,
@@ -136,7 +136,7 @@ def build_plan(
     return Plan(campaign, contacts)
 
 
-def _numbers_of(predictions: Predictions, entity: str) -> pa.RecordBatchReader:
+def _numbers_of(predictions: ScoredBatch, entity: str) -> pa.RecordBatchReader:
     needed = [entity, "probability", "customer_value"]
     for name in needed:
         if name not in predictions.names:
@@ -190,7 +190,7 @@ def _marginal(candidates: Candidates, left: BoolArray, limits: Limits, treated: 
 
 
 def _contacts(
-    candidates: Candidates, masks: Masks, predictions: Predictions, entity: str, planned_at: dt.datetime
+    candidates: Candidates, masks: Masks, predictions: ScoredBatch, entity: str, planned_at: dt.datetime
 ) -> pa.Table:
     contacted, control = (_ranked(candidates.expected_value, who) for who in (masks.treated, masks.control))
     rows, number = np.concatenate([contacted, control]), len(contacted)
@@ -213,7 +213,7 @@ def _contacts(
     )
 
 
-def _reasons_of(ids: pa.Array, predictions: Predictions, entity: str) -> dict[str, pa.Array]:
+def _reasons_of(ids: pa.Array, predictions: ScoredBatch, entity: str) -> dict[str, pa.Array]:
     """Return the reasons of some customers, in their order; those of the others are not kept."""
     names = _reasons_in(predictions.names)
     if not names:

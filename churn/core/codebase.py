@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import ConfigError
 
-__all__ = ["closure", "digest", "library_versions"]
+__all__ = ["closure", "library_versions", "source_digest"]
 
 _DATA = "__package_data__"
 _LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "xgboost")
@@ -58,7 +58,7 @@ def closure(*modules: str) -> tuple[Path, ...]:
     return tuple(sorted({*files.values(), *data}))
 
 
-def digest(paths: Iterable[Path]) -> str:
+def source_digest(paths: Iterable[Path]) -> str:
     """Return the sha256 of the files' names and contents, in hexadecimal.
 
     It is the same in any folder, for any order of `paths` and for both conventions of ending a line.

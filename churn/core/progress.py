@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-__all__ = ["LOGGER", "Event", "advance", "note", "stage"]
+__all__ = ["LOGGER", "ProgressEvent", "advance", "note", "stage"]
 
 LOGGER = "churn.core.progress"
 """The logger that carries the events, each as the `event` attribute of its record."""
 
 
-class Event(NamedTuple):
+class ProgressEvent(NamedTuple):
     """Something happened in a stage of the run: it started, went on, has something to say, finished or failed."""
 
     kind: Literal["started", "advanced", "noted", "finished", "failed"]
@@ -26,24 +26,24 @@ class Event(NamedTuple):
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Report that a stage starts, and that it finishes or fails."""
-    _report(Event("started", name), f"{name} started")
+    _report(ProgressEvent("started", name), f"{name} started")
     try:
         yield
     except BaseException:
-        _report(Event("failed", name), f"{name} failed")
+        _report(ProgressEvent("failed", name), f"{name} failed")
         raise
-    _report(Event("finished", name), f"{name} finished")
+    _report(ProgressEvent("finished", name), f"{name} finished")
 
 
 def advance(name: str, done: int, total: int, message: str) -> None:
     """Report how far a stage has come."""
-    _report(Event("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
+    _report(ProgressEvent("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
 
 
 def note(name: str, message: str) -> None:
     """Report something a user wants to know of a stage."""
-    _report(Event("noted", name, message), f"{name}: {message}")
+    _report(ProgressEvent("noted", name, message), f"{name}: {message}")
 
 
-def _report(event: Event, text: str) -> None:
+def _report(event: ProgressEvent, text: str) -> None:
     logging.getLogger(LOGGER).info(text, extra={"event": event})

@@ -20,7 +20,7 @@ from ..model.frame import Kind, canonical_text
 from ..ports.tables import TableSpec
 from .tables import EVENT_TIME, TABLES, TableName
 
-__all__ = ["Column", "DatasetContract", "EventTime", "Label", "snake_case"]
+__all__ = ["ColumnSpec", "DatasetContract", "EventTime", "Label", "snake_case"]
 
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 
@@ -31,7 +31,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"[^0-9a-zA-Z]+", "_", spaced).strip("_").lower()
 
 
-class Column(Frozen):
+class ColumnSpec(Frozen):
     """One input column: its type, what values it may hold, and how to speak of it."""
 
     type: Literal["categorical", "integer", "number"]
@@ -109,7 +109,7 @@ class DatasetContract(Frozen):
     entity_key: str = Field(description="The column that identifies a customer.")
     event_time: EventTime = EventTime()
     label: Label
-    columns: dict[str, Column] = Field(min_length=1)
+    columns: dict[str, ColumnSpec] = Field(min_length=1)
     features: tuple[FeatureSpec, ...] = ()
     feature_module: Path | None = Field(default=None, description="A Python file with feature functions of your own.")
     feature_digest: str | None = Field(default=None, description="SHA-256 of that file, filled in when it is read.")

@@ -14,7 +14,7 @@ from ..model.frame import as_strings
 from .contract import DatasetContract, snake_case
 from .tables import ARRIVED_AT, EVENT_TIME, LABEL_TIME, TRUTH
 
-__all__ = ["RAW_LABEL", "Conformed", "Fault", "Source", "bronze_schema", "conform", "to_bronze"]
+__all__ = ["RAW_LABEL", "CellFault", "Conformed", "Source", "bronze_schema", "conform", "to_bronze"]
 
 RAW_LABEL = "raw_label"
 """The outcome as the source spells it."""
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     broken_lines: tuple[str, ...] = ()
 
 
-class Fault(NamedTuple):
+class CellFault(NamedTuple):
     """One value that breaks a rule: the row's position, the column, the rule in words, the value as it arrived."""
 
     row: int
@@ -54,7 +54,7 @@ class Conformed:
 
     frame: pd.DataFrame
     raw: pd.DataFrame
-    faults: tuple[Fault, ...]
+    faults: tuple[CellFault, ...]
     copies: int
     ignored: tuple[str, ...]
     source: str
@@ -132,8 +132,8 @@ def _require_columns(columns: list[str], present: list[str], contract: DatasetCo
         )
 
 
-def _typed(raw: pd.DataFrame, contract: DatasetContract) -> tuple[pd.DataFrame, list[Fault]]:
-    faults: list[Fault] = []
+def _typed(raw: pd.DataFrame, contract: DatasetContract) -> tuple[pd.DataFrame, list[CellFault]]:
+    faults: list[CellFault] = []
     columns = {contract.entity_key: _text(raw[contract.entity_key])}
     columns[EVENT_TIME] = _event_time(raw, contract, faults)
     columns[ARRIVED_AT] = _time(raw, contract.event_time.arrived_at, None, faults).fillna(columns[EVENT_TIME])
@@ -152,7 +152,7 @@ def _text(values: pd.Series) -> pd.Series:
     return pd.Series(as_strings(values), dtype=object, name=values.name)
 
 
-def _number(values: pd.Series, whole: bool, faults: list[Fault]) -> pd.Series:
+def _number(values: pd.Series, whole: bool, faults: list[CellFault]) -> pd.Series:
     text = _text(values)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
     finite = numbers.notna() & ~numbers.isin([np.inf, -np.inf])
@@ -165,14 +165,14 @@ def _number(values: pd.Series, whole: bool, faults: list[Fault]) -> pd.Series:
     return numbers.where(finite)
 
 
-def _event_time(raw: pd.DataFrame, contract: DatasetContract, faults: list[Fault]) -> pd.Series:
+def _event_time(raw: pd.DataFrame, contract: DatasetContract, faults: list[CellFault]) -> pd.Series:
     clock = contract.event_time
     if clock.as_of is not None and clock.column not in raw:
         return pd.Series(pd.Timestamp(clock.as_of), index=raw.index).dt.as_unit("us")
     return _time(raw, clock.column, clock.format, faults)
 
 
-def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list[Fault]) -> pd.Series:
+def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list[CellFault]) -> pd.Series:
     if name not in raw:
         return pd.Series(pd.NaT, index=raw.index, dtype="datetime64[us, UTC]")
     values = raw[name]
@@ -185,5 +185,5 @@ def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list
     return times.dt.as_unit("us")
 
 
-def _faults(text: pd.Series, broken: pd.Series, rule: str) -> list[Fault]:
-    return [Fault(int(row), str(text.name), rule, str(text.iloc[row])) for row in np.flatnonzero(broken)]
+def _faults(text: pd.Series, broken: pd.Series, rule: str) -> list[CellFault]:
+    return [CellFault(int(row), str(text.name), rule, str(text.iloc[row])) for row in np.flatnonzero(broken)]

@@ -16,7 +16,7 @@ from pydantic import Field
 from ..core.errors import ValidationFailed
 from ..core.frozen import Frozen
 from .contract import DatasetContract
-from .ingest import RAW_LABEL, Conformed, Fault
+from .ingest import RAW_LABEL, CellFault, Conformed
 from .tables import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _identity(configuration: Any) -> tuple[str, str]:
     return configuration.type, json.dumps(keyed, sort_keys=True, default=str)
 
 
-def _faults(outcome: list[tuple[_Rule, list[int]]], batch: Conformed) -> Iterator[Fault]:
+def _faults(outcome: list[tuple[_Rule, list[int]]], batch: Conformed) -> Iterator[CellFault]:
     """Yield what the rules found, but for values that were unreadable and are missing only for that reason."""
     unreadable = {(fault.column, fault.row) for fault in batch.faults}
     for rule, rows in outcome:
@@ -260,16 +260,16 @@ def _faults(outcome: list[tuple[_Rule, list[int]]], batch: Conformed) -> Iterato
         for row in rows:
             if (rule.column, row) not in unreadable:
                 value = None if values is None else values.iloc[row]
-                yield Fault(row, rule.column, rule.words, "" if pd.isna(value) else str(value))
+                yield CellFault(row, rule.column, rule.words, "" if pd.isna(value) else str(value))
 
 
-def _result(column: str, words: str, faults: list[Fault], checked: int) -> RuleResult:
+def _result(column: str, words: str, faults: list[CellFault], checked: int) -> RuleResult:
     broken = [fault for fault in faults if (fault.column, fault.rule) == (column, words)]
     examples = tuple(dict.fromkeys(repr(fault.value) for fault in broken))[:_EXAMPLES]
     return RuleResult(column=column, rule=words, checked=checked, broken=len(broken), examples=examples)
 
 
-def _quarantine(faults: list[Fault], batch: Conformed) -> pa.Table:
+def _quarantine(faults: list[CellFault], batch: Conformed) -> pa.Table:
     rows = sorted({fault.row for fault in faults})
     lines = batch.raw.iloc[rows].to_json(orient="records", lines=True, date_format="iso", force_ascii=False)
     text = dict(zip(rows, lines.rstrip("\n").split("\n"), strict=True)) if rows else {}

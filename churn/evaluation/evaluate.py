@@ -21,7 +21,7 @@ from .oracle import Reachable, reachable
 from .ranking import CalibrationNoise, calibration_noise
 from .slices import Slice, SliceStatistic, slice_masks
 
-__all__ = ["Bin", "Campaign", "Curve", "Evaluation", "EvaluationSettings", "evaluate", "evaluate_holdout"]
+__all__ = ["BandedCurve", "Bin", "Evaluation", "EvaluationSettings", "HoldoutCampaign", "evaluate", "evaluate_holdout"]
 
 SCORE_BINS = 40
 CURVES = {
@@ -44,7 +44,7 @@ class EvaluationSettings(Finite):
     max_rows: int = Field(default=200_000, ge=1000, description="Of a larger holdout, whole customers are drawn.")
 
 
-class Curve(Finite):
+class BandedCurve(Finite):
     """Points of a curve, and the band that holds each of them with the evaluation's confidence."""
 
     x: tuple[float, ...]
@@ -63,7 +63,7 @@ class Bin(Finite):
     upper: float
 
 
-class Campaign(Finite):
+class HoldoutCampaign(Finite):
     """Treating everybody whose expected value is positive."""
 
     treated: int = Field(description="Rows that are treated.")
@@ -83,8 +83,8 @@ class Evaluation(Finite):
     thresholds: dict[str, float]
     metrics: dict[str, Estimate]
     calibration_noise: CalibrationNoise = Field(description="The calibration error that chance alone gives.")
-    campaign: Campaign
-    curves: dict[str, Curve]
+    campaign: HoldoutCampaign
+    curves: dict[str, BandedCurve]
     reliability: tuple[Bin, ...]
     scores: dict[str, tuple[int, ...]] = Field(description="Rows in equally wide bins of probability, by outcome.")
     slices: tuple[Slice, ...]
@@ -198,11 +198,11 @@ def evaluate(
     )
 
 
-def _campaign(holdout: Holdout, profit: Estimate) -> Campaign:
+def _campaign(holdout: Holdout, profit: Estimate) -> HoldoutCampaign:
     treated = holdout.treated["profit"]
     thresholds = np.minimum(optimal_threshold(holdout.value, holdout.money), 1.0)
     expected = expected_value(holdout.probability, holdout.value, holdout.money)
-    return Campaign(
+    return HoldoutCampaign(
         treated=int(np.sum(treated)),
         churners=int(np.sum(holdout.label[treated])),
         threshold=(float(np.min(thresholds)), float(np.max(thresholds))),
@@ -211,10 +211,10 @@ def _campaign(holdout: Holdout, profit: Estimate) -> Campaign:
     )
 
 
-def _curve(x: FloatArray, y: FloatArray, draws: FloatArray, confidence: float) -> Curve:
+def _curve(x: FloatArray, y: FloatArray, draws: FloatArray, confidence: float) -> BandedCurve:
     lower, upper = band(draws, confidence)
     points = {"x": x, "y": y, "lower": lower, "upper": upper}
-    return Curve(**{name: tuple(np.round(values, 6).tolist()) for name, values in points.items()})
+    return BandedCurve(**{name: tuple(np.round(values, 6).tolist()) for name, values in points.items()})
 
 
 def _reliability(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..core.errors import ConfigError, DataError, NotEnoughData
 from ..model.frame import FloatArray
-from ..model.money import MoneySettings, decide, expected_value
+from ..model.money import MoneySettings, expected_value, treatment_pays
 from .profit import ProfitRanking, maximum_profit
 from .ranking import (
     Counts,
@@ -86,7 +86,7 @@ class Holdout:
                 f"The threshold name {min(taken)!r} follows from the money settings: choose another name."
             )
         treated = {
-            "profit": decide(scores, worth, money),
+            "profit": treatment_pays(scores, worth, money),
             "cost_matrix": scores > money.cost_matrix.threshold,
             **{name: scores >= threshold for name, threshold in thresholds.items()},
         }

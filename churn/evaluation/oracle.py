@@ -9,7 +9,7 @@ from pydantic import Field
 from ..core.errors import DataError
 from ..core.frozen import Finite
 from ..model.frame import FloatArray
-from ..model.money import MoneySettings, decide, expected_value
+from ..model.money import MoneySettings, expected_value, treatment_pays
 from .ranking import Ranking, log_losses, roc_auc
 
 __all__ = ["Reachable", "Reached", "expected_loss", "reachable"]
@@ -82,4 +82,4 @@ def _expected_auc(score: FloatArray, true: FloatArray) -> float:
 
 def _expected_profit(score: FloatArray, true: FloatArray, value: FloatArray, money: MoneySettings) -> float:
     earned = expected_value(true, value, money)
-    return float(np.mean(np.where(decide(score, value, money), earned, 0.0)))
+    return float(np.mean(np.where(treatment_pays(score, value, money), earned, 0.0)))

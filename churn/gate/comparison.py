@@ -28,7 +28,7 @@ __all__ = [
     "LOSSES",
     "BlockMetrics",
     "PairedRows",
-    "ScoredRows",
+    "VersionScores",
     "capacity_share",
     "compare",
     "judged_slices",
@@ -44,7 +44,7 @@ _BLOCK_CELLS = 250_000
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class VersionScores:
     """One model's predictions for the rows.
 
     Attributes:
@@ -75,8 +75,8 @@ class PairedRows:
     entity: npt.ArrayLike
     event_time: pd.Series
     value: npt.ArrayLike
-    champion: ScoredRows
-    challenger: ScoredRows
+    champion: VersionScores
+    challenger: VersionScores
     slices: Mapping[str, npt.ArrayLike]
     base: int | None = None
 
@@ -93,7 +93,7 @@ class PairedRows:
             slices={name: np.asarray(values)[mask] for name, values in self.slices.items()},
         )
 
-    def holdout(self, scored: ScoredRows, money: MoneySettings) -> Holdout:
+    def holdout(self, scored: VersionScores, money: MoneySettings) -> Holdout:
         """Return one model's predictions as a checked holdout; raises DataError or NotEnoughData as that does."""
         return Holdout.of(
             self.label,

@@ -19,7 +19,7 @@ from ..model.frame import FloatArray
 from ..model.model import ChurnModel
 from ..ports.registry import ModelVersion
 from ..ports.tables import FeatureStore
-from .comparison import PairedRows, ScoredRows, compare
+from .comparison import PairedRows, VersionScores, compare
 from .first_model import first_model_checks
 from .inputs import EvaluationRows, JudgedVersion, Load, MatureRows, mature_rows, newer_than
 from .quality import SAME_MODEL, code_check, no_difference, quality_checks
@@ -205,7 +205,7 @@ def _side_by_side(checks: Checks, case: _Case, rows: MatureRows, new: JudgedVers
     )
     paired = checks.part(
         "paired_rows",
-        lambda: _paired(case, rows, ScoredRows(before, old.f1_threshold), ScoredRows(scores, new.f1_threshold)),
+        lambda: _paired(case, rows, VersionScores(before, old.f1_threshold), VersionScores(scores, new.f1_threshold)),
     )
     if paired is not None:
         holdout = checks.part("holdout", lambda: _compared(case, paired, "holdout"))
@@ -265,7 +265,7 @@ def _holdout(case: _Case, rows: EvaluationRows, scores: FloatArray, version: Jud
     return Holdout.of(rows.label, scores, rows.entity, thresholds=thresholds, money=money, value=rows.value)
 
 
-def _paired(case: _Case, rows: MatureRows, champion: ScoredRows, challenger: ScoredRows) -> PairedRows:
+def _paired(case: _Case, rows: MatureRows, champion: VersionScores, challenger: VersionScores) -> PairedRows:
     unseen = rows.unseen
     return PairedRows(
         label=unseen.label,

@@ -16,7 +16,7 @@ from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
 from ..core.progress import advance
 from ..data.contract import DatasetContract
 from ..data.validation import ValidationReport, ValidationSettings
-from ..ports.batch import Batch, BatchEngine, BatchResult, Progress
+from ..ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
 from ..ports.tracker import ExperimentTracker
@@ -89,7 +89,7 @@ def run_batch(
     features: TableRef,
     settings: InferenceSettings,
     now: dt.datetime,
-    progress: Progress,
+    progress: BatchProgress,
     intake: ValidationReport | None = None,
 ) -> BatchSummary:
     """Score what was known of every customer at a time, unless that very batch is there.

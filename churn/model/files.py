@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..core.errors import ModelError
 
-__all__ = ["BOOSTER", "FEATURES", "FORMAT", "MODEL", "json_bytes", "manifest", "read_files", "write_files"]
+__all__ = ["BOOSTER", "FEATURES", "MODEL", "MODEL_FORMAT", "json_bytes", "manifest", "read_files", "write_files"]
 
-FORMAT = 1
+MODEL_FORMAT = 1
 """Version of the saved form; raised when a change makes older files unreadable."""
 
 MODEL, BOOSTER, FEATURES = "model.json", "booster.ubj", "features.py"
@@ -27,7 +27,7 @@ def json_bytes(content: object) -> bytes:
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """Return the manifest of `files`: the format and each file's sha256."""
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return json_bytes({"format": FORMAT, "sha256": digests})
+    return json_bytes({"format": MODEL_FORMAT, "sha256": digests})
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -64,10 +64,12 @@ def read_files(folder: Path) -> dict[str, bytes]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{folder / _MANIFEST} cannot be read ({type(error).__name__})"
         raise ModelError(f"No model of this project lies in {folder}: {reason}; {_REMEDY}") from error
-    if number != FORMAT:
-        newer = isinstance(number, int) and number > FORMAT
+    if number != MODEL_FORMAT:
+        newer = isinstance(number, int) and number > MODEL_FORMAT
         remedy = "it was written by a newer version of this project, so upgrade to that one." if newer else _REMEDY
-        raise ModelError(f"The model in {folder} has format {number}; this version reads format {FORMAT}: {remedy}")
+        raise ModelError(
+            f"The model in {folder} has format {number}; this version reads format {MODEL_FORMAT}: {remedy}"
+        )
     strange = sorted(present.keys() - {MODEL, BOOSTER, FEATURES})
     if strange:
         raise ModelError(f"{folder} holds {', '.join(strange)}, which is none of a model's files: {_REMEDY}")

@@ -17,9 +17,9 @@ __all__ = [
     "CostMatrix",
     "CustomerValue",
     "MoneySettings",
-    "decide",
     "expected_value",
     "optimal_threshold",
+    "treatment_pays",
 ]
 
 
@@ -184,7 +184,7 @@ def optimal_threshold(value: npt.ArrayLike, money: MoneySettings) -> FloatArray:
     return threshold
 
 
-def decide(probability: npt.ArrayLike, value: npt.ArrayLike, money: MoneySettings) -> npt.NDArray[np.bool_]:
+def treatment_pays(probability: npt.ArrayLike, value: npt.ArrayLike, money: MoneySettings) -> npt.NDArray[np.bool_]:
     """Return whether to treat each customer: only where the expected value is above zero; arguments as there."""
     pays: npt.NDArray[np.bool_] = expected_value(probability, value, money) > 0
     return pays

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 from .tables import TableRef, TableSpec
 
-__all__ = ["Batch", "BatchEngine", "BatchResult", "Progress"]
+__all__ = ["Batch", "BatchEngine", "BatchProgress", "BatchResult"]
 
-Progress = Callable[[int, int, str], None]
+BatchProgress = Callable[[int, int, str], None]
 """Called with the rows done, the rows in all, and a message."""
 
 
@@ -101,7 +101,7 @@ class BatchEngine(ABC):
     name: ClassVar[Literal["local", "spark"]]
 
     @abstractmethod
-    def score(self, batch: Batch, progress: Progress) -> BatchResult:
+    def score(self, batch: Batch, progress: BatchProgress) -> BatchResult:
         """Score the newest row of every customer, in bounded memory, and replace the batch as a whole.
 
         Rows that cannot be scored go to the quarantine. What a killed run of the same batch had finished is not done

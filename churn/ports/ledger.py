@@ -18,16 +18,16 @@ from ..core.frozen import Finite
 __all__ = [
     "RECORD_FORMAT",
     "Decision",
+    "DecisionKind",
     "DecisionLedger",
     "Entry",
-    "Kind",
     "Record",
     "Verdict",
     "breaks",
     "first_format",
 ]
 
-Kind = Literal[
+DecisionKind = Literal[
     "gate_passed",
     "gate_refused",
     "pending",
@@ -50,7 +50,7 @@ def _utc(time: dt.datetime) -> dt.datetime:
 class Entry(Finite):
     """What is to be recorded about a model version; the ledger gives it its place."""
 
-    kind: Kind
+    kind: DecisionKind
     model: str = Field(description="The registered model.")
     version: int = Field(description="The version that was judged, decided about, or is to be live.")
     champion: int | None = Field(description="The version that was live then, which this one was held against.")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.frozen import Frozen
-from ..data.contract import Column, DatasetContract
+from ..data.contract import ColumnSpec, DatasetContract
 from ..model.frame import Columns, FloatArray
 from ..model.scorer import LEAVE, TREAT, Predictions
 from .facts import Alike
@@ -89,7 +89,7 @@ class _Question:
     customer: Columns
     now: Predictions
     name: str
-    column: Column
+    column: ColumnSpec
 
     @property
     def before(self) -> Any:

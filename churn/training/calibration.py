@@ -20,7 +20,7 @@ from ..model.model import sigmoid
 from .blending import paired_difference
 
 __all__ = [
-    "BINS",
+    "ECE_BINS",
     "Calibration",
     "CalibrationScore",
     "best_f1_threshold",
@@ -29,7 +29,7 @@ __all__ = [
     "score_calibration",
 ]
 
-BINS = 10
+ECE_BINS = 10
 """Groups of equally many rows by rising probability, over which the expected calibration error is taken."""
 _PAYS = 2.0
 
@@ -107,7 +107,7 @@ def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, cu
 def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8], customer: IntArray) -> CalibrationScore:
     """Return how well the probabilities that belong to `logit` match `label`; all arrays have shape `(n_rows,)`."""
     probability, outcome = sigmoid(logit), label.astype(np.float64)
-    bins = equal_mass_bins(probability, BINS)
+    bins = equal_mass_bins(probability, ECE_BINS)
     slope, intercept = fit_platt(logit, label)
     return CalibrationScore(
         log_loss=float(np.mean(logit_losses(label, logit))),

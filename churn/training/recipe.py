@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..core.canonical import FORMAT, StoredFormat, canonical, digest
-from ..core.codebase import closure
-from ..core.codebase import digest as digest_of_files
+from ..core.codebase import closure, source_digest
 from ..core.errors import ContractError, ModelError
 from ..core.frozen import Frozen
 from ..core.yaml_files import parse_model
@@ -235,7 +234,7 @@ def _known_beside(recipe: Recipe, metadata: Mapping[str, Any]) -> dict[str, Any]
 @cache
 def training_code() -> str:
     """Return the digest of the source files that make a model from a recipe and a table, in hexadecimal."""
-    return digest_of_files(closure(*_MAKES_A_MODEL))
+    return source_digest(closure(*_MAKES_A_MODEL))
 
 
 def computing_libraries() -> dict[str, str]:

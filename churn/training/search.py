@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ..core.codebase import closure, digest, library_versions
+from ..core.codebase import closure, library_versions, source_digest
 from ..core.errors import ConfigError
 from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
@@ -22,7 +22,7 @@ from ..data.training_set import TrainingData, TrainingSet, customer_values
 from ..evaluation.ranking import logit_losses
 from ..model.frame import FloatArray
 from ..model.model import sigmoid
-from ..model.money import MoneySettings, decide, expected_value
+from ..model.money import MoneySettings, expected_value, treatment_pays
 from ..ports.studies import Trial
 from ..ports.tables import TableRef
 from .blending import Difference, paired_difference
@@ -397,7 +397,7 @@ def study_name(
             tuning.objective,
             money.model_dump_json() if tuning.objective == "profit" else "",
             str(seed),
-            digest(closure("churn.training.search", "churn.model.money")),
+            source_digest(closure("churn.training.search", "churn.model.money")),
             library_versions(),
         ]
     )
@@ -431,7 +431,7 @@ def search(
         progress(trial.number + 1, tuning.max_trials, f"best {unit} {best[0]:,.5f}" if best else "")
 
     def profit(probability: FloatArray) -> FloatArray:
-        return np.where(decide(probability, value, money), expected_value(label, value, money), 0.0)
+        return np.where(treatment_pays(probability, value, money), expected_value(label, value, money), 0.0)
 
     return tune(
         side.data,

@@ -15,8 +15,7 @@ from churn.approval.decide import approve, decide, record_gate
 from churn.approval.promote import promote, rollback
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import DecisionRefused, StoreError
-from churn.gate.comparison import PairedRows, compare
-from churn.gate.comparison import ScoredRows as Scores
+from churn.gate.comparison import PairedRows, VersionScores, compare
 from churn.gate.inputs import JudgedVersion
 from churn.gate.quality import quality_checks, recipe_check
 from churn.gate.recipes import compare_learners
@@ -76,7 +75,7 @@ def compared(sample: Predictions, champion: npt.NDArray[np.float64], challenger:
     """Return both models on the same rows."""
     when = pd.Series(pd.date_range("2025-01-01", periods=len(sample.label), freq="min", tz="UTC"))
     worth = np.full(len(sample.label), 200.0)
-    scores = Scores(champion, 0.33), Scores(challenger, 0.33)
+    scores = VersionScores(champion, 0.33), VersionScores(challenger, 0.33)
     rows = PairedRows(sample.label, sample.entity, when, worth, *scores, slices={})
     return compare(rows, MONEY, QUICK, name="holdout", seed=1)
 

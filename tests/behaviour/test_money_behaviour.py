@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.model.money import CostMatrix, MoneySettings, decide, optimal_threshold
+from churn.model.money import CostMatrix, MoneySettings, optimal_threshold, treatment_pays
 from tests.fakes.data.predictions import Predictions, empc, predictions
 
 MONEY = MoneySettings()
@@ -73,14 +73,14 @@ def test_a_better_model_earns_more() -> None:
 )
 def test_the_dearer_the_offer_the_fewer_are_treated(cheaper: dict[str, float], dearer: dict[str, float]) -> None:
     probability = predictions(2000).probability
-    many, few = (decide(probability, 200, MoneySettings(**costs)).sum() for costs in (cheaper, dearer))
+    many, few = (treatment_pays(probability, 200, MoneySettings(**costs)).sum() for costs in (cheaper, dearer))
     assert 0 < few < many
 
 
 def test_the_more_churners_accept_the_more_are_treated() -> None:
     probability = predictions(2000).probability
     rates = [MoneySettings.model_validate({"acceptance": {"alpha": a, "beta": 20 - a}}) for a in (4, 6, 12)]
-    treated = [int(decide(probability, 200, money).sum()) for money in rates]
+    treated = [int(treatment_pays(probability, 200, money).sum()) for money in rates]
     assert treated == sorted(set(treated))
 
 
@@ -93,7 +93,7 @@ def test_knowing_what_each_customer_is_worth_earns_more_than_their_average() -> 
     sample = predictions(6000)
     value = np.random.default_rng(0).lognormal(np.log(150), 1.0, 6000)
     by_value = earned(sample, value=value).metrics["profit_per_customer"].point
-    treated = decide(sample.probability, value.mean(), MONEY)
+    treated = treatment_pays(sample.probability, value.mean(), MONEY)
     by_average = np.sum((sample.label * 0.3 * (value - 10) - (1 - sample.label) * 10 - 1)[treated]) / 6000
     assert by_value > by_average
 
@@ -103,7 +103,7 @@ def test_changing_the_currency_scales_the_money_and_changes_no_decision() -> Non
     yen = MoneySettings.model_validate(
         {"currency": "JPY", "customer_value": {"amount": 30_000}, "incentive_cost": 1500, "contact_cost": 150}
     )
-    assert (decide(sample.probability, 30_000, yen) == decide(sample.probability, 200, MONEY)).all()
+    assert (treatment_pays(sample.probability, 30_000, yen) == treatment_pays(sample.probability, 200, MONEY)).all()
     assert empc(sample.label, sample.probability, yen).profit == pytest.approx(
         150 * empc(sample.label, sample.probability, MONEY).profit
     )

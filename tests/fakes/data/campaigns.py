@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from churn.campaign.campaign import Campaign
 from churn.campaign.candidates import Candidates
-from churn.campaign.plan import Plan, Predictions, build_plan
+from churn.campaign.plan import Plan, ScoredBatch, build_plan
 from churn.campaign.settings import CampaignSettings
 from churn.model.money import MoneySettings
 
@@ -50,10 +50,10 @@ def regions_of(regions: list[str | None]) -> pa.Table:
     return pa.table({ENTITY: [f"c{number:04d}" for number in range(len(regions))], "region": regions})
 
 
-def predictions_of(table: pa.Table, as_of: dt.datetime = AS_OF) -> Predictions:
+def predictions_of(table: pa.Table, as_of: dt.datetime = AS_OF) -> ScoredBatch:
     """Return a table of one batch as the plan reads it."""
     batch_id = str(table["batch_id"][0].as_py()) if table.num_rows else "b1"
-    return Predictions(
+    return ScoredBatch(
         batch_id=batch_id,
         model="churn_telco",
         version="3",

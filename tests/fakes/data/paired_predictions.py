@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from churn.gate.comparison import PairedRows, ScoredRows
+from churn.gate.comparison import PairedRows, VersionScores
 from churn.model.model import sigmoid
 
 __all__ = ["paired_rows"]
@@ -32,10 +32,10 @@ def paired_rows(
     customer = np.repeat(np.arange(customers), rows_each)[:rows]
     risk = random.normal(_MEAN, _SPREAD, customers)
 
-    def seen(blur: float) -> ScoredRows:
+    def seen(blur: float) -> VersionScores:
         # Shrunk towards the mean, so that every model is calibrated: E[risk | view] = view.
         blurred = (risk + random.normal(0, blur, customers) - _MEAN) * _SPREAD**2 / (_SPREAD**2 + blur**2) + _MEAN
-        return ScoredRows(sigmoid(blurred)[customer], 0.35)
+        return VersionScores(sigmoid(blurred)[customer], 0.35)
 
     old, new = seen(champion), seen(challenger)
     return PairedRows(

@@ -9,7 +9,7 @@ import pytest
 from churn.approval.promote import complete_begun, promote
 from churn.approval.state import LivePeriod, ModelState
 from churn.core.errors import DecisionRefused, NotFound
-from churn.ports.ledger import Decision, Entry, Kind
+from churn.ports.ledger import Decision, DecisionKind, Entry
 from churn.ports.registry import CHAMPION
 from tests.fakes.data.deciding import MODEL, Killed, Office, office
 
@@ -19,7 +19,7 @@ DAY = dt.timedelta(days=1)
 
 def state_of(story: str) -> ModelState:
     """Return the state after a story such as `+1 +2 <1`: promoted 1, promoted 2, rolled back to 1, a day each."""
-    kinds: dict[str, Kind] = {
+    kinds: dict[str, DecisionKind] = {
         "+": "promoted",
         "<": "rolled_back",
         "?": "promotion_begun",

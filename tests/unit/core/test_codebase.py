@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import churn
-from churn.core.codebase import closure, digest
+from churn.core.codebase import closure, source_digest
 from churn.core.errors import ConfigError
 
 CHURN = Path(churn.__file__).parent
@@ -127,18 +127,18 @@ def test_the_digest_does_not_depend_on_folder_order_or_line_ends(tmp_path: Path)
     (tmp_path / "two" / "a.py").write_bytes(b"x = 1\r\ny = 2\r\n")
     (tmp_path / "two" / "b" / "c.py").write_bytes(b"")
     one, two = ([tmp_path / place / name for name in ("a.py", "b/c.py")] for place in ("one", "two"))
-    assert digest(one) == digest(reversed(two))
-    assert len(digest(one)) == 64
+    assert source_digest(one) == source_digest(reversed(two))
+    assert len(source_digest(one)) == 64
 
 
 @pytest.mark.parametrize("change", [{"a.py": "x = 2"}, {"a.py": "x = 1", "d.py": ""}, {"e.py": "x = 1"}])
 def test_the_digest_changes_with_any_name_or_content(tmp_path: Path, change: dict[str, str]) -> None:
     write(tmp_path / "one", {"a.py": "x = 1", "b.py": ""})
     write(tmp_path / "two", {"b.py": "", **change})
-    assert digest((tmp_path / "one").iterdir()) != digest((tmp_path / "two").iterdir())
+    assert source_digest((tmp_path / "one").iterdir()) != source_digest((tmp_path / "two").iterdir())
 
 
 def test_content_cannot_move_from_one_file_to_the_next_unseen(tmp_path: Path) -> None:
     write(tmp_path / "one", {"a.py": "xy", "b.py": "z"})
     write(tmp_path / "two", {"a.py": "x", "b.py": "yz"})
-    assert digest((tmp_path / "one").iterdir()) != digest((tmp_path / "two").iterdir())
+    assert source_digest((tmp_path / "one").iterdir()) != source_digest((tmp_path / "two").iterdir())

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from churn.core.progress import LOGGER, Event, advance, note, stage
+from churn.core.progress import LOGGER, ProgressEvent, advance, note, stage
 
 
 class Listener(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self.events: list[Event] = []
+        self.events: list[ProgressEvent] = []
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -37,10 +37,10 @@ def test_a_stage_starts_goes_on_and_finishes(heard: Listener) -> None:
         advance("tune", 3, 20, "best log loss 0.41")
         note("tune", "The gain was within its noise.")
     assert heard.events == [
-        Event("started", "tune"),
-        Event("advanced", "tune", "best log loss 0.41", 3, 20),
-        Event("noted", "tune", "The gain was within its noise."),
-        Event("finished", "tune"),
+        ProgressEvent("started", "tune"),
+        ProgressEvent("advanced", "tune", "best log loss 0.41", 3, 20),
+        ProgressEvent("noted", "tune", "The gain was within its noise."),
+        ProgressEvent("finished", "tune"),
     ]
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from churn.core.errors import ConfigError, DataError, NotEnoughData
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
-from churn.model.money import MoneySettings, decide, expected_value
+from churn.model.money import MoneySettings, expected_value, treatment_pays
 from tests.fakes.data.predictions import Predictions, empc, predictions
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def evaluation(sample: Predictions) -> Evaluation:
 
 def test_points_are_the_metrics_of_the_sample(sample: Predictions, evaluation: Evaluation) -> None:
     points = {name: found.point for name, found in evaluation.metrics.items()}
-    treated = decide(sample.probability, 200, MONEY)
+    treated = treatment_pays(sample.probability, 200, MONEY)
     earned = expected_value(sample.label, 200, MONEY)
     assert points["roc_auc"] == pytest.approx(roc_auc_score(sample.label, sample.probability))
     assert points["log_loss"] == pytest.approx(log_loss(sample.label, sample.probability))
@@ -90,7 +90,7 @@ def test_customers_with_many_rows_count_once_for_the_uncertainty() -> None:
 
 
 def test_the_campaign_treats_those_with_a_positive_expected_value(sample: Predictions, evaluation: Evaluation) -> None:
-    treated = decide(sample.probability, 200, MONEY)
+    treated = treatment_pays(sample.probability, 200, MONEY)
     campaign = evaluation.campaign
     assert (campaign.treated, campaign.churners) == (treated.sum(), sample.label[treated].sum())
     assert campaign.threshold == pytest.approx((11 / 67, 11 / 67))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta as beta_distribution
 
 from churn.evaluation.profit import ProfitRanking
-from churn.model.money import MoneySettings, decide, expected_value
+from churn.model.money import MoneySettings, expected_value, treatment_pays
 from tests.fakes.data.predictions import empc, predictions
 
 MONEY = MoneySettings()
@@ -92,14 +92,14 @@ def test_the_expected_profit_is_greatest_where_the_decision_rule_stops() -> None
     sample = predictions(500)
     value = np.random.default_rng(1).uniform(20, 600, 500)
     curve = ProfitRanking.of(sample.label, sample.probability, value, MONEY).curve()
-    treated = decide(sample.probability, value, MONEY)
+    treated = treatment_pays(sample.probability, value, MONEY)
     assert curve.share[np.argmax(curve.expected)] == pytest.approx(treated.mean())
 
 
 def test_the_profit_curve_at_the_treated_share_is_what_the_treated_earn() -> None:
     sample = predictions(500)
     value = np.random.default_rng(1).uniform(20, 600, 500)
-    treated = decide(sample.probability, value, MONEY)
+    treated = treatment_pays(sample.probability, value, MONEY)
     realised, expected = (
         ProfitRanking.of(sample.label, sample.probability, value, MONEY).curve().at(np.array([treated.mean()]))
     )

@@ -14,7 +14,7 @@ from churn.core.estimate import Estimate
 from churn.evaluation.bootstrap import customer_weights
 from churn.evaluation.holdout import Holdout, HoldoutStatistic
 from churn.evaluation.significance import p_value_worse
-from churn.gate.comparison import BlockMetrics, PairedRows, ScoredRows, compare, judged_slices, weight_blocks
+from churn.gate.comparison import BlockMetrics, PairedRows, VersionScores, compare, judged_slices, weight_blocks
 from churn.gate.report import Comparison, PairedMetric, SliceComparison
 from churn.gate.settings import GateSettings, Margins
 from churn.model.money import CustomerValue, MoneySettings, expected_value
@@ -272,14 +272,14 @@ def test_every_draw_contacts_no_more_than_its_share() -> None:
 
 
 def test_f1_is_zero_where_nothing_is_called_and_nobody_churned() -> None:
-    rows = PairedRows(**vars(ROWS) | {"label": np.zeros(700), "champion": ScoredRows(np.full(700, 0.2), 0.9)})
+    rows = PairedRows(**vars(ROWS) | {"label": np.zeros(700), "champion": VersionScores(np.full(700, 0.2), 0.9)})
     found = BlockMetrics(rows.holdout(rows.champion, MONEY), None)(np.ones((1, 700)))
     assert found["f1"][0] == 0.0
     assert np.isnan(found["roc_auc"][0])
 
 
 def test_a_probability_out_of_range_is_refused() -> None:
-    rows = PairedRows(**vars(ROWS) | {"champion": ScoredRows(np.full(700, 1.2), 0.5)})
+    rows = PairedRows(**vars(ROWS) | {"champion": VersionScores(np.full(700, 1.2), 0.5)})
     with pytest.raises(DataError, match="`probability` must be between 0 and 1"):
         champion_holdout(rows)
 
@@ -293,7 +293,7 @@ def spoiled(rows: PairedRows, column: str, value: str) -> PairedRows:
     """The challenger knows nothing of one group."""
     mask = np.asarray(rows.slices[column]) == value
     probability = np.where(mask, 0.27, rows.challenger.probability)
-    return PairedRows(**vars(rows) | {"challenger": ScoredRows(probability, rows.challenger.f1_threshold)})
+    return PairedRows(**vars(rows) | {"challenger": VersionScores(probability, rows.challenger.f1_threshold)})
 
 
 def test_a_group_that_is_served_worse_is_found_and_no_other() -> None:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from churn.core.errors import ConfigError
 from churn.core.yaml_files import parse_model
-from churn.model.money import CostMatrix, CustomerValue, MoneySettings, decide, expected_value, optimal_threshold
+from churn.model.money import (
+    CostMatrix,
+    CustomerValue,
+    MoneySettings,
+    expected_value,
+    optimal_threshold,
+    treatment_pays,
+)
 
 COIN = {
     "acceptance": {"alpha": 1, "beta": 1},
@@ -52,7 +59,7 @@ def test_the_literature_breaks_even_at_eleven_sixtysevenths() -> None:
 def test_a_customer_is_treated_above_the_threshold_and_not_at_it() -> None:
     coin = money(**COIN)
     assert optimal_threshold(100, coin) == 0.4
-    assert decide([0.4, np.nextafter(0.4, 1)], 100, coin).tolist() == [False, True]
+    assert treatment_pays([0.4, np.nextafter(0.4, 1)], 100, coin).tolist() == [False, True]
 
 
 @given(economics, st.floats(0, 1e4))
@@ -73,12 +80,12 @@ def test_deciding_by_threshold_and_by_expected_value_agree(settings: dict[str, o
     ours = money(**settings)
     threshold = float(optimal_threshold(value, ours))
     if abs(p - threshold) > 1e-9 * (1 + threshold):
-        assert bool(decide(p, value, ours)) == (p > threshold)
+        assert bool(treatment_pays(p, value, ours)) == (p > threshold)
 
 
 def test_a_customer_worth_less_than_the_incentive_is_never_treated() -> None:
     ours = money(customer_value={"amount": 0, "margin": 0.3, "months": 24})
-    assert not decide([0.0, 0.5, 1.0], 9.0, ours).any()
+    assert not treatment_pays([0.0, 0.5, 1.0], 9.0, ours).any()
     assert optimal_threshold([9.0, 0.0], ours).min() > 1
 
 
@@ -87,7 +94,7 @@ def test_a_customer_whose_loss_would_be_a_gain_has_an_infinite_threshold() -> No
 
 
 def test_a_missing_probability_is_not_treated() -> None:
-    assert not decide(np.nan, 200, MoneySettings())
+    assert not treatment_pays(np.nan, 200, MoneySettings())
 
 
 def test_expected_value_has_the_shape_of_its_inputs() -> None:
