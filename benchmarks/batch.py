@@ -60,7 +60,7 @@ def train(folder: Path) -> None:
     from churn.lifecycle.training import scoring_settings
     from churn.model.money import MoneySettings
     from churn.model.scorer import ReasonSettings
-    from churn.simulation import SimulationSettings, simulate
+    from churn.simulation.simulate import SimulationSettings, simulate
     from churn.training.train import ModelSettings
     from churn.training.train import train as fit
 
@@ -246,7 +246,7 @@ def explained() -> list[tuple[str, float, float, float]]:
 
     from benchmarks.quality_zoo import parity_of_three
     from churn.model.tree_shap import explanation_costs
-    from churn.simulation import SimulationSettings, simulate
+    from churn.simulation.simulate import SimulationSettings, simulate
     from churn.training.train import ModelSettings, train
 
     telco, random = contract_of("telco"), np.random.default_rng(0)

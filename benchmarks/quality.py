@@ -35,7 +35,7 @@ from churn.evaluation.ranking import (
 from churn.evaluation.significance import corrected_resampled_t
 from churn.model.frame import FloatArray
 from churn.model.money import CostMatrix, MoneySettings
-from churn.simulation import SIMULATORS, SimulationSettings, simulate
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
 Method = Callable[[Rows, int], Fitted]
 METRICS = ("AUC", "PR AUC", "log loss", "Brier", "ECE", "F1", "$/customer", "CPU s")

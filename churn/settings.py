@@ -26,7 +26,7 @@ from .gate.settings import GateRules, GateSettings
 from .model.money import MoneySettings
 from .model.scorer import ReasonSettings
 from .scoring.settings import InferenceSettings
-from .simulation import SimulationSettings
+from .simulation.simulate import SimulationSettings
 from .training.search import TuningSettings
 from .training.train import ModelSettings
 

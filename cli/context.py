@@ -87,10 +87,10 @@ def _remembered(state: Path) -> str | None:
 def repeated(arguments: argparse.Namespace, *more: str) -> str:
     """Return the options that the next command must repeat to be about the same data set; `more` names others."""
     names = ("stack", "config", "dataset", *more)
-    given = [(f"--{name}", str(value)) for name in names if (value := getattr(arguments, name, None)) is not None]
+    options = [(f"--{name}", str(value)) for name in names if (value := getattr(arguments, name, None)) is not None]
     overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
-    given += [("--set", value) for value in overrides]
-    return "".join(f" {option} {shlex.quote(value)}" for option, value in given)
+    options += [("--set", value) for value in overrides]
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in options)
 
 
 def _quoted(text: str) -> str:

@@ -72,12 +72,12 @@ def audit(arguments: argparse.Namespace) -> int:
     from churn.approval.audit import audit as look_into
 
     context, console = _context(arguments), plain_console()
-    found = look_into(context)
-    console.print(f"{found.model}: {found.records} records of the ledger, {found.versions} versions", soft_wrap=True)
-    for finding in found.findings:
-        console.print(f"✗ {finding.subject}: {finding.found}\n    → {finding.remedy}", soft_wrap=True)
-    if found.findings:
-        console.print(f"{len(found.findings)} of these do not fit.")
+    report = look_into(context)
+    console.print(f"{report.model}: {report.records} records of the ledger, {report.versions} versions", soft_wrap=True)
+    for finding in report.findings:
+        console.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}", soft_wrap=True)
+    if report.findings:
+        console.print(f"{len(report.findings)} of these do not fit.")
         return 2
     console.print("The chain of the ledger holds, and the registry shows what the ledger says.")
     return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")

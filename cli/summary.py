@@ -120,8 +120,8 @@ def _checks(report: GateReport) -> Table:
     )
     for check in report.checks:
         named = CHECKS[check.name]
-        found, allowed = named.found(check, report.currency), named.allowed(check, report.currency)
-        table.add_row(named.label, VERDICTS[check.verdict], found, allowed)
+        measured, allowed = named.measured(check, report.currency), named.allowed(check, report.currency)
+        table.add_row(named.label, VERDICTS[check.verdict], measured, allowed)
     return table
 
 
@@ -135,8 +135,8 @@ def _metrics(evaluation: Evaluation) -> Table:
     table = Table("", "estimate", f"{share} interval", title=title, title_justify="left", title_style="")
     for name in HEADLINE:
         if name in evaluation.metrics:
-            metric, found = METRICS[name], evaluation.metrics[name]
-            table.add_row(metric.label, metric.text(found.point, evaluation.currency), metric.span(found))
+            metric, estimate = METRICS[name], evaluation.metrics[name]
+            table.add_row(metric.label, metric.text(estimate.point, evaluation.currency), metric.span(estimate))
     return table
 
 

@@ -104,7 +104,7 @@ def _rules(caption: str, rules: Iterable[RuleResult], *, folded: bool = False) -
 def leakage_section(report: LeakageReport) -> Section:
     """Return the leakage checks, and how well each feature predicts alone."""
     checks: list[dict[str, Cell]] = [
-        {"check": check.name, "held": check.passed, "found": check.found} for check in report.checks
+        {"check": check.name, "held": check.passed, "found": check.finding} for check in report.checks
     ]
     best = sorted(report.feature_auc.items(), key=lambda item: -item[1])
     alone: list[dict[str, Cell]] = [{"feature": name, "ROC AUC alone": auc} for name, auc in best]

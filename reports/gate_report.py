@@ -152,7 +152,7 @@ def _check_row(check: Check, currency: str) -> dict[str, Cell]:
     return {
         "check": _name(check),
         "answer": f"{_MARKS[check.verdict]}\N{NO-BREAK SPACE}{VERDICTS[check.verdict]}",
-        "found": CHECKS[check.name].found(check, currency),
+        "found": CHECKS[check.name].measured(check, currency),
         "allowed": CHECKS[check.name].allowed(check, currency),
         "meaning": check.sentence,
     }

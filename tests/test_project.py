@@ -17,7 +17,7 @@ import pytest
 
 from churn.core.codebase import closure
 from churn.data.tables import EVENT_TIME
-from churn.simulation import SimulationSettings, simulate
+from churn.simulation.simulate import SimulationSettings, simulate
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("churn", "adapters", "steps", "pipelines", "materializers", "cli", "reports")

@@ -19,7 +19,7 @@ class Finding(Frozen):
     """Something that does not fit."""
 
     subject: str
-    found: str
+    problem: str
     remedy: str
 
 
@@ -55,7 +55,7 @@ def audit(context: ApprovalContext) -> Audit:
 def _broken(what: str) -> Finding:
     return Finding(
         subject="ledger",
-        found=what,
+        problem=what,
         remedy="Nothing is decided until the table `decisions` is restored to its last good version, or moved away to "
         "begin anew.",
     )
@@ -66,7 +66,7 @@ def _unfinished(state: ModelState) -> Iterator[Finding]:
         what = begun.kind.removesuffix("_begun")
         yield Finding(
             subject=f"record {begun.sequence}",
-            found=f"The {what} to version {begun.version} by {begun.who} was begun on {begun.at:%Y-%m-%d %H:%M} UTC "
+            problem=f"The {what} to version {begun.version} by {begun.who} was begun on {begun.at:%Y-%m-%d %H:%M} UTC "
             "and not ended: a run is at it, or was killed.",
             remedy="The next deployment, approval or rollback completes it.",
         )
@@ -80,7 +80,7 @@ def _unapproved(state: ModelState) -> Iterator[Finding]:
         if record.kind == "promoted" and record.version not in approved:
             yield Finding(
                 subject=f"record {record.sequence}",
-                found=f"Version {record.version} was promoted without an approval on record.",
+                problem=f"Version {record.version} was promoted without an approval on record.",
                 remedy=f"Look into who wrote the record; {_ROLLBACK} goes back to the version before.",
             )
 
@@ -96,7 +96,7 @@ def _aliases(state: ModelState) -> Iterator[Finding]:
         if present != version:
             yield Finding(
                 subject=f"@{alias}",
-                found=f"It names {_version(present)}, and by the ledger it should name {_version(version)}: it was "
+                problem=f"It names {_version(present)}, and by the ledger it should name {_version(version)}: it was "
                 "moved without a decision.",
                 remedy=f"{_ROLLBACK} puts it back, and leaves a record."
                 if alias == CHAMPION and state.live is not None
@@ -113,14 +113,14 @@ def _tags(state: ModelState, version: int) -> Iterator[Finding]:
         if present.get(name) != expected.get(name):
             yield Finding(
                 subject=f"version {version}",
-                found=f"Its tag {name} is {present.get(name, 'missing')!r}, and by the ledger it should be "
+                problem=f"Its tag {name} is {present.get(name, 'missing')!r}, and by the ledger it should be "
                 f"{expected.get(name, 'missing')!r}: it was set without a decision, and counts for nothing.",
                 remedy="Correct the tag in the MLflow UI (`python run.py ui`).",
             )
     if DECISION in present and present[DECISION] not in hashes:
         yield Finding(
             subject=f"version {version}",
-            found=f"Its tag {DECISION} names a record that the ledger does not hold: records were cut off, or the "
+            problem=f"Its tag {DECISION} names a record that the ledger does not hold: records were cut off, or the "
             "whole ledger was written anew.",
             remedy="Restore the table `decisions` to its last good version.",
         )
@@ -133,13 +133,13 @@ def _models(state: ModelState) -> Iterator[Finding]:
         if version not in state.versions:
             yield Finding(
                 subject=f"version {version}",
-                found=f"The ledger knows it (record {record.sequence}), and the registry has it no more.",
+                problem=f"The ledger knows it (record {record.sequence}), and the registry has it no more.",
                 remedy="Keep versions that were judged: without them a decision cannot be understood later.",
             )
         elif state.digest(version) != record.digests["model"]:
             yield Finding(
                 subject=f"version {version}",
-                found=f"Its model digest is {state.digest(version)!r}, and record {record.sequence} was about "
+                problem=f"Its model digest is {state.digest(version)!r}, and record {record.sequence} was about "
                 f"{record.digests['model']!r}.",
                 remedy="Do not trust it: register the model anew, and let the gate judge that version.",
             )

@@ -47,11 +47,11 @@ class LeakageSettings(Frozen):
 
 
 class LeakageCheck(Frozen):
-    """One check, whether it held, and what was found."""
+    """One check, whether it held, and its finding."""
 
     name: str
     passed: bool
-    found: str
+    finding: str
 
 
 class LeakageReport(Frozen):
@@ -71,7 +71,7 @@ class LeakageReport(Frozen):
         Raises:
             LeakageError: naming each check that failed and what it found.
         """
-        failed = [f"{check.name}: {check.found}" for check in self.checks if not check.passed]
+        failed = [f"{check.name}: {check.finding}" for check in self.checks if not check.passed]
         if failed:
             raise LeakageError(
                 "The training set knows what it could not have known. " + " ".join(failed), evidence=self
@@ -199,7 +199,7 @@ def _times(rows: pd.DataFrame, event_time: str, cutoff: dt.datetime) -> LeakageC
         else f"{late_features:,} rows have features from after their own time, {late_labels:,} have labels from after "
         f"the cut-off {cutoff:%Y-%m-%d %H:%M}. Correct the event times of the source, or the table that was joined."
     )
-    return LeakageCheck(name="Nothing from the future", passed=passed, found=sentence)
+    return LeakageCheck(name="Nothing from the future", passed=passed, finding=sentence)
 
 
 def _copies(features: Columns, label: npt.NDArray[np.int8], label_name: str) -> LeakageCheck:
@@ -207,7 +207,7 @@ def _copies(features: Columns, label: npt.NDArray[np.int8], label_name: str) -> 
     return LeakageCheck(
         name="No copy of the label",
         passed=not copies,
-        found="no feature is the label under another name"
+        finding="no feature is the label under another name"
         if not copies
         else f"{', '.join(copies)} always tells the outcome. Take it out of the contract's `columns`.",
     )
@@ -229,7 +229,7 @@ def _too_good(aucs: Mapping[str, float], settings: LeakageSettings) -> LeakageCh
     return LeakageCheck(
         name="No feature too good to be true",
         passed=not suspects,
-        found=f"the best single feature is {best}, ROC AUC {aucs[best]:.3f}"
+        finding=f"the best single feature is {best}, ROC AUC {aucs[best]:.3f}"
         if not suspects
         else f"{listed} alone predicts the outcome better than leakage.max_feature_auc = {settings.max_feature_auc:g}: "
         "it was probably written after the customer left. Take it out of the contract's `columns`; if you know why "
@@ -243,7 +243,7 @@ def _sides(rows: pd.DataFrame, entity: str, split: str) -> LeakageCheck:
     return LeakageCheck(
         name="Every customer on one side of the split",
         passed=both.empty,
-        found=f"{len(sides):,} customers, each in train or in the holdout"
+        finding=f"{len(sides):,} customers, each in train or in the holdout"
         if both.empty
         else f"{len(both):,} customers are on both sides, such as {', '.join(map(str, both[:3]))}. The split was "
         "changed by hand: build the label table anew.",

@@ -41,7 +41,7 @@ class NamedCheck(Named):
     name: str
     reading: Reading = "at most"
 
-    def found(self, check: Check, currency: str = "") -> str | None:
+    def measured(self, check: Check, currency: str = "") -> str | None:
         """Return what was measured as a phrase, such as `lost at most 0.0042`, `p 0.702` or `34 words`."""
         value = check.value
         if value is None or isinstance(value, str):

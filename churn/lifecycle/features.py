@@ -128,7 +128,7 @@ def simulated(contract: DatasetContract, settings: Settings) -> Source:
     Raises:
         ConfigError: it names no simulation, or one that does not exist.
     """
-    from ..simulation import simulate
+    from ..simulation.simulate import simulate
 
     if contract.simulator is None:
         raise ConfigError(f"The contract {contract.name!r} names no `simulator`: deliver a table with --data PATH.")

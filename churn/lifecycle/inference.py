@@ -153,7 +153,7 @@ def run_batch(
             engine=engine.name,
             asked_as_of=as_of,
             intake=intake,
-            inactive=_known(store, batch) - result.scored - result.quarantined,
+            inactive=_customers_known(store, batch) - result.scored - result.quarantined,
             baseline=baseline_scores(store, contract, model.digest),
         )
         store.upsert(contract.table("batches"), _row(summary))
@@ -171,7 +171,7 @@ def _max_age(contract: DatasetContract, settings: InferenceSettings) -> dt.timed
     return dt.timedelta(days=contract.label.window_days if settings.max_age_days is None else settings.max_age_days)
 
 
-def _known(store: FeatureStore, batch: Batch) -> int:
+def _customers_known(store: FeatureStore, batch: Batch) -> int:
     """Return how many customers the table has a row of by then, however old."""
     return sum(rows.num_rows for rows in store.latest_rows(batch.features, batch.as_of, [batch.entity]))
 

@@ -210,14 +210,14 @@ class Scorer:
         return reasons
 
 
-def _check_columns(given: Sequence[str], known: Collection[str], needed: Sequence[str]) -> None:
-    missing = [name for name in needed if name not in given]
+def _check_columns(present: Sequence[str], readable: Collection[str], needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in present]
     if missing:
-        hints = "".join(nearest(name, given) for name in missing)
+        hints = "".join(nearest(name, present) for name in missing)
         raise ContractError(
             f"The customers to score lack {', '.join(missing)}{hints}: add each column, with missing values where "
             "they are not known, or rename the one that holds it."
         )
-    twice = sorted(name for name in known if given.count(name) > 1)
+    twice = sorted(name for name in readable if present.count(name) > 1)
     if twice:
         raise ContractError(f"The customers to score have {', '.join(twice)} twice: keep one column of each name.")

@@ -45,7 +45,7 @@ def live(world: World, script: Script, customers: int, months: int, seed: int) -
     lived = []
     while True:
         chances = _chances(world, script, state, month)
-        left = stream(seed, _LEAVING, month).random(customers) < _own(world, state, chances)
+        left = stream(seed, _LEAVING, month).random(customers) < _by_customer(world, state, chances)
         if month >= 1:
             lived.append(Month(state, customer, _truth(world, script, state, month, chances), left))
         if month == months:
@@ -80,7 +80,7 @@ def _chances(world: World, script: Script, state: State, month: int) -> FloatArr
     return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
-def _own(world: World, state: State, by_value: FloatArray) -> FloatArray:
+def _by_customer(world: World, state: State, by_value: FloatArray) -> FloatArray:
     """Return, for each customer, the column of `by_value` that belongs to their value of the switching column."""
     if world.switching is None:
         return by_value[:, 0]
@@ -103,7 +103,7 @@ def _truth(world: World, script: Script, state: State, month: int, now: FloatArr
     stays = np.ones_like(now)
     for h, t in zip(reversed(leaving), reversed(switching), strict=True):
         stays = (1 - h) * (t * stays[:, None, :]).sum(axis=2)
-    return 1 - _own(world, today, stays)
+    return 1 - _by_customer(world, today, stays)
 
 
 def _switch(world: World, rng: np.random.Generator, state: State) -> State:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.simulation import SIMULATORS, SimulationSettings, simulate
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
 MONTHS = pd.date_range("2025-03-01", "2025-12-01", freq="MS", tz="UTC")
 

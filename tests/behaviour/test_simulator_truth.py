@@ -10,16 +10,10 @@ import pytest
 
 from churn.evaluation.oracle import reachable
 from churn.model.money import MoneySettings
-from churn.simulation import (
-    SIMULATORS,
-    NewProduct,
-    PriceRise,
-    Seasonality,
-    SimulationSettings,
-    simulate,
-)
 from churn.simulation.engine import live
+from churn.simulation.events import NewProduct, PriceRise, Seasonality
 from churn.simulation.script import Script
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
 EVENTS = (
     PriceRise(month=3, share=0.15, only={"internet_service": ("Fiber optic",)}),

@@ -157,7 +157,7 @@ def test_a_kill_between_two_writes_is_completed_by_the_next_run(place: Place) ->
     assert killed.returncode == -signal.SIGKILL, said
     assert place.champions == (2, 1)
     [finding] = audit(place.context).findings
-    assert "was begun on" in finding.found
+    assert "was begun on" in finding.problem
     record = complete_begun(place.context)
     assert record is not None
     assert (record.kind, record.version, record.who) == ("promoted", 2, "ada")

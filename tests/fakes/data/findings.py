@@ -95,8 +95,8 @@ TRAINING = TrainingReport(
 
 LEAKAGE = LeakageReport(
     checks=(
-        LeakageCheck(name="Nothing from the future", passed=True, found="all 4 rows see only features of their time"),
-        LeakageCheck(name="No copy of the label", passed=False, found="left_on always tells the outcome."),
+        LeakageCheck(name="Nothing from the future", passed=True, finding="all 4 rows see only features of their time"),
+        LeakageCheck(name="No copy of the label", passed=False, finding="left_on always tells the outcome."),
     ),
     feature_auc={"tenure": 0.61, "contract": 0.72},
 )

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from churn.model.frame import FloatArray
-from churn.simulation import World
-from churn.simulation.world import ColumnKinds, State
+from churn.simulation.world import ColumnKinds, State, World
 
 
 class Gym(World):

@@ -17,7 +17,7 @@ from tests.fakes.ports.ledger import altered
 
 
 def found(place: Office) -> list[tuple[str, str]]:
-    return [(finding.subject, finding.found) for finding in audit(place.context).findings]
+    return [(finding.subject, finding.problem) for finding in audit(place.context).findings]
 
 
 def everything_at_once() -> Office:

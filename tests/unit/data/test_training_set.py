@@ -210,4 +210,4 @@ def test_a_feature_that_is_the_outcome_is_found() -> None:
         for row in range(60)
     ]
     report = check_training_set(*stored(bronze(*changes)), CONTRACT, NOW, LeakageSettings())
-    assert "plan always tells the outcome" in next(c.found for c in report.checks if c.name == "No copy of the label")
+    assert "plan always tells the outcome" in next(c.finding for c in report.checks if c.name == "No copy of the label")

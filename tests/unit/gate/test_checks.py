@@ -44,4 +44,4 @@ def test_number_and_bar_are_phrases_with_their_unit(
 ) -> None:
     named = CHECKS[measured.name]
     assert named.label == label
-    assert (named.found(measured, "EUR"), named.allowed(measured, "EUR")) == (found, allowed)
+    assert (named.measured(measured, "EUR"), named.allowed(measured, "EUR")) == (found, allowed)

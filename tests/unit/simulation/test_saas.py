@@ -9,7 +9,7 @@ import pytest
 from churn.data.contract import DatasetContract
 from churn.model.features import compute_features
 from churn.model.frame import columns_of
-from churn.simulation import SimulationSettings, simulate
+from churn.simulation.simulate import SimulationSettings, simulate
 from tests.conftest import ROOT
 
 

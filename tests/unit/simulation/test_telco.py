@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from churn.data.contract import snake_case
-from churn.simulation import SIMULATORS, SimulationSettings, simulate
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
 SERVICES = ["online_security", "online_backup", "device_protection", "tech_support", "streaming_tv", "streaming_movies"]
 

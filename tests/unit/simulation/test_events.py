@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from churn.core.errors import ConfigError
-from churn.simulation import SimulationSettings, simulate
+from churn.simulation.simulate import SimulationSettings, simulate
 
 RISE = {"kind": "price_rise", "month": 3, "share": 0.1}
 SALE = {"kind": "new_product", "month": 3, "share": 0.1}

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
-from churn.simulation import SIMULATORS, SimulationSettings, World, simulate, simulate_world
 from churn.simulation.engine import live
 from churn.simulation.script import Script
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate, simulate_world
+from churn.simulation.world import World
 from tests.conftest import ROOT
 from tests.fakes.data.world import Gym, WanderingGym
 
