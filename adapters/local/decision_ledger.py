@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from churn.core.canonical import canonical
 from churn.core.errors import StoreError, WriteConflict
+from churn.data.tables import TABLES
 from churn.ports.ledger import Decision, DecisionLedger, Entry, first_format
 
 from .delta_table import DeltaVersion, Outrun, Stamp
@@ -22,29 +23,11 @@ from .digest import Digest, digest_of
 from .disk_errors import explained, refuse_path
 from .duck import Duck, Staged, quoted, stage
 from .feature_store import LocalFeatureStore
-from .rows import TIME
 
 __all__ = ["LocalDecisionLedger"]
 
-_KEY = ("decision_id",)
-_SCHEMA = pa.schema(
-    {
-        "decision_id": pa.string(),
-        "sequence": pa.int64(),
-        "at": TIME,
-        "kind": pa.string(),
-        "model": pa.string(),
-        "version": pa.int64(),
-        "champion": pa.int64(),
-        "who": pa.string(),
-        "why": pa.string(),
-        "numbers": pa.string(),
-        "verdicts": pa.string(),
-        "digests": pa.string(),
-        "previous": pa.string(),
-        "hash": pa.string(),
-    }
-)
+_KEY = TABLES["decisions"].key
+_SCHEMA = TABLES["decisions"].arrow_schema()
 _JSON = ("numbers", "verdicts", "digests")
 _TEXT = pa.field("record", pa.string())
 """The canonical text of a record of format 2 and later; the other columns repeat what it says, for whoever queries."""

@@ -6,12 +6,13 @@ import pyarrow as pa
 
 from ..core.canonical import digest
 from ..core.errors import NotFound, StoreError
+from ..data.tables import TABLES
 from ..gate.report import REPORT_FORMAT, GateReport
-from ..ports.tables import FeatureStore, TableSpec
+from ..ports.tables import FeatureStore
 
 __all__ = ["REPORTS", "keep_report", "stored_report"]
 
-REPORTS = TableSpec(name="gate_reports", key=("digest",))
+REPORTS = TABLES["gate_reports"].spec()
 """One row a report: its digest, model, version, time and verdict, and the whole of it as JSON."""
 
 
@@ -26,17 +27,7 @@ def keep_report(store: FeatureStore, report: GateReport) -> None:
         "verdict": report.verdict,
         "report": text,
     }
-    schema = pa.schema(
-        [
-            ("digest", pa.string()),
-            ("model", pa.string()),
-            ("version", pa.int64()),
-            ("at", pa.timestamp("us", tz="UTC")),
-            ("verdict", pa.string()),
-            ("report", pa.string()),
-        ]
-    )
-    store.upsert(REPORTS, pa.Table.from_pylist([row], schema=schema))
+    store.upsert(REPORTS, pa.Table.from_pylist([row], schema=TABLES["gate_reports"].arrow_schema()))
 
 
 def stored_report(store: FeatureStore, report_digest: str) -> GateReport | None:

@@ -14,7 +14,7 @@ from ..core.frozen import Frozen
 from ..core.shares import hash_shares
 from .contract import DatasetContract
 from .ingest import RAW_LABEL
-from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH
+from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TABLES, TRUTH
 
 __all__ = ["SplitSettings", "labels_of", "sides_of"]
 
@@ -53,15 +53,5 @@ def labels_of(bronze: pa.Table, contract: DatasetContract, split: SplitSettings)
     frame[LABEL_TIME] = np.maximum(known_at, closed)
     frame[LABEL] = (frame[RAW_LABEL] == contract.label.positive).astype(np.int8)
     frame[SPLIT] = sides_of(frame[contract.entity_key], split.holdout_share, split.salt)
-    time = pa.timestamp("us", tz="UTC")
-    schema = pa.schema(
-        [
-            (contract.entity_key, pa.string()),
-            (EVENT_TIME, time),
-            (LABEL, pa.int8()),
-            (LABEL_TIME, time),
-            (SPLIT, pa.string()),
-            *([(TRUTH, pa.float64())] if contract.truth else []),
-        ]
-    )
+    schema = TABLES["labels"].arrow_schema(contract.entity_key, optional=[TRUTH] if contract.truth else [])
     return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
+import pyarrow as pa
 from pydantic import Field
 
 from ..core.frozen import Frozen
@@ -73,13 +75,21 @@ TableName = Literal[
 """The tables of a data set, by what they are for."""
 
 _CUSTOMER = "<customer>"
+_ARROW = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "outcome": pa.int8(),
+    "number": pa.float64(),
+    "truth": pa.bool_(),
+    "time": pa.timestamp("us", tz="UTC"),
+}
 
 
 class TableColumn(Frozen):
     """One column: `<customer>` stands for the contract's customer key."""
 
     name: str
-    type: Literal["text", "integer", "number", "truth", "time"]
+    type: Literal["text", "integer", "outcome", "number", "truth", "time"]
     meaning: str
 
 
@@ -104,13 +114,17 @@ class DeclaredTable(Frozen):
     has_inputs: bool = False
     has_features: bool = False
 
-    def spec(self, customer: str) -> TableSpec:
+    def spec(self, customer: str = "") -> TableSpec:
         """Return name and key for a data set whose customer key is `customer`."""
         return TableSpec(name=self.name, key=tuple(customer if name == _CUSTOMER else name for name in self.key))
 
-    def column_types(self, customer: str) -> dict[str, str]:
-        """Return the type of each declared column, by its name in a data set whose customer key is `customer`."""
-        return {customer if column.name == _CUSTOMER else column.name: column.type for column in self.columns}
+    def arrow_schema(self, customer: str = "", *, optional: Collection[str] = ()) -> pa.Schema:
+        """Return names and types of the declared columns; of those that are optional, the ones that are named."""
+        return pa.schema(
+            (customer if column.name == _CUSTOMER else column.name, _ARROW[column.type])
+            for column in self.columns
+            if column.name in optional or column.name not in self.optional
+        )
 
 
 def _columns(**named: str) -> tuple[TableColumn, ...]:
@@ -127,7 +141,7 @@ _ARRIVED = _columns(**{ARRIVED_AT: "time: when the row could first be seen"})
 _TRUTH = _columns(**{TRUTH: "number: the probability that a simulation drew the outcome from, 0 to 1"})
 _OUTCOME = _columns(
     **{
-        LABEL: "integer: 1 churned, 0 stayed",
+        LABEL: "outcome: 1 churned, 0 stayed",
         LABEL_TIME: "time: from when on the outcome may be used",
         SPLIT: "text: train or holdout",
     }

@@ -17,7 +17,7 @@ from ..core.errors import ValidationFailed
 from ..core.frozen import Frozen
 from .contract import DatasetContract
 from .ingest import RAW_LABEL, CellFault, Conformed
-from .tables import EVENT_TIME
+from .tables import EVENT_TIME, TABLES
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -32,16 +32,7 @@ __all__ = [
     "validate",
 ]
 
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        ("row_digest", pa.string()),
-        ("rule", pa.string()),
-        ("column", pa.string()),
-        ("value", pa.string()),
-        ("row", pa.string()),
-        ("source", pa.string()),
-    ]
-)
+QUARANTINE_SCHEMA = TABLES["quarantine"].arrow_schema()
 """One row for each rule a source's row broke; `row` is the source's row as JSON, `row_digest` its SHA-256."""
 
 _EXAMPLES = 3

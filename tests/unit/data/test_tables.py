@@ -23,8 +23,6 @@ from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.gate_reports import gate_report
 from tests.fakes.ports.tables import MemoryFeatureStore
 
-NAMES = {"text": "string", "integer": "int", "number": "double", "truth": "bool", "time": "timestamp"}
-
 
 def written(name: TableName, folder: Path) -> pa.Schema:
     bronze = bronze_schema(CONTRACT).empty_table()
@@ -63,26 +61,28 @@ def written(name: TableName, folder: Path) -> pa.Schema:
 )
 def test_a_declared_table_has_the_columns_that_are_written(name: TableName, tmp_path: Path) -> None:
     table, schema = TABLES[name], written(name, tmp_path)
-    declared = table.column_types(CONTRACT.entity_key)
+    declared = table.arrow_schema(CONTRACT.entity_key, optional=table.optional)
     of_contract = {*CONTRACT.columns} if table.has_inputs else set()
     if table.has_features:
         of_contract |= {spec.name for spec in CONTRACT.stored_features}
     columns = {*schema.names} - of_contract - {INGESTED_AT}
-    assert columns - {*declared} == set()
-    assert {*declared} - columns <= {*table.optional}
+    assert columns - {*declared.names} == set()
+    assert {*declared.names} - columns <= {*table.optional}
     for column in columns:
         kind = schema.field(column).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        assert str(kind).startswith(NAMES[declared[column]]), (column, kind)
+        assert kind == declared.field(column).type, (column, kind)
     assert {*table.spec(CONTRACT.entity_key).key} <= {*schema.names}
 
 
 def test_a_joined_table_has_what_it_is_joined_from() -> None:
     customer = CONTRACT.entity_key
-    labels, features = TABLES["labels"].column_types(customer), TABLES["features"].column_types(customer)
+    columns = [*TABLES["labels"].arrow_schema(customer), *TABLES["features"].arrow_schema(customer)]
+    names = {*(column.name for column in columns), FEATURE_TIME}
     for name in ("training", "evaluation"):
         table = TABLES[name]
-        assert table.column_types(customer) == {**labels, **features, FEATURE_TIME: "time"}
+        assert {*table.arrow_schema(customer).names} == names
+        assert all(table.arrow_schema(customer).field(column.name) == column for column in columns)
         assert (table.key, table.optional) == (TABLES["labels"].key, (TRUTH,))
 
 
