@@ -176,22 +176,27 @@ def _package(profile: Profile, contract: DatasetContract, model: str, *scored: A
 
 
 def _load(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> Any:
-    """Return a registered version, loaded.
-
-    Raises:
-        ModelError: it carries no digest, or is not what was registered; nothing of it was executed.
-        StoreError: the registry does not answer, or the files are gone.
-    """
     from .mlflow.load import load_package
 
+    folder, digest = _fetched(profile, version, into)
+    return load_package(folder, expected_digest=digest)
+
+
+def _verify(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> None:
+    from .mlflow.manifest import check_package
+
+    check_package(*_fetched(profile, version, into))
+
+
+def _fetched(profile: Profile, version: ModelVersion, into: Path) -> tuple[Path, str]:
+    """Return the package of a version, and the digest that it is to have."""
     digest = version.tags.get(MODEL_DIGEST)
     if not digest:
         raise ModelError(
             f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
             "models with `python run.py --pipeline training`."
         )
-    folder = _registry(profile).download(version.name, version.version, into)
-    return load_package(folder, expected_digest=digest)
+    return _registry(profile).download(version.name, version.version, into), digest
 
 
 def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine, scorer: Any, *, rows: int) -> Any:
@@ -243,6 +248,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "source": _source,
     "package": _package,
     "load": _load,
+    "verify": _verify,
     "engine": _engine,
     "identity": _identity,
     "code_version": _code_version,

@@ -13,7 +13,7 @@ from churn.data.contract import snake_case
 from churn.settings import Settings
 
 from .context import CONFIGS, configuration_of, remember, session_of
-from .decisions import approve, audit, models, reject, rollback
+from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .display import plain_console
 from .explain import explain
@@ -32,6 +32,7 @@ __all__ = [
     "explain",
     "models",
     "reject",
+    "retire",
     "rollback",
     "ui",
     "use",

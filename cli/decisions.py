@@ -17,7 +17,7 @@ from churn.ports.registry import CHAMPION
 from .context import repeated, session_of
 from .display import plain_console
 
-__all__ = ["approve", "audit", "models", "reject", "rollback"]
+__all__ = ["approve", "audit", "models", "reject", "retire", "rollback"]
 
 _METRICS = ("roc_auc", "log_loss", "profit_per_customer")
 
@@ -49,6 +49,26 @@ def rollback(arguments: argparse.Namespace) -> int:
     return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")
 
 
+def retire(arguments: argparse.Namespace) -> int:
+    """Record that the model of a version is gone, so that nothing that was decided about it holds for another one."""
+    from churn.lifecycle.decisions import retire_version
+
+    session, console = session_of(arguments), plain_console()
+    record = retire_version(
+        session.workspace,
+        session.settings,
+        arguments.version,
+        who=_who(arguments),
+        why=arguments.reason,
+        model=arguments.model,
+    )
+    console.print(f"{record.model} version {record.version} is retired (record {record.sequence}).", soft_wrap=True)
+    state = _context(arguments).read()
+    if state.live is None and state.previous is not None:
+        return _end(console, state, f'rollback --reason "…"{_same_model(arguments)}', f"back to {state.previous}")
+    return _end(console, state, f"models{_same_model(arguments)}", "what there is")
+
+
 def models(arguments: argparse.Namespace) -> int:
     """List the versions with their aliases, approval, gate and metrics, and what was live when."""
     context, console = _context(arguments), plain_console()
@@ -68,19 +88,25 @@ def models(arguments: argparse.Namespace) -> int:
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    """Print what does not fit between the ledger and the registry; the exit code is 2 if anything does not."""
-    from churn.approval.audit import audit as look_into
+    """Print what does not fit what the ledger says; the exit code is 2 if anything does not."""
+    from churn.lifecycle.decisions import audit_model
 
-    context, console = _context(arguments), plain_console()
-    report = look_into(context)
-    console.print(f"{report.model}: {report.records} records of the ledger, {report.versions} versions", soft_wrap=True)
+    session, console = session_of(arguments), plain_console()
+    report = audit_model(session.workspace, session.settings, model=arguments.model, expect=arguments.expect)
+    console.print(
+        f"{report.model}: {report.records} records of the ledger, {report.versions} versions with their files, "
+        f"{report.reports} reports of the gate",
+        soft_wrap=True,
+    )
+    if report.head:
+        console.print(f"Head    {report.head}   (keep it elsewhere; audit --expect HASH compares)", soft_wrap=True)
     for finding in report.findings:
         console.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}", soft_wrap=True)
     if report.findings:
         console.print(f"{len(report.findings)} of these do not fit.")
         return 2
-    console.print("The chain of the ledger holds, and the registry shows what the ledger says.")
-    return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")
+    console.print("The chain of the ledger holds, and registry, packages and reports are what it says.")
+    return _end(console, _context(arguments).read(), f"models{_same_model(arguments)}", "what was live when")
 
 
 def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]) -> int:

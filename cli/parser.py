@@ -137,8 +137,11 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
         command.add_argument("--version", type=int, required=True, metavar="N", help="the version")
     back = commands.add_parser("rollback", parents=[person], help="let a version be live again that was live before")
     back.add_argument("--to", type=int, metavar="N", help="a version that was live (default: the one before)")
+    gone = commands.add_parser("retire", parents=[person], help="declare the model of a version gone, on record")
+    gone.add_argument("--version", type=int, required=True, metavar="N", help="the version")
     commands.add_parser("models", parents=[model], help="versions with aliases, approval, metrics, what was live when")
-    commands.add_parser("audit", parents=[model], help="hold the ledger of decisions against the registry")
+    audit = commands.add_parser("audit", parents=[model], help="hold the ledger of decisions against all that it names")
+    audit.add_argument("--expect", metavar="HASH", help="the hash of a record, kept elsewhere, that must be there")
 
 
 def _config_commands(parser: _Parser, common: _Parser) -> None:

@@ -1,17 +1,25 @@
-"""The audit: does the chain of the ledger hold, and does the registry show what the ledger says?"""
+"""The audit: does the chain of the ledger hold, and do registry, packages and reports show what the ledger says?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
+from pydantic import Field
+
+from ..core.errors import ConfigError, NotFound
 from ..core.frozen import Frozen
-from ..ports.ledger import breaks
-from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
+from ..ports.ledger import Decision, breaks
+from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION, ModelVersion
 from .context import APPROVAL_CHECK, DECISION, GATE, ApprovalContext, mirrored_tags
-from .state import ModelState
+from .state import GATE_KINDS, ModelState, digest_in
 
 __all__ = ["Audit", "Finding", "audit"]
 
+_SHORTEST_HASH = 8
+_CLOCKS_DIFFER = dt.timedelta(minutes=5)
+"""What clocks of two machines may differ by."""
 _ROLLBACK = '`python run.py rollback --reason "…"`'
 
 
@@ -29,27 +37,104 @@ class Audit(Frozen):
     model: str
     records: int
     versions: int
+    reports: int = Field(description="Reports of the gate that were read.")
+    head: str = Field(description="The hash of the newest record; empty in a ledger without any.")
     findings: tuple[Finding, ...]
 
 
-def audit(context: ApprovalContext) -> Audit:
-    """Hold the whole ledger against itself, and what it says of the model against the registry. Nothing is written.
+def audit(
+    context: ApprovalContext,
+    *,
+    package_fault: Callable[[ModelVersion], str | None],
+    report_fault: Callable[[str], str | None],
+    expect: str | None = None,
+) -> Audit:
+    """Hold the whole ledger against itself, and what it says of the model against everything else. Nothing is written.
+
+    Args:
+        context: Whose ledger it is.
+        package_fault: Fetches a version and says what is wrong with its files; None where nothing is.
+        report_fault: Says what is wrong with the report of the gate that has this digest; None where nothing is.
+        expect: The hash of a record, kept elsewhere: the ledger must still hold it. At least 8 characters.
 
     Raises:
+        ConfigError: `expect` is too short.
+        NotFound: neither the ledger nor the registry knows the model.
         StoreError: the registry or the ledger does not answer.
     """
+    if expect is not None and len(expect) < _SHORTEST_HASH:
+        raise ConfigError(f"--expect {expect!r} is too short: give the hash that `run.py audit` printed.")
     state = context.state_of(context.ledger.read())
     while (records := context.ledger.read()) != list(state.ledger):  # somebody decided between the two readings
         state = context.state_of(records)
+    if not state.records and not state.versions:
+        raise NotFound(
+            f"Neither the ledger nor the registry knows a model {state.model!r}: `python run.py models` lists the "
+            "versions of the data set's own, and --model NAME names another."
+        )
+    gates = {record.digests["gate_report"]: record for record in state.records if record.kind in GATE_KINDS}
     findings = [
         *(_broken(what) for what in breaks(records)),
+        *_kept_elsewhere(records, expect),
+        *_backwards(records),
         *_unfinished(state),
         *_unapproved(state),
         *_aliases(state),
         *(finding for version in state.versions for finding in _tags(state, version)),
         *_models(state),
+        *(finding for version in state.versions.values() for finding in _package(version, package_fault)),
+        *(finding for digest, record in gates.items() for finding in _report(digest, record, report_fault)),
     ]
-    return Audit(model=state.model, records=len(records), versions=len(state.versions), findings=tuple(findings))
+    return Audit(
+        model=state.model,
+        records=len(records),
+        versions=len(state.versions),
+        reports=len(gates),
+        head=records[-1].hash if records else "",
+        findings=tuple(findings),
+    )
+
+
+def _kept_elsewhere(records: list[Decision], expect: str | None) -> Iterator[Finding]:
+    if expect is not None and not any(record.hash.startswith(expect) for record in records):
+        yield Finding(
+            subject="ledger",
+            problem=f"It holds no record with the hash {expect}, which was kept elsewhere: records were cut off, or "
+            "the whole ledger was written anew.",
+            remedy="Restore the table `decisions` to its last good version, and find out who could write it.",
+        )
+
+
+def _backwards(records: list[Decision]) -> Iterator[Finding]:
+    """Yield the records that are older than the one before them by more than clocks of two machines differ."""
+    for before, record in pairwise(records):
+        if before.at - record.at > _CLOCKS_DIFFER:
+            yield Finding(
+                subject=f"record {record.sequence}",
+                problem=f"It is of {record.at:%Y-%m-%d %H:%M} UTC, and the record before it of "
+                f"{before.at:%Y-%m-%d %H:%M} UTC: a clock was wrong, or set back.",
+                remedy="Look into who wrote it and when; the order of the records holds all the same.",
+            )
+
+
+def _package(version: ModelVersion, package_fault: Callable[[ModelVersion], str | None]) -> Iterator[Finding]:
+    if fault := package_fault(version):
+        yield Finding(
+            subject=f"version {version.version}",
+            problem=fault,
+            remedy="Restore its files from a backup of the registry's artifacts. `python run.py --pipeline training` "
+            "registers a whole one anew.",
+        )
+
+
+def _report(digest: str, record: Decision, report_fault: Callable[[str], str | None]) -> Iterator[Finding]:
+    if fault := report_fault(digest):
+        yield Finding(
+            subject=f"record {record.sequence}",
+            problem=fault,
+            remedy="Restore the table `gate_reports` to its last good version: the decision cannot be understood "
+            "without it.",
+        )
 
 
 def _broken(what: str) -> Finding:
@@ -88,8 +173,7 @@ def _unapproved(state: ModelState) -> Iterator[Finding]:
 def _aliases(state: ModelState) -> Iterator[Finding]:
     if state.unfinished:
         return  # they are on their way
-    line = state.lineage
-    expected = {CHAMPION: state.live, PREVIOUS_CHAMPION: state.predecessor(line) if line else None}
+    expected = {CHAMPION: state.live, PREVIOUS_CHAMPION: state.previous}
     for alias, version in expected.items():
         named = state.by_alias(alias)
         present = named.version if named else None
@@ -127,21 +211,23 @@ def _tags(state: ModelState, version: int) -> Iterator[Finding]:
 
 
 def _models(state: ModelState) -> Iterator[Finding]:
-    """Yield the versions that were judged and are gone, or are another model now."""
-    judged = {record.version: record for record in state.records if record.digests.get("model")}
-    for version, record in judged.items():
-        if version not in state.versions:
+    """Yield the versions that the ledger is about and that are gone, or are another model now."""
+    for version in sorted({record.version for record in state.records}):
+        about = [record for record in state.records_of(version) if record.version == version]
+        if version not in state.versions and state.recorded_digest(version):
             yield Finding(
                 subject=f"version {version}",
-                problem=f"The ledger knows it (record {record.sequence}), and the registry has it no more.",
-                remedy="Keep versions that were judged: without them a decision cannot be understood later.",
+                problem=f"The ledger knows it (record {about[-1].sequence}), and the registry has it no more.",
+                remedy="Keep versions that were judged: without them a decision cannot be understood later. Restore it "
+                f'from a backup, or declare it gone: `python run.py retire --version {version} --reason "…"`.',
             )
-        elif state.digest(version) != record.digests["model"]:
+        elif record := state.contradiction(version):
             yield Finding(
                 subject=f"version {version}",
-                problem=f"Its model digest is {state.digest(version)!r}, and record {record.sequence} was about "
-                f"{record.digests['model']!r}.",
-                remedy="Do not trust it: register the model anew, and let the gate judge that version.",
+                problem=f"Its model digest is {state.digest(version) or 'missing'}, and record {record.sequence} was "
+                f"about {digest_in(record, version)}.",
+                remedy="Nothing acts on this registry: restore it from a backup, or declare the old model gone: "
+                f'`python run.py retire --version {version} --reason "…"`; the gate then judges what is there.',
             )
 
 

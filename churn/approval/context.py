@@ -35,7 +35,9 @@ def mirrored_tags(state: ModelState, version: int) -> dict[str, str]:
     tags = {GATE: gate.kind.removeprefix("gate_")} if gate else {}
     record = settled_by(state, version)
     if record is None:
-        return tags
+        retired = state.retirement(version)
+        # What was said of the model that is gone must not be read as said of what the registry has in its place.
+        return {GATE: "retired", **tags, APPROVAL_CHECK: "Retired", DECISION: retired.hash} if retired else tags
     names = {"pending": "Pending", "rejected": "Rejected"}
     # Who goes back from a version has rejected it.
     approval = names.get(record.kind, "Approved") if record.version == version else "Rejected"
@@ -52,6 +54,7 @@ def is_behind(state: ModelState, version: int | None) -> bool:
     gate, record = state.gate(version), settled_by(state, version)
     if gate is not None and (record is None or record.sequence < gate.sequence):
         return True
+    record = record or state.retirement(version)
     return record is not None and state.versions[version].tags.get(DECISION) != record.hash
 
 

@@ -9,14 +9,14 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from ..core.errors import DecisionRefused, StoreError
+from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.frozen import Frozen
 from ..ports.ledger import Decision, DecisionKind
 from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .context import ApprovalContext, is_behind, person, reason
 from .state import ModelState, VersionStatus, settled_by, succeeded
 
-__all__ = ["Promotion", "complete_begun", "exclusive_state", "promote", "rollback"]
+__all__ = ["Promotion", "complete_begun", "exclusive_state", "promote", "retire", "rollback"]
 
 
 class Promotion(Frozen):
@@ -69,10 +69,13 @@ def exclusive_state(context: ApprovalContext) -> Iterator[ModelState]:
     """Complete what a killed run began, and yield the state after it; nobody else writes to the ledger meanwhile.
 
     Raises:
+        DecisionRefused: the registry has other models than those that the ledger is about.
         StoreError: the registry or the ledger does not answer, or the ledger's chain does not hold.
     """
     with context.ledger.exclusive():
-        yield _completed(context)[0]
+        state, _ = _completed(context)
+        state.require_recorded_models()
+        yield state
 
 
 def promote(context: ApprovalContext, version: int, *, who: str) -> Promotion:
@@ -122,7 +125,8 @@ def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: 
 
     Without `to` it is the version that the one which is live took over from: after 1, 2, 3 the first rollback goes to
     2 and the next one to 1. Where @Champion was moved without a decision, it is the version that is live by the ledger.
-    Versions that the registry no longer has are passed over. The version that is left counts as rejected.
+    Versions that the registry no longer has are passed over. The version that is left counts as rejected. Where a
+    killed run had begun a rollback to that version, completing it is all that happens.
 
     Args:
         context: Whose champion changes.
@@ -133,24 +137,74 @@ def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: 
     Raises:
         ConfigError: no name or no reason is given.
         NotFound: the registry has no version `to`.
-        DecisionRefused: `to` was never live or is, there is nothing to go back to, or a person rejected it since.
+        DecisionRefused: `to` was never live or is, there is nothing to go back to, a person rejected it since, or the
+            registry has other models than those that the ledger is about.
         StoreError: the registry or the ledger does not answer; the next run completes what was begun.
     """
     who, why = person(who), reason(why)
-    with exclusive_state(context) as state:
+    with context.ledger.exclusive():
+        unshown = _unshown(context.read())
+        state, ended = _completed(context)
+        ended = ended or unshown
+        if ended is not None and ended.kind == "rolled_back" and to in {None, ended.version}:
+            completed = "A run that was killed had begun this rollback; it is completed now."
+            return Promotion.recorded(ended, (completed, *_show(context, state.live)))
+        state.require_recorded_models()
         target = _predecessor(state) if to is None else _former_champion(state, to)
-        left = state.named_champion
-        if left is None and state.lineage:
-            left = state.lineage[-1]
+        left = state.live if state.named_champion is None else state.named_champion
         left = None if left == target else left
         return _change(context, state, "rollback_begun", target, left=left, who=who, why=why)
 
 
+def retire(context: ApprovalContext, version: int, *, who: str, why: str) -> Decision:
+    """Record that the model of a version is gone, so that what was decided about it holds for no other model.
+
+    Aliases that name the version are removed. If it was live, no version is live until one is promoted, or a rollback
+    goes to one that was; the next gate without a champion judges a first model. Whoever calls this has made sure that
+    the model is gone: see `churn.lifecycle.deployment.retire_version`.
+
+    Args:
+        context: Whose version it is.
+        version: The version.
+        who: The person who decides.
+        why: Their reason.
+
+    Raises:
+        ConfigError: no name or no reason is given.
+        NotFound: the ledger knows nothing of such a version.
+        StoreError: the registry or the ledger does not answer; the same command again completes it.
+    """
+    who, why = person(who), reason(why)
+    with context.ledger.exclusive():
+        state, _ = _completed(context)
+        digest = state.recorded_digest(version)
+        if not digest:
+            raise NotFound(
+                f"The ledger knows no model as version {version} of {state.model}: there is nothing to retire."
+            )
+        # Before the record: whoever is killed between finds aliases gone, not one that names a retired version.
+        for alias in (CHAMPION, PREVIOUS_CHAMPION):
+            named = state.by_alias(alias)
+            if named is not None and named.version == version:
+                context.registry.delete_alias(context.model, alias)
+        state = context.write(
+            state, "retired", version, champion=state.live, who=who, why=why, digests={"model": digest}
+        )
+        context.tag(state, version)
+        return state.ledger[-1]
+
+
+def _unshown(state: ModelState) -> Decision | None:
+    """Return the change of the champion that was recorded by a run that was killed before the tags showed it."""
+    last = state.records[-1] if state.records else None
+    return last if last is not None and "begun" in last.digests and is_behind(state, last.version) else None
+
+
 def _predecessor(state: ModelState) -> int:
     """Return the version that a rollback without a named version goes to."""
-    if state.live is not None and state.named_champion != state.live:
+    if state.live is not None and state.live in state.versions and state.named_champion != state.live:
         return state.live
-    target = state.predecessor(state.lineage)
+    target = state.previous
     if target is not None:
         return _not_rejected(state, target)
     if not state.lineage:
@@ -178,7 +232,7 @@ def _not_rejected(state: ModelState, target: int) -> int:
 def _former_champion(state: ModelState, to: int) -> int:
     """Return the version that a rollback names, if it was live at some time and is not now."""
     state.version(to)
-    champions = sorted({period.version for period in state.history})
+    champions = state.former_champions
     if to not in champions:
         once_live = f"these were: {', '.join(map(str, champions))}" if champions else "none was"
         raise DecisionRefused(
@@ -223,9 +277,9 @@ def _carry_out(context: ApprovalContext, state: ModelState, begun: Decision) -> 
         StoreError: the registry or the ledger refuses; what was begun stays begun, and the next run completes it.
     """
     back = begun.kind == "rollback_begun"
-    registered = begun.version in state.versions
+    registered = begun.version in state.versions and state.contradiction(begun.version) is None
     line = succeeded(state.lineage, begun.version, back=back) if registered else state.lineage
-    live = begun.version if registered else state.live
+    live = begun.version if registered else state.live if state.live in state.versions else None
     try:
         # In this order a rollback has somewhere to go at every moment.
         _move(context, state, PREVIOUS_CHAMPION, state.predecessor(line))
@@ -236,7 +290,7 @@ def _carry_out(context: ApprovalContext, state: ModelState, begun: Decision) -> 
             begun.version,
             champion=begun.champion,
             who=begun.who,
-            why=begun.why if registered else f"Version {begun.version} is no longer in the registry.",
+            why=begun.why if registered else f"The registry no longer has version {begun.version} as it was judged.",
             digests={**begun.digests, "begun": begun.hash},
         )
     except StoreError as error:
@@ -245,8 +299,10 @@ def _carry_out(context: ApprovalContext, state: ModelState, begun: Decision) -> 
             f"{error} The {what} to version {begun.version} is begun; the next deployment, approval or rollback "
             "completes it."
         ) from error
-    tagged = _tried(lambda: context.tag(state, begun.version, begun.champion), "The next decision sets the tags.")
-    return state, (*tagged, *_show(context, live))
+    shown = _show(context, live)
+    # Last, and of the version that is live last of all: by its tags the next run sees whether this one got to its end.
+    tagged = _tried(lambda: context.tag(state, begun.champion, begun.version), "The next decision sets the tags.")
+    return state, (*shown, *tagged)
 
 
 def _completed(context: ApprovalContext) -> tuple[ModelState, Decision | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -17,11 +17,13 @@ from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelVersion
 from .settings import ApprovalSettings
 
 __all__ = [
+    "GATE_KINDS",
     "REGISTERED_BY",
     "LivePeriod",
     "ModelState",
     "VersionStatus",
     "check_separation_of_duties",
+    "digest_in",
     "policy_answer",
     "settled_by",
     "status_of",
@@ -54,7 +56,8 @@ def succeeded(line: tuple[int, ...], version: int, *, back: bool) -> tuple[int, 
 
 _BEGUN = {"promotion_begun", "rollback_begun"}
 _CHANGED = {"promoted", "rolled_back"}
-_GATE = {"gate_passed", "gate_refused"}
+GATE_KINDS = {"gate_passed", "gate_refused"}
+_ROLLBACK = '`python run.py rollback --reason "…"`'
 
 
 @dataclass(frozen=True)
@@ -79,30 +82,36 @@ class ModelState:
     @cached_property
     def history(self) -> tuple[LivePeriod, ...]:
         """What was live when, oldest first."""
-        changes = [record for record in self.records if record.kind in _CHANGED]
-        ends = [*(record.at for record in changes[1:]), None]
-        return tuple(
-            LivePeriod(record.version, record.at, end, record.who, record.why)
-            for record, end in zip(changes, ends, strict=False)
-        )
+        periods: list[LivePeriod] = []
+        for record in self.records:
+            ended = periods and periods[-1].until is None
+            if ended and (
+                record.kind in _CHANGED or (record.kind == "retired" and record.version == periods[-1].version)
+            ):
+                periods[-1] = replace(periods[-1], until=record.at)
+            if record.kind in _CHANGED:
+                periods.append(LivePeriod(record.version, record.at, None, record.who, record.why))
+        return tuple(periods)
 
     @cached_property
     def lineage(self) -> tuple[int, ...]:
-        """The champions that led to the one that is live, which comes last.
+        """The champions that led to the one that is live, which comes last unless it was retired.
 
         A version that was rolled back from is not among them: after 1, 2, 3 and a rollback the lineage is 1, 2, so that
-        the next rollback goes to 1.
+        the next rollback goes to 1. Neither is one that was retired.
         """
         line: tuple[int, ...] = ()
         for record in self.records:
             if record.kind in _CHANGED:
                 line = succeeded(line, record.version, back=record.kind == "rolled_back")
+            elif record.kind == "retired":
+                line = tuple(version for version in line if version != record.version)
         return line
 
     @property
     def live(self) -> int | None:
-        """The version that is live by the ledger, unless the registry no longer has it."""
-        return self.lineage[-1] if self.lineage and self.lineage[-1] in self.versions else None
+        """The version that is live by the ledger, whether or not the registry has it; None where none is."""
+        return self.history[-1].version if self.history and self.history[-1].until is None else None
 
     @property
     def unfinished(self) -> Decision | None:
@@ -121,8 +130,17 @@ class ModelState:
         """The version that is live; None where none is.
 
         Raises:
-            DecisionRefused: `@Champion` names another version than the ledger, or none: somebody moved it.
+            DecisionRefused: the registry has another model than the ledger knows, or no longer has the one that is
+                live, or `@Champion` names another version than the ledger, or none: somebody moved it.
         """
+        self.require_recorded_models()
+        if self.live is not None and self.live not in self.versions:
+            back = f"go back to version {self.previous} ({_ROLLBACK}), " if self.previous is not None else ""
+            raise DecisionRefused(
+                f"Version {self.live} of {self.model} is live by the ledger, and the registry has it no more. Restore "
+                f"it from a backup of the registry, {back}or declare it gone ({self._retire(self.live)}); only then is "
+                "the next version judged as a first one."
+            )
         if self.named_champion == self.live:
             return self.by_alias(CHAMPION)
         by_ledger = f"version {self.live}" if self.live else "no version"
@@ -131,6 +149,57 @@ class ModelState:
             f"@{CHAMPION} of {self.model} names {by_registry}, and {by_ledger} is live by the ledger: it was moved "
             f"without a decision. `python run.py audit` shows what does not fit; {self._way_back}."
         )
+
+    def records_of(self, version: int) -> tuple[Decision, ...]:
+        """Return the records about a version, decided about or live, since it was last retired."""
+        about = [record for record in self.records if version in {record.version, record.champion}]
+        retired = self.retirement(version)
+        return tuple(record for record in about if retired is None or record.sequence > retired.sequence)
+
+    def retirement(self, version: int) -> Decision | None:
+        """Return the record that last retired a version; None where none did."""
+        newest = reversed(self.records)
+        return next((record for record in newest if record.version == version and record.kind == "retired"), None)
+
+    def recorded_digest(self, version: int) -> str:
+        """Return the digest of the model that the newest record of a version is about; empty where none is."""
+        return next(filter(None, (digest_in(record, version) for record in reversed(self.records_of(version)))), "")
+
+    @cached_property
+    def former_champions(self) -> tuple[int, ...]:
+        """The versions that were live at some time and were not retired since, by number."""
+        changes = (record for record in self.records if record.kind in _CHANGED)
+        return tuple(sorted({record.version for record in changes if record in self.records_of(record.version)}))
+
+    def contradiction(self, version: int) -> Decision | None:
+        """Return the first record that is about another model than the registry has as that version; None if none is.
+
+        A version that the registry does not have contradicts nothing.
+        """
+        if version not in self.versions:
+            return None
+        digest = self.digest(version)
+        return next((r for r in self.records_of(version) if digest_in(r, version) not in {"", digest}), None)
+
+    def require_recorded_models(self) -> None:
+        """Refuse to act on a registry whose versions are other models than those that the ledger is about.
+
+        Raises:
+            DecisionRefused: naming the version, both digests, and the remedy.
+        """
+        for version in self.versions:
+            record = self.contradiction(version)
+            if record is not None:
+                raise DecisionRefused(
+                    f"Version {version} of {self.model} in the registry is another model than the ledger knows: its "
+                    f"digest is {self.digest(version)[:12] or 'missing'}, and record {record.sequence} "
+                    f"({record.kind}, {_day(record.at)}) is about {digest_in(record, version)[:12]}. Nothing acts on "
+                    "this registry: restore it from a backup, or, if it was lost and made anew, declare the old model "
+                    f"gone: {self._retire(version)}. `python run.py audit` names every such version."
+                )
+
+    def _retire(self, version: int) -> str:
+        return f'`python run.py retire --version {version} --reason "…"`'
 
     @property
     def challenger(self) -> ModelVersion | None:
@@ -167,23 +236,32 @@ class ModelState:
         before = reversed(line[:-1])
         return next((version for version in before if version in self.versions and version != line[-1]), None)
 
+    @property
+    def previous(self) -> int | None:
+        """The version that a rollback goes to from the one that is live, or was until it was retired."""
+        return self.predecessor(self.lineage if self.live is not None else (*self.lineage, -1))
+
     def gate(self, version: int) -> Decision | None:
         """Return the newest verdict of the gate on a version."""
-        return next(
-            (record for record in reversed(self.records) if record.version == version and record.kind in _GATE), None
-        )
+        about = reversed(self.records_of(version))
+        return next((record for record in about if record.version == version and record.kind in GATE_KINDS), None)
 
     @property
     def _way_back(self) -> str:
-        if self.live is not None or self.predecessor((*self.lineage, -1)) is not None:
-            return '`python run.py rollback --reason "…"` puts it back'
+        if self.live in self.versions or self.previous is not None:
+            return f"{_ROLLBACK} puts it back"
         return "no version was ever live by a decision, so remove the alias in the MLflow UI (`python run.py ui`)"
+
+
+def digest_in(record: Decision, version: int) -> str:
+    """Return the digest of a version that a record is about; empty where it has none."""
+    return record.digests.get("model" if record.version == version else "champion", "")
 
 
 def settled_by(state: ModelState, version: int) -> Decision | None:
     """Return the newest record that says whether a version may be live."""
     settling = {"pending", "approved", "rejected", "promoted", "rolled_back"}
-    for record in reversed(state.records):
+    for record in reversed(state.records_of(version)):
         if record.version == version and record.kind in settling:
             return record
         if record.kind == "rolled_back" and record.champion == version:
@@ -213,6 +291,9 @@ def status_of(state: ModelState, version: int, settings: ApprovalSettings, now: 
         NotFound: the registry has no such version.
     """
     state.version(version)
+    if record := state.contradiction(version):
+        why = f"The registry has another model under this number than the one of record {record.sequence}."
+        return VersionStatus(model=state.model, version=version, state="lapsed", why=why)
     gate, decision = state.gate(version), settled_by(state, version)
     lapsed = next(_lapses(state, gate, decision, settings, now), None) if gate and decision else None
     approval, why = _approval(state, version, gate, decision, lapsed)
@@ -310,7 +391,7 @@ def check_separation_of_duties(settings: ApprovalSettings, version: ModelVersion
 
 def _refusal_by_a_person(state: ModelState, version: int) -> Decision | None:
     """Return the last word of a person about a version, if it was no."""
-    for record in reversed(state.records):
+    for record in reversed(state.records_of(version)):
         if record.kind == "rolled_back" and record.champion == version:
             return record
         if record.version == version and not record.by_policy:

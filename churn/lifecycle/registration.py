@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,11 @@ def register_challenger(
     description: str,
     tags: Mapping[str, str],
     run_id: str,
+    whole: Callable[[ModelVersion], bool],
 ) -> Registration:
     """Register the packaged model and let `@Challenger` name it; a version with the same digest is taken instead.
+
+    One whose files are damaged or gone, as `whole` tells, is not.
 
     The alias moves last, so that whoever follows it finds a version that is complete. Of two runs that register the
     same model at the same time the earlier version stays.
@@ -70,12 +73,12 @@ def register_challenger(
     Raises:
         StoreError: the registry does not answer; a version that was created then is taken up by the next run.
     """
-    version = _earliest(registry, name, digest)
+    version = _earliest(registry, name, digest, whole)
     if version is None:
         created = registry.register(
             name, package, description=description, tags={**tags, MODEL_DIGEST: digest}, run_id=run_id
         )
-        version = _earliest(registry, name, digest) or created
+        version = _earliest(registry, name, digest, whole) or created
         if created.version != version.version:
             registry.delete_version(name, created.version)
     registry.set_alias(name, CHALLENGER, version.version)
@@ -90,9 +93,11 @@ def register_challenger(
     )
 
 
-def _earliest(registry: ModelRegistry, name: str, digest: str) -> ModelVersion | None:
-    same = (version for version in registry.versions(name) if version.tags.get(MODEL_DIGEST) == digest)
-    return min(same, key=lambda version: version.version, default=None)
+def _earliest(
+    registry: ModelRegistry, name: str, digest: str, whole: Callable[[ModelVersion], bool]
+) -> ModelVersion | None:
+    same = [version for version in registry.versions(name) if version.tags.get(MODEL_DIGEST) == digest]
+    return next(filter(whole, sorted(same, key=lambda version: version.version)), None)
 
 
 _TAGGED = ("roc_auc", "log_loss", "brier", "profit_per_customer")

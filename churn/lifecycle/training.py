@@ -31,6 +31,7 @@ from ..training.recipe import RECIPE
 from ..training.search import TuningResult, TuningSettings, search, study_name
 from ..training.train import ModelSettings, TrainingReport
 from ..training.train import train as fit
+from .decisions import package_fault
 from .model_card import model_card
 from .registration import Findings, Registration, provenance, record_run, register_challenger, version_tags
 from .workspace import Workspace
@@ -191,6 +192,7 @@ def register(
             description=description,
             tags=tags,
             run_id=tracker.run_id(),
+            whole=lambda version: package_fault(workspace, version) is None,
         )
     write_baseline(
         workspace.tables,

@@ -90,6 +90,15 @@ class Workspace:
         made: tuple[Path, str] = self.made("package", scorer, folder, **described)
         return made
 
+    def verify(self, version: ModelVersion, into: Path) -> None:
+        """Fetch a version below `into` and check every file against its registered digest; nothing is executed.
+
+        Raises:
+            ModelError: it carries no digest, or is not what was registered.
+            StoreError: the registry does not answer, or the files are gone.
+        """
+        self.made("verify", version, into)
+
     def load(self, version: ModelVersion, into: Path) -> Any:
         """Return a registered version, fetched below `into`, checked against its registered digest, and loaded."""
         return self.made("load", version, into)

@@ -38,9 +38,11 @@ DecisionKind = Literal[
     "rollback_begun",
     "rolled_back",
     "undone",
+    "retired",
 ]
 """What happened. A change of the champion is begun before the registry is touched, and `promoted`, `rolled_back` or
-`undone` after it."""
+`undone` after it. `retired` says that the model is gone: what was recorded of the version before is about no model that
+the registry may have under that number."""
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

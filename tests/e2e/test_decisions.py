@@ -39,6 +39,7 @@ from pathlib import Path
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.wiring import now
+from churn.approval.audit import audit
 from churn.approval.context import ApprovalContext
 from churn.approval.promote import promote
 from churn.approval.settings import ApprovalSettings
@@ -147,7 +148,7 @@ def test_a_version_goes_live_and_comes_back_in_seconds(place: Place) -> None:
     assert place.champions == (1, None)
     tags = {version.version: version.tags[APPROVAL_CHECK] for version in place.context.registry.versions(place.name)}
     assert tags == {1: "Approved", 2: "Rejected", 3: "Rejected"}
-    assert audit(place.context).findings == ()
+    assert place.audit().findings == ()
 
 
 def test_a_kill_between_two_writes_is_completed_by_the_next_run(place: Place) -> None:
@@ -156,12 +157,12 @@ def test_a_kill_between_two_writes_is_completed_by_the_next_run(place: Place) ->
     _, said = killed.communicate(timeout=100)
     assert killed.returncode == -signal.SIGKILL, said
     assert place.champions == (2, 1)
-    [finding] = audit(place.context).findings
+    [finding] = place.audit().findings
     assert "was begun on" in finding.problem
     record = complete_begun(place.context)
     assert record is not None
     assert (record.kind, record.version, record.who) == ("promoted", 2, "ada")
-    assert audit(place.context).findings == ()
+    assert place.audit().findings == ()
 
 
 def test_of_two_processes_one_promotes_and_the_other_says_so(place: Place) -> None:
@@ -189,7 +190,7 @@ except DecisionRefused as error:
     assert f"the champion changed since: it is version {live}" in told + out
     assert bool(told) != bool(out)
     assert kinds(place).count("promoted") == 2
-    assert audit(place.context).findings == ()
+    assert place.audit().findings == ()
 
 
 def kinds(place: Place) -> list[str]:
@@ -201,10 +202,10 @@ def test_an_alias_that_is_moved_by_hand_is_found_and_put_back(place: Place) -> N
     connect(place.project.uri).set_registered_model_alias(place.name, CHAMPION, "3")
     with pytest.raises(DecisionRefused, match=r"@Champion .* names version 3, and version 2 is live"):
         promote(place.context, 3, who="ada")
-    assert [finding.subject for finding in audit(place.context).findings] == ["@Champion"]
+    assert [finding.subject for finding in place.audit().findings] == ["@Champion"]
     rollback(place.context, who="bob", why="Moved by hand.")
     assert place.champions == (2, 1)
-    assert audit(place.context).findings == ()
+    assert place.audit().findings == ()
 
 
 def test_a_tag_that_is_set_by_hand_promotes_nothing(place: Place) -> None:
@@ -214,7 +215,7 @@ def test_a_tag_that_is_set_by_hand_promotes_nothing(place: Place) -> None:
         DecisionRefused, match="is not approved, and there is still no @Champion: Rejected by policy:auto"
     ):
         promote(place.context, 1, who="ada")
-    assert [finding.subject for finding in audit(place.context).findings] == ["version 1"]
+    assert [finding.subject for finding in place.audit().findings] == ["version 1"]
 
 
 def test_a_live_version_that_mlflow_deleted_is_left_for_the_one_before(place: Place) -> None:
@@ -224,7 +225,7 @@ def test_a_live_version_that_mlflow_deleted_is_left_for_the_one_before(place: Pl
     assert place.context.status(3).state == "lapsed"
     with pytest.raises(NotFound, match=r"has no version 2; it has 1, 3\."):
         promote(place.context, 2, who="ada")
-    subjects = [finding.subject for finding in audit(place.context).findings]
+    subjects = [finding.subject for finding in place.audit().findings]
     assert subjects == ["version 2"]
     assert rollback(place.context, who="bob", why="Deleted.").version == 1
     assert place.champions == (1, None)
@@ -241,7 +242,7 @@ def test_a_registry_that_cannot_be_reached_changes_nothing(place: Place) -> None
     for attempt in (
         lambda: promote(context, 1, who="ada"),
         lambda: rollback(context, who="ada", why="Bad."),
-        lambda: audit(context),
+        lambda: audit(context, package_fault=lambda _: None, report_fault=lambda _: None),
     ):
         with pytest.raises(StoreError, match=f"{address} could not be reached"):
             attempt()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from churn.approval.audit import Audit, audit
 from churn.approval.context import ApprovalContext
 from churn.approval.decide import decide, record_gate
 from churn.approval.promote import Promotion, promote
@@ -125,6 +126,8 @@ class Office:
         self.registry = DoomedRegistry(self.doom)
         self.ledger = DoomedLedger(self.doom)
         self.stages = DoomedStages(self.doom)
+        self.damaged: dict[int, str] = {}
+        self.lost: set[str] = set()
 
     @property
     def context(self) -> ApprovalContext:
@@ -166,6 +169,20 @@ class Office:
             self.judge(version)
             done = promote(self.context, version, who="ada")
         return done
+
+    def audit(self, expect: str | None = None) -> Audit:
+        """Audit the model; `damaged` says what is wrong with packages, and a report is there unless it is in `lost`."""
+        return audit(
+            self.context,
+            package_fault=lambda version: self.damaged.get(version.version),
+            report_fault=lambda digest: f"The report {digest} is gone." if digest in self.lost else None,
+            expect=expect,
+        )
+
+    def make_anew(self, *versions: int) -> None:
+        """Lose the registry, and let each of the versions be another model."""
+        for version in versions:
+            self.registry.set_tags(MODEL, version, {MODEL_DIGEST: f"another model {version}"})
 
     def delete(self, version: int) -> None:
         """Delete a version with its aliases, as MLflow does."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from churn.approval.audit import audit
+from churn.approval.audit import Audit
 from churn.approval.context import APPROVAL_CHECK, DECISION
 from churn.approval.promote import promote, rollback
+from churn.core.errors import ConfigError, NotFound
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, START, Killed, Office, office
@@ -17,7 +18,11 @@ from tests.fakes.ports.ledger import altered
 
 
 def found(place: Office) -> list[tuple[str, str]]:
-    return [(finding.subject, finding.problem) for finding in audit(place.context).findings]
+    return found_in(place.audit())
+
+
+def found_in(done: Audit) -> list[tuple[str, str]]:
+    return [(finding.subject, finding.problem) for finding in done.findings]
 
 
 def everything_at_once() -> Office:
@@ -29,11 +34,11 @@ def everything_at_once() -> Office:
 
 
 @pytest.mark.parametrize(
-    "make", [Office, lambda: office(2), lambda: office(1, 1), everything_at_once], ids=["empty", "new", "first", "all"]
+    "make", [lambda: office(2), lambda: office(1, 1), everything_at_once], ids=["new", "first", "all"]
 )
 def test_where_everything_fits_there_is_nothing_to_say(make: Callable[[], Office]) -> None:
     place = make()
-    done = audit(place.context)
+    done = place.audit()
     assert done.findings == ()
     assert (done.records, done.versions) == (len(place.kinds), len(place.context.read().versions))
 
@@ -90,7 +95,7 @@ FAULTS = {
     tagged: [("version 3", "tag Approval_Check is 'Approved', and by the ledger it should be 'missing'")],
     tag_changed: [("version 2", "tag Approval_Check is 'Rejected', and by the ledger it should be 'Approved'")],
     check_changed: [("version 2", "tag gate is 'refused', and by the ledger it should be 'passed'")],
-    digest_changed: [("version 1", "model digest is 'another', and record 4 was about 'digest of 1'")],
+    digest_changed: [("version 1", "model digest is another, and record 1 was about digest of 1")],
     cut_off: [
         ("version 2", "tag Approval_Check is 'Approved', and by the ledger it should be 'missing'"),
         ("version 2", "tag decision names a record that the ledger does not hold"),
@@ -112,6 +117,50 @@ def test_a_version_that_was_judged_and_is_gone_is_named() -> None:
     place = office(3, 1, 2, 3)
     place.delete(2)
     assert ("version 2", "The ledger knows it (record 8), and the registry has it no more.") in found(place)
+
+
+def test_a_model_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(NotFound, match=f"Neither the ledger nor the registry knows a model '{MODEL}'"):
+        Office().audit()
+
+
+def test_a_damaged_package_and_a_lost_report_are_named() -> None:
+    place = office(2, 1)
+    place.damaged[2] = "model.ubj changed since it was built."
+    place.lost.add(place.ledger.records[0].digests["gate_report"])
+    assert [subject for subject, _ in found(place)] == ["version 2", "record 1"]
+    assert (place.audit().reports, place.audit().versions) == (1, 2)
+
+
+def test_every_record_of_a_version_is_held_against_it_not_the_last_alone() -> None:
+    place = office(2, 1)
+    forged = dict(place.ledger.records[-1].digests) | {"model": "another model 1"}
+    place.make_anew(1)
+    last = place.ledger.records[-1]
+    entry = Entry(kind="promoted", model=MODEL, version=1, champion=None, at=last.at, who="m", why="x", digests=forged)
+    place.ledger.append(entry, after=last.hash)
+    assert ("version 1", "Its model digest is another model 1, and record 1 was about digest of 1.") in found(place)
+
+
+def test_a_record_that_is_older_than_the_one_before_it_is_named() -> None:
+    place = office(2, 1)
+    place.clock.skip(-3)
+    place.judge(2)
+    assert place.audit().findings[0].subject == "record 5"
+    assert "a clock was wrong, or set back" in place.audit().findings[0].problem
+
+
+def test_a_hash_that_was_kept_elsewhere_must_be_there() -> None:
+    place = office(2, 1)
+    head = place.audit().head
+    assert head == place.ledger.records[-1].hash
+    place.judge(2)
+    assert place.audit(expect=head).findings == ()
+    assert place.audit(expect=head[:12]).findings == ()
+    del place.ledger.records[2:]
+    assert found_in(place.audit(expect=head))[0][0] == "ledger"
+    with pytest.raises(ConfigError, match="--expect 'ab' is too short"):
+        place.audit(expect="ab")
 
 
 def test_a_whole_ledger_that_was_written_anew_is_told_by_the_tags() -> None:
@@ -150,7 +199,7 @@ def test_every_finding_comes_with_a_remedy() -> None:
     for spoil in FAULTS:
         place = office(3, 1, 2)
         spoil(place)
-        findings = audit(place.context).findings
+        findings = place.audit().findings
         assert findings
         assert all(finding.remedy for finding in findings)
 
@@ -159,5 +208,5 @@ def test_an_audit_writes_nothing() -> None:
     place = office(3, 1, 2)
     alias_moved(place)
     before = place.doom.writes
-    audit(place.context)
+    place.audit()
     assert place.doom.writes == before

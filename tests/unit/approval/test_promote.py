@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from churn.approval.context import APPROVAL_CHECK
-from churn.approval.decide import approve, reject
-from churn.approval.promote import Promotion, complete_begun, promote, rollback
+from churn.approval.decide import approve, decide, reject
+from churn.approval.promote import Promotion, complete_begun, promote, retire, rollback
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import ChurnError, ConfigError, DecisionRefused, NotFound, StoreError, WriteConflict
 from churn.ports.ledger import Decision, Entry
@@ -141,13 +141,76 @@ def test_an_alias_that_was_set_before_any_decision_is_no_champion() -> None:
         promote(place.context, 1, who="ada")
 
 
-def test_where_the_live_version_was_deleted_the_next_is_a_first() -> None:
+def test_where_the_live_version_was_deleted_the_next_is_a_first_only_once_it_is_retired() -> None:
     place = office(2, 1)
     place.delete(1)
+    gone = "Version 1 of churn_gym is live by the ledger, and the registry has it no more"
+    with pytest.raises(DecisionRefused, match=f"{gone}.* retire --version 1"):
+        place.judge(2)
+    with pytest.raises(DecisionRefused, match=gone):
+        promote(place.context, 2, who="ada")
+    retire(place.context, 1, who="bob", why="The disk was lost.")
+    assert place.context.read().live is None
     place.judge(2)
     done = promote(place.context, 2, who="ada")
     assert (done.version, done.previous) == (2, None)
     assert (place.champion, place.previous) == (2, None)
+    assert place.audit().findings == ()
+
+
+def test_a_registry_of_other_models_than_the_ledger_knows_is_acted_on_by_nobody() -> None:
+    place = office(3, 1, 2)
+    place.make_anew(1)
+    acts: list[Callable[[], object]] = [
+        lambda: rollback(place.context, who="bob", why="Bad."),
+        lambda: rollback(place.context, to=1, who="bob", why="Bad."),
+        lambda: place.judge(3),
+        lambda: decide(place.context, 3, who="ada"),
+        lambda: approve(place.context, 3, who="bob", why="Good."),
+        lambda: reject(place.context, 3, who="bob", why="Bad."),
+        lambda: promote(place.context, 2, who="ada"),
+        lambda: place.context.read().champion,
+    ]
+    before = len(place.kinds)
+    for act in acts:
+        with pytest.raises(
+            DecisionRefused, match=r"Version 1 of churn_gym in the registry is another model .*record 1"
+        ):
+            act()
+    assert len(place.kinds) == before
+    assert place.context.status(1).state == "lapsed"
+
+
+def test_after_a_lost_registry_was_made_anew_and_retired_nothing_decided_before_holds() -> None:
+    place = office(2, 1)
+    place.make_anew(1)
+    retire(place.context, 1, who="bob", why="The registry was lost.")
+    state = place.context.read()
+    assert (place.champion, state.live, state.lineage, state.former_champions) == (None, None, (), ())
+    assert state.history[-1].until is not None
+    assert place.context.status(1).state == "none"
+    with pytest.raises(DecisionRefused, match="there is nothing to go back to"):
+        rollback(place.context, who="bob", why="Back.")
+    with pytest.raises(DecisionRefused, match="was never live by a decision"):
+        rollback(place.context, to=1, who="bob", why="Back.")
+    assert place.audit().findings == ()
+    place.go_live(1)
+    assert place.champion == 1
+    assert place.audit().findings == ()
+
+
+def test_after_the_live_version_is_retired_a_rollback_goes_to_the_one_before() -> None:
+    place = office(3, 1, 2, 3)
+    place.delete(3)
+    retire(place.context, 3, who="bob", why="Lost.")
+    done = rollback(place.context, who="bob", why="Back.")
+    assert (done.version, done.previous, place.champion, place.previous) == (2, None, 2, 1)
+    assert place.audit().findings == ()
+
+
+def test_a_version_that_the_ledger_does_not_know_cannot_be_retired() -> None:
+    with pytest.raises(NotFound, match="The ledger knows no model as version 2 of churn_gym"):
+        retire(office(2, 1).context, 2, who="bob", why="Gone.")
 
 
 def test_a_mirror_that_does_not_answer_stops_nothing_and_is_repaired_by_the_next_run() -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "approve --version 2 --reason good": "approve",
     "reject --version 2 --reason bad": "reject",
     "rollback --reason bad": "rollback",
+    "retire --version 2 --reason gone": "retire",
     "models": "models",
     "use saas": "use",
     "audit": "audit",

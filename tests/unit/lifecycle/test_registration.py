@@ -25,7 +25,14 @@ def package(tmp_path: Path) -> Path:
 
 def register(registry: InMemoryModelRegistry, package: Path, digest: str = "aa", run: str = "run-1") -> Registration:
     return register_challenger(
-        registry, NAME, package, digest=digest, description=f"Trained in {run}.", tags=TAGS, run_id=run
+        registry,
+        NAME,
+        package,
+        digest=digest,
+        description=f"Trained in {run}.",
+        tags=TAGS,
+        run_id=run,
+        whole=lambda _: True,
     )
 
 
@@ -87,6 +94,16 @@ def test_the_same_run_again_still_calls_its_version_new(package: Path) -> None:
     register(registry, package)
     assert not register(registry, package).unchanged
     assert numbers(registry) == [1]
+
+
+def test_where_the_package_of_the_version_is_damaged_a_whole_one_is_registered(package: Path) -> None:
+    registry = InMemoryModelRegistry(RUNS)
+    first = register(registry, package)
+    again = register_challenger(
+        registry, NAME, package, digest="aa", description="", tags=TAGS, run_id="run-2", whole=lambda v: v.version != 1
+    )
+    assert (first.version, again.version, again.unchanged) == (1, 2, False)
+    assert registry.by_alias(NAME, CHALLENGER).version == 2  # type: ignore[union-attr]
 
 
 def test_another_model_is_the_next_version_and_takes_the_alias(package: Path) -> None:
@@ -176,6 +193,13 @@ def test_versions_of_other_origin_and_other_aliases_are_left_alone(package: Path
 def test_the_tag_of_the_digest_is_not_the_callers_to_set(package: Path) -> None:
     registry = InMemoryModelRegistry(RUNS)
     done = register_challenger(
-        registry, NAME, package, digest="aa", description="", tags={MODEL_DIGEST: "zz"}, run_id="run-1"
+        registry,
+        NAME,
+        package,
+        digest="aa",
+        description="",
+        tags={MODEL_DIGEST: "zz"},
+        run_id="run-1",
+        whole=lambda _: True,
     )
     assert done.tags == {MODEL_DIGEST: "aa"}
