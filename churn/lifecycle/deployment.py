@@ -116,16 +116,17 @@ def request_of(context: ApprovalContext, version: int | None) -> DeploymentReque
 
     Raises:
         NotFound: there is no such version, or no challenger.
-        DecisionRefused: `@Champion` was moved without a decision.
+        DecisionRefused: `@Champion` was moved without a decision, or the registry has other models than the ledger.
     """
     state = context.read()
+    champion = state.champion
     challenger = state.challenger if version is None else state.version(version)
     if challenger is None:
         raise NotFound(
             f"{context.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a "
             "version with --version N."
         )
-    return DeploymentRequest(challenger, state.champion, context.status(challenger.version, state))
+    return DeploymentRequest(challenger, champion, context.status(challenger.version, state))
 
 
 def report_on(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.mlflow.manifest import package_digest, runtime_name, write_manifest
+from churn.ports.registry import MODEL_DIGEST
 from tests.e2e.project import DEPLOYABLE, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
@@ -115,3 +119,35 @@ def test_a_champion_that_was_moved_by_hand_scores_nothing(project: Project, firs
         assert "moved without a decision" in project.run(*arguments(project)).paragraph
     finally:
         project.registry.set_alias(MODEL, "Champion", 1)
+
+
+def test_another_package_under_the_number_of_the_champion_is_run_by_nobody(
+    project: Project, first: Ran, tmp_path: Path
+) -> None:
+    """Who can write only the registry deletes the model, and registers a package of their own as version 1."""
+    registry, proof = project.registry, tmp_path / "ran"
+    (version,) = registry.versions(MODEL)
+    package = Path(shutil.copytree(registry.download(MODEL, 1, tmp_path / "fetched"), tmp_path / "package"))
+    (runtime,) = (package / "code").glob("churn_runtime_*")
+    with (runtime / "money.py").open("a") as source:
+        source.write(f"\nopen({str(proof)!r}, 'w').close()\n")
+    runtime.rename(package / "code" / runtime_name(list(runtime.rglob("*.py"))))
+    write_manifest(package)
+    project.mlflow.delete_registered_model(MODEL)
+    tags = {**version.tags, MODEL_DIGEST: package_digest(package)}
+    registry.register(MODEL, package, description=version.description, tags=tags, run_id=version.run_id)
+    registry.set_alias(MODEL, "Champion", 1)
+    told = "Version 1 of churn_telco_simulated in the registry is another model than the ledger knows"
+    refused = [
+        arguments(project),
+        ["explain", "--customer", "0000-HCAIT", f"--set=profile.state={project.state}"],
+        project.arguments("deployment"),
+        ["rollback", "--reason", "Bad.", f"--set=profile.state={project.state}"],
+    ]
+    for command in refused:
+        assert told in project.run(*command).paragraph
+    assert "lapsed" in project.run("models", f"--set=profile.state={project.state}").succeeded().out
+    assert not proof.exists()
+    audited = project.run("audit", f"--set=profile.state={project.state}")
+    assert (audited.code, "Nothing acts on this registry" in audited.out) == (2, True)
+    assert not proof.exists()
