@@ -47,11 +47,14 @@ clean: ## remove the environment and every cache; .churn/ with your tables and m
 # The training environment is part of the test environment: installing it again removes nothing.
 $(TRAIN): GROUPS := --no-dev --inexact
 $(SPARK): GROUPS := --no-dev --inexact --extra spark
+# `.uv/installing` is there while an installation runs: one that was killed leaves packages in parts, and is begun anew.
 .venv/.installed-%: pyproject.toml uv.lock | python
+	@if [ -e .uv/installing ]; then echo 'An installation was interrupted: it is begun anew.'; rm -rf .venv; fi; \
+	  mkdir -p .uv && touch .uv/installing
 	@uv=$$($(PYTHON) tools/get_uv.py) && \
 	  "$$uv" sync --frozen --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(GROUPS) || \
 	  { echo 'make: the set-up failed, see above; it needs the package index once. The same command goes on where it stopped.' >&2; exit 1; }
-	@touch $@
+	@touch $@ && rm .uv/installing
 
 python:
 	@case '$(VERSION)' in 3.11 | 3.12 | 3.13) ;; \

@@ -92,7 +92,14 @@ def diagnose(project: Path, profile: Profile) -> list[Any]:
     from .local.doctor import diagnose as look
     from .local.zenml import stack_name
 
-    return look(project, profile.state, profile.tables, profile.mlflow.tracking_uri, stack_name(profile))
+    return look(
+        project,
+        profile.state,
+        profile.tables,
+        profile.mlflow.tracking_uri,
+        stack_name(profile),
+        shared=profile.shared,
+    )
 
 
 def ensure_stack(profile: Profile, experiment: str) -> str:

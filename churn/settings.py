@@ -90,6 +90,10 @@ class Profile(Frozen):
     stack: dict[ComponentKind, Component]
     mlflow: MlflowSettings
     resources: Resources = Resources()
+    shared: bool = Field(
+        default=False,
+        description="Whether files are made as the user's own umask says; otherwise nobody else may read them.",
+    )
 
     @model_validator(mode="after")
     def _has_one_tracking_address(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,10 @@ class Session(NamedTuple):
 
 
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
-    """Return the settings and the profile that the arguments ask for; raises as `read_configuration` does."""
+    """Return the settings and the profile that the arguments ask for; raises as `read_configuration` does.
+
+    Unless the profile is shared, whatever this process makes from now on can be read by this user alone.
+    """
     overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
     if dataset := getattr(arguments, "dataset", None):
         overrides.append(f"dataset={_quoted(dataset)}")
@@ -45,7 +49,10 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     if engine := getattr(arguments, "engine", None):
         overrides.append(f"inference.engine={engine}")
     stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
-    return read_configuration(CONFIGS, stack, extra, overrides, remembered=_remembered)
+    configuration = read_configuration(CONFIGS, stack, extra, overrides, remembered=_remembered)
+    if not configuration.profile.shared:
+        os.umask(0o077)  # tables, lists and pages hold customers
+    return configuration
 
 
 def session_of(arguments: argparse.Namespace) -> Session:

@@ -18,6 +18,7 @@ def diagnose(
     mlflow_uri: str,
     stack: str,
     *,
+    shared: bool = False,
     zenml_port: int = 8237,
     mlflow_port: int = 5000,
 ) -> list[Finding]:
@@ -29,6 +30,7 @@ def diagnose(
         tables: The folder of the Delta tables.
         mlflow_uri: MLflow's tracking URI.
         stack: The name under which a run registers its ZenML stack.
+        shared: Whether other users of the machine may read the state folder.
         zenml_port: Where the ZenML dashboard is to listen.
         mlflow_port: Where MLflow's is.
 
@@ -49,6 +51,6 @@ def diagnose(
         stores.zenml_store(),
         stores.zenml_stack(stack),
         stores.mlflow_store(mlflow_uri),
-        machine.folder("state", "folder", state),
-        machine.folder("tables", "folder", tables),
+        machine.folder("state", "folder", state, shared=shared),
+        machine.folder("tables", "folder", tables, shared=shared),
     ]

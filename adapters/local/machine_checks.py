@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
@@ -90,10 +90,22 @@ def libraries(project: Path) -> Finding:
             others.append(f"{name} {installed} (tested: {' or '.join(tested)})")
     if missing:
         return Finding("environment", "libraries", "fail", f"not installed: {', '.join(missing)}", "make train")
+    if (project / ".uv" / "installing").exists():
+        found = "an installation was interrupted: packages may be there in parts"
+        return Finding("environment", "libraries", "fail", found, "make train")
+    if broken := [name for name in names if not _is_whole(name)]:
+        found = f"files are missing: {', '.join(broken)}"
+        return Finding("environment", "libraries", "fail", found, "rm -rf .venv, then make train")
     if others:
         remedy = "uv sync --frozen installs the tested versions"
         return Finding("environment", "libraries", "warn", "; ".join(others), remedy)
     return Finding("environment", "libraries", "ok", f"{len(names)} in the versions of uv.lock")
+
+
+def _is_whole(name: str) -> bool:
+    """Return whether the modules that a distribution says it has are there."""
+    modules = [file for file in distribution(name).files or () if file.suffix == ".py"]
+    return all(Path(str(file.locate())).is_file() for file in modules)
 
 
 def byte_code(package: str = "zenml") -> Finding:
@@ -191,8 +203,8 @@ def clock(now: dt.datetime | None = None) -> Finding:
     return Finding("machine", "clock", "ok", f"{time:%Y-%m-%d %H:%M} UTC (local {time.astimezone():%H:%M %Z})")
 
 
-def folder(area: str, name: str, path: Path) -> Finding:
-    """May this user write below `path`, and nobody else?"""
+def folder(area: str, name: str, path: Path, *, shared: bool = False) -> Finding:
+    """May this user write below `path`, and nobody else, nor read there unless it is `shared`?"""
     there = _nearest(path)
     found = str(path) if there == path else f"{path} (made on first use)"
     if not there.is_dir():
@@ -205,6 +217,9 @@ def folder(area: str, name: str, path: Path) -> Finding:
         )
     if there == path and path.stat().st_mode & 0o002:
         return Finding(area, name, "warn", f"{path} is writable by every user", f"chmod -R o-w {path}")
+    if there == path and not shared and path.stat().st_mode & 0o077:
+        remedy = f"chmod -R go= {path}, or set profile.shared where others are to read it"
+        return Finding(area, name, "warn", f"{path} holds customers, and other users may read it", remedy)
     return Finding(area, name, "ok", found)
 
 

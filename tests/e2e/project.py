@@ -166,8 +166,9 @@ class Project:
             shutil.copytree(zenml_home, project.home)
             for file in project.home.rglob("config.yaml"):
                 file.write_text(file.read_text().replace(str(zenml_home), str(project.home)))
-            project.state.mkdir()
+            project.state.mkdir(mode=0o700)
             (project.home / "mlflow.db").rename(project.state / "mlflow.db")
+            (project.state / "mlflow.db").chmod(0o600)
         project.work.mkdir()
         project.temporary.mkdir()
         return project

@@ -124,10 +124,40 @@ def test_a_clock_behind_the_program_itself_is_wrong() -> None:
 
 def test_a_folder_that_everybody_may_write_to_is_warned_of(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    folder.mkdir(mode=0o755)
+    folder.mkdir(mode=0o700)
     assert machine.folder("state", "folder", folder).status == "ok"
     folder.chmod(0o777)
     assert machine.folder("state", "folder", folder).remedy == f"chmod -R o-w {folder}"
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o705, 0o740])
+def test_a_folder_that_others_may_read_is_warned_of_unless_it_is_shared(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(mode)
+    assert machine.folder("state", "folder", folder).remedy.startswith(f"chmod -R go= {folder}, or set profile.shared")
+    assert machine.folder("state", "folder", folder, shared=True).status == "ok"
+
+
+def test_an_installation_that_was_interrupted_or_lost_files_is_a_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "half").mkdir(parents=True)
+    (tmp_path / "site" / "half" / "__init__.py").touch()
+    info = tmp_path / "site" / "half-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
+    (info / "RECORD").write_text("half/__init__.py,,\nhalf/core.py,,\nhalf-1.0.dist-info/RECORD,,\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["half>=1"]\n')
+    (tmp_path / "uv.lock").write_text('[[package]]\nname = "half"\nversion = "1.0"\n')
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    finding = machine.libraries(tmp_path)
+    assert (finding.status, finding.found) == ("fail", "files are missing: half")
+    (tmp_path / "site" / "half" / "core.py").touch()
+    assert machine.libraries(tmp_path).status == "ok"
+    (tmp_path / ".uv").mkdir()
+    (tmp_path / ".uv" / "installing").touch()
+    assert "interrupted" in machine.libraries(tmp_path).found
 
 
 def test_a_read_only_folder_is_a_trouble() -> None:
