@@ -40,6 +40,9 @@ _ZENML_SERVER = {
 }
 # Its background jobs would be further processes, for features that this project does not use.
 _MLFLOW_SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_MLFLOW_STORE = "CHURN_MLFLOW_STORE"
+"""Which store the application in `adapters.mlflow.app` shows."""
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -150,15 +153,7 @@ def _start_zenml(port: int, state: Path, notes: list[str]) -> Server:
     if store_url().startswith(_REMOTE):
         return Server("ZenML", store_url().rstrip("/"))
     free = _port("ZenML", port, notes)
-    command = [
-        "uvicorn",
-        "zenml.zen_server.zen_server_api:app",
-        "--host",
-        HOST,
-        "--port",
-        str(free),
-        "--no-server-header",
-    ]
+    command = _served("adapters.local.zenml_app:guarded", free)
     return spawn("ZenML", free, command, {**_QUIET, **os.environ, **_ZENML_SERVER}, state / "zenml-ui.log")
 
 
@@ -166,8 +161,14 @@ def _start_mlflow(uri: str, port: int, taken: Collection[int], state: Path, note
     if uri.startswith(_REMOTE):
         return Server("MLflow", uri.rstrip("/"))
     free = _port("MLflow", port, notes, taken)
-    command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(free), "--workers", "1"]
-    return spawn("MLflow", free, command, {**_QUIET, **os.environ, **_MLFLOW_SERVER}, state / "mlflow-ui.log")
+    environment = {**_QUIET, **os.environ, **_MLFLOW_SERVER, _MLFLOW_STORE: uri}
+    return spawn("MLflow", free, _served("adapters.mlflow.app:guarded", free), environment, state / "mlflow-ui.log")
+
+
+def _served(application: str, port: int) -> list[str]:
+    """Return the command that serves an application of this project on this machine alone."""
+    options = ["--factory", "--app-dir", str(_PROJECT), "--host", HOST, "--port", str(port), "--no-server-header"]
+    return ["uvicorn", application, *options, "--timeout-graceful-shutdown", "2"]  # an open page keeps a connection
 
 
 def _port(name: str, wanted: int, notes: list[str], taken: Collection[int] = ()) -> int:

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 
 from adapters.local import zenml_ui
-from adapters.local.servers import HOST, open_local, stop
+from adapters.local.servers import HOST, open_local, spawn, stop, wait_for_answer
 from adapters.local.zenml import config_folder, store_url
 from churn.core.errors import StoreError
 
@@ -27,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 PIPELINE = """
 import sys
 import time
+import urllib.error
+import urllib.request
 from zenml import pipeline, step
 from zenml.client import Client
 from zenml.types import HTMLString
@@ -158,6 +162,93 @@ def test_a_pipeline_runs_beside_the_dashboard_and_appears_in_it(home: Path, dash
     before = len(runs_of(dashboards))
     run_demo(home)
     assert len(runs_of(dashboards)) == before + 1
+
+
+FOREIGN = """
+async (target) => {
+  const answers = {};
+  for (const [method, mode] of [["DELETE", "cors"], ["POST", "no-cors"], ["PUT", "cors"], ["GET", "cors"]]) {
+    try {
+      const answer = await fetch(target, {method, mode, headers: {"Content-Type": "text/plain"}});
+      answers[method] = answer.status;
+    } catch (error) { answers[method] = "refused"; }
+  }
+  return answers;
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["ZenML", "MLflow"])
+def test_a_page_of_another_server_can_change_nothing(
+    dashboards: zenml_ui.Dashboards, tmp_path: Path, name: str
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    server = next(server for server in dashboards.servers if server.name == name)
+    run = runs_of(dashboards)[0]["id"]
+    target = {
+        "ZenML": f"{server.address}/api/v1/runs/{run}",
+        "MLflow": f"{server.address}/api/2.0/mlflow/experiments/create",
+    }[name]
+    (tmp_path / "index.html").write_text("<title>elsewhere</title>")
+    port = unused_port()
+    pages = spawn(
+        "other",
+        port,
+        ["http.server", str(port), "--bind", HOST, "--directory", str(tmp_path)],
+        os.environ,
+        tmp_path / "log",
+    )
+    (tmp_path / "health").touch()
+    wait_for_answer(pages, time.monotonic() + 30)
+    try:
+        with sync_playwright() as browsers:
+            browser = browsers.chromium.launch(executable_path=chromium(), args=BROWSER.split())
+            page = browser.new_page()
+            page.goto(f"{pages.address}/index.html")
+            answers = page.evaluate(FOREIGN, target)
+            browser.close()
+    finally:
+        stop([pages])
+    assert {method: answer for method, answer in answers.items() if method != "POST"} == dict.fromkeys(
+        ["DELETE", "PUT", "GET"], "refused"
+    )
+    assert run in [item["id"] for item in runs_of(dashboards)]
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ({}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "127.0.0.1"}, 403),
+        ({"Origin": "http://rebound.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 1])
+def test_another_host_or_origin_is_refused(
+    dashboards: zenml_ui.Dashboards, number: int, header: dict[str, str], status: int
+) -> None:
+    server = dashboards.servers[number]
+    request = urllib.request.Request(f"{server.address}/health", headers=header)
+    try:
+        with open_local(request, seconds=30) as answer:
+            assert answer.status == status
+    except urllib.error.HTTPError as error:
+        assert error.code == status  # noqa: PT017
+
+
+def test_a_page_of_its_own_is_answered(dashboards: zenml_ui.Dashboards) -> None:
+    for server in dashboards.servers:
+        for name in ("127.0.0.1", "localhost"):
+            host = f"{name}:{server.address.rpartition(':')[2]}"
+            request = urllib.request.Request(
+                f"{server.address}/health", headers={"Host": host, "Origin": f"http://{host}"}
+            )
+            with open_local(request, seconds=30) as answer:
+                assert answer.status == 200
 
 
 def test_nothing_is_sent_home(dashboards: zenml_ui.Dashboards) -> None:
