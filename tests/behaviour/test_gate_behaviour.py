@@ -198,6 +198,7 @@ class Office:
             description=f"Run {number}.",
             tags={},
             run_id=f"run-{number}",
+            whole=lambda _: True,
         )
         return self.challenger
 
