@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import importlib.util
 import os
@@ -104,8 +105,9 @@ def libraries(project: Path) -> Finding:
 
 def _is_whole(name: str) -> bool:
     """Return whether the modules that a distribution says it has are there."""
-    modules = [file for file in distribution(name).files or () if file.suffix == ".py"]
-    return all(Path(str(file.locate())).is_file() for file in modules)
+    found = distribution(name)
+    listed = csv.reader((found.read_text("RECORD") or "").splitlines())
+    return all(Path(str(found.locate_file(row[0]))).is_file() for row in listed if row and row[0].endswith(".py"))
 
 
 def byte_code(package: str = "zenml") -> Finding:

@@ -27,7 +27,7 @@ __all__ = [
     "open_local",
     "spawn",
     "stop",
-    "wait_for_answer",
+    "wait_for_answers",
     "watch",
 ]
 
@@ -122,21 +122,22 @@ def spawn(name: str, port: int, command: Sequence[str], environment: Mapping[str
     return Server(name, f"http://{HOST}:{port}", child.pid, str(log), child)
 
 
-def wait_for_answer(server: Server, deadline: float) -> None:
-    """Return when the server answers.
+def wait_for_answers(servers: Sequence[Server], deadline: float) -> None:
+    """Return when every server answers.
 
     Args:
-        server: What `spawn` returned.
+        servers: What `spawn` returned.
         deadline: The `time.monotonic()` at which to give up.
 
     Raises:
-        StoreError: it ended, or did not answer in time.
+        StoreError: one ended, or did not answer in time.
     """
-    while not server.answers:
-        if not server.runs:
-            raise StoreError(f"{server.name} did not start; the end of {server.log}: {server.last_words()}")
+    while waiting := [server for server in servers if not server.answers]:
+        for server in waiting:
+            if not server.runs:
+                raise StoreError(f"{server.name} did not start; the end of {server.log}: {server.last_words()}")
         if time.monotonic() > deadline:
-            raise StoreError(f"{server.name} does not answer on {server.address}: see {server.log}.")
+            raise StoreError(f"{waiting[0].name} does not answer on {waiting[0].address}: see {waiting[0].log}.")
         time.sleep(0.1)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answer, watch
+from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answers, watch
 from .zenml import store_url
 
 __all__ = ["Dashboards", "running", "start"]
@@ -126,8 +126,7 @@ def start(
         taken = {int(server.address.rpartition(":")[2]) for server in started if server.group is not None}
         started.append(_start_mlflow(mlflow_uri, mlflow_port, taken, state, notes))
         deadline = time.monotonic() + patience
-        for server in started:
-            wait_for_answer(server, deadline)
+        wait_for_answers(started, deadline)
         if started[0].group is not None:
             _skip_survey(started[0].address)
     except BaseException:

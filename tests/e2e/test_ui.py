@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from adapters.local import zenml_ui
-from adapters.local.servers import HOST, open_local, spawn, stop, wait_for_answer
+from adapters.local.servers import HOST, open_local, spawn, stop, wait_for_answers
 from adapters.local.zenml import config_folder, store_url
 from churn.core.errors import StoreError
 
@@ -200,7 +200,7 @@ def test_a_page_of_another_server_can_change_nothing(
         tmp_path / "log",
     )
     (tmp_path / "health").touch()
-    wait_for_answer(pages, time.monotonic() + 30)
+    wait_for_answers([pages], time.monotonic() + 30)
     try:
         with sync_playwright() as browsers:
             browser = browsers.chromium.launch(executable_path=chromium(), args=BROWSER.split())
@@ -283,7 +283,7 @@ def test_the_servers_end_with_the_program(tmp_path: Path, number: signal.Signals
         f"started, state = [], Path({str(tmp_path)!r})\n"
         "servers.end_with_this_process(started)\n"
         f"started.append(servers.spawn('ZenML', {port}, {command!r}, os.environ, state / 'log'))\n"
-        "servers.wait_for_answer(started[0], time.monotonic() + 30)\n"
+        "servers.wait_for_answers(started, time.monotonic() + 30)\n"
         "print('up', flush=True); zenml_ui.Dashboards(tuple(started), (), state).wait()"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.mlflow.app import STORE
 from adapters.mlflow.client import ask, connect, ensure_experiment
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker, active_run_id
@@ -223,12 +224,12 @@ def server(tmp_path: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address, files = f"http://127.0.0.1:{port}", tmp_path / "server"
-    command = f"{sys.executable} -m mlflow server --host 127.0.0.1 --port {port} --workers 1"
-    stores = f" --backend-store-uri sqlite:///{files}/mlflow.db --artifacts-destination {files}/artifacts"
+    command = f"{sys.executable} -m uvicorn --factory adapters.mlflow.app:guarded --app-dir {ROOT} --port {port}"
     files.mkdir()
     process = subprocess.Popen(
-        (command + stores).split(),
+        command.split(),
         cwd=files,
+        env={**os.environ, STORE: f"sqlite:///{files}/mlflow.db"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 UV = """#!/bin/sh
 case "$1" in --version) echo 'uv 0.99.0'; exit 0;; esac
