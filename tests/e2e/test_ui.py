@@ -304,7 +304,7 @@ def test_of_two_servers_one_that_ended_leaves_the_other_to_be_found_and_the_clie
     left = zenml_ui.running(dashboards.state)
     assert left is not None
     assert list(left.pages) == ["MLflow"]
-    left.stop()
+    dashboards.stop()
     assert not any(server.runs for server in dashboards.servers)
     assert zenml_ui.running(dashboards.state) is None
     assert (home / "zenml" / "config.yaml").read_text() == configuration
