@@ -11,6 +11,7 @@ from typing import Any
 
 from churn.core.errors import ConfigError, ModelError
 from churn.data.contract import DatasetContract
+from churn.data.delivery import Delivery
 from churn.data.ingest import Source
 from churn.lifecycle.workspace import Workspace
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
@@ -170,8 +171,10 @@ def _studies(profile: Profile, *_: Any) -> Any:
     return DatabaseStudies(sqlite_url(profile.studies))
 
 
-def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Source:
-    return read_table(data)
+def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
+    from .local.sources import open_source
+
+    return open_source(data)
 
 
 def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:

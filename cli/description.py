@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from churn.data.snapshot import ColumnProfile
+from churn.data.snapshot import SAMPLE, ColumnProfile
 from churn.data.validation import ValidationReport
 
 __all__ = ["describe"]
@@ -15,7 +15,10 @@ __all__ = ["describe"]
 
 def describe(console: Console, report: ValidationReport, columns: Iterable[ColumnProfile]) -> None:
     """Print the columns with their values, the rules that rows break, and what would become of the rows."""
-    table = Table("column", "type", "missing", "distinct", "values", title=f"{report.source}: {report.rows:,} rows")
+    title = f"{report.source}: {report.rows:,} rows"
+    if report.rows > SAMPLE:
+        title += f"; columns of the first {SAMPLE:,}"
+    table = Table("column", "type", "missing", "distinct", "values", title=title)
     for column in columns:
         values = f"{column.low} … {column.high}" if column.low else ", ".join(column.spread)
         table.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)

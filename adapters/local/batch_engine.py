@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from churn.core.errors import StoreError
 from churn.data.tables import EVENT_TIME
+from churn.data.validation import distinct_rows
 from churn.ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from churn.ports.tables import FeatureStore
-from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
+from churn.scoring.batch import BATCH_ID, Tally, predictions_schema, stamped
 from churn.scoring.rows import RowScorer, ScoredRows, score_batches
 
 from ..unfinished import remove_other_batches

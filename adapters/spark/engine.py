@@ -15,9 +15,10 @@ import pyarrow.dataset as ds
 
 from churn.core.errors import StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME
+from churn.data.validation import distinct_rows
 from churn.ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from churn.ports.tables import FeatureStore, TableRef
-from churn.scoring.batch import BATCH_ID, Tally, distinct_rows, predictions_schema, stamped
+from churn.scoring.batch import BATCH_ID, Tally, predictions_schema, stamped
 
 from ..unfinished import remove_other_batches
 from .frames import address, column, newest

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -14,7 +15,19 @@ from ..model.frame import as_strings
 from .contract import DatasetContract, snake_case
 from .tables import ARRIVED_AT, EVENT_TIME, LABEL_TIME, TRUTH
 
-__all__ = ["RAW_LABEL", "CellFault", "Conformed", "Source", "bronze_schema", "conform", "to_bronze"]
+__all__ = [
+    "RAW_LABEL",
+    "CellFault",
+    "Conformed",
+    "Repeats",
+    "Source",
+    "bronze_schema",
+    "conform",
+    "fault_columns",
+    "row_keys",
+    "rows_as_arrived",
+    "to_bronze",
+]
 
 RAW_LABEL = "raw_label"
 """The outcome as the source spells it."""
@@ -37,6 +50,18 @@ class CellFault(NamedTuple):
     value: str
 
 
+class Repeats(NamedTuple):
+    """Which rows of a source repeat others; shape `(n_rows,)` each.
+
+    Attributes:
+        copied: An earlier row is the same in every column.
+        shared: Another row, copies left out, has the same customer and event time.
+    """
+
+    copied: npt.NDArray[np.bool_]
+    shared: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Conformed:
     """A source's rows under the contract's names and types.
@@ -47,6 +72,7 @@ class Conformed:
         raw: The same rows as they arrived.
         faults: Values that could not be read as their column's type; they are missing in `frame`.
         copies: Rows left out because an earlier row was the same in every column.
+        shared: Whether another row has the same customer and event time, shape `(n_rows,)`.
         ignored: The source's columns that the contract does not know.
         source: Where the rows came from.
         broken_lines: Lines of a text file that do not have one value for each column.
@@ -56,32 +82,54 @@ class Conformed:
     raw: pd.DataFrame
     faults: tuple[CellFault, ...]
     copies: int
+    shared: npt.NDArray[np.bool_]
     ignored: tuple[str, ...]
     source: str
     broken_lines: tuple[str, ...]
 
 
-def conform(source: Source, contract: DatasetContract) -> Conformed:
+def conform(source: Source, contract: DatasetContract, repeats: Repeats | None = None) -> Conformed:
     """Read a source's rows as the contract's.
+
+    Args:
+        source: The rows.
+        contract: The dataset contract.
+        repeats: Which rows repeat others, where the source is a part of a table; found among the rows if left out.
 
     Raises:
         ContractError: the table is empty, two columns have the same normalised name, or a column that the contract
             requires is not there; the message names the columns and the nearest ones that are.
     """
-    if source.rows.num_rows == 0:
-        raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
-    table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))
-    columns = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
-    _require_columns(columns, table.column_names, contract)
-    for name in columns:
-        if pa.types.is_nested(table.schema.field(name).type):
-            raise ContractError(f"The column {name!r} holds lists or structures, not single values: flatten it first.")
-    ignored = tuple(name for name in table.column_names if name not in columns)
-    raw = table.select(columns).to_pandas(integer_object_nulls=True)
-    copied = raw.duplicated()
+    table, ignored = _known(source, contract)
+    raw = _as_arrived(table)
+    copied = raw.duplicated().to_numpy() if repeats is None else repeats.copied
     raw = raw.loc[~copied].reset_index(drop=True)
     frame, faults = _typed(raw, contract)
-    return Conformed(frame, raw, tuple(faults), int(copied.sum()), ignored, source.name, source.broken_lines)
+    if repeats is None:
+        key = frame[[contract.entity_key, EVENT_TIME]]
+        shared = (key.duplicated(keep=False) & key.notna().all(axis=1)).to_numpy()
+    else:
+        shared = repeats.shared[~copied]
+    return Conformed(frame, raw, tuple(faults), int(copied.sum()), shared, ignored, source.name, source.broken_lines)
+
+
+def rows_as_arrived(source: Source, contract: DatasetContract) -> pd.DataFrame:
+    """Return the rows as they arrived, in the contract's columns. Raises as `conform` does."""
+    return _as_arrived(_known(source, contract)[0])
+
+
+def row_keys(source: Source, contract: DatasetContract) -> pd.DataFrame:
+    """Return customer and event time of the rows, as `conform` reads them. Raises as `conform` does."""
+    table, _ = _known(source, contract)
+    names = [name for name in (contract.entity_key, contract.event_time.column) if name in table.column_names]
+    raw = _as_arrived(table.select(names))
+    return pd.DataFrame({names[0]: _text(raw[names[0]]), EVENT_TIME: _event_time(raw, contract, [])})
+
+
+def fault_columns(contract: DatasetContract) -> list[str | None]:
+    """Return the columns whose values may be unreadable, in the order in which `conform` reads them."""
+    clock = contract.event_time
+    return [clock.column, clock.arrived_at, *contract.columns, contract.label.known_at, contract.truth]
 
 
 def bronze_schema(contract: DatasetContract) -> pa.Schema:
@@ -106,6 +154,24 @@ def to_bronze(frame: pd.DataFrame, contract: DatasetContract) -> pa.Table:
     schema = bronze_schema(contract)
     complete = frame.reindex(columns=schema.names)
     return pa.Table.from_pandas(complete, schema=schema, preserve_index=False, safe=False).replace_schema_metadata(None)
+
+
+def _known(source: Source, contract: DatasetContract) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return the rows in the contract's columns, under its names, and the names of the other columns."""
+    if source.rows.num_rows == 0:
+        raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
+    table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))
+    known = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
+    _require_columns(known, table.column_names, contract)
+    for name in known:
+        if pa.types.is_nested(table.schema.field(name).type):
+            raise ContractError(f"The column {name!r} holds lists or structures, not single values: flatten it first.")
+    return table.select(known), tuple(name for name in table.column_names if name not in known)
+
+
+def _as_arrived(table: pa.Table) -> pd.DataFrame:
+    rows: pd.DataFrame = table.to_pandas(integer_object_nulls=True)
+    return rows
 
 
 def _normalised(names: list[str], contract: DatasetContract) -> list[str]:

@@ -6,9 +6,10 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import Field
@@ -16,7 +17,7 @@ from pydantic import Field
 from ..core.errors import ValidationFailed
 from ..core.frozen import Frozen
 from .contract import DatasetContract
-from .ingest import RAW_LABEL, CellFault, Conformed
+from .ingest import RAW_LABEL, CellFault, Conformed, fault_columns
 from .tables import EVENT_TIME, TABLES
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ __all__ = [
     "Validated",
     "ValidationReport",
     "ValidationSettings",
+    "distinct_rows",
+    "merged",
     "quarantine_table",
     "validate",
 ]
@@ -38,6 +41,8 @@ QUARANTINE_SCHEMA = TABLES["quarantine"].arrow_schema()
 _EXAMPLES = 3
 _LINE = "the line"
 _LINE_RULE = "has one value for each column"
+_ROWS_OF_KEY = "rows_of_key"
+"""The column of how many rows, 1 or more than 1, have the customer and the event time of a row."""
 
 
 class ValidationSettings(Frozen):
@@ -142,7 +147,8 @@ def validate(
         settings: How many broken rows are allowed; `report.require()` applies it.
         now: No row may lie after it.
     """
-    outcome = _broken_rows(batch.frame, list(_rules(contract, now)))
+    checked_frame = batch.frame.assign(**{_ROWS_OF_KEY: np.where(batch.shared, 2, 1)})
+    outcome = _broken_rows(checked_frame, list(_rules(contract, now)))
     faults = [*batch.faults, *_faults(outcome, batch)]
     checked = dict.fromkeys([(rule.column, rule.words) for rule, _ in outcome] + [(f.column, f.rule) for f in faults])
     results = [_result(column, words, faults, len(batch.frame)) for column, words in checked]
@@ -164,6 +170,45 @@ def validate(
     return Validated(batch.frame.drop(index=broken), _quarantine(faults, batch), report)
 
 
+def merged(reports: Sequence[ValidationReport], contract: DatasetContract, now: dt.datetime) -> ValidationReport:
+    """Return the report of a table from those of its parts, as `validate` would have reported on the whole."""
+    if len(reports) == 1:
+        return reports[0]
+    names = ("rows", "accepted", "quarantined", "copies")
+    sums = {name: sum(getattr(report, name) for report in reports) for name in names}
+    results: dict[tuple[str, str], list[RuleResult]] = {}
+    for result in (result for report in reports for result in report.rules):
+        results.setdefault((result.column, result.rule), []).append(result)
+    checked = sums["rows"] - sums["copies"]
+    rows = checked - sum(result.broken for result in results.get((_LINE, _LINE_RULE), ()))
+    always, columns = {(rule.column, rule.words) for rule in _rules(contract, now)}, fault_columns(contract)
+
+    def place(key: tuple[str, str]) -> tuple[int, int, str]:
+        """Sort as `validate` does: the rules, then what could not be read, of which a part names only what it has."""
+        column, words = key
+        if column == _LINE:
+            return 2, 0, ""
+        return (0, 0, "") if key in always else (1, columns.index(column), words)
+
+    summed = [_summed(results[key], checked if key[0] == _LINE else rows) for key in sorted(results, key=place)]
+    return reports[0].model_copy(update={**sums, "rules": tuple(summed)})
+
+
+def _summed(results: Sequence[RuleResult], checked: int) -> RuleResult:
+    examples = dict.fromkeys(value for result in results for value in result.examples)
+    broken = sum(result.broken for result in results)
+    return results[0].model_copy(update={"checked": checked, "broken": broken, "examples": tuple(examples)[:_EXAMPLES]})
+
+
+def distinct_rows(rejected: Sequence[pa.Table]) -> pa.Table | None:
+    """Return the rows for the quarantine, one for each row and rule; None without any."""
+    if not sum(table.num_rows for table in rejected):
+        return None
+    rows = pa.concat_tables(rejected)
+    numbered = rows.append_column("_row", pa.array(range(len(rows)))).group_by(["row_digest", "rule"])
+    return rows.take(numbered.aggregate([("_row", "min")])["_row_min"])
+
+
 class _Rule(NamedTuple):
     """A rule for one column: in words, and as an expectation."""
 
@@ -173,7 +218,7 @@ class _Rule(NamedTuple):
 
 
 def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
-    """Generate the rules of a contract; no row may lie after `now`."""
+    """Generate the rules of a contract; no row may lie after `now`. The frame has `_ROWS_OF_KEY` beside its columns."""
     import great_expectations.expectations as gxe
 
     key, label = contract.entity_key, contract.label
@@ -187,7 +232,7 @@ def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
     yield _Rule(
         key,
         "stands once for each time",
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=[key, EVENT_TIME], ignore_row_if="any_value_is_missing"),
+        gxe.ExpectColumnValuesToBeBetween(column=_ROWS_OF_KEY, max_value=1),
     )
     outcomes = [label.positive, label.negative]
     yield _Rule(

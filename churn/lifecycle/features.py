@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 from ..core.errors import ConfigError, DataError, NotFound
 from ..core.progress import note
 from ..data.contract import DatasetContract
+from ..data.delivery import Delivery, check
 from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
 from ..data.labels import labels_of
-from ..data.snapshot import ColumnProfile, TableSnapshot, profile_of, snapshot_of
+from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from ..data.tables import LABEL_TIME
 from ..data.training_set import bronze_to_features
-from ..data.validation import ValidationReport, ValidationSettings, validate
+from ..data.validation import ValidationReport, ValidationSettings
+from ..ports.tables import FeatureStore, TableRef
 from ..settings import Settings
 from .workspace import Workspace
 
@@ -34,28 +36,31 @@ def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, Val
         DataError: nothing was ever delivered.
         ValidationFailed: too many rows break the contract; none is used. The report is its evidence.
     """
-    source = _source(workspace, settings)
-    if source is None:
+    delivery = _delivery(workspace, settings)
+    if delivery is None:
         return _delivered_before(workspace)
-    return deliver(workspace, source, settings.validation, replace=workspace.contract.source == "simulation")
+    return deliver(workspace, delivery, settings.validation, replace=workspace.contract.source == "simulation")
 
 
 def deliver(
-    workspace: Workspace, source: Source, settings: ValidationSettings, *, replace: bool = False
+    workspace: Workspace, delivery: Delivery, settings: ValidationSettings, *, replace: bool = False
 ) -> tuple[TableSnapshot, ValidationReport]:
-    """Validate a source's rows and write those that keep the contract to bronze, the others to quarantine.
+    """Validate a table and write the rows that keep the contract to bronze, the others to quarantine.
 
-    Raises as `ingest` does.
+    A part of it is in memory at a time. Raises as `ingest` does.
     """
     contract, store = workspace.contract, workspace.tables
-    accepted, quarantine, report = validate(conform(source, contract), contract, settings, now=workspace.clock())
-    if quarantine.num_rows:
-        store.upsert(contract.table("quarantine"), quarantine)
+    quarantine, table = contract.table("quarantine"), contract.table("bronze")
+    report, accepted = check(
+        delivery, contract, settings, now=workspace.clock(), quarantine=lambda rows: store.upsert(quarantine, rows)
+    )
     report.require()
-    rows, table = to_bronze(accepted, contract), contract.table("bronze")
-    rows = rows if replace else _with_known_outcomes(workspace, rows)
     before = 0 if replace else _rows_of(workspace, table.name)
-    ref = store.replace(table, rows) if replace else store.upsert(table, rows)
+    ref = (
+        store.replace(table, accepted())
+        if replace
+        else store.upsert(table, _with_known_outcomes(workspace, accepted()))
+    )
     added = f", added to the {before:,} there: {ref.rows:,} in all" if before else ""
     note("ingest", f"{report.accepted:,} rows from {report.source}{added}; {report.quarantined:,} to quarantine")
     return snapshot_of(store, ref), report
@@ -91,20 +96,26 @@ def _streamed(rows: pa.RecordBatchReader, derived: Callable[[pa.Table], pa.Table
 def describe(workspace: Workspace, settings: Settings) -> tuple[ValidationReport, tuple[ColumnProfile, ...]]:
     """Return how the rows that `ingest` would take keep the contract, and what their columns hold; nothing is written.
 
+    The columns are those of the first rows, `SAMPLE` at the most.
+
     Raises:
         DataError: nothing was ever delivered, and nothing is now.
     """
-    contract, source = workspace.contract, _source(workspace, settings)
-    if source is None:
+    contract, delivery = workspace.contract, _delivery(workspace, settings)
+    if delivery is None:
         snapshot, report = _delivered_before(workspace)
         return report, snapshot.columns
-    batch = conform(source, contract)
-    report = validate(batch, contract, settings.validation, now=workspace.clock()).report
-    return report, profile_of(to_bronze(batch.frame, contract))
+    report, _ = check(delivery, contract, settings.validation, now=workspace.clock(), quarantine=lambda entries: None)
+    sample: list[pa.Table] = []
+    for part in delivery.parts():
+        sample.append(to_bronze(conform(part, contract).frame, contract))
+        if sum(rows.num_rows for rows in sample) >= SAMPLE:
+            break
+    return report, profile_of(pa.concat_tables(sample).slice(0, SAMPLE))
 
 
-def _source(workspace: Workspace, settings: Settings) -> Source | None:
-    """Return the rows to take in; None where a data set of deliveries gets none now."""
+def _delivery(workspace: Workspace, settings: Settings) -> Delivery | None:
+    """Return the table to take in; None where a data set of deliveries gets none now."""
     contract = workspace.contract
     if contract.source == "simulation":
         if settings.data is not None:
@@ -113,7 +124,7 @@ def _source(workspace: Workspace, settings: Settings) -> Source | None:
                 f"the data set of that table with --dataset{_of_tables(contract)}, or draft its contract with "
                 "`python run.py dataset infer FILE`."
             )
-        return simulated(contract, settings)
+        return Delivery.of(simulated(contract, settings))
     return None if settings.data is None else workspace.delivered(settings.data)
 
 
@@ -147,23 +158,38 @@ def _delivered_before(workspace: Workspace) -> tuple[TableSnapshot, ValidationRe
     return snapshot_of(store, ref), ValidationReport.of_kept_rows(ref.rows, f"{ref.name}, version {ref.version}")
 
 
-def _with_known_outcomes(workspace: Workspace, rows: pa.Table) -> pa.Table:
+def _with_known_outcomes(workspace: Workspace, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """Return delivered rows with the outcomes that the table has for them where the delivery has none.
 
     So a table without outcomes, delivered to be scored, takes away nothing that was known.
     """
     contract, store = workspace.contract, workspace.tables
-    if not rows[RAW_LABEL].null_count:
-        return rows
     try:
         ref = store.latest(contract.table("bronze").name)
     except NotFound:
         return rows
-    names = [name for name in _OUTCOME if name in rows.column_names and name in store.scan(ref).schema.names]
-    outcomes = store.read(ref, [*ref.key, *names])
-    outcomes = outcomes.filter(pc.is_valid(outcomes[RAW_LABEL])).rename_columns(
-        [*ref.key, *(f"{name}_known" for name in names)]
-    )
+    names = [name for name in _OUTCOME if name in rows.schema.names and name in store.scan(ref).schema.names]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            yield from _filled(pa.Table.from_batches([batch]), store, ref, names).to_batches()
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+
+
+def _filled(rows: pa.Table, store: FeatureStore, ref: TableRef, names: Sequence[str]) -> pa.Table:
+    """Return rows with the outcome columns `names` of the table where they have no outcome of their own."""
+    if not rows[RAW_LABEL].null_count:
+        return rows
+    customer = ref.key[0]
+    customers = rows[customer].combine_chunks()
+    outcomes = pa.Table.from_batches(
+        [
+            batch.filter(pc.and_(pc.is_valid(batch[RAW_LABEL]), pc.is_in(batch[customer], value_set=customers)))
+            for batch in store.scan(ref, [*ref.key, *names])
+        ],
+        pa.schema([rows.schema.field(name) for name in (*ref.key, *names)]),
+    ).rename_columns([*ref.key, *(f"{name}_known" for name in names)])
     joined = rows.append_column("position", pa.array(range(rows.num_rows))).join(
         outcomes, list(ref.key), join_type="left outer"
     )

@@ -12,7 +12,7 @@ from ..approval.context import ApprovalContext
 from ..approval.settings import ApprovalSettings
 from ..core.errors import ConfigError
 from ..data.contract import DatasetContract
-from ..data.ingest import Source
+from ..data.delivery import Delivery
 from ..gate.inputs import JudgedVersion
 from ..model.scorer import Scorer
 from ..ports.batch import BatchEngine
@@ -80,9 +80,9 @@ class Workspace:
     studies = _Port[Studies]()
     """Where tuning studies are kept."""
 
-    def delivered(self, data: Path) -> Source:
-        """Return the rows of a table that a user delivers."""
-        made: Source = self.made("source", data)
+    def delivered(self, data: Path) -> Delivery:
+        """Return a table that a user delivers."""
+        made: Delivery = self.made("source", data)
         return made
 
     def package(self, scorer: Scorer, folder: Path, **described: Any) -> tuple[Path, str]:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +30,6 @@ __all__ = [
     "BatchSummary",
     "Tally",
     "batch_id_of",
-    "distinct_rows",
     "histogram",
     "policy_of",
     "predictions_schema",
@@ -112,15 +111,6 @@ def _repeated(value: object, kind: pa.DataType, rows: int) -> pa.Array:
         codes = pa.repeat(pa.scalar(0, kind.index_type), rows)
         return pa.DictionaryArray.from_arrays(codes, pa.array([value], kind.value_type))
     return pa.repeat(pa.scalar(value, kind), rows)
-
-
-def distinct_rows(rejected: Sequence[pa.Table]) -> pa.Table | None:
-    """Return the rows for the quarantine, one for each row and rule; None without any."""
-    if not sum(table.num_rows for table in rejected):
-        return None
-    rows = pa.concat_tables(rejected)
-    numbered = rows.append_column("_row", pa.array(range(len(rows)))).group_by(["row_digest", "rule"])
-    return rows.take(numbered.aggregate([("_row", "min")])["_row_min"])
 
 
 def histogram(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -4,11 +4,12 @@ import gzip
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from deltalake import write_deltalake
 
-from adapters.local.sources import read_source
+from adapters.local.sources import open_source, read_source
 from churn.core.errors import ContractError
 
 TABLE = pa.table({"id": ["a", "b"], "n": ["1", "2"]})
@@ -71,3 +72,27 @@ def test_a_file_that_is_no_table_is_told_in_words(tmp_path: Path, content: bytes
 def test_a_path_without_data_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="There is no data at"):
         read_source(tmp_path / "absent.csv")
+
+
+def test_a_table_is_read_in_parts_of_equal_size_as_often_as_it_is_asked_for(tmp_path: Path) -> None:
+    rows = pa.table({"id": [str(number) for number in range(7)]})
+    pyarrow.parquet.write_table(rows, tmp_path / "table.parquet", row_group_size=2)
+    pyarrow.csv.write_csv(rows, tmp_path / "table.csv")
+    for name in ("table.parquet", "table.csv"):
+        delivery = open_source(tmp_path / name, rows=3)
+        for _ in range(2):
+            parts = list(delivery.parts())
+            assert [part.rows.num_rows for part in parts] == [3, 3, 1]
+            assert pa.concat_tables([part.rows for part in parts]) == rows
+
+
+def test_lines_that_are_broken_after_the_last_row_of_a_part_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("id,n\na,1\nb,2\nx,2,3\n")
+    (part,) = open_source(path, rows=2).parts()
+    assert (part.rows.num_rows, part.broken_lines) == (2, ("x,2,3",))
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(TABLE.slice(0, 0), tmp_path / "empty.parquet")
+    assert read_source(tmp_path / "empty.parquet").rows == TABLE.slice(0, 0)

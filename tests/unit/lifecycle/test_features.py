@@ -12,6 +12,7 @@ import pytest
 
 from churn.core.errors import ConfigError, DataError, ValidationFailed
 from churn.data.contract import DatasetContract
+from churn.data.delivery import Delivery
 from churn.data.ingest import Source
 from churn.lifecycle.features import build_features, ingest
 from churn.lifecycle.workspace import Workspace
@@ -27,12 +28,13 @@ def members(number: int) -> pd.DataFrame:
     return raw_rows(2 * number).dropna(subset=["plan"]).head(number)
 
 
-def workspace(*deliveries: pd.DataFrame, contract: DatasetContract = CONTRACT) -> Workspace:
-    """A data set that is given these tables, one at each delivery."""
+def workspace(*deliveries: pd.DataFrame, contract: DatasetContract = CONTRACT, part_rows: int = 1000) -> Workspace:
+    """A data set that is given these tables, one at each delivery, in parts of so many rows."""
     store, waiting = MemoryFeatureStore(contract.name), list(deliveries)
 
-    def source(data: Path) -> Source:
-        return Source(str(data), pa.Table.from_pandas(waiting.pop(0), preserve_index=False))
+    def source(data: Path) -> Delivery:
+        rows = pa.Table.from_pandas(waiting.pop(0), preserve_index=False)
+        return Delivery.of(Source(str(data), rows), part_rows)
 
     make: dict[str, Any] = {"tables": lambda: store, "source": source}
     return Workspace(contract=contract, model="churn_toy", threads=1, clock=lambda: NOW, make=make)
@@ -74,9 +76,10 @@ def test_a_table_cannot_be_delivered_to_a_simulation() -> None:
         ingest(workspace(contract=simulated), delivered())
 
 
-def test_a_delivery_without_outcomes_takes_none_away() -> None:
+@pytest.mark.parametrize("part_rows", [1000, 7])
+def test_a_delivery_without_outcomes_takes_none_away(part_rows: int) -> None:
     rows = members(40)
-    at = workspace(rows, rows.head(30).drop(columns="churn"))
+    at = workspace(rows, rows.head(30).drop(columns="churn"), part_rows=part_rows)
     ingest(at, delivered())
     before = outcomes(at)
     bronze, report = ingest(at, delivered())
@@ -94,9 +97,10 @@ def test_an_outcome_that_is_delivered_replaces_the_one_of_before() -> None:
     assert outcomes(at)[corrected["customer_id"].iloc[0]] == corrected["churn"].iloc[0]
 
 
-def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row() -> None:
+@pytest.mark.parametrize("part_rows", [1000, 7])
+def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row(part_rows: int) -> None:
     rows = members(40).assign(customer_id=None)
-    at = workspace(rows)
+    at = workspace(rows, part_rows=part_rows)
     with pytest.raises(ValidationFailed, match="None of the batch was used") as refused:
         ingest(at, delivered())
     assert getattr(refused.value.evidence, "quarantined", 0) == 40

@@ -1,0 +1,177 @@
+"""A delivered table that need not fit in memory: validated in parts, with what only the whole table shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from ..core.errors import DataError
+from .contract import DatasetContract
+from .ingest import Repeats, Source, bronze_schema, conform, row_keys, rows_as_arrived, to_bronze
+from .validation import ValidationReport, ValidationSettings, distinct_rows, merged, validate
+
+__all__ = ["PART_ROWS", "Checked", "Delivery", "check"]
+
+PART_ROWS = 65_536
+"""Rows of a part, the only ones that are in memory at a time."""
+_ENTRIES = 100_000
+"""Entries of the quarantine that are kept together; a table that has fewer keeps all of them at once."""
+
+
+class Delivery(NamedTuple):
+    """A table as it is delivered.
+
+    Attributes:
+        name: Where it comes from.
+        parts: Reads it from the beginning: some rows at a time, the same at each call, in their order.
+    """
+
+    name: str
+    parts: Callable[[], Iterator[Source]]
+
+    @classmethod
+    def of(cls, source: Source, rows: int = PART_ROWS) -> Self:
+        """Return a table that is in memory, in parts of so many rows."""
+
+        def parts() -> Iterator[Source]:
+            for start in range(0, max(source.rows.num_rows, 1), rows):
+                yield Source(source.name, source.rows.slice(start, rows), () if start else source.broken_lines)
+
+        return cls(source.name, parts)
+
+
+class Checked(NamedTuple):
+    """A delivery after validation.
+
+    Attributes:
+        report: What became of its rows; `report.require()` applies the allowed share of broken ones.
+        accepted: Reads the rows that keep every rule, as the bronze table stores them.
+    """
+
+    report: ValidationReport
+    accepted: Callable[[], pa.RecordBatchReader]
+
+
+class _Part(NamedTuple):
+    """What the first reading found of a part: its rows, and which repeat others; None where it is the whole table."""
+
+    rows: int
+    repeats: Repeats | None
+
+
+def check(
+    delivery: Delivery,
+    contract: DatasetContract,
+    settings: ValidationSettings,
+    *,
+    now: dt.datetime,
+    quarantine: Callable[[pa.Table], object],
+) -> Checked:
+    """Check a delivery against its contract, a part at a time, as `validate` checks a table that is in memory.
+
+    It is read to its end before the first rule is checked, so that a file that cannot be read leaves nothing behind.
+    That reading tells which rows repeat others; it takes 8 bytes for each row, and about 400 for each that does.
+
+    Args:
+        delivery: The table.
+        contract: The dataset contract.
+        settings: How many broken rows are allowed.
+        now: No row may lie after it.
+        quarantine: Keeps entries of the quarantine.
+
+    Raises:
+        ContractError: the table is empty, or its columns are not the contract's.
+        DataError: the table changed while it was read.
+    """
+    parts = _first_reading(delivery, contract)
+    reports: list[ValidationReport] = []
+    kept: list[npt.NDArray[np.bool_]] = []
+    entries: list[pa.Table] = []
+    for source, part in _read_again(delivery, parts):
+        batch = conform(source, contract, part.repeats)
+        accepted, broken, report = validate(batch, contract, settings, now=now)
+        kept.append(np.isin(batch.frame.index, accepted.index))
+        reports.append(report)
+        entries.append(broken)
+        if sum(table.num_rows for table in entries) >= _ENTRIES or len(reports) == len(parts):
+            together = distinct_rows(entries)
+            if together is not None:
+                quarantine(together)
+            entries.clear()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for (source, part), mask in zip(_read_again(delivery, parts), kept, strict=True):
+            yield from to_bronze(conform(source, contract, part.repeats).frame[mask], contract).to_batches()
+
+    return Checked(
+        merged(reports, contract, now),
+        lambda: pa.RecordBatchReader.from_batches(bronze_schema(contract), batches()),
+    )
+
+
+def _first_reading(delivery: Delivery, contract: DatasetContract) -> list[_Part]:
+    hashes = [
+        pd.util.hash_pandas_object(row_keys(source, contract), index=False).to_numpy() for source in delivery.parts()
+    ]
+    if len(hashes) == 1:
+        return [_Part(len(hashes[0]), None)]
+    parts = [_Part(len(part), Repeats(*(np.zeros(len(part), dtype=bool) for _ in range(2)))) for part in hashes]
+    ordered = np.concatenate(hashes)
+    ordered.sort()
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if len(several):
+        _mark_repeats(delivery, contract, parts, [np.flatnonzero(np.isin(part, several)) for part in hashes])
+    return parts
+
+
+def _mark_repeats(
+    delivery: Delivery, contract: DatasetContract, parts: Sequence[_Part], suspects: Sequence[npt.NDArray[np.intp]]
+) -> None:
+    """Mark which rows of each part repeat others, of those whose customer and time another row may have."""
+    contents: set[bytes] = set()
+    first: dict[tuple[object, ...], tuple[int, int]] = {}
+    marks = [part.repeats for part in parts if part.repeats is not None]
+    for number, (source, _) in enumerate(_read_again(delivery, parts)):
+        if not len(suspects[number]):
+            continue
+        rows = Source(source.name, source.rows.take(pa.array(suspects[number])))
+        keys = row_keys(rows, contract).itertuples(index=False, name=None)
+        for row, key, content in zip(suspects[number], keys, _contents(rows_as_arrived(rows, contract)), strict=True):
+            if content in contents:
+                marks[number].copied[row] = True
+                continue
+            contents.add(content)
+            if any(pd.isna(value) for value in key):
+                continue
+            part, place = first.setdefault(key, (number, int(row)))
+            if (part, place) != (number, row):
+                marks[part].shared[place] = marks[number].shared[row] = True
+
+
+def _contents(rows: pd.DataFrame) -> Iterator[bytes]:
+    """Yield 128 bits of each row; 0.0 is -0.0, and every missing value is the same."""
+    for row in rows.itertuples(index=False, name=None):
+        values = [None if pd.isna(value) else value + 0.0 if isinstance(value, float) else value for value in row]
+        yield hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
+
+
+def _read_again(delivery: Delivery, parts: Sequence[_Part]) -> Iterator[tuple[Source, _Part]]:
+    """Yield the parts of a delivery with what the first reading found of them."""
+    number = -1
+    for number, source in enumerate(delivery.parts()):
+        if number >= len(parts) or source.rows.num_rows != parts[number].rows:
+            raise _changed(delivery)
+        yield source, parts[number]
+    if number + 1 != len(parts):
+        raise _changed(delivery)
+
+
+def _changed(delivery: Delivery) -> DataError:
+    return DataError(f"{delivery.name} changed while it was read: deliver it again once nobody writes to it.")
