@@ -18,7 +18,7 @@ from ..model.money import MoneySettings, expected_value
 from ..model.scorer import TREAT
 from ..scoring.batch import BATCH_ID
 
-__all__ = ["CONTACTED_AT", "PLANNED_AT", "BoolArray", "Candidates", "expected_cost", "in_cooldown"]
+__all__ = ["CONTACTED_AT", "PLANNED_AT", "BoolArray", "Candidates", "IntArray", "expected_cost", "in_cooldown"]
 
 CONTACTED_AT = "contacted_at"
 """The time of the data that a contact was planned from: as of when its batch was scored (UTC)."""
@@ -28,6 +28,7 @@ _NUMBERS = ("probability", "customer_value")
 _SLICE = 65_536
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,54 @@ class Candidates:
                 treated = pc.equal(pc.cast(batch.column("decision"), pa.string()), TREAT)
                 now = expected_value(numbers["probability"][-1], numbers["customer_value"][-1], money) > 0
                 repriced += int(np.count_nonzero(treated.to_numpy(zero_copy_only=False) != now))
-        customers = pa.chunked_array(ids, pa.large_string())
+        customers = pa.concat_arrays(ids) if ids else pa.array([], pa.large_string())
+        ids.clear()
         probability, value = (np.concatenate([np.empty(0), *numbers.pop(name)]) for name in _NUMBERS)
         _refuse_bad_numbers(probability, customers, "probability", 0.0, 1.0)
         _refuse_bad_numbers(value, customers, "customer_value", -np.inf, np.inf)
         if customers.null_count:
-            first = int(np.flatnonzero(customers.is_null().to_numpy())[0])
+            first = int(np.flatnonzero(customers.is_null().to_numpy(zero_copy_only=False))[0])
             raise DataError(f"Row {first} of the predictions names no customer ({entity}): score the batch again.")
         order = pc.sort_indices(customers)
-        customers = customers.take(order).combine_chunks()
+        customers = customers.take(order)
         _refuse_duplicates(customers)
         places = order.to_numpy()
-        probability, value = probability[places], value[places]
+        probability = probability[places]
+        value = value[places]
+        del order, places
         negative = int(np.count_nonzero(value < 0))
         np.maximum(value, 0.0, out=value)
-        expected = expected_value(probability, value, money)
-        return cls(customers, probability, value, expected, expected_cost(probability, money), negative, repriced)
+        expected, cost = np.empty(len(value)), np.empty(len(value))
+        for start in range(0, len(value), _SLICE):  # so that no array of all customers is made on the way
+            rows = slice(start, start + _SLICE)
+            expected[rows] = expected_value(probability[rows], value[rows], money)
+            cost[rows] = expected_cost(probability[rows], money)
+        return cls(customers, probability, value, expected, cost, negative, repriced)
 
     def keys(self) -> Iterator[str]:
         """Yield the ids one after the other."""
         for start in range(0, len(self.ids), _SLICE):
             yield from self.ids.slice(start, _SLICE).to_pylist()
+
+    def places(self, customers: pa.Array) -> IntArray:
+        """Return where each of some customers stands among these, -1 for one who does not, shape `(n_customers,)`.
+
+        A binary search, for a hash table of all ids would take more memory than all else.
+        """
+        wanted = pc.cast(customers, pa.large_string())
+        low, high = (np.full(len(wanted), bound, dtype=np.intp) for bound in (0, len(self)))
+        if not len(self):
+            return low - 1
+        for _ in range(len(self).bit_length()):
+            middle = (low + high) // 2
+            below = pc.less(self._at(middle), wanted).fill_null(False).to_numpy(zero_copy_only=False)
+            is_open = low < high
+            low, high = np.where(is_open & below, middle + 1, low), np.where(is_open & ~below, middle, high)
+        found = pc.equal(self._at(low), wanted).fill_null(False).to_numpy(zero_copy_only=False)
+        return np.where(found, low, -1)
+
+    def _at(self, places: IntArray) -> pa.LargeStringArray:
+        return self.ids.take(pa.array(np.minimum(places, len(self) - 1)))
 
 
 def expected_cost(probability: FloatArray, money: MoneySettings) -> FloatArray:
@@ -132,19 +160,19 @@ def in_cooldown(
     """
     if contacted is None or not rest:
         return np.zeros(len(candidates), dtype=bool)
-    since, who = pa.scalar(planned_at - rest, pa.timestamp("us", "UTC")), []
+    since, resting = pa.scalar(planned_at - rest, pa.timestamp("us", "UTC")), np.zeros(len(candidates), dtype=bool)
     for batch in contacted:
         times = batch.column(CONTACTED_AT)
         if PLANNED_AT in batch.schema.names:
             times = pc.coalesce(batch.column(PLANNED_AT), times)
         recent = pc.and_(pc.greater(times, since), pc.not_equal(batch.column(BATCH_ID), batch_id))
-        who.append(pc.cast(batch.column(entity).filter(recent), pa.large_string()))
-    contacted_before = pc.is_in(candidates.ids, value_set=pa.chunked_array(who, pa.large_string()).combine_chunks())
-    return np.asarray(contacted_before.to_numpy(zero_copy_only=False), dtype=bool)
+        places = candidates.places(batch.column(entity).filter(recent))
+        resting[places[places >= 0]] = True
+    return resting
 
 
 def _refuse_bad_numbers(
-    numbers: FloatArray, customers: pa.ChunkedArray, name: str, lowest: float, highest: float
+    numbers: FloatArray, customers: pa.LargeStringArray, name: str, lowest: float, highest: float
 ) -> None:
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= lowest) & (numbers <= highest)))
     if len(wrong):

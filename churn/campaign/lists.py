@@ -11,6 +11,7 @@ import datetime as dt
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -78,7 +79,7 @@ def plan_batch(
 def record_contacts(store: FeatureStore, plan: Plan, contract: DatasetContract) -> TableRef:
     """Write contacts and control group to `churn_contacts`, which begins their rest; the same batch is replaced."""
     table, batch = contract.table("contacts"), plan.campaign.batch_id
-    return store.replace_batch(table, BATCH_ID, batch, plan.contacts.to_reader())
+    return store.replace_batch(table, BATCH_ID, batch, plan.contacts.read())
 
 
 def put_lists(plan: Plan, files: Files) -> str:
@@ -100,7 +101,7 @@ def put_lists(plan: Plan, files: Files) -> str:
         raise DataError(f"The batch id {batch!r} is no file name: use letters, digits, `.`, `_` and `-`.")
     written = []
     for group, name in ((TREATMENT, f"campaigns/{batch}"), (CONTROL, f"campaigns/{batch}.control")):
-        rows = plan.contacts.filter(pc.equal(plan.contacts["group"], group))
+        rows = plan.contacts.of(group).read()
         written.append(files.put(f"{name}.{kind}", _csv(rows) if kind == "csv" else _parquet(rows)))
         for other in _FORMATS:
             if other != kind:
@@ -110,7 +111,7 @@ def put_lists(plan: Plan, files: Files) -> str:
 
 def _segments(
     store: FeatureStore, summary: BatchSummary, contract: DatasetContract, settings: CampaignSettings
-) -> pa.Table | None:
+) -> pa.RecordBatchReader | None:
     if not settings.segments:
         return None
     names = [*contract.columns, *(spec.name for spec in contract.stored_features)]
@@ -120,7 +121,7 @@ def _segments(
                 f"`campaign.segments` limits {column!r}, which no column of {contract.name!r} is called"
                 f"{nearest(column, names) or '.'} Correct the setting."
             )
-    return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *settings.segments]).read_all()
+    return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *settings.segments])
 
 
 def _contacts(store: FeatureStore, contract: DatasetContract) -> TableRef | None:
@@ -147,25 +148,51 @@ def _first_planned(store: FeatureStore, contacts: TableRef | None, batch_id: str
     return first
 
 
-def _csv(rows: pa.Table) -> Iterator[bytes]:
+def _csv(rows: pa.RecordBatchReader) -> Iterator[bytes]:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(map(_harmless, rows.column_names))
-    for batch in rows.to_batches(_ROWS):
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            writer.writerow(map(_cell, row))
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
+    writer.writerow(map(_harmless, rows.schema.names))
+    for batch in rows:
+        for start in range(0, batch.num_rows, _ROWS):
+            for row in zip(*(column.to_pylist() for column in batch.slice(start, _ROWS).columns), strict=True):
+                writer.writerow(map(_cell, row))
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
     yield text.getvalue().encode()
 
 
-def _parquet(rows: pa.Table) -> Iterator[bytes]:
+def _parquet(rows: pa.RecordBatchReader) -> Iterator[bytes]:
     import pyarrow.parquet
 
-    sink = io.BytesIO()
-    pyarrow.parquet.write_table(rows, sink)
-    yield sink.getvalue()
+    sink = _Sink()
+    with pyarrow.parquet.ParquetWriter(sink, rows.schema) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """A file of which what was written is taken away, so that it never grows."""
+
+    def __init__(self) -> None:
+        self._content, self._before = io.BytesIO(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._content.write(data)
+
+    def tell(self) -> int:
+        return self._before + self._content.tell()
+
+    def taken(self) -> bytes:
+        """Return what was written since the last call."""
+        content, self._content = self._content.getvalue(), io.BytesIO()
+        self._before += len(content)
+        return content
 
 
 def _cell(value: object) -> object:

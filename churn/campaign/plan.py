@@ -1,16 +1,17 @@
 """Planning a campaign: from a batch of predictions to the list of contacts, its control group and what it should earn.
 
-Customers are columns of numbers all the way; their reasons are read last, and only of those on the list.
+Customers are columns of numbers all the way. The list is put together a part at a time when it is written, and reasons
+are read for the customers of a part alone.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,16 +21,18 @@ from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..scoring.batch import BATCH_ID
 from .campaign import Campaign, Choice, ChoiceId, Contact, ControlComparison, MarginalValue
-from .candidates import CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, in_cooldown
+from .candidates import CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, IntArray, in_cooldown
 from .interval import profit_interval
-from .selection import SegmentLimits, Selection, select
+from .selection import SegmentLimits, Selection, highest, select
 from .settings import CampaignSettings, Limits
 
-__all__ = ["CONTROL", "TREATMENT", "Plan", "ScoredBatch", "build_plan"]
+__all__ = ["CONTROL", "TREATMENT", "Contacts", "Plan", "ScoredBatch", "build_plan"]
 
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
 _FIRST = 25
+_PART = 262_144
+"""Customers of the list whose rows are put together at a time."""
 _POINTS = 101
 _POWER = 1.959964 + 0.841621
 """Normal quantiles of a two-sided test at 5 % and of a power of 80 %."""
@@ -56,18 +59,78 @@ class ScoredBatch(NamedTuple):
     scan: Callable[[Sequence[str]], pa.RecordBatchReader]
 
 
-class Plan(NamedTuple):
-    """The campaign, and its list.
+@dataclass(frozen=True)
+class Contacts:
+    """The list of a campaign: a row for each customer of both groups, made when it is read, a part at a time.
+
+    The contacted come first, by rank, then the control group by value. The columns are batch_id, the customer, group,
+    rank (null in the control group), probability, expected_value, expected_cost, customer_value, the reasons,
+    contacted_at, planned_at.
 
     Attributes:
-        campaign: In sums.
-        contacts: A row for each customer of both groups, the contacted by rank, then the control group by value:
-            batch_id, the customer, group, rank (null in the control group), probability, expected_value,
-            expected_cost, customer_value, the reasons, contacted_at, planned_at.
+        candidates: All customers.
+        treated: Where the contacted stand among them, in the order of the list.
+        control: The same for the control group.
+        predictions: The batch, of which the reasons are read.
+        entity: The column of the customer.
+        planned_at: When the campaign was planned (UTC).
     """
 
+    candidates: Candidates
+    treated: IntArray
+    control: IntArray
+    predictions: ScoredBatch
+    entity: str
+    planned_at: dt.datetime
+
+    def __len__(self) -> int:
+        return len(self.treated) + len(self.control)
+
+    def of(self, group: str) -> Contacts:
+        """Return the rows of one group."""
+        nobody = np.empty(0, dtype=np.intp)
+        return replace(self, control=nobody) if group == TREATMENT else replace(self, treated=nobody)
+
+    def head(self, number: int) -> pa.Table:
+        """Return the first contacted."""
+        return self._rows(TREATMENT, self.treated[:number], 0)
+
+    def read(self) -> pa.RecordBatchReader:
+        """Return the rows in their order; each call reads the reasons again."""
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for group, places in ((TREATMENT, self.treated), (CONTROL, self.control)):
+                for start in range(0, len(places), _PART):
+                    yield from self._rows(group, places[start : start + _PART], start).to_batches()
+
+        return pa.RecordBatchReader.from_batches(self.head(0).schema, batches())
+
+    def _rows(self, group: str, places: IntArray, before: int) -> pa.Table:
+        candidates, rows = self.candidates, len(places)
+        ids = candidates.ids.take(pa.array(places))
+        rank = pa.array(np.arange(before + 1, before + rows + 1), pa.int64())
+        return pa.table(
+            {
+                BATCH_ID: pa.repeat(pa.scalar(self.predictions.batch_id, pa.string()), rows),
+                self.entity: ids.cast(pa.string()),
+                "group": pa.repeat(pa.scalar(group, pa.string()), rows),
+                "rank": rank if group == TREATMENT else pa.nulls(rows, pa.int64()),
+                "probability": pa.array(candidates.probability[places]),
+                "expected_value": pa.array(candidates.expected_value[places]),
+                "expected_cost": pa.array(candidates.cost[places]),
+                "customer_value": pa.array(candidates.customer_value[places]),
+                **_reasons_of(ids, self.predictions, self.entity),
+                CONTACTED_AT: pa.repeat(pa.scalar(self.predictions.as_of, _TIME), rows),
+                PLANNED_AT: pa.repeat(pa.scalar(self.planned_at, _TIME), rows),
+            }
+        )
+
+
+class Plan(NamedTuple):
+    """The campaign, and its list."""
+
     campaign: Campaign
-    contacts: pa.Table
+    contacts: Contacts
 
 
 def build_plan(
@@ -77,7 +140,7 @@ def build_plan(
     *,
     entity: str,
     planned_at: dt.datetime,
-    segments: pa.Table | None = None,
+    segments: pa.RecordBatchReader | None = None,
     contacted: pa.RecordBatchReader | None = None,
     confidence: float = 0.95,
 ) -> Plan:
@@ -116,7 +179,8 @@ def build_plan(
     chosen = _widened(candidates, within.left, settings)
     alike = within.reached & chosen.cutoff.reached(candidates.expected_value, candidates.cost)
     masks = Masks(rests, held_back, chosen.chosen, held_back & ~rests & alike)
-    contacts = _contacts(candidates, masks, predictions, entity, planned_at)
+    treated, control = (_ranked(candidates.expected_value, who) for who in (masks.treated, masks.control))
+    contacts = Contacts(candidates, treated, control, predictions, entity, planned_at)
     campaign = Campaign(
         batch_id=predictions.batch_id,
         model=predictions.model,
@@ -130,7 +194,7 @@ def build_plan(
         marginal=_marginal(candidates, within.left, settings, masks.treated),
         segments=within.used(candidates, masks.treated),
         notes=(*within.notes, *_negative_values(candidates)),
-        first=_first(contacts, entity, _reasons_in(predictions.names)),
+        first=_first(contacts, _reasons_in(predictions.names)),
         **_counted(candidates, masks, money, confidence),
     )
     return Plan(campaign, contacts)
@@ -189,42 +253,17 @@ def _marginal(candidates: Candidates, left: BoolArray, limits: Limits, treated: 
     )
 
 
-def _contacts(
-    candidates: Candidates, masks: Masks, predictions: ScoredBatch, entity: str, planned_at: dt.datetime
-) -> pa.Table:
-    contacted, control = (_ranked(candidates.expected_value, who) for who in (masks.treated, masks.control))
-    rows, number = np.concatenate([contacted, control]), len(contacted)
-    ids = candidates.ids.take(pa.array(rows))
-    rank = np.arange(1, len(rows) + 1)
-    return pa.table(
-        {
-            BATCH_ID: pa.repeat(pa.scalar(predictions.batch_id, pa.string()), len(rows)),
-            entity: ids.cast(pa.string()),
-            "group": pa.array([TREATMENT] * number + [CONTROL] * len(control), pa.string()),
-            "rank": pa.array(rank, pa.int64(), mask=rank > number),
-            "probability": pa.array(candidates.probability[rows]),
-            "expected_value": pa.array(candidates.expected_value[rows]),
-            "expected_cost": pa.array(candidates.cost[rows]),
-            "customer_value": pa.array(candidates.customer_value[rows]),
-            **_reasons_of(ids, predictions, entity),
-            CONTACTED_AT: pa.repeat(pa.scalar(predictions.as_of, _TIME), len(rows)),
-            PLANNED_AT: pa.repeat(pa.scalar(planned_at, _TIME), len(rows)),
-        }
-    )
-
-
 def _reasons_of(ids: pa.Array, predictions: ScoredBatch, entity: str) -> dict[str, pa.Array]:
     """Return the reasons of some customers, in their order; those of the others are not kept."""
     names = _reasons_in(predictions.names)
-    if not names:
-        return {}
+    if not names or not len(ids):
+        return {name: pa.nulls(0, pa.string()) for name in names}
+    reader = predictions.scan([entity, *names])
     parts = []
-    for batch in predictions.scan([entity, *names]):
+    for batch in reader:
         listed = pc.is_in(pc.cast(batch.column(entity), pa.large_string()), value_set=ids)
         parts.append(batch.filter(listed))
-    rows = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
-    if not rows.num_rows:
-        return {name: pa.nulls(len(ids), pa.string()) for name in names}
+    rows = pa.Table.from_batches(parts, reader.schema)
     places = pc.index_in(ids, value_set=pc.cast(rows[entity].combine_chunks(), pa.large_string()))
     return {name: pc.cast(rows[name], pa.string()).take(places) for name in names}
 
@@ -266,18 +305,18 @@ def _counted(candidates: Candidates, masks: Masks, money: MoneySettings, confide
 def _alternatives(candidates: Candidates, masks: Masks) -> Sequence[tuple[ChoiceId, str, Callable[[], BoolArray]]]:
     """Return other ways to choose among the same customers; each mask is made when it is needed."""
     free = masks.free
-    riskiest = np.flatnonzero(free)[np.argsort(-candidates.probability[free], kind="stable")]
+    within = int(np.count_nonzero(free))
 
-    def first(number: int) -> BoolArray:
-        who = np.zeros(len(free), dtype=bool)
-        who[riskiest[:number]] = True
+    def riskiest(number: int) -> BoolArray:
+        who = free.copy()
+        who[free] = highest(candidates.probability[free], number)
         return who
 
     number, risk, nobody = int(np.count_nonzero(masks.treated)), candidates.probability, np.zeros(len(free), dtype=bool)
     return (
         ("positive_value", "all whose expected value is above 0", lambda: free & (candidates.expected_value > 0)),
-        ("by_probability", "as many as this campaign, by probability", lambda: first(number)),
-        ("riskiest_tenth", "the riskiest tenth", lambda: first(round(0.1 * len(riskiest)))),
+        ("by_probability", "as many as this campaign, by probability", lambda: riskiest(number)),
+        ("riskiest_tenth", "the riskiest tenth", lambda: riskiest(round(0.1 * within))),
         ("half_or_more", "probability of 50% or more", lambda: free & (risk >= 0.5)),
         ("everybody", "everybody", lambda: free),
         ("nobody", "nobody", lambda: nobody),
@@ -301,32 +340,37 @@ def _comparison(candidates: Candidates, masks: Masks, money: MoneySettings) -> C
 
 
 def _curve(candidates: Candidates, free: BoolArray) -> tuple[tuple[int, float, float], ...]:
-    order = np.flatnonzero(free)[np.argsort(-candidates.expected_value[free], kind="stable")]
+    order = _ranked(candidates.expected_value, free)
     numbers = np.unique(np.linspace(0, len(order), _POINTS).round().astype(int))
-    sums = [
-        np.append(0.0, np.cumsum(amounts[order]))[numbers] for amounts in (candidates.expected_value, candidates.cost)
-    ]
+    sums = [_sums(values, order)[numbers] for values in (candidates.expected_value, candidates.cost)]
     return tuple((int(number), float(profit), float(cost)) for number, profit, cost in zip(numbers, *sums, strict=True))
 
 
-def _ranked(value: FloatArray, who: BoolArray) -> npt.NDArray[np.intp]:
-    """Return the places of those who are chosen, the most valuable first, equals in the order of their ids."""
-    rows = np.flatnonzero(who)
-    return rows[np.argsort(-value[rows], kind="stable")]
+def _sums(values: FloatArray, order: IntArray) -> FloatArray:
+    """Return the sums of the first 0, 1, … values in an order."""
+    sums = np.zeros(len(order) + 1)
+    np.take(values, order, out=sums[1:])
+    return np.cumsum(sums, out=sums)
 
 
-def _first(contacts: pa.Table, entity: str, reasons: Sequence[str]) -> tuple[Contact, ...]:
-    rows = contacts.slice(0, _FIRST).to_pylist()
+def _ranked(value: FloatArray, who: BoolArray) -> IntArray:
+    """Return the places of some customers, the most valuable first, equals in the order of their ids."""
+    values = value[who]
+    order = np.argsort(np.negative(values, out=values), kind="stable")
+    del values
+    return np.flatnonzero(who)[order]
+
+
+def _first(contacts: Contacts, reasons: Sequence[str]) -> tuple[Contact, ...]:
     return tuple(
         Contact(
-            customer=str(row[entity]),
+            customer=str(row[contacts.entity]),
             probability=row["probability"],
             expected_value=row["expected_value"],
             customer_value=row["customer_value"],
             reasons=tuple(row[name] for name in reasons if row[name]),
         )
-        for row in rows
-        if row["group"] == TREATMENT
+        for row in contacts.head(_FIRST).to_pylist()
     )
 
 

@@ -9,22 +9,22 @@ left of the budget is then filled in the order of value per cost (Dantzig 1957, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..core.errors import ContractError, DataError, nearest
 from ..model.frame import FloatArray
 from ..scoring.rows import coded_columns
 from .campaign import SegmentUse
-from .candidates import BoolArray, Candidates
+from .candidates import BoolArray, Candidates, IntArray
 from .settings import CampaignSettings, Limits
 
-__all__ = ["Cutoff", "SegmentLimits", "Selection", "select"]
+__all__ = ["Cutoff", "SegmentLimits", "Selection", "highest", "select"]
 
 _HALVINGS = 100
 _SLACK = 1e-9
@@ -91,14 +91,17 @@ def select(value: FloatArray, cost: FloatArray, limits: Limits) -> Selection:
 
 def _best(score: FloatArray, capacity: int) -> BoolArray:
     """Return the `capacity` highest positive scores; of equals, those that stand first."""
-    positive = score > 0
-    if np.count_nonzero(positive) <= capacity:
-        return positive
-    if capacity == 0:
-        return np.zeros(len(score), dtype=bool)
-    last = -np.partition(-score, capacity - 1)[capacity - 1]
+    positive: BoolArray = score > 0
+    return positive if np.count_nonzero(positive) <= capacity else highest(score, capacity)
+
+
+def highest(score: FloatArray, number: int) -> BoolArray:
+    """Return the `number` highest scores, shape `(n,)`; of equals, those that stand first."""
+    if number == 0 or number >= len(score):
+        return np.full(len(score), number > 0)
+    last = np.partition(score, -number)[-number]
     best: BoolArray = score > last
-    best[np.flatnonzero(score == last)[: capacity - np.count_nonzero(best)]] = True
+    best[np.flatnonzero(score == last)[: number - np.count_nonzero(best)]] = True
     return best
 
 
@@ -179,7 +182,7 @@ class SegmentLimits(NamedTuple):
         cls,
         candidates: Candidates,
         settings: CampaignSettings,
-        segments: pa.Table | None,
+        segments: pa.RecordBatchReader | None,
         entity: str,
         free: BoolArray,
     ) -> SegmentLimits:
@@ -192,8 +195,9 @@ class SegmentLimits(NamedTuple):
         left, reached = free & (candidates.expected_value > 0), np.ones(len(free), dtype=bool)
         members: list[tuple[str, str, Limits, BoolArray]] = []
         notes: list[str] = []
+        segments_of = _values_of(candidates, segments, entity, [*settings.segments])
         for column, values in settings.segments.items():
-            segment = _values_of(candidates, segments, entity, column)
+            segment = segments_of[column]
             for value, limits in values.items():
                 of = np.asarray(segment == value, dtype=bool)
                 members.append((column, value, limits, of))
@@ -227,27 +231,47 @@ def _cutoff_in(candidates: Candidates, left: BoolArray, of: BoolArray, limits: L
     return selection.cutoff
 
 
-def _values_of(candidates: Candidates, segments: pa.Table | None, entity: str, column: str) -> pd.Categorical:
-    """Return each customer's value in a column as coded text, missing where it is not known, shape `(n,)`.
+def _values_of(
+    candidates: Candidates, segments: pa.RecordBatchReader | None, entity: str, columns: Sequence[str]
+) -> dict[str, pd.Categorical]:
+    """Return each customer's values as coded text by column, missing where they are not known, shape `(n,)` each.
 
     Raises:
-        ContractError: nothing is known of the column.
+        ContractError: nothing is known of a column.
         DataError: a customer is in two rows.
     """
-    names = [] if segments is None else [name for name in segments.column_names if name != entity]
-    if segments is None or column not in names:
-        raise ContractError(
-            f"`campaign.segments` limits {column!r}, which no column of the customers is called"
-            f"{nearest(column, names) or '.'} Correct the setting."
-        )
-    whole = segments.select([entity, column]).combine_chunks()
-    ids = pc.cast(whole[entity].combine_chunks(), pa.large_string())
-    if pc.count_distinct(ids).as_py() != len(ids):
-        counts = pc.value_counts(ids)
-        twin = counts.field("values").filter(pc.greater(counts.field("counts"), 1))[0].as_py()
-        raise DataError(f"Customer {twin!r} is in two rows of the segments: pass one row for each customer.")
-    batch = pa.RecordBatch.from_arrays([whole[column].combine_chunks()], names=[column])
-    values = pd.Categorical(coded_columns(batch, {column: "categorical"})[column])
-    places = pc.index_in(candidates.ids, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False)
-    codes = np.append(values.codes, -1)[places]
-    return pd.Categorical.from_codes(codes, dtype=values.dtype)
+    names = [] if segments is None else [name for name in segments.schema.names if name != entity]
+    for column in columns:
+        if column not in names:
+            raise ContractError(
+                f"`campaign.segments` limits {column!r}, which no column of the customers is called"
+                f"{nearest(column, names) or '.'} Correct the setting."
+            )
+    if segments is None:
+        return {}
+    codes = {column: np.full(len(candidates), -1, dtype=np.int32) for column in columns}
+    categories: dict[str, dict[str, int]] = {column: {} for column in columns}
+    seen = np.zeros(len(candidates), dtype=bool)
+    for batch in segments:
+        places = candidates.places(batch.column(entity))
+        rows = np.flatnonzero(places >= 0)
+        places = places[rows]
+        twins = rows[seen[places]] if len(rows) == len(np.unique(places)) else _second(places, rows)
+        if len(twins):
+            twin = batch.column(entity)[int(twins[0])].as_py()
+            raise DataError(f"Customer {twin!r} is in two rows of the segments: pass one row for each customer.")
+        seen[places] = True
+        for column, values in coded_columns(batch, dict.fromkeys(columns, "categorical")).items():
+            numbers = categories[column]
+            recoded = [numbers.setdefault(value, len(numbers)) for value in values.categories]  # type: ignore[union-attr]
+            codes[column][places] = np.array([*recoded, -1], dtype=np.int32)[values.codes[rows]]  # type: ignore[union-attr]
+    return {
+        column: pd.Categorical.from_codes(codes[column], dtype=pd.CategoricalDtype([*categories[column]]))  # type: ignore[arg-type]
+        for column in columns
+    }
+
+
+def _second(places: IntArray, rows: IntArray) -> IntArray:
+    """Return the rows whose place an earlier row has."""
+    _, first = np.unique(places, return_index=True)
+    return np.delete(rows, first)

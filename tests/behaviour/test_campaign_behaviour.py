@@ -9,7 +9,7 @@ import pytest
 
 from churn.campaign.plan import Plan
 from churn.model.money import MoneySettings
-from tests.fakes.data.campaigns import AS_OF, contacted, many, planned
+from tests.fakes.data.campaigns import AS_OF, contacted, listed, many, planned
 
 
 def earned(plan: Plan) -> float:
@@ -52,14 +52,14 @@ def test_a_customer_in_the_control_group_is_never_contacted() -> None:
 
 def test_a_customer_contacted_yesterday_rests() -> None:
     yesterday = planned(many(batch_id="yesterday"), as_of=AS_OF - dt.timedelta(days=1))
-    today = planned(many(batch_id="today"), contacted=yesterday.contacts, rest_days=7)
+    today = planned(many(batch_id="today"), contacted=listed(yesterday), rest_days=7)
     assert contacted(yesterday)
     assert contacted(today) == []
 
 
 def test_a_customer_contacted_long_ago_is_contacted_again() -> None:
     long_ago = planned(many(batch_id="long-ago"), as_of=AS_OF - dt.timedelta(days=90))
-    today = planned(many(batch_id="today"), contacted=long_ago.contacts, rest_days=30)
+    today = planned(many(batch_id="today"), contacted=listed(long_ago), rest_days=30)
     assert contacted(today) == contacted(long_ago)
 
 
@@ -69,7 +69,7 @@ def test_a_dearer_offer_reaches_fewer() -> None:
 
 
 def test_a_customer_who_is_worth_more_is_not_passed_over_for_one_who_is_worth_less() -> None:
-    plan = planned(many(), capacity=40).contacts.to_pylist()
+    plan = listed(planned(many(), capacity=40)).to_pylist()
     values = [row["expected_value"] for row in plan]
     assert values == sorted(values, reverse=True)
     assert min(values) > 0
@@ -88,4 +88,4 @@ def test_nothing_of_it_is_left_to_chance() -> None:
     shuffled = many().take(np.random.default_rng(3).permutation(500))
     one, other = (planned(each, capacity=40, control_share=0.2) for each in (many(), shuffled))
     assert one.campaign == other.campaign
-    assert one.contacts.equals(other.contacts)
+    assert listed(one).equals(listed(other))

@@ -69,7 +69,7 @@ def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **opti
     `options` are settings, and `regions`, `contacted` (a table), `as_of` and `planned_at`.
     """
     as_of = options.pop("as_of", AS_OF)
-    tables = {"planned_at": options.pop("planned_at", as_of), "segments": options.pop("regions", None)}
+    regions, planned_at = options.pop("regions", None), options.pop("planned_at", as_of)
     before = options.pop("contacted", None)
     settings = CampaignSettings(**{"control_share": 0.0, **options})
     return build_plan(
@@ -77,8 +77,9 @@ def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **opti
         money or MoneySettings(),
         settings,
         entity=ENTITY,
+        planned_at=planned_at,
+        segments=None if regions is None else regions.to_reader(),
         contacted=None if before is None else before.to_reader(),
-        **tables,
     )
 
 
@@ -87,9 +88,14 @@ def candidates_of(probability: Any, value: Any, money: MoneySettings | None = No
     return Candidates.read(batch(probability, value).to_reader(), ENTITY, money or MoneySettings())
 
 
+def listed(plan: Plan) -> pa.Table:
+    """Return the list of a campaign, both groups."""
+    return plan.contacts.read().read_all()
+
+
 def contacted(plan: Plan, group: str = "treatment") -> list[str]:
     """Return the customers of a group, in the order of the list."""
-    return [row[ENTITY] for row in plan.contacts.to_pylist() if row["group"] == group]
+    return [row[ENTITY] for row in listed(plan).to_pylist() if row["group"] == group]
 
 
 def campaign(**options: Any) -> Campaign:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from churn.campaign.plan import Plan
-from tests.fakes.data.campaigns import ENTITY, batch, contacted, many, planned, regions_of
+from tests.fakes.data.campaigns import ENTITY, batch, contacted, listed, many, planned, regions_of
 
 
 def values(plan: Plan, group: str) -> list[float]:
-    return [row["expected_value"] for row in plan.contacts.to_pylist() if row["group"] == group]
+    return [row["expected_value"] for row in listed(plan).to_pylist() if row["group"] == group]
 
 
 @pytest.mark.parametrize("limits", [{}, {"capacity": 60}, {"budget": 400.0}, {"capacity": 60, "budget": 350.0}])
@@ -49,13 +49,13 @@ def test_it_grows_with_its_share_and_keeps_who_was_in_it() -> None:
 
 def test_it_rests_as_the_contacted_do() -> None:
     first = planned(many(batch_id="before"), control_share=0.3)
-    again = planned(many(batch_id="now"), control_share=0.3, contacted=first.contacts)
-    assert first.contacts.num_rows > 0
-    assert again.contacts.num_rows == 0
+    again = planned(many(batch_id="now"), control_share=0.3, contacted=listed(first))
+    assert listed(first).num_rows > 0
+    assert listed(again).num_rows == 0
 
 
 def test_it_is_listed_after_the_contacted_without_a_rank() -> None:
-    rows = planned(many(), control_share=0.3).contacts.to_pylist()
+    rows = listed(planned(many(), control_share=0.3)).to_pylist()
     groups = [row["group"] for row in rows]
     assert groups == sorted(groups, reverse=True)
     assert {row["rank"] is None for row in rows if row["group"] == "control"} == {True}
@@ -68,7 +68,7 @@ def test_there_is_none_where_nobody_may_be_contacted() -> None:
     north = {row[ENTITY] for row in regions.to_pylist() if row["region"] == "north"}
     assert not north & {*contacted(plan), *contacted(plan, "control")}
     assert contacted(plan, "control")
-    assert planned(many(), control_share=0.3, capacity=0).contacts.num_rows == 0
+    assert listed(planned(many(), control_share=0.3, capacity=0)).num_rows == 0
 
 
 def test_what_it_can_show_depends_on_its_size() -> None:

@@ -12,7 +12,7 @@ import pytest
 from churn.campaign.lists import put_lists
 from churn.campaign.plan import Plan
 from churn.core.errors import DataError
-from tests.fakes.data.campaigns import ENTITY, batch, contacted, many, planned
+from tests.fakes.data.campaigns import ENTITY, batch, contacted, listed, many, planned
 from tests.fakes.ports.files import InMemoryFiles
 
 
@@ -56,7 +56,7 @@ def test_parquet_keeps_every_value_as_it_is() -> None:
     plan, files = planned(batch([0.9], ids=["=1+1"]), format="parquet"), InMemoryFiles()
     assert put_lists(plan, files) == "memory:campaigns/b1.parquet"
     written = pyarrow.parquet.read_table(pa.BufferReader(files.content["campaigns/b1.parquet"]))
-    assert written.to_pylist() == plan.contacts.to_pylist()
+    assert written.to_pylist() == listed(plan).to_pylist()
 
 
 def test_a_batch_has_one_list_whatever_format_it_had_before() -> None:

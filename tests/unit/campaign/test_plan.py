@@ -11,14 +11,14 @@ import pytest
 from churn.campaign.candidates import expected_cost
 from churn.core.errors import ContractError, DataError
 from churn.model.money import MoneySettings, expected_value
-from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted, many, planned, regions_of
+from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted, listed, many, planned, regions_of
 
 MONEY = MoneySettings()
 
 
 def test_the_most_valuable_come_first_and_only_those_worth_a_contact() -> None:
     plan = planned(batch([0.05, 0.5, 0.9, 0.3], [900, 200, 200, 20]))
-    rows = plan.contacts.to_pylist()
+    rows = listed(plan).to_pylist()
     assert [(row[ENTITY], row["rank"]) for row in rows] == [("c0002", 1), ("c0001", 2), ("c0000", 3)]
     assert rows[0]["expected_value"] == pytest.approx(float(expected_value(0.9, 200, MONEY)))
     assert rows[0]["expected_cost"] == pytest.approx(float(expected_cost(np.array(0.9), MONEY)))
@@ -122,40 +122,54 @@ def test_a_negative_value_counts_as_zero_and_is_said() -> None:
 
 def test_a_batch_without_customers_gives_an_empty_campaign() -> None:
     plan = planned(batch([]), capacity=10, budget=10, control_share=0.2)
-    assert (plan.contacts.num_rows, plan.campaign.customers, plan.campaign.plan.profit.point) == (0, 0, 0)
+    assert (listed(plan).num_rows, plan.campaign.customers, plan.campaign.plan.profit.point) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_those_of_other_batches_rest_until_the_day_is_over() -> None:
     first = planned(batch([0.9, 0.8], batch_id="before"), as_of=AS_OF - dt.timedelta(days=30))
     again = batch([0.9, 0.8, 0.7], batch_id="now")
-    assert contacted(planned(again, contacted=first.contacts, rest_days=30)) == ["c0000", "c0001", "c0002"]
-    resting = planned(again, contacted=first.contacts, rest_days=31)
+    assert contacted(planned(again, contacted=listed(first), rest_days=30)) == [
+        "c0000",
+        "c0001",
+        "c0002",
+    ]
+    resting = planned(again, contacted=listed(first), rest_days=31)
     assert (contacted(resting), resting.campaign.in_cooldown) == (["c0002"], 2)
-    assert contacted(planned(again, contacted=first.contacts, rest_days=0)) == ["c0000", "c0001", "c0002"]
+    assert contacted(planned(again, contacted=listed(first), rest_days=0)) == [
+        "c0000",
+        "c0001",
+        "c0002",
+    ]
 
 
 def test_planning_a_batch_again_changes_nothing() -> None:
     predictions = many()
     first = planned(predictions, capacity=50, control_share=0.2)
-    again = planned(predictions, capacity=50, control_share=0.2, contacted=first.contacts)
+    again = planned(predictions, capacity=50, control_share=0.2, contacted=listed(first))
     assert again.campaign == first.campaign
-    assert again.contacts.equals(first.contacts)
+    assert listed(again).equals(listed(first))
 
 
 def test_rest_counts_from_the_day_of_planning_and_not_from_the_time_of_the_data() -> None:
     """On a dated snapshot the data's time stands still while days pass."""
     first = planned(batch([0.9, 0.8], batch_id="before"), planned_at=AS_OF)
     again = batch([0.9, 0.8], batch_id="now")
-    soon = planned(again, contacted=first.contacts, planned_at=AS_OF + dt.timedelta(days=29))
-    later = planned(again, contacted=first.contacts, planned_at=AS_OF + dt.timedelta(days=30))
+    soon = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=29))
+    later = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=30))
     assert (contacted(soon), contacted(later)) == ([], ["c0000", "c0001"])
 
 
 def test_contacts_of_a_version_without_the_day_of_planning_rest_from_the_time_of_their_data() -> None:
     first = planned(batch([0.9], batch_id="before"), as_of=AS_OF - dt.timedelta(days=29))
-    old = first.contacts.drop_columns(["planned_at"])
-    nulls = first.contacts.set_column(
-        first.contacts.column_names.index("planned_at"), "planned_at", pa.nulls(1, pa.timestamp("us", "UTC"))
+    old = listed(first).drop_columns(["planned_at"])
+    nulls = listed(first).set_column(
+        listed(first).column_names.index("planned_at"),
+        "planned_at",
+        pa.nulls(1, pa.timestamp("us", "UTC")),
     )
     for contacts in (old, nulls):
         assert contacted(planned(batch([0.9], batch_id="now"), contacted=contacts)) == []

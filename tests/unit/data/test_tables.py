@@ -18,7 +18,7 @@ from churn.data.training_set import bronze_to_features
 from churn.data.validation import QUARANTINE_SCHEMA
 from churn.ports.ledger import Entry
 from churn.scoring.batch import predictions_schema
-from tests.fakes.data.campaigns import many, planned
+from tests.fakes.data.campaigns import listed, many, planned
 from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.gate_reports import gate_report
 from tests.fakes.ports.tables import MemoryFeatureStore
@@ -50,7 +50,7 @@ def written(name: TableName, folder: Path) -> pa.Schema:
         "features": lambda: bronze_to_features(bronze, CONTRACT).schema,
         "labels": lambda: labels_of(bronze, CONTRACT, SplitSettings()).schema,
         "predictions": lambda: predictions_schema(CONTRACT.entity_key, 3),
-        "contacts": lambda: planned(many()).contacts.schema,
+        "contacts": lambda: listed(planned(many())).schema,
     }
     made: pa.Schema = schemas[name]()
     return made
