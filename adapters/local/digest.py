@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Digest", "digest_of"]
+__all__ = ["Digest", "digest_of", "row_words"]
 
 _Words = npt.NDArray[np.uint64]
 _WORD = 2**64
@@ -61,12 +61,19 @@ def digest_of(batches: Iterable[pa.RecordBatch], leave_out: Iterable[str] = ()) 
     ignored = set(leave_out)
     total = Digest()
     for batch in batches:
-        rows = np.zeros(batch.num_rows, dtype=np.uint64)
-        for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            if name not in ignored and values.null_count < len(values):
-                rows += _contribution(name, values)
+        rows = row_words(batch, [name for name in batch.schema.names if name not in ignored])
         total += Digest(*(int(np.add.reduce(_mixed(rows ^ lane))) for lane in _LANES))
     return total
+
+
+def row_words(batch: pa.RecordBatch, names: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of each row's values in the named columns, shape `(n_rows,)`."""
+    rows = np.zeros(batch.num_rows, dtype=np.uint64)
+    for name in names:
+        values = batch.column(name)
+        if values.null_count < len(values):
+            rows += _contribution(name, values)
+    return rows
 
 
 def _contribution(name: str, values: pa.Array) -> _Words:

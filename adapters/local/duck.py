@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 __all__ = ["ROW_GROUP", "Duck", "Staged", "literal", "quoted", "stage"]
 
-ROW_GROUP = 122_880
-"""Rows in a row group: what one thread of DuckDB takes at a time."""
+ROW_GROUP = 61_440
+"""Rows in a row group: what one thread of DuckDB reads or writes at a time, and holds in memory meanwhile."""
 
 # A dictionary pays for columns of few values; to look for one in the others costs a third of the writing time.
-_PARQUET = f"FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP}, ROW_GROUPS_PER_FILE 9, DICTIONARY_SIZE_LIMIT 1024"
+_PARQUET = f"FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP}, ROW_GROUPS_PER_FILE 18, DICTIONARY_SIZE_LIMIT 1024"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Duck:
             "threads": self.threads,
             "preserve_insertion_order": False,  # or results would wait in memory for their turn
             "temp_directory": str(self.spill / f".spill-{uuid.uuid4()}"),
+            "enable_external_file_cache": False,  # or what was read once would fill the memory
             "autoinstall_known_extensions": False,
         }
         with duckdb.connect(config=settings) as connection:

@@ -20,7 +20,7 @@ from .digest import Digest
 from .disk_errors import explained
 from .duck import ROW_GROUP, Staged, literal, quoted, stage
 from .incoming import stage_stream
-from .latest_rows import known_until, newest_rows, newest_when_known
+from .latest_rows import customer_of, known_until, newest_rows, newest_when_known
 from .point_in_time import PointInTimeJoin, plan_join
 from .rows import TIME, check_key, conform
 from .tables_on_disk import TablesOnDisk, digest_of_rows
@@ -110,11 +110,18 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         max_age: dt.timedelta | None = None,
         where: Mapping[str, str] | None = None,
     ) -> pa.RecordBatchReader:
-        """Find the newest rows by key and time alone, then stream their values; DuckDB spills what does not fit."""
+        """Find the newest rows by key and time alone, one bit a row, then stream their values."""
         version, _ = self._select(ref, columns)
-        numbers = f"CREATE TEMP TABLE newest AS {newest_rows(version, ref.key, as_of, max_age, _all_equal(where))}"
-        query = newest_when_known(version, columns or version.schema.names, "newest")
-        return self._stream(version, columns, query, batch_rows, first=numbers)
+        customer_of(version, ref.key)
+        query = newest_when_known(version, columns or version.schema.names)
+
+        def newest() -> dict[str, pa.Table]:
+            with self._duck.session() as connection:
+                condition = _all_equal(where)
+                rows = newest_rows(connection, version, ref.key, as_of, max_age=max_age, condition=condition)
+            return {"newest": rows}
+
+        return self._stream(version, columns, query, batch_rows, tables=newest)
 
     def known_until(self, ref: TableRef, as_of: dt.datetime) -> dt.datetime | None:
         """Read the times alone."""

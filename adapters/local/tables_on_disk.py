@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,16 +124,23 @@ class TablesOnDisk:
         return version, _selection(version, names)
 
     def _stream(
-        self, version: DeltaVersion, columns: Sequence[str] | None, query: str, batch_rows: int, first: str = ""
+        self,
+        version: DeltaVersion,
+        columns: Sequence[str] | None,
+        query: str,
+        batch_rows: int,
+        tables: Callable[[], Mapping[str, pa.Table]] = dict,
     ) -> pa.RecordBatchReader:
-        """Stream the rows of a query, which runs after the statement `first`, if any."""
+        """Stream the rows of a query, which may read what `tables` returns by name."""
         schema = pa.schema([version.schema.field(name) for name in columns or version.schema.names])
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with explained(version.path), self._duck.session() as connection:
-                if first:
-                    connection.execute(first)
-                yield from connection.sql(query).to_arrow_reader(batch_rows)
+            with explained(version.path):
+                registered = tables()
+                with self._duck.session() as connection:
+                    for name, table in registered.items():
+                        connection.register(name, table)
+                    yield from connection.sql(query).to_arrow_reader(batch_rows)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
