@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -66,19 +67,20 @@ class Candidates:
         """
         names = predictions.schema.names
         ids: list[pa.Array] = []
-        numbers: dict[str, list[FloatArray]] = {name: [] for name in _NUMBERS}
+        numbers = {name: array("d") for name in _NUMBERS}  # grows in place, where a list would hold all of it twice
         repriced = 0
         for batch in predictions:
             ids.append(pc.cast(batch.column(entity), pa.large_string()))
-            for name, chunks in numbers.items():
-                chunks.append(batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64))
+            risk, worth = (batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in _NUMBERS)
+            for name, values in zip(_NUMBERS, (risk, worth), strict=True):
+                numbers[name].frombytes(values.tobytes())
             if "decision" in names:
                 treated = pc.equal(pc.cast(batch.column("decision"), pa.string()), TREAT)
-                now = expected_value(numbers["probability"][-1], numbers["customer_value"][-1], money) > 0
+                now = expected_value(risk, worth, money) > 0
                 repriced += int(np.count_nonzero(treated.to_numpy(zero_copy_only=False) != now))
         customers = pa.concat_arrays(ids) if ids else pa.array([], pa.large_string())
         ids.clear()
-        probability, value = (np.concatenate([np.empty(0), *numbers.pop(name)]) for name in _NUMBERS)
+        probability, value = (np.array(numbers.pop(name), copy=False) for name in _NUMBERS)
         _refuse_bad_numbers(probability, customers, "probability", 0.0, 1.0)
         _refuse_bad_numbers(value, customers, "customer_value", -np.inf, np.inf)
         if customers.null_count:

@@ -31,7 +31,7 @@ __all__ = ["CONTROL", "TREATMENT", "Contacts", "Plan", "ScoredBatch", "build_pla
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
 _FIRST = 25
-_PART = 262_144
+_PART = 131_072
 """Customers of the list whose rows are put together at a time."""
 _POINTS = 101
 _POWER = 1.959964 + 0.841621
