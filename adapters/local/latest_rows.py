@@ -18,9 +18,6 @@ from .rows import TIME
 
 __all__ = ["customer_of", "known_until", "newest_rows", "newest_when_known"]
 
-_CUSTOMERS = 1_000_000
-"""Customers that are grouped at a time."""
-
 
 def newest_rows(
     connection: duckdb.DuckDBPyConnection,
@@ -30,6 +27,7 @@ def newest_rows(
     *,
     max_age: dt.timedelta | None = None,
     condition: str = "",
+    customers_at_once: int = 1_000_000,
 ) -> pa.Table:
     """Return for each file of a table its `file_index` and `bits`, a text with a 1 for each customer's newest row.
 
@@ -43,6 +41,7 @@ def newest_rows(
         as_of: Only rows that were known by then.
         max_age: Only customers whose newest row is at most that much older than the newest of all.
         condition: Only rows for which this SQL expression is true; empty for all.
+        customers_at_once: How many customers a part has, about.
 
     Raises as `customer_of` does.
     """
@@ -60,7 +59,7 @@ def newest_rows(
     # One event has several rows only where their arrivals tell them apart; a plain time is far cheaper to compare.
     rank = f"ROW({EVENT_TIME}, {_arrival(version)})" if ARRIVED_AT in key else EVENT_TIME
     connection.execute("CREATE TEMP TABLE parts (file_index UBIGINT, bits BIT)")
-    parts = customers // _CUSTOMERS + 1
+    parts = customers // customers_at_once + 1
     for part in range(parts):
         connection.execute(f"""
             INSERT INTO parts
