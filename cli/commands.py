@@ -64,11 +64,16 @@ def data_simulate(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.features import simulated
 
     settings, profile, contract = session_of(arguments)
-    source = simulated(contract, settings)
+    parts = simulated(contract, settings).parts()
     path = getattr(arguments, "out", None) or profile.state / "data" / f"{contract.name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(source.rows, path)
-    print(f"{source.rows.num_rows:,} simulated rows of {contract.name}: {path}")
+    first = next(parts).rows
+    with pyarrow.parquet.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for part in parts:
+            writer.write_table(part.rows)
+    rows = settings.simulation.customers * settings.simulation.months
+    print(f"{rows:,} simulated rows of {contract.name}: {path}")
     where = f"--dataset {contract.name.removesuffix('_simulated')} --data {shlex.quote(str(path))}"
     print(f"Deliver them as a table: python run.py --pipeline training {where}")
     return 0

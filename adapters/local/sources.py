@@ -20,7 +20,7 @@ from churn.data.ingest import Source
 __all__ = ["open_source", "read_source"]
 
 _DELIMITERS = ",;\t|"
-_BLOCK = 1 << 23
+_BLOCK = 1 << 21
 """Bytes of a CSV that are parsed at a time; no line may be longer."""
 
 

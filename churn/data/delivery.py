@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,6 @@ __all__ = ["PART_ROWS", "Checked", "Delivery", "check"]
 
 PART_ROWS = 65_536
 """Rows of a part, the only ones that are in memory at a time."""
-_ENTRIES = 100_000
-"""Entries of the quarantine that are kept together; a table that has fewer keeps all of them at once."""
 
 
 class Delivery(NamedTuple):
@@ -35,16 +33,6 @@ class Delivery(NamedTuple):
 
     name: str
     parts: Callable[[], Iterator[Source]]
-
-    @classmethod
-    def of(cls, source: Source, rows: int = PART_ROWS) -> Self:
-        """Return a table that is in memory, in parts of so many rows."""
-
-        def parts() -> Iterator[Source]:
-            for start in range(0, max(source.rows.num_rows, 1), rows):
-                yield Source(source.name, source.rows.slice(start, rows), () if start else source.broken_lines)
-
-        return cls(source.name, parts)
 
 
 class Checked(NamedTuple):
@@ -73,6 +61,7 @@ def check(
     *,
     now: dt.datetime,
     quarantine: Callable[[pa.Table], object],
+    entries_at_once: int = 100_000,
 ) -> Checked:
     """Check a delivery against its contract, a part at a time, as `validate` checks a table that is in memory.
 
@@ -84,11 +73,12 @@ def check(
         contract: The dataset contract.
         settings: How many broken rows are allowed.
         now: No row may lie after it.
-        quarantine: Keeps entries of the quarantine.
+        quarantine: Keeps entries of the quarantine. Those of the first parts stay there if a later part fails.
+        entries_at_once: How many entries are kept together, about; a table that has fewer keeps all of them at once.
 
     Raises:
         ContractError: the table is empty, or its columns are not the contract's.
-        DataError: the table changed while it was read.
+        DataError: the table changed while it was read. The message says where entries are in the quarantine already.
     """
     parts = _first_reading(delivery, contract)
     reports: list[ValidationReport] = []
@@ -100,7 +90,7 @@ def check(
         kept.append(np.isin(batch.frame.index, accepted.index))
         reports.append(report)
         entries.append(broken)
-        if sum(table.num_rows for table in entries) >= _ENTRIES or len(reports) == len(parts):
+        if sum(table.num_rows for table in entries) >= entries_at_once or len(reports) == len(parts):
             together = distinct_rows(entries)
             if together is not None:
                 quarantine(together)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ..core.errors import ConfigError, DataError, NotFound
 from ..core.progress import note
 from ..data.contract import DatasetContract
-from ..data.delivery import Delivery, check
+from ..data.delivery import PART_ROWS, Delivery, check
 from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
 from ..data.labels import labels_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
@@ -124,7 +124,7 @@ def _delivery(workspace: Workspace, settings: Settings) -> Delivery | None:
                 f"the data set of that table with --dataset{_of_tables(contract)}, or draft its contract with "
                 "`python run.py dataset infer FILE`."
             )
-        return Delivery.of(simulated(contract, settings))
+        return simulated(contract, settings)
     return None if settings.data is None else workspace.delivered(settings.data)
 
 
@@ -133,17 +133,18 @@ def _of_tables(contract: DatasetContract) -> str:
     return f" ({name} has the same columns)" if name != contract.name else ""
 
 
-def simulated(contract: DatasetContract, settings: Settings) -> Source:
-    """Return the rows that the contract's simulation makes up.
+def simulated(contract: DatasetContract, settings: Settings) -> Delivery:
+    """Return the table that the contract's simulation makes up, a part at a time.
 
     Raises:
         ConfigError: it names no simulation, or one that does not exist.
     """
-    from ..simulation.simulate import simulate
+    from ..simulation.simulate import simulated_table
 
     if contract.simulator is None:
         raise ConfigError(f"The contract {contract.name!r} names no `simulator`: deliver a table with --data PATH.")
-    return Source(f"the {contract.simulator} simulation", simulate(contract.simulator, settings.simulation))
+    name, table = f"the {contract.simulator} simulation", simulated_table(contract.simulator, settings.simulation)
+    return Delivery(name, lambda: (Source(name, rows) for rows in table.read(PART_ROWS)))
 
 
 def _delivered_before(workspace: Workspace) -> tuple[TableSnapshot, ValidationReport]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from .events import BrokenFeed, Event, Fault, LateArrivals, LateLabels, Nulls, R
 from .script import shown_as, shown_values
 from .world import Mask, World
 
-__all__ = ["LABEL_KNOWN_AT", "deliver"]
+__all__ = ["LABEL_KNOWN_AT", "SimulatedTable"]
 
 LABEL_KNOWN_AT = "label_known_at"
 """When the outcome of a row became known (UTC), where labels are scripted to come late."""
@@ -26,7 +26,6 @@ _DAY = np.timedelta64(1, "D")
 _FEED = 100
 # Prime to 10 and to 26, so that no two customers get the same key.
 _KEY_STEP = 9_876_543_211
-_Rows = Callable[[Sequence[npt.NDArray[Any]]], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -46,59 +45,95 @@ class _Column:
         )
 
 
-def deliver(
-    world: World, months: Sequence[Month], first: np.datetime64, events: Sequence[Event], seed: int
-) -> pa.Table:
-    """Return one row per customer and month, sorted by key and time.
+@dataclass(frozen=True)
+class SimulatedTable:
+    """The table of a simulated business: one row per customer and month, sorted by key and time, made as it is read.
 
-    Args:
+    Attributes:
         world: The business.
         months: Its months in order; the table stands as of the first day of the last one.
         first: The calendar month of `months[0]`.
         events: What was scripted; only the faults and delays of the feed matter here.
         seed: The run's seed.
     """
-    customers = len(months[0].customer)
-    codes = _key_codes(world.key_pattern, np.concatenate([month.customer for month in months]), seed)
-    order = np.argsort(codes * len(months) + np.repeat(np.arange(len(months)), customers))
-    month = order // customers + 1
 
-    def rows(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        return np.concatenate(parts)[order]
+    world: World
+    months: Sequence[Month]
+    first: np.datetime64
+    events: Sequence[Event]
+    seed: int
 
-    start = (first.astype("datetime64[M]") + (month - 1)).astype("datetime64[us]")
-    table = {world.entity_key: _keys(world.key_pattern, codes[order]), world.event_time: pa.array(start, _UTC)}
-    for name in world.columns:
-        column = _read(world, months, events, name, rows)
-        table[name] = _through_the_feed(column, name, events, month, seed).to_arrow()
-    left, undecided = _outcome(world, months, rows)
-    table[world.label] = _Column(left, undecided, (world.negative, world.positive)).to_arrow()
-    table[TRUTH] = pa.array(rows([lived.truth for lived in months]))
-    if (delay := _delay(events, LateArrivals, month, seed)) is not None:
-        table[ARRIVED_AT] = pa.array(start + delay, _UTC)
-    if (delay := _delay(events, LateLabels, month, seed)) is not None:
-        known_at = start + (world.window_days + world.delay_days) * _DAY + delay
-        table[LABEL_KNOWN_AT] = pa.array(known_at, _UTC, mask=undecided)
-    return pa.table(table)
+    def read(self, part_rows: int) -> Iterator[pa.Table]:
+        """Yield the rows, so many at a time; how many changes no value."""
+        world, customers = self.world, len(self.months[0].customer)
+        codes = _key_codes(world.key_pattern, np.concatenate([month.customer for month in self.months]), self.seed)
+        codes *= len(self.months)
+        codes += np.repeat(np.arange(len(self.months)), customers)
+        order = np.argsort(codes)
+        del codes
+        outcomes = _outcomes(world, self.months)
+        feed = [stream(self.seed, _FEED + i, event.month) for i, event in enumerate(self.events)]
+        for start in range(0, len(order), part_rows):
+            rows = _Rows(*np.divmod(order[start : start + part_rows], customers))
+            yield self._part(rows, outcomes, feed)
+
+    def _part(
+        self, rows: _Rows, outcomes: Sequence[npt.NDArray[np.int8]], feed: Sequence[np.random.Generator]
+    ) -> pa.Table:
+        world, month = self.world, rows.month + 1
+        start = (self.first.astype("datetime64[M]") + rows.month).astype("datetime64[us]")
+        codes = _key_codes(world.key_pattern, rows.of([lived.customer for lived in self.months]), self.seed)
+        table = {world.entity_key: _keys(world.key_pattern, codes), world.event_time: pa.array(start, _UTC)}
+        for name in world.columns:
+            column = _read(world, self.months, self.events, name, rows)
+            table[name] = _through_the_feed(column, name, self.events, month, feed).to_arrow()
+        undecided = rows.month + world.window_months >= len(self.months)
+        table[world.label] = _Column(rows.of(outcomes), undecided, (world.negative, world.positive)).to_arrow()
+        table[TRUTH] = pa.array(rows.of([lived.truth for lived in self.months]))
+        if (delay := _delay(self.events, LateArrivals, month, feed)) is not None:
+            table[ARRIVED_AT] = pa.array(start + delay, _UTC)
+        if (delay := _delay(self.events, LateLabels, month, feed)) is not None:
+            known_at = start + (world.window_days + world.delay_days) * _DAY + delay
+            table[LABEL_KNOWN_AT] = pa.array(known_at, _UTC, mask=undecided)
+        return pa.table(table)
+
+
+class _Rows(NamedTuple):
+    """Some rows of the table: the month of each, counted from 0, and its customer's position in that month."""
+
+    month: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+
+    def of(self, by_month: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return the values of the rows, taken from one array for each month."""
+        values = np.empty(len(self.month), dtype=np.result_type(*{array.dtype for array in by_month}))
+        for month in np.unique(self.month):
+            chosen = np.flatnonzero(self.month == month)
+            values[chosen] = by_month[month][self.place[chosen]]
+        return values
 
 
 def _read(world: World, months: Sequence[Month], events: Sequence[Event], name: str, rows: _Rows) -> _Column:
     kind = world.columns[name]
-    values = rows([month.state[name] for month in months])
+    values = rows.of([month.state[name] for month in months])
     if not isinstance(kind, tuple):
         return _Column(values, np.isnan(values), whole=kind is int)
     if shown_as(name) in months[0].state:
-        new = rows([month.state[shown_as(name)] for month in months])
+        new = rows.of([month.state[shown_as(name)] for month in months])
         values = np.where(new >= 0, new, values)
     return _Column(values, np.zeros(len(values), dtype=bool), shown_values(world, events, name))
 
 
 def _through_the_feed(
-    column: _Column, name: str, events: Sequence[Event], month: npt.NDArray[np.int64], seed: int
+    column: _Column,
+    name: str,
+    events: Sequence[Event],
+    month: npt.NDArray[np.int64],
+    feed: Sequence[np.random.Generator],
 ) -> _Column:
-    for i, event in enumerate(events):
+    for event, rng in zip(events, feed, strict=True):
         if isinstance(event, BrokenFeed) and event.fault.column == name:
-            column = _break(column, event.fault, _during(event, month), stream(seed, _FEED + i, event.month))
+            column = _break(column, event.fault, _during(event, month), rng)
     return column
 
 
@@ -114,13 +149,10 @@ def _break(column: _Column, fault: Fault, hit: Mask, rng: np.random.Generator) -
     return replace(column, values=np.where(hit, column.values * fault.factor, column.values))
 
 
-def _outcome(world: World, months: Sequence[Month], rows: _Rows) -> tuple[npt.NDArray[np.int8], Mask]:
-    """Return who left within the window, and whose window has not closed on the first day of the last month."""
+def _outcomes(world: World, months: Sequence[Month]) -> list[npt.NDArray[np.int8]]:
+    """Return by month who left within the window that begins there, as far as it has closed."""
     left = [month.left for month in months]
-    window = world.window_months
-    outcome = [np.logical_or.reduce(left[i : i + window]).astype(np.int8) for i in range(len(left))]
-    unknown = [np.full(len(left[0]), i + window >= len(left)) for i in range(len(left))]
-    return rows(outcome), rows(unknown)
+    return [np.logical_or.reduce(left[i : i + world.window_months]).astype(np.int8) for i in range(len(left))]
 
 
 def _during(event: BrokenFeed | LateArrivals | LateLabels, month: npt.NDArray[np.int64]) -> Mask:
@@ -129,13 +161,16 @@ def _during(event: BrokenFeed | LateArrivals | LateLabels, month: npt.NDArray[np
 
 
 def _delay(
-    events: Sequence[Event], kind: type[LateArrivals | LateLabels], month: npt.NDArray[np.int64], seed: int
+    events: Sequence[Event],
+    kind: type[LateArrivals | LateLabels],
+    month: npt.NDArray[np.int64],
+    feed: Sequence[np.random.Generator],
 ) -> npt.NDArray[np.timedelta64] | None:
     """Return how much later each row comes than usual, None where no event of this kind is scripted."""
     days = None
-    for i, event in enumerate(events):
+    for event, rng in zip(events, feed, strict=True):
         if isinstance(event, kind):
-            late = _during(event, month) & (stream(seed, _FEED + i, event.month).random(len(month)) < event.share)
+            late = _during(event, month) & (rng.random(len(month)) < event.share)
             days = (0 if days is None else days) + event.days * late
     return None if days is None else days * _DAY
 

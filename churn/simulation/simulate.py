@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..core.errors import ConfigError, nearest
 from ..core.frozen import Frozen
-from .delivery import deliver
+from .delivery import SimulatedTable
 from .engine import live
 from .events import BrokenFeed, Event, Fault, NewProduct, PriceRise, RenamedCategory, UnitChange
 from .saas import Saas
@@ -21,7 +21,7 @@ from .script import Script, shown_values
 from .telco import Telco
 from .world import World
 
-__all__ = ["SIMULATORS", "SimulationSettings", "simulate", "simulate_world"]
+__all__ = ["SIMULATORS", "SimulationSettings", "simulate", "simulate_world", "simulated_table"]
 
 SIMULATORS: Mapping[str, World] = MappingProxyType({world.name: world for world in (Saas(), Telco())})
 """The simulated businesses by name."""
@@ -75,20 +75,34 @@ def simulate(name: str, settings: SimulationSettings) -> pa.Table:
     Raises:
         ConfigError: an unknown name, or an event that does not fit the business or the simulated time.
     """
+    return _whole(simulated_table(name, settings), settings)
+
+
+def simulated_table(name: str, settings: SimulationSettings) -> SimulatedTable:
+    """Do what `simulate` does, and return a table that is made a part at a time: the months alone are in memory."""
     if name not in SIMULATORS:
         raise ConfigError(
             f"There is no simulation called {name!r}: choose one of {', '.join(SIMULATORS)}{nearest(name, SIMULATORS)}."
         )
-    return simulate_world(SIMULATORS[name], settings)
+    return _live(SIMULATORS[name], settings)
 
 
 def simulate_world(world: World, settings: SimulationSettings) -> pa.Table:
     """Do what `simulate` does for a business of one's own: a subclass of `World`."""
+    return _whole(_live(world, settings), settings)
+
+
+def _whole(table: SimulatedTable, settings: SimulationSettings) -> pa.Table:
+    (rows,) = table.read(settings.customers * settings.months)
+    return rows
+
+
+def _live(world: World, settings: SimulationSettings) -> SimulatedTable:
     _check_world(world)
     _check_events(world, settings.events, settings.months)
     first = np.datetime64(settings.end, "M") - (settings.months - 1)
     months = live(world, Script(world, settings.events, first), settings.customers, settings.months, settings.seed)
-    return deliver(world, months, first, settings.events, settings.seed)
+    return SimulatedTable(world, months, first, settings.events, settings.seed)
 
 
 def _check_world(world: World) -> None:

@@ -15,6 +15,7 @@ from churn.data.contract import DatasetContract
 from churn.data.delivery import Checked, Delivery, check
 from churn.data.ingest import Source
 from churn.data.validation import ValidationSettings
+from tests.fakes.data.deliveries import in_parts
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +66,9 @@ def checked(delivery: Delivery, kept: list[pa.Table] | None = None) -> Checked:
 
 def outcome(part_rows: int) -> tuple[Any, list[dict[str, Any]], list[tuple[Any, ...]]]:
     kept: list[pa.Table] = []
-    found = checked(Delivery.of(Source("gym.csv", table(*CHANGES), LINES), part_rows), kept)
+    result = checked(in_parts(Source("gym.csv", table(*CHANGES), LINES), part_rows), kept)
     (entries,) = kept
-    return found.report, found.accepted().read_all().to_pylist(), sorted(map(repr, entries.to_pylist()))  # type: ignore[arg-type]
+    return result.report, result.accepted().read_all().to_pylist(), sorted(map(repr, entries.to_pylist()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("part_rows", [1, 3, 13])
@@ -89,7 +90,7 @@ def test_a_row_in_two_parts_breaks_a_rule_once_in_the_quarantine() -> None:
     kept: list[pa.Table] = []
     exact = [{"member_id": "m", "fee": text, "visits": "99"} for text in ("1", "1.0")]
     rows = table(*exact).set_column(4, "fee", pa.array([0.12345678901, 0.12345678902]))
-    checked(Delivery.of(Source("gym.csv", rows), 1), kept)
+    checked(in_parts(Source("gym.csv", rows), 1), kept)
     (entries,) = kept
     pairs = list(zip(entries["row_digest"].to_pylist(), entries["rule"].to_pylist(), strict=True))
     assert len(pairs) == len({*pairs})
@@ -120,4 +121,4 @@ def test_a_table_that_changes_while_it_is_read_is_refused(later: int) -> None:
 
 def test_an_empty_table_is_refused() -> None:
     with pytest.raises(ContractError, match=r"gym\.csv has no rows"):
-        checked(Delivery.of(Source("gym.csv", table(ROW).slice(0, 0))))
+        checked(in_parts(Source("gym.csv", table(ROW).slice(0, 0))))

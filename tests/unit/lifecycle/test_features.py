@@ -19,6 +19,7 @@ from churn.lifecycle.workspace import Workspace
 from churn.settings import Settings
 from tests.fakes.data.case import NOW, raw_rows, settings
 from tests.fakes.data.customers import CONTRACT
+from tests.fakes.data.deliveries import in_parts
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 FILE = Path("members.csv")
@@ -34,7 +35,7 @@ def workspace(*deliveries: pd.DataFrame, contract: DatasetContract = CONTRACT, p
 
     def source(data: Path) -> Delivery:
         rows = pa.Table.from_pandas(waiting.pop(0), preserve_index=False)
-        return Delivery.of(Source(str(data), rows), part_rows)
+        return in_parts(Source(str(data), rows), part_rows)
 
     make: dict[str, Any] = {"tables": lambda: store, "source": source}
     return Workspace(contract=contract, model="churn_toy", threads=1, clock=lambda: NOW, make=make)

@@ -14,7 +14,7 @@ from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.simulation.engine import live
 from churn.simulation.script import Script
-from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate, simulate_world
+from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate, simulate_world, simulated_table
 from churn.simulation.world import World
 from tests.conftest import ROOT
 from tests.fakes.data.world import Gym, WanderingGym
@@ -192,3 +192,19 @@ def test_whoever_joins_is_somebody_new() -> None:
 def test_a_business_whose_truth_cannot_be_known_is_refused() -> None:
     with pytest.raises(ConfigError, match="'gym' changes customers in `wander` and has an outcome window of 2 months"):
         simulate_world(WanderingGym(), SimulationSettings(customers=1, months=4))
+
+
+@pytest.mark.parametrize("part_rows", [1, 97, 5000])
+def test_a_table_that_is_read_in_parts_is_the_same_table(world: World, part_rows: int) -> None:
+    column = next(iter(world.categories))
+    events = [
+        {"kind": "late_arrivals", "month": 2, "share": 0.3, "days": 4},
+        {"kind": "late_labels", "month": 1, "share": 0.5, "days": 6},
+        {"kind": "broken_feed", "month": 2, "months": 2, "fault": {"kind": "nulls", "column": column, "share": 0.4}},
+    ]
+    settings = SimulationSettings.model_validate({"customers": 60, "months": 5, "events": events})
+    table = simulated_table(world.name, settings)
+    for _ in range(2):
+        parts = list(table.read(part_rows))
+        assert [part.num_rows for part in parts[:-1]] == [part_rows] * (len(parts) - 1)
+        assert pa.concat_tables(parts).equals(simulate(world.name, settings))
