@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ..core.errors import DataError
+from ..core.errors import ChurnError, DataError
 from .contract import DatasetContract
 from .ingest import Repeats, Source, bronze_schema, conform, row_keys, rows_as_arrived, to_bronze
 from .validation import ValidationReport, ValidationSettings, distinct_rows, merged, validate
@@ -84,17 +85,28 @@ def check(
     reports: list[ValidationReport] = []
     kept: list[npt.NDArray[np.bool_]] = []
     entries: list[pa.Table] = []
-    for source, part in _read_again(delivery, parts):
-        batch = conform(source, contract, part.repeats)
-        accepted, broken, report = validate(batch, contract, settings, now=now)
-        kept.append(np.isin(batch.frame.index, accepted.index))
-        reports.append(report)
-        entries.append(broken)
-        if sum(table.num_rows for table in entries) >= entries_at_once or len(reports) == len(parts):
-            together = distinct_rows(entries)
-            if together is not None:
-                quarantine(together)
-            entries.clear()
+    quarantined = 0
+    try:
+        for source, part in _read_again(delivery, parts):
+            batch = conform(source, contract, part.repeats)
+            accepted, broken, report = validate(batch, contract, settings, now=now)
+            kept.append(np.isin(batch.frame.index, accepted.index))
+            reports.append(report)
+            entries.append(broken)
+            if sum(table.num_rows for table in entries) >= entries_at_once or len(reports) == len(parts):
+                together = distinct_rows(entries)
+                if together is not None:
+                    quarantine(together)
+                    quarantined += together.num_rows
+                entries.clear()
+            del batch, accepted
+            if len(parts) > 1:
+                gc.collect()  # what checks the rules refers to itself and to the rows: they would be freed much later
+    except ChurnError as error:
+        if not quarantined:
+            raise
+        wrong = f"what was wrong with the first rows ({quarantined:,} entries) is in the quarantine table"
+        raise type(error)(f"{error} None of the rows was used; {wrong}.", evidence=error.evidence) from error
 
     def batches() -> Iterator[pa.RecordBatch]:
         for (source, part), mask in zip(_read_again(delivery, parts), kept, strict=True):

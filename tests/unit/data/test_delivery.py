@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.core.errors import ContractError, DataError
+from churn.core.errors import ContractError, DataError, StoreError
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Checked, Delivery, check
 from churn.data.ingest import Source
@@ -104,6 +105,37 @@ def test_nothing_is_kept_of_a_table_that_cannot_be_read_to_its_end() -> None:
     kept: list[pa.Table] = []
     with pytest.raises(ContractError, match="is not a CSV"):
         checked(Delivery("gym.csv", parts), kept)
+    assert kept == []
+
+
+def broken_in_part(number: int, reading: int) -> Delivery:
+    """Return a table of five rows, each a part with a visit too many, one of which cannot be read at one reading."""
+    readings = count(1)
+
+    def parts() -> Iterator[Source]:
+        at = next(readings)
+        for row in range(5):
+            if (row, at) == (number, reading):
+                raise StoreError("gym.csv may not be read by this user.")
+            yield Source("gym.csv", table({"member_id": f"m{row}", "visits": "99"}))
+
+    return Delivery("gym.csv", parts)
+
+
+def test_what_was_found_before_a_part_that_fails_stays_in_the_quarantine_and_the_message_says_so() -> None:
+    kept: list[pa.Table] = []
+    with pytest.raises(
+        StoreError,
+        match=r"may not be read by this user\. None of the rows was used; .*\(4 entries\) is in the quarantine",
+    ):
+        check(broken_in_part(4, 2), CONTRACT, ValidationSettings(), now=NOW, quarantine=kept.append, entries_at_once=2)
+    assert [entries.num_rows for entries in kept] == [2, 2]
+
+
+def test_a_part_that_fails_before_anything_was_kept_leaves_nothing() -> None:
+    kept: list[pa.Table] = []
+    with pytest.raises(StoreError, match=r"may not be read by this user\.$"):
+        check(broken_in_part(1, 2), CONTRACT, ValidationSettings(), now=NOW, quarantine=kept.append, entries_at_once=2)
     assert kept == []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.core.errors import ConfigError, DataError, ValidationFailed
+from churn.core.errors import ConfigError, DataError, StoreError, ValidationFailed
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
-from churn.lifecycle.features import build_features, ingest
+from churn.lifecycle.features import build_features, deliver, ingest
 from churn.lifecycle.workspace import Workspace
 from churn.settings import Settings
 from tests.fakes.data.case import NOW, raw_rows, settings
@@ -105,6 +107,26 @@ def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row(part_rows: 
     with pytest.raises(ValidationFailed, match="None of the batch was used") as refused:
         ingest(at, delivered())
     assert getattr(refused.value.evidence, "quarantined", 0) == 40
+    with pytest.raises(DataError, match="Nothing was delivered"):
+        ingest(at, settings())
+
+
+def test_a_delivery_that_breaks_off_while_it_is_written_leaves_its_quarantine_and_no_row() -> None:
+    rows = members(40)
+    rows.loc[0, "customer_id"] = None
+    at = workspace(rows, part_rows=7)
+    whole, readings = at.delivered(FILE), count(1)
+
+    def parts() -> Iterator[Source]:
+        last = next(readings) == 3
+        for number, part in enumerate(whole.parts()):
+            if last and number == 4:
+                raise StoreError("members.csv is gone.")
+            yield part
+
+    with pytest.raises(StoreError, match=r"members\.csv is gone"):
+        deliver(at, Delivery("members.csv", parts), settings().validation)
+    assert at.tables.latest("quarantine").rows == 1
     with pytest.raises(DataError, match="Nothing was delivered"):
         ingest(at, settings())
 
