@@ -24,6 +24,8 @@ from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.deliveries import in_parts
 from tests.fakes.ports.tables import MemoryFeatureStore
 
+pytestmark = pytest.mark.slow
+
 FILE = Path("members.csv")
 
 
@@ -79,7 +81,7 @@ def test_a_table_cannot_be_delivered_to_a_simulation() -> None:
         ingest(workspace(contract=simulated), delivered())
 
 
-@pytest.mark.parametrize("part_rows", [1000, 7])
+@pytest.mark.parametrize("part_rows", [1000, 20])
 def test_a_delivery_without_outcomes_takes_none_away(part_rows: int) -> None:
     rows = members(40)
     at = workspace(rows, rows.head(30).drop(columns="churn"), part_rows=part_rows)
@@ -100,7 +102,7 @@ def test_an_outcome_that_is_delivered_replaces_the_one_of_before() -> None:
     assert outcomes(at)[corrected["customer_id"].iloc[0]] == corrected["churn"].iloc[0]
 
 
-@pytest.mark.parametrize("part_rows", [1000, 7])
+@pytest.mark.parametrize("part_rows", [1000, 20])
 def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row(part_rows: int) -> None:
     rows = members(40).assign(customer_id=None)
     at = workspace(rows, part_rows=part_rows)
@@ -114,7 +116,7 @@ def test_a_refused_delivery_leaves_its_report_as_evidence_and_no_row(part_rows: 
 def test_a_delivery_that_breaks_off_while_it_is_written_leaves_its_quarantine_and_no_row() -> None:
     rows = members(40)
     rows.loc[0, "customer_id"] = None
-    at = workspace(rows, part_rows=7)
+    at = workspace(rows, part_rows=9)
     whole, readings = at.delivered(FILE), count(1)
 
     def parts() -> Iterator[Source]:
