@@ -16,7 +16,7 @@ SPARK   := .venv/.installed-$(VERSION)-spark
 export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
-unexport VIRTUAL_ENV
+unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help train spark test unit lint clean python

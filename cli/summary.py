@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from zenml.models import PipelineRunResponse
 
 from churn.campaign.campaign import Campaign
 from churn.core.wording import percent
@@ -28,6 +27,9 @@ from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_verdict
 
 from .display import Board
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
 
 __all__ = ["summarise"]
 

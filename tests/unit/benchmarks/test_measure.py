@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.measure import measure, number, seeds, stopwatch
 
+pytestmark = pytest.mark.slow
+
 
 def half_a_second_of_work(mib: int) -> tuple[int, bool]:
     held = bytearray(mib << 20)

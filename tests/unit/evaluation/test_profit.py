@@ -13,6 +13,8 @@ from churn.evaluation.profit import ProfitRanking
 from churn.model.money import MoneySettings, expected_value, treatment_pays
 from tests.fakes.data.predictions import empc, predictions
 
+pytestmark = pytest.mark.slow  # empulse takes two seconds to import
+
 MONEY = MoneySettings()
 samples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_size=2, max_size=60).filter(
     lambda rows: len({label for label, _ in rows}) == 2

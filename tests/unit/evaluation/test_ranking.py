@@ -26,6 +26,8 @@ from churn.evaluation.ranking import (
 )
 from tests.fakes.data.predictions import predictions
 
+pytestmark = pytest.mark.slow
+
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10), st.integers(0, 3)), min_size=2, max_size=50).filter(
     lambda drawn: len({label for label, _, weight in drawn if weight}) == 2
 )

@@ -24,6 +24,8 @@ from churn.gate.settings import GateSettings
 from churn.model.money import MoneySettings
 from tests.fakes.data.predictions import Predictions, predictions
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 QUICK = GateSettings(resamples=400)
 CHEAP = MoneySettings(incentive_cost=0, contact_cost=0.01)

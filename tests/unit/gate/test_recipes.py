@@ -28,6 +28,8 @@ from churn.training.train import ModelSettings, TrainingData
 from tests.fakes.data.customers import CONTRACT, customers
 from tests.fakes.data.predictions import predictions
 
+pytestmark = pytest.mark.slow
+
 FAST = ModelSettings(candidates=("boosting",), folds=2, boosting=BoostingParams(max_rounds=15))
 QUICK = GateSettings(folds=2, repeats=1)
 

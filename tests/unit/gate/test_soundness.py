@@ -17,6 +17,8 @@ from churn.model.scorer import ReasonSettings
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.case import CONTRACT, changed, loaded_version, raw_rows
 
+pytestmark = pytest.mark.slow
+
 CUSTOMERS = raw_rows(40).drop(columns=["customer_id", "churn"])
 NAMES = {
     "digest",

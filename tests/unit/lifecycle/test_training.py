@@ -27,6 +27,8 @@ from tests.fakes.data.findings import SNAPSHOT, TRAINING, evaluation
 from tests.fakes.data.scorers import SCHEMA, small_scorer
 from tests.fakes.ports.studies import InMemoryStudies
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = DatasetContract.model_validate(
     {
         "name": "gym",

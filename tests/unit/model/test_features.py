@@ -13,6 +13,8 @@ from churn.data.contract import DatasetContract
 from churn.model.features import BUILT_IN, FeatureSpec, check_features, compute_features, load_functions
 from churn.model.frame import columns_of
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[3] / "configs" / "datasets"
 CONTRACTS = {path.stem: DatasetContract.load(path) for path in sorted(CONFIGS.glob("*.yaml"))}
 

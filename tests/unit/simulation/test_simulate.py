@@ -19,6 +19,8 @@ from churn.simulation.world import World
 from tests.conftest import ROOT
 from tests.fakes.data.world import Gym, WanderingGym
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=sorted(SIMULATORS))
 def world(request: pytest.FixtureRequest) -> World:

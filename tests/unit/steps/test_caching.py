@@ -23,7 +23,7 @@ from churn.data.training_set import read_training_set
 from churn.lifecycle import training
 
 # ZenML writes the main module of a test worker into a message, which Python 3.11 warns of.
-pytestmark = pytest.mark.filterwarnings(r"ignore:BuiltinImporter\.module_repr:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:BuiltinImporter\.module_repr:DeprecationWarning")]
 
 ROOT = Path(__file__).parents[3]
 CACHED = ["tune", "train", "evaluate"]

@@ -16,6 +16,8 @@ import pytest
 
 from tools.get_uv import SetupError, Wheel, download, find_uv, get_uv, locked_wheels, wheel_for
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 NAMES = [
     "uv-1.2.3-py3-none-macosx_10_12_x86_64.whl",

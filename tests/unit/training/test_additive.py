@@ -16,6 +16,8 @@ from churn.training.additive import (
 from churn.training.preparation import prepare
 from tests.fakes.data.customers import CONTRACT, customers
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(0)
 AWKWARD = {
     "constant": np.full(300, 4.0),

@@ -10,6 +10,8 @@ from churn.training.boosting import BoostedFolds, BoostingParams, FoldMatrices, 
 from churn.training.preparation import Prepared, prepare
 from tests.fakes.data.customers import CONTRACT, customers
 
+pytestmark = pytest.mark.slow
+
 SHALLOW = BoostingParams(max_rounds=60)
 DEEP = BoostingParams(max_depth=4, max_rounds=20, learning_rate=0.2)
 
