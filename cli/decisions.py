@@ -105,7 +105,7 @@ def audit(arguments: argparse.Namespace) -> int:
     if report.findings:
         console.print(f"{len(report.findings)} of these do not fit.")
         return 2
-    console.print("The chain of the ledger holds, and registry, packages and reports are what it says.")
+    console.print("The chain of the ledger holds, and registry, packages and reports are what it says.", soft_wrap=True)
     return _end(console, _context(arguments).read(), f"models{_same_model(arguments)}", "what was live when")
 
 
