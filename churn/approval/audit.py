@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from pydantic import Field
@@ -53,7 +53,8 @@ def audit(
 
     Args:
         context: Whose ledger it is.
-        package_fault: Fetches a version and says what is wrong with its files; None where nothing is.
+        package_fault: Fetches a version and says what is wrong with its files; None where nothing is. A version that
+            was retired is not asked about.
         report_fault: Says what is wrong with the report of the gate that has this digest; None where nothing is.
         expect: The hash of a record, kept elsewhere: the ledger must still hold it. At least 8 characters.
 
@@ -82,8 +83,19 @@ def audit(
         *_aliases(state),
         *(finding for version in state.versions for finding in _tags(state, version)),
         *_models(state),
-        *(finding for version in state.versions.values() for finding in _package(version, package_fault)),
-        *(finding for digest, record in gates.items() for finding in _report(digest, record, report_fault)),
+        *_faulty(
+            (
+                (f"version {number}", package_fault(version))
+                for number, version in state.versions.items()
+                if state.retirement(number) is None or state.records_of(number)
+            ),
+            "Restore its files from a backup of the registry's artifacts. `python run.py --pipeline training` "
+            "registers a whole one anew.",
+        ),
+        *_faulty(
+            ((f"record {record.sequence}", report_fault(digest)) for digest, record in gates.items()),
+            "Restore the table `gate_reports` to its last good version: the decision cannot be understood without it.",
+        ),
     ]
     return Audit(
         model=state.model,
@@ -117,24 +129,11 @@ def _backwards(records: list[Decision]) -> Iterator[Finding]:
             )
 
 
-def _package(version: ModelVersion, package_fault: Callable[[ModelVersion], str | None]) -> Iterator[Finding]:
-    if fault := package_fault(version):
-        yield Finding(
-            subject=f"version {version.version}",
-            problem=fault,
-            remedy="Restore its files from a backup of the registry's artifacts. `python run.py --pipeline training` "
-            "registers a whole one anew.",
-        )
-
-
-def _report(digest: str, record: Decision, report_fault: Callable[[str], str | None]) -> Iterator[Finding]:
-    if fault := report_fault(digest):
-        yield Finding(
-            subject=f"record {record.sequence}",
-            problem=fault,
-            remedy="Restore the table `gate_reports` to its last good version: the decision cannot be understood "
-            "without it.",
-        )
+def _faulty(faults: Iterable[tuple[str, str | None]], remedy: str) -> Iterator[Finding]:
+    """Yield a finding for each subject with which something is wrong."""
+    for subject, fault in faults:
+        if fault:
+            yield Finding(subject=subject, problem=fault, remedy=remedy)
 
 
 def _broken(what: str) -> Finding:

@@ -9,7 +9,7 @@ import pytest
 
 from churn.approval.audit import Audit
 from churn.approval.context import APPROVAL_CHECK, DECISION
-from churn.approval.promote import promote, rollback
+from churn.approval.promote import promote, retire, rollback
 from churn.core.errors import ConfigError, NotFound
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
@@ -130,6 +130,15 @@ def test_a_damaged_package_and_a_lost_report_are_named() -> None:
     place.lost.add(place.ledger.records[0].digests["gate_report"])
     assert [subject for subject, _ in found(place)] == ["version 2", "record 1"]
     assert (place.audit().reports, place.audit().versions) == (1, 2)
+
+
+def test_a_damaged_package_that_was_retired_is_named_no_more() -> None:
+    place = office(2, 1)
+    place.damaged[1] = "model.ubj changed since it was built."
+    retire(place.context, 1, who="bob", why="The disk damaged it.")
+    assert found(place) == []
+    place.go_live(1)
+    assert [subject for subject, _ in found(place)] == ["version 1"]
 
 
 def test_every_record_of_a_version_is_held_against_it_not_the_last_alone() -> None:
