@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..mlflow.app import STORE
 from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answers, watch
 from .zenml import store_url
 
@@ -40,8 +41,6 @@ _ZENML_SERVER = {
 }
 # Its background jobs would be further processes, for features that this project does not use.
 _MLFLOW_SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-_MLFLOW_STORE = "CHURN_MLFLOW_STORE"
-"""Which store the application in `adapters.mlflow.app` shows."""
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -160,7 +159,7 @@ def _start_mlflow(uri: str, port: int, taken: Collection[int], state: Path, note
     if uri.startswith(_REMOTE):
         return Server("MLflow", uri.rstrip("/"))
     free = _port("MLflow", port, notes, taken)
-    environment = {**_QUIET, **os.environ, **_MLFLOW_SERVER, _MLFLOW_STORE: uri}
+    environment = {**_QUIET, **os.environ, **_MLFLOW_SERVER, STORE: uri}
     return spawn("MLflow", free, _served("adapters.mlflow.app:guarded", free), environment, state / "mlflow-ui.log")
 
 

@@ -161,7 +161,7 @@ def retire(context: ApprovalContext, version: int, *, who: str, why: str) -> Dec
 
     Aliases that name the version are removed. If it was live, no version is live until one is promoted, or a rollback
     goes to one that was; the next gate without a champion judges a first model. Whoever calls this has made sure that
-    the model is gone: see `churn.lifecycle.deployment.retire_version`.
+    the model is gone: see `churn.lifecycle.decisions.retire_version`.
 
     Args:
         context: Whose version it is.

@@ -168,8 +168,8 @@ class ModelState:
     @cached_property
     def former_champions(self) -> tuple[int, ...]:
         """The versions that were live at some time and were not retired since, by number."""
-        changes = (record for record in self.records if record.kind in _CHANGED)
-        return tuple(sorted({record.version for record in changes if record in self.records_of(record.version)}))
+        versions = sorted({period.version for period in self.history})
+        return tuple(v for v in versions if any(r.kind in _CHANGED and r.version == v for r in self.records_of(v)))
 
     def contradiction(self, version: int) -> Decision | None:
         """Return the first record that is about another model than the registry has as that version; None if none is.
