@@ -12,10 +12,10 @@ from adapters import wiring
 from churn.data.contract import snake_case
 from churn.settings import Settings
 
+from .console import plain_console
 from .context import CONFIGS, configuration_of, remember, session_of
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
-from .display import plain_console
 from .explain import explain
 
 __all__ = [
@@ -127,9 +127,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     for finding in findings:
         mark, style = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}[finding.status]
         line = Text.assemble((mark, style), f" {finding.area}: {finding.name}  {finding.found}")
-        console.print(line, soft_wrap=True)
+        console.print(line)
         if finding.status != "ok":
-            console.print(f"    → {finding.remedy}", soft_wrap=True)
+            console.print(f"    → {finding.remedy}")
     failed = sum(finding.status == "fail" for finding in findings)
     console.print("A pipeline can run." if not failed else f"{failed} of these keep a pipeline from running.")
     return 2 if failed else 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from churn.approval.context import ApprovalContext
@@ -14,8 +12,8 @@ from churn.approval.state import ModelState, VersionStatus
 from churn.evaluation.metrics import METRICS
 from churn.ports.registry import CHAMPION
 
+from .console import Screen, plain_console, table
 from .context import repeated, session_of
-from .display import plain_console
 
 __all__ = ["approve", "audit", "models", "reject", "retire", "rollback"]
 
@@ -43,9 +41,9 @@ def rollback(arguments: argparse.Namespace) -> int:
     context, console = _context(arguments), plain_console()
     change = go_back(context, to=arguments.to, who=_who(arguments), why=arguments.reason)
     before = "" if change.previous is None else f", in place of version {change.previous}"
-    console.print(f"{change.model} version {change.version} is @Champion again{before}.", soft_wrap=True)
+    console.print(f"{change.model} version {change.version} is @Champion again{before}.")
     for note in change.notes:
-        console.print(note, soft_wrap=True)
+        console.print(note)
     return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")
 
 
@@ -62,7 +60,7 @@ def retire(arguments: argparse.Namespace) -> int:
         why=arguments.reason,
         model=arguments.model,
     )
-    console.print(f"{record.model} version {record.version} is retired (record {record.sequence}).", soft_wrap=True)
+    console.print(f"{record.model} version {record.version} is retired (record {record.sequence}).")
     state = _context(arguments).read()
     if state.live is None and state.previous is not None:
         return _end(console, state, f'rollback --reason "…"{_same_model(arguments)}', f"back to {state.previous}")
@@ -74,7 +72,7 @@ def models(arguments: argparse.Namespace) -> int:
     context, console = _context(arguments), plain_console()
     state = context.read()
     if not state.versions:
-        console.print(f"There is no registered model {state.model} yet.", soft_wrap=True)
+        console.print(f"There is no registered model {state.model} yet.")
         console.print(f"Next    python run.py --pipeline training{repeated(arguments)}", soft_wrap=True)
         return 0
     statuses = {number: context.status(number, state) for number in state.versions}
@@ -83,7 +81,7 @@ def models(arguments: argparse.Namespace) -> int:
         console.print(_history(state))
     for number, status in statuses.items():
         if status.state == "pending" or state.versions[number] == state.challenger:
-            console.print(f"Version {number}: {status.state}. {status.why}", soft_wrap=True)
+            console.print(f"Version {number}: {status.state}. {status.why}")
     return _end(console, state, *_next_for(arguments, state, statuses))
 
 
@@ -99,20 +97,20 @@ def audit(arguments: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     if report.head:
-        console.print(f"Head    {report.head}   (keep it elsewhere; audit --expect HASH compares)", soft_wrap=True)
+        console.print(f"Head    {report.head}   (keep it elsewhere; audit --expect HASH compares)")
     for finding in report.findings:
-        console.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}", soft_wrap=True)
+        console.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}")
     if report.findings:
         console.print(f"{len(report.findings)} of these do not fit.")
         return 2
-    console.print("The chain of the ledger holds, and registry, packages and reports are what it says.", soft_wrap=True)
+    console.print("The chain of the ledger holds, and registry, packages and reports are what it says.")
     return _end(console, _context(arguments).read(), f"models{_same_model(arguments)}", "what was live when")
 
 
 def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]) -> int:
     context, console = _context(arguments), plain_console()
     status = decide(context, arguments.version, who=_who(arguments), why=arguments.reason)
-    console.print(f"{status.model} version {status.version}: {status.state}. {status.why}", soft_wrap=True)
+    console.print(f"{status.model} version {status.version}: {status.state}. {status.why}")
     state = context.read()
     if status.state == "approved" and state.live != status.version:
         return _end(console, state, _deployment(arguments, state, status.version), "promotes it")
@@ -120,15 +118,15 @@ def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]
 
 
 def _versions(state: ModelState, statuses: dict[int, VersionStatus]) -> Table:
-    table = Table("version", title=state.model, title_justify="left", title_style="", box=SIMPLE_HEAD)
-    table.add_column("aliases", no_wrap=True)
+    listed = table("version", title=state.model)
+    listed.add_column("aliases", no_wrap=True)
     for head in ("approval", "gate", *(METRICS[name].label for name in _METRICS)):
-        table.add_column(head, overflow="fold")
+        listed.add_column(head, overflow="fold")
     for number, version in state.versions.items():
         metrics = [_metric(version.tags, name) for name in _METRICS]
         aliases = "\n".join(f"@{alias}" for alias in version.aliases)
-        table.add_row(str(number), aliases, statuses[number].state, _gate(statuses[number]), *metrics)
-    return table
+        listed.add_row(str(number), aliases, statuses[number].state, _gate(statuses[number]), *metrics)
+    return listed
 
 
 def _metric(tags: Mapping[str, str], name: str) -> str:
@@ -137,11 +135,11 @@ def _metric(tags: Mapping[str, str], name: str) -> str:
 
 
 def _history(state: ModelState) -> Table:
-    table = Table("live", "from (UTC)", "to (UTC)", "by", "because", box=SIMPLE_HEAD)
+    listed = table("live", "from (UTC)", "to (UTC)", "by", "because")
     for live in state.history:
         until = f"{live.until:%Y-%m-%d %H:%M}" if live.until else "now"
-        table.add_row(str(live.version), f"{live.since:%Y-%m-%d %H:%M}", until, live.who, live.why)
-    return table
+        listed.add_row(str(live.version), f"{live.since:%Y-%m-%d %H:%M}", until, live.who, live.why)
+    return listed
 
 
 def _gate(status: VersionStatus) -> str:
@@ -167,13 +165,13 @@ def _deployment(arguments: argparse.Namespace, state: ModelState, version: int) 
     return f"--pipeline deployment{named}{repeated(arguments)}"
 
 
-def _end(console: Console, state: ModelState, command: str, why: str) -> int:
+def _end(console: Screen, state: ModelState, command: str, why: str) -> int:
     """Say what is live, and what to type next."""
     if state.live is None:
         console.print("Live    no version")
     else:
         since = state.history[-1]
-        console.print(f"Live    version {state.live}, since {since.since:%Y-%m-%d %H:%M} UTC", soft_wrap=True)
+        console.print(f"Live    version {state.live}, since {since.since:%Y-%m-%d %H:%M} UTC")
     if begun := state.unfinished:
         console.print(f"        a change to version {begun.version} is begun; the next deployment completes it")
     elif state.named_champion != state.live:

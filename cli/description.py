@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.table import Table
-
 from churn.data.snapshot import SAMPLE, ColumnProfile
 from churn.data.validation import ValidationReport
+
+from .console import Screen, table
 
 __all__ = ["describe"]
 
 
-def describe(console: Console, report: ValidationReport, columns: Iterable[ColumnProfile]) -> None:
+def describe(console: Screen, report: ValidationReport, columns: Iterable[ColumnProfile]) -> None:
     """Print the columns with their values, the rules that rows break, and what would become of the rows."""
     title = f"{report.source}: {report.rows:,} rows"
     if report.rows > SAMPLE:
         title += f"; columns of the first {SAMPLE:,}"
-    table = Table("column", "type", "missing", "distinct", "values", title=title)
+    shown = table("column", "type", "missing", "distinct", "values", title=title)
     for column in columns:
         values = f"{column.low} … {column.high}" if column.low else ", ".join(column.spread)
-        table.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)
-    console.print(table)
+        shown.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)
+    console.print(shown)
     for rule in report.broken_rules:
         console.print(f"✗ {rule.column} {rule.rule}: {rule.broken:,} rows do not, such as {', '.join(rule.examples)}")
     for name in report.ignored_columns:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,20 +15,10 @@ from rich.text import Text
 
 from churn.core.progress import LOGGER, ProgressEvent
 
-__all__ = ["Board", "plain_console", "terminal", "watch"]
+__all__ = ["Board", "watch"]
 
 _MARKS = {"waiting": "·", "done": "✓", "cached": "↺", "failed": "✗"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "cached": "cyan", "failed": "red"}
-
-
-def plain_console(file: IO[str] | None = None) -> Console:
-    """Return a console on `file`, or standard output, that prints values of the user's data even if they are markup."""
-    return Console(file=file, highlight=False, markup=False, emoji=False)
-
-
-def terminal() -> Console:
-    """Return a console on the process's own output, apart from the stream whose text ZenML stores with each step."""
-    return plain_console(os.fdopen(os.dup(sys.__stdout__.fileno()), "w", encoding="utf-8"))
 
 
 @dataclass
@@ -52,7 +39,7 @@ class Board(logging.Handler):
         super().__init__(logging.INFO)
         self.console = console
         self.lines = {step: Line() for step in steps}
-        self._spinner = Spinner("dots")
+        self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take over one event."""
@@ -87,7 +74,7 @@ class Board(logging.Handler):
     def _print(self, stage: str, text: str) -> None:
         """Add a line to an output that cannot be redrawn."""
         if not self.console.is_terminal:
-            self.console.print(f"  {stage:<20} {text}", soft_wrap=True)
+            self.console.print(f"  {stage:<20} {text}")
 
     def __rich__(self) -> RenderableType:
         return Group(*(row for name, line in self.lines.items() for row in self._rows(name, line)))

@@ -6,8 +6,8 @@ import argparse
 import hashlib
 import re
 
+from .console import plain_console
 from .context import session_of
-from .display import plain_console
 
 __all__ = ["explain", "file_name"]
 
@@ -24,7 +24,7 @@ def explain(arguments: argparse.Namespace) -> int:
     path.write_text(customer_page(said), encoding="utf-8")
     console = plain_console()
     for line in [*customer_lines(said), f"Page     {path}"]:
-        console.print(line, soft_wrap=True)
+        console.print(line)
     return 0
 
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["PIPELINES", "build_parser"]
+__all__ = ["EXIT_CODES", "PIPELINES", "build_parser"]
+
+EXIT_CODES = {
+    0: "done",
+    1: "a fault of the program",
+    2: "something for you to correct; of `audit` and `doctor`: they found something",
+    3: "the gate refused the version",
+    4: "the version waits for a person: `approve` or `reject` it",
+    130: "interrupted (Ctrl-C)",
+}
 
 PIPELINES = {
     "features": "source → validated rows → feature and label tables",
@@ -25,7 +38,9 @@ examples:
   python run.py --pipeline inference                          score every customer with the champion
   python run.py explain --customer ID                         why this customer is at risk
   python run.py ui                                            ZenML dashboard and MLflow in the browser
-"""
+
+exit codes:
+""" + "".join(f"  {code:<4} {meaning}\n" for code, meaning in EXIT_CODES.items())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,6 +48,43 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse an option that there is not by its name; argparse would first stumble over the value behind it."""
+        typed = list(sys.argv[1:] if args is None else args)
+        known = set(_options(self))
+        for word in typed[: typed.index("--")] if "--" in typed else typed:
+            if word.startswith("--") and word.partition("=")[0] not in known:
+                self.error(f"unrecognized arguments: {word}")
+        return super().parse_known_args(typed, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, the word that may have been meant, and where the help is; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}{self._meant(message)}\nHelp: python {self.prog} --help\n")
+
+    def _meant(self, message: str) -> str:
+        """Return `"; did you mean 'x'?"` for a mistyped word that is named in a message of argparse."""
+        choice = re.search(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.search(r"unrecognized arguments: (-\S+)", message)
+        if choice is not None:
+            where, typed = choice[1], choice[2]
+            words = {word: word for word in re.findall(r"[\w.-]+", choice[3])}
+            words |= {name: f"--pipeline {name}" for name in PIPELINES if where == "command"}
+        elif unknown is not None:
+            typed, words = unknown[1].partition("=")[0], {option: option for option in _options(self)}
+        else:
+            return ""
+        close = difflib.get_close_matches(typed, words, n=1)
+        return f"; did you mean {words[close[0]]!r}?" if close else ""
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser and of the commands below it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 def build_parser() -> argparse.ArgumentParser:

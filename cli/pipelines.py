@@ -16,8 +16,9 @@ from zenml.utils import source_utils
 
 from adapters import wiring
 
+from .console import terminal
 from .context import CONFIGS, repeated, session_of
-from .display import terminal, watch
+from .display import watch
 from .summary import summarise
 
 __all__ = ["run_pipeline"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +25,7 @@ from reports.batch_report import batch_headline
 from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_verdict
 
+from .console import Screen, table
 from .display import Board
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = ["summarise"]
 
 
 def summarise(
-    console: Console,
+    console: Screen,
     pipeline: str,
     run: PipelineRunResponse,
     settings: Settings,
@@ -45,7 +45,7 @@ def summarise(
     prepared: float,
     options: str = "",
 ) -> int:
-    """Print the summary of a finished run and return the exit code: 3 where the gate refused, else 0.
+    """Print the summary of a finished run and return the exit code; see `cli.parser.EXIT_CODES`.
 
     Args:
         console: Where to print.
@@ -63,86 +63,83 @@ def summarise(
     return code
 
 
-def _training(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _training(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     evaluation: Evaluation = _output(run, "evaluate", "evaluation")
     version: Registration = _output(run, "register", "registration")
     console.print(_metrics(evaluation))
-    console.print(headline(evaluation), soft_wrap=True)
+    console.print(headline(evaluation))
     state = "unchanged: the same data, settings and code gave the same model" if version.unchanged else "new"
     named = (f"\n{version.name} version {version.version}", "bold")
-    console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"), soft_wrap=True)
-    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
+    console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"))
+    console.print(f"Report  {profile.report_of(run.name)}")
     _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
     _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
     return 0
 
 
-def _deployment(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _deployment(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     report: GateReport = _output(run, "evaluation", "gate_report")
     outcome: Deployment = _output(run, "promotion", "deployment")
     console.print(_checks(report))
-    console.print(gate_verdict(report), soft_wrap=True)
+    console.print(gate_verdict(report))
     for check in report.checks:
         if not check.passed:
-            console.print(f"  {CHECKS[check.name].label}: {check.sentence}", soft_wrap=True)
-    console.print(Text.assemble((f"\n{outcome.sentence}", "bold")), soft_wrap=True)
+            console.print(f"  {CHECKS[check.name].label}: {check.sentence}")
+    console.print(Text.assemble((f"\n{outcome.sentence}", "bold")))
     for each in outcome.notes:
-        console.print(each, soft_wrap=True)
-    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
+        console.print(each)
+    console.print(f"Report  {profile.report_of(run.name)}")
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     _next(console, f"models{options}", "what is live, and what was")
-    return 3 if outcome.state == "refused" else 0
+    return {"refused": 3, "waiting": 4}.get(outcome.state, 0)
 
 
-def _inference(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _inference(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     summary: BatchSummary = _output(run, "score", "batch")
-    console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")), soft_wrap=True)
+    console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")))
     for rule, rows in sorted(summary.rejected.items()):
-        console.print(f"  {rows:,} in quarantine: {rule} (they do not)", soft_wrap=True)
+        console.print(f"  {rows:,} in quarantine: {rule} (they do not)")
     for column, rows in sorted(summary.unseen.items()):
-        console.print(f"  {column}: {rows:,} customers have a value that training did not know", soft_wrap=True)
+        console.print(f"  {column}: {rows:,} customers have a value that training did not know")
     campaign: Campaign = _output(run, "plan", "campaign")
-    console.print(campaign_headline(campaign), soft_wrap=True)
+    console.print(campaign_headline(campaign))
     ref, lists = summary.predictions, profile.campaigns / summary.batch_id
     console.print(
         f"List    {lists}.{settings.campaign.format}   (the page beside it says who, why, and what it earns)",
-        soft_wrap=True,
     )
-    console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}", soft_wrap=True)
-    console.print(f"Report  {profile.report_of(run.name)}", soft_wrap=True)
+    console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}")
+    console.print(f"Report  {profile.report_of(run.name)}")
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
     return 0
 
 
 def _checks(report: GateReport) -> Table:
-    table = Table(
-        "check", "", "found", "allowed", title=f"{len(report.checks)} checks", title_justify="left", title_style=""
-    )
+    shown = table("check", "", "found", "allowed", title=f"{len(report.checks)} checks")
     for check in report.checks:
         named = CHECKS[check.name]
         measured, allowed = named.measured(check, report.currency), named.allowed(check, report.currency)
-        table.add_row(named.label, VERDICTS[check.verdict], measured, allowed)
-    return table
+        shown.add_row(named.label, VERDICTS[check.verdict], measured, allowed)
+    return shown
 
 
-def _next(console: Console, command: str, why: str) -> None:
+def _next(console: Screen, command: str, why: str) -> None:
     console.print(f"Next    python run.py {command}   ({why})", soft_wrap=True)
 
 
 def _metrics(evaluation: Evaluation) -> Table:
     share = percent(evaluation.confidence, 0)
     title = f"On {evaluation.customers:,} customers of the holdout ({evaluation.rows:,} rows)"
-    table = Table("", "estimate", f"{share} interval", title=title, title_justify="left", title_style="")
+    shown = table("", "estimate", f"{share} interval", title=title)
     for name in HEADLINE:
         if name in evaluation.metrics:
             metric, estimate = METRICS[name], evaluation.metrics[name]
-            table.add_row(metric.label, metric.text(estimate.point, evaluation.currency), metric.span(estimate))
-    return table
+            shown.add_row(metric.label, metric.text(estimate.point, evaluation.currency), metric.span(estimate))
+    return shown
 
 
-def _features(console: Console, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _features(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
     report: ValidationReport = _output(run, "ingest", "validation")
     features: TableSnapshot = _output(run, "build_features", "features")
     console.print(f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine.")
@@ -153,12 +150,12 @@ def _features(console: Console, run: PipelineRunResponse, settings: Settings, pr
     return 0
 
 
-def _times(console: Console, board: Board, prepared: float) -> None:
+def _times(console: Screen, board: Board, prepared: float) -> None:
     steps = {name: line.seconds for name, line in board.lines.items()}
     total = prepared + sum(steps.values())
     parts = {"start": prepared} | {name: seconds for name, seconds in steps.items() if seconds >= 0.05}
     listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
-    console.print(f"Time    {total:.0f} s: {listed}", style="dim", soft_wrap=True)
+    console.print(f"Time    {total:.0f} s: {listed}", style="dim")
 
 
 def _output(run: PipelineRunResponse, step: str, name: str) -> Any:

@@ -82,7 +82,7 @@ class Ran:
     @property
     def metrics(self) -> dict[str, tuple[str, str]]:
         """What the screen's table says of each metric: estimate and interval."""
-        rows = re.findall(r"^│ (\S.*?) +│ (\S.*?) +│ (\S.*?) +│$", self.out, flags=re.MULTILINE)
+        rows = re.findall(r"^ (\S.*?) {2,}(\S.*?) {2,}(\S.*?) *$", self.out, flags=re.MULTILINE)
         return {name: (estimate, interval) for name, estimate, interval in rows}
 
     @property

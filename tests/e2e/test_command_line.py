@@ -45,7 +45,8 @@ def test_a_pipeline_that_there_is_not_is_refused_with_those_there_are(project: P
     refused = project.run("--pipeline", "trainig")
     assert refused.code == 2
     assert "invalid choice: 'trainig'" in refused.err
-    assert all(name in refused.err.splitlines()[-1] for name in PIPELINES)
+    assert all(name in refused.err for name in PIPELINES)
+    assert "did you mean 'training'?" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from churn.core.progress import LOGGER, advance, note, stage
-from cli.display import Board, plain_console, terminal, watch
+from cli.console import plain_console, terminal
+from cli.display import Board, watch
 
 STEPS = ["ingest", "tune", "register"]
 

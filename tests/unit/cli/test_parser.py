@@ -10,7 +10,7 @@ import pytest
 
 from cli import commands
 from cli.context import configuration_of
-from cli.parser import PIPELINES, build_parser
+from cli.parser import EXIT_CODES, PIPELINES, build_parser
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
@@ -103,9 +103,9 @@ def test_what_is_not_given_is_not_there_so_that_the_settings_decide() -> None:
 @pytest.mark.parametrize(
     ("line", "abbreviated"),
     [
-        ("--pipe training", "training"),
+        ("--pipe training", "--pipe"),
         ("--pipeline training --no-ca", "--no-ca"),
-        ("--pipeline training --sta cloud", "cloud"),
+        ("--pipeline training --sta cloud", "--sta"),
         ("doctor --deb", "--deb"),
         ("data simulate --datas saas", "--datas"),
         ("dataset infer x.csv --lab left", "--lab"),
@@ -127,7 +127,7 @@ def test_an_abbreviation_is_refused(line: str, abbreviated: str, capsys: pytest.
         ("data fetch", "the following arguments are required: name"),
         ("dataset infer", "the following arguments are required: FILE"),
         ("explain", "the following arguments are required: --customer"),
-        ("config schema --set seed=1", "unrecognized arguments: --set seed=1"),
+        ("config schema --set seed=1", "unrecognized arguments: --set"),
         ("ui --zenml-port many", "argument --zenml-port: invalid int value: 'many'"),
         ("--pipeline", "argument --pipeline: expected one argument"),
         ("--pipeline inference --engine abacus", "argument --engine: invalid choice: 'abacus'"),
@@ -137,6 +137,45 @@ def test_a_line_that_is_not_understood_is_refused_with_the_word(
     line: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert named in refused(line, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("modles", "models"),
+        ("docter", "doctor"),
+        ("training", "--pipeline training"),
+        ("inferense", "--pipeline inference"),
+        ("--pipeline trian", "training"),
+        ("--pipeline deploy", "deployment"),
+        ("data descrbe", "describe"),
+        ("config shw", "show"),
+        ("doctor --dbug", "--debug"),
+        ("--pipeline training --datas x.csv", "--data"),
+        ("--pipeline training --no-cahe", "--no-cache"),
+        ("models --modell x", "--model"),
+        ("ui --detatch", "--detach"),
+        ("--pipeline inference --engine sparc", "spark"),
+    ],
+)
+def test_a_mistyped_word_is_told_with_the_one_that_may_have_been_meant(
+    line: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(line, capsys).splitlines()
+    assert told[0].endswith(f"; did you mean {meant!r}?")
+    assert told[1].startswith("Help: python run.py")
+
+
+def test_a_word_that_is_like_no_other_gets_no_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean" not in refused("xyzzy", capsys)
+
+
+def test_the_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        parse("--help")
+    text = capsys.readouterr().out.partition("exit codes:")[2]
+    for code, meaning in EXIT_CODES.items():
+        assert f"  {code:<4} {meaning}" in text
 
 
 def test_the_help_names_every_pipeline_and_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,56 @@
+"""The console that every command prints on, and the one style of its tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Screen", "plain_console", "table", "terminal"]
+
+_WIDE = 160
+"""Columns of an output that is no terminal: a file or another program breaks no lines."""
+
+
+class Screen(Console):
+    """Prints values of the user's data even if they are markup, and lines that break between words alone."""
+
+    def __init__(self, file: IO[str] | None = None, *, quiet: bool = False) -> None:
+        super().__init__(file=file, highlight=False, markup=False, emoji=False, quiet=quiet)
+        if not self.is_terminal and "COLUMNS" not in os.environ:
+            self.width = _WIDE
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, and break lines between words; one with a longer word, such as a path, is left to the terminal."""
+        if "soft_wrap" not in options and all(isinstance(value, str | Text) for value in objects):
+            words = (word for value in objects for word in str(value).split())
+            options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
+        super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: the reader, such as `| head`, has seen enough, and the work is still to be done."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+def plain_console(file: IO[str] | None = None, *, quiet: bool = False) -> Screen:
+    """Return a console on `file`, or standard output."""
+    return Screen(file, quiet=quiet)
+
+
+def terminal(*, quiet: bool = False) -> Screen:
+    """Return a console on the process's own output, apart from the stream whose text ZenML stores with each step."""
+    own = sys.__stdout__
+    copy = os.fdopen(os.dup(own.fileno()), "w", encoding=own.encoding, errors=own.errors)
+    return Screen(copy, quiet=quiet)
+
+
+def table(*headers: str, title: str | None = None) -> Table:
+    """Return an empty table in the style that all have."""
+    return Table(*headers, title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
