@@ -6,9 +6,12 @@ import hashlib
 import html
 import io
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+from .chart_values import values_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,8 +37,11 @@ __all__ = [
 _KEPT = 32
 """Charts kept of each kind: a run shows a few, in the dashboard, with the tracker and on its page."""
 
-WIDTH, HEIGHT = 6.4, 3.7
-"""Inches; at a dashboard's width one chart fills a column and its text is that of the page."""
+WIDTH, HEIGHT = 5.0, 3.4
+"""Inches; in a column of a page the text is that of the page, and on a phone of 400 pixels still 10 pixels high."""
+_TITLE_CHARACTERS = 46
+_READ_OUT = 12
+"""Values of a chart that a screen reader is told behind the title."""
 
 COLOURS = {
     "page": "#ffffff",
@@ -59,7 +65,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "figure.titlesize": 12,
+    "figure.titlesize": 11,
     "figure.titleweight": "bold",
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -85,10 +91,10 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial,
 
 
 def chart(title: str, x_label: str, y_label: str, draw: Callable[[Axes], None], *, height: float = HEIGHT) -> str:
-    """Return one chart as an SVG element; the same input gives the same bytes.
+    """Return one chart as an SVG element whose values a pointer can read off; the same input gives the same bytes.
 
     Args:
-        title: What the chart shows, in plain words; also its text for screen readers.
+        title: What the chart shows, in plain words; read out by screen readers with the first values.
         x_label: What lies along the horizontal axis, with its unit.
         y_label: What lies along the vertical axis, with its unit.
         draw: Draws on the axes; every colour it uses is one of `COLOURS`.
@@ -96,13 +102,16 @@ def chart(title: str, x_label: str, y_label: str, draw: Callable[[Axes], None], 
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import AutoLocator
 
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained")
         axes = figure.add_subplot()
-        figure.suptitle(title, x=0.012, ha="left")
-        axes.set(xlabel=x_label, ylabel=y_label)
+        figure.suptitle(textwrap.fill(title, _TITLE_CHARACTERS), x=0.012, ha="left")
+        axes.set(xlabel=textwrap.fill(x_label, _TITLE_CHARACTERS + 8), ylabel=y_label)
         draw(axes)
+        if isinstance(axes.xaxis.get_major_locator(), AutoLocator):
+            axes.locator_params(axis="x", nbins=5)
         return _svg(figure, title)
 
 
@@ -148,6 +157,7 @@ def histogram(axes: Axes, heights: Sequence[float], label: str, role: str, *, fi
 def named(axes: Axes, places: npt.ArrayLike, names: Sequence[str]) -> None:
     """Name what is drawn at each height, in place of a scale."""
     axes.set_yticks(places, names)
+    axes.set_xlabel(axes.get_xlabel(), loc="right")  # long names leave a centred one no room
     axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
     axes.grid(visible=False, axis="y")
 
@@ -171,5 +181,8 @@ def _svg(figure: Figure, title: str) -> str:
     for role, colour in COLOURS.items():
         drawing = drawing.replace(colour, f"var(--{role}, {colour})")
     drawing = drawing.replace("'DejaVu Sans'", _FONTS)
-    label = html.escape(title, quote=True)
-    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
+    told = values_of(figure)
+    label, read_out = html.escape(title, quote=True), html.escape("; ".join(value.words for value in told[:_READ_OUT]))
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
+    drawing = drawing.replace(">", f"><desc>{read_out}</desc>", 1)
+    return drawing.replace("</svg>", "".join(value.svg for value in told) + "</svg>")

@@ -122,7 +122,9 @@ def slice_section(comparison: Comparison, currency: str) -> Section:
     right = ["rows", *(METRICS[name].gain.column(currency) for name in _SLICED), _LUCK]
     rows = [_slice_row(part) for part in slices]
     folded = len(rows) >= _FOLDED_FROM
-    table = Table(["column", "value", *right, ""], rows, f"All {len(rows)} groups" if folded else "", right, folded)
+    table = Table(
+        ["column", "value", *right, "verdict"], rows, f"All {len(rows)} groups" if folded else "", right, folded
+    )
     worse = [f"{part.column} {part.value}" for part in slices if part.worse]
     verdict = Callout(f"Worse in: {', '.join(worse)}.", "bad") if worse else Callout("Worse in no group.", "good")
     figures = [_forest(slices, name, currency) for name in _SLICED]

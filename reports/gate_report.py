@@ -169,7 +169,7 @@ def _versions(report: GateReport) -> Section:
     confidence = [percent(evaluation.confidence, 0) for evaluation in _evaluations(report).values()]
     lead = f"Parentheses hold {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
     words = {heading: version.description for heading, version in _both(report).items()}
-    blocks = [Table(["", *records], rows), Definitions(words)]
+    blocks = [Table(["what", *records], rows), Definitions(words)]
     return Section("Side by side" if report.champion else "The version", blocks, lead)
 
 

@@ -15,6 +15,7 @@ from churn.core.wording import interval, plain
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 __all__ = [
     "Block",
@@ -26,6 +27,8 @@ __all__ = [
     "Definitions",
     "Figure",
     "Section",
+    "Step",
+    "Steps",
     "Table",
     "Text",
     "page",
@@ -36,6 +39,8 @@ __package_data__ = ("templates/*",)
 Cell = str | int | float | bool | Estimate | None
 """What a table or card may hold; numbers are rounded and stand to the right, `None` is a dash."""
 Tone = Literal["plain", "good", "warn", "bad"]
+_HYPHENED = re.compile(r"(?<!\S)((?=\S{3,24}(?!\S))(?=\S*\d)\S*\w-\S+)")
+"""A short word with hyphens and digits, such as a customer's id or a date; longer ones have to break on a phone."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,32 @@ class Callout(Block):
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        what: It, as an imperative.
+        text: What to know about it.
+        links: Addresses by the words that lead there; relative ones lead to files beside the page.
+        command: What to type, if anything.
+    """
+
+    what: str
+    text: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Steps(Block):
+    """What the reader is to do, in order."""
+
+    template: ClassVar[str] = "steps"
+
+    steps: Sequence[Step]
+
+
+@dataclass(frozen=True)
 class Card:
     """A key figure: what it is, the number, and a few words of context."""
 
@@ -90,7 +121,11 @@ class Cards(Block):
 
 @dataclass(frozen=True)
 class Table(Block):
-    """Rows under headings. A column stands to the right if `right` names it, or if it holds numbers alone."""
+    """Rows under headings, the first cell of each being its own heading; no heading is empty.
+
+    A column stands to the right if `right` names it, or if it holds numbers alone. Without a caption the title of the
+    section is read out in its place.
+    """
 
     template: ClassVar[str] = "table"
 
@@ -195,6 +230,17 @@ def _written(cell: Cell) -> str:
     return "\N{EN DASH}" if cell is None or not math.isfinite(cell) else plain(cell)
 
 
+def _unbroken(text: str) -> markupsafe.Markup:
+    """Return escaped text in which no id, version or date is broken at its hyphens."""
+    import markupsafe
+
+    parts = [
+        markupsafe.Markup('<span class="unbroken">{}</span>').format(part) if _HYPHENED.fullmatch(part) else part
+        for part in _HYPHENED.split(text)
+    ]
+    return markupsafe.Markup("").join(parts)
+
+
 @cache
 def _templates() -> jinja2.Environment:
     import jinja2
@@ -203,5 +249,5 @@ def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["written"] = _written
+    environment.filters |= {"written": _written, "unbroken": _unbroken}
     return environment

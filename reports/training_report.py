@@ -110,7 +110,7 @@ def tuning_section(result: TuningResult) -> Section:
         rows: list[dict[str, Cell]] = [
             {
                 "trial": trial.number,
-                "": "best" if trial.number == result.best.number else trial.state.lower(),
+                "state": "best" if trial.number == result.best.number else trial.state.lower(),
                 metric.label: None if trial.value is None else metric.number(trial.value),
                 **trial.params,
                 "seconds": round(trial.seconds, 1),
@@ -155,7 +155,7 @@ def training_section(report: TrainingReport) -> Section:
             "candidate": " + ".join(blend.members),
             loss.label: loss.number(blend.log_loss),
             "behind the default": f"{loss.number(blend.behind_default)} ± {loss.number(blend.behind_default_se)}",
-            "": "chosen" if blend.chosen else "default" if blend.default else "",
+            "choice": "chosen" if blend.chosen else "default" if blend.default else "",
         }
         for blend in report.blends
     ]

@@ -91,7 +91,7 @@ def test_a_decision_that_nothing_flips_is_told_on_both() -> None:
 
 def test_the_page_shows_every_part_the_waterfall_and_that_nothing_of_it_is_causal() -> None:
     page = customer_page(said())
-    assert "<h1>Customer 7590-VHVEG</h1>" in page
+    assert '<h1>Customer <span class="unbroken">7590-VHVEG</span></h1>' in page
     assert "From the average risk of 26.9% to this customer" in page
     assert "It is not the effect of changing it" in page
     for part in said().parts:

@@ -113,14 +113,14 @@ def test_a_group_that_is_worse_is_named() -> None:
         "log loss saved": "",
         "profit per customer-month gained, USD": "-1.20 (-1.58 to -0.82)",
         "p-value": "0.4%",
-        "": "worse",
+        "verdict": "worse",
     }
     assert blocks(with_slices(*SLICES), Callout) == [Callout("Worse in no group.", "good")]
 
 
 def test_a_group_too_small_to_judge_says_so_and_is_not_drawn() -> None:
     section = with_slices(SLICES[-1])
-    assert (rows(section)[0][""], rows(section)[0]["p-value"]) == ("fewer than 100 rows", None)
+    assert (rows(section)[0]["verdict"], rows(section)[0]["p-value"]) == ("fewer than 100 rows", None)
     assert blocks(section, Figure) == []
 
 

@@ -226,7 +226,7 @@ def test_the_groups_are_those_of_the_rows_that_decide() -> None:
 def test_both_models_stand_side_by_side() -> None:
     part = section(gate_report(**BARE), "Side by side")
     (table,) = blocks(part, Table)
-    assert list(table.columns) == ["", "champion, version 3", "challenger, version 5"]
+    assert list(table.columns) == ["what", "champion, version 3", "challenger, version 5"]
     assert "95% intervals of each model by itself" in part.lead
     auc = [each.evaluation.metrics["roc_auc"] for each in (contestant(3, 0.8), contestant(5, 0.4)) if each.evaluation]
     shown = rows(part)

@@ -37,7 +37,7 @@ class Page(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in {"href", "src", "xlink:href"}]
         if tag not in self.VOID:
             self.open.append(tag)
-        if tag == "td":
+        if tag in {"td", "th"} and dict(attrs).get("scope") != "col":
             self.cells.append((dict(attrs).get("class") or "", ""))
 
     def handle_endtag(self, tag: str) -> None:
@@ -48,7 +48,7 @@ class Page(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in {"href", "src", "xlink:href"}]
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "td":
+        if self.cells and {"td", "th"} & set(self.open) and "thead" not in self.open:
             kind, text = self.cells[-1]
             self.cells[-1] = (kind, text + data)
 

@@ -25,7 +25,7 @@ def test_tuning_shows_what_it_bought_and_every_trial() -> None:
     assert verdict.text == "The search saved 0.0105 of log loss."
     assert "log loss, out of fold (lower is better)" in figure.svg
     assert (table.caption, table.folded) == ("All 3 trials", True)
-    assert [(row["trial"], row[""], row["log loss"], row["max_depth"], row["seconds"]) for row in rows(table)] == [
+    assert [(row["trial"], row["state"], row["log loss"], row["max_depth"], row["seconds"]) for row in rows(table)] == [
         (0, "complete", "0.4210", 2, 1.2),
         (1, "pruned", None, 6, 0.5),
         (2, "best", "0.4105", 3, 2.0),
@@ -58,7 +58,7 @@ def test_the_model_card_says_what_was_learned_from_and_what_was_chosen() -> None
         2.0,
     )
     candidates, calibration = blocks(section, Table)
-    assert [(row["candidate"], row["behind the default"], row[""]) for row in rows(candidates)] == [
+    assert [(row["candidate"], row["behind the default"], row["choice"]) for row in rows(candidates)] == [
         ("additive + boosting", "0.0000 ± 0.0000", "chosen"),
         ("additive", "0.0055 ± 0.0010", ""),
     ]
@@ -72,7 +72,7 @@ def test_a_model_of_one_candidate_is_no_mean_and_the_default_is_marked() -> None
     )
     section = training_section(TRAINING.model_copy(update={"chosen": ("additive",), "blends": blends}))
     assert blocks(section, Definitions)[0].items["made of"] == "additive"
-    assert [row[""] for row in rows(blocks(section, Table)[0])] == ["chosen", "default"]
+    assert [row["choice"] for row in rows(blocks(section, Table)[0])] == ["chosen", "default"]
 
 
 @pytest.mark.parametrize(
