@@ -12,7 +12,7 @@ from churn.core.wording import percent
 from churn.data.snapshot import TableSnapshot
 from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
-from churn.evaluation.headline import headline
+from churn.evaluation.headline import headline, rows_in_words
 from churn.evaluation.metrics import HEADLINE, METRICS
 from churn.gate.checks import CHECKS, VERDICTS
 from churn.gate.report import GateReport
@@ -130,7 +130,8 @@ def _next(console: Screen, command: str, why: str) -> None:
 
 def _metrics(evaluation: Evaluation) -> Table:
     share = percent(evaluation.confidence, 0)
-    title = f"On {evaluation.customers:,} customers of the holdout ({evaluation.rows:,} rows)"
+    scored = rows_in_words(evaluation.rows, evaluation.customers, evaluation.churners, evaluation.churned_customers)
+    title = f"Holdout: {scored}"
     shown = table("", "estimate", f"{share} interval", title=title)
     for name in HEADLINE:
         if name in evaluation.metrics:

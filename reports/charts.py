@@ -45,8 +45,8 @@ def roc(evaluation: Evaluation) -> str:
 
     return chart(
         "Churners found against false alarms (ROC)",
-        "customers who stayed, flagged",
-        "customers who churned, flagged",
+        f"{evaluation.unit} that stayed, flagged",
+        f"{evaluation.unit} that churned, flagged",
         draw,
     )
 
@@ -86,13 +86,16 @@ def lift(evaluation: Evaluation) -> str:
         axes.set_ylim(0, max(curve.upper) * 1.08)
 
     return chart(
-        "Lift over calling at random", "share of customers called, riskiest first", "times the average churn", draw
+        "Lift over calling at random",
+        f"share of {evaluation.unit} called, riskiest first",
+        "times the average churn",
+        draw,
     )
 
 
 @drawn_once
 def profit(evaluation: Evaluation) -> str:
-    """Draw profit per customer-month against the share contacted, and the point of the decision rule."""
+    """Draw profit per customer and month against the share contacted, and the point of the decision rule."""
     realised, expected = evaluation.curves["profit"], evaluation.curves["profit_expected"]
     chosen = evaluation.metrics["share_at_profit"].point, evaluation.metrics["profit_per_customer"].point
     currency = evaluation.currency
@@ -110,7 +113,7 @@ def profit(evaluation: Evaluation) -> str:
         axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
         axes.plot([chosen[0]], [chosen[1]], "o", color=COLOURS["ink"], markersize=8)
         low, high = min(0.0, *realised.lower), max(*realised.upper, 0.0)
-        words = f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer-month"
+        words = f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer and month"
         side = "left" if chosen[0] < 0.25 else "right" if chosen[0] > 0.75 else "center"
         beside(axes, words, chosen, (0, -44 if chosen[1] > (low + high) / 2 else 20), ha=side, color=COLOURS["ink"])
         axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
@@ -119,7 +122,7 @@ def profit(evaluation: Evaluation) -> str:
 
     return chart(
         "Profit by how many are contacted",
-        "share of customers contacted, most valuable first",
+        f"share of {evaluation.unit} contacted, most valuable first",
         METRICS["profit"].column(currency),
         draw,
     )

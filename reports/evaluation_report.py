@@ -6,6 +6,7 @@ from functools import partial
 
 from churn.core.wording import amount, interval, percent, spoken
 from churn.evaluation.evaluate import Evaluation
+from churn.evaluation.headline import A_CUSTOMER_MONTH, campaign_of, rows_in_words
 from churn.evaluation.metrics import METRICS
 from churn.evaluation.oracle import Reachable
 from churn.evaluation.slices import SLICE_METRICS, Slice
@@ -44,13 +45,15 @@ def _glance(evaluation: Evaluation) -> Section:
     treated = METRICS["share_at_profit"].text(metrics["share_at_profit"].point)
     chance = METRICS["ece"].text(evaluation.calibration_noise.mean)
     notes = (
+        ("campaign_profit", _one_campaign(evaluation)),
         ("profit_per_customer", f"; by treating everybody {everybody}"),
-        ("recall_at_profit", f"; {treated} of the rows are treated"),
+        ("recall_at_profit", f"; {treated} of the {evaluation.unit} are treated"),
         ("roc_auc", "; chance is 0.5"),
         ("top_decile_lift", " times the average churn rate"),
         ("ece", f"; chance alone gives {chance}"),
     )
     good = {
+        "campaign_profit": "campaign_profit_over_all" in metrics and metrics["campaign_profit_over_all"].lower > 0,
         "profit_per_customer": metrics["profit_over_all"].lower > 0,
         "ece": _is_calibrated(evaluation),
     }
@@ -64,20 +67,23 @@ def _glance(evaluation: Evaluation) -> Section:
         for name, note in notes
         if name in metrics
     ]
+    scored = rows_in_words(evaluation.rows, evaluation.customers, evaluation.churners, evaluation.churned_customers)
+    what = "" if evaluation.unit == "customers" else f" {A_CUSTOMER_MONTH}"
     lead = (
-        f"{_rows(evaluation)} that no part of training saw; churn rate {percent(metrics['churn_share'].point)}. "
+        f"{scored}; no part of training saw them.{what} "
         f"Ranges are {percent(evaluation.confidence, 0)} intervals from {evaluation.resamples:,} resamples of the "
         "customers."
     )
     return Section("At a glance", [Cards(cards)], lead)
 
 
-def _rows(evaluation: Evaluation) -> str:
-    if evaluation.rows == evaluation.customers:
-        return f"{evaluation.customers:,} customers"
-    return (
-        f"{evaluation.rows:,} customer-months (one customer scored on one date) of {evaluation.customers:,} customers"
-    )
+def _one_campaign(evaluation: Evaluation) -> str:
+    """Return of which date and customers the profit of one campaign is."""
+    date, everybody = evaluation.campaign_date, evaluation.metrics.get("campaign_profit_if_all")
+    if date is None or everybody is None:
+        return ""
+    words = METRICS["campaign_profit_if_all"].text(everybody.point, evaluation.currency)
+    return f"; {date.customers:,} customers on {campaign_of(evaluation)}; by treating everybody {words}"
 
 
 def _is_calibrated(evaluation: Evaluation) -> bool:

@@ -50,7 +50,7 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
 
     return chart(
         "What each model earns by how many are contacted",
-        "share of customers contacted, most valuable first",
+        f"share of {next(iter(evaluations.values())).unit} contacted, most valuable first",
         METRICS["profit"].column(currency),
         draw,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from churn.core.wording import interval, percent
+from churn.evaluation.headline import A_CUSTOMER_MONTH, rows_in_words
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import Comparison, GateReport, PairedMetric, RecipeComparison, RecipeMetric, SliceComparison
 
@@ -35,13 +36,13 @@ _SMALLEST = "smallest difference that shows"
 def comparison_section(comparison: Comparison, report: GateReport) -> Section:
     """Return both models on the same rows: every metric, and how the tested differences came out over resamples."""
     heading, place = _PLACES[comparison.name]
-    records = "" if comparison.rows == comparison.customers else f" in {comparison.rows:,} records"
+    scored = rows_in_words(comparison.rows, comparison.customers, comparison.churners, comparison.churned_customers)
+    what = "" if comparison.rows == comparison.customers else f" {A_CUSTOMER_MONTH}"
     period = " to ".join(dict.fromkeys(f"{when:%Y-%m-%d}" for when in (comparison.since, comparison.until)))
     newer = ", and all are newer than what the champion learned from" if comparison.name == "newest" else ""
     lead = (
-        f"Both models score the same {comparison.customers:,} customers{records} ({period}), of whom "
-        f"{comparison.churners:,} churned. Neither training saw them{newer}. The customers are drawn anew "
-        f"{comparison.resamples:,} times, the same draw for both; parentheses hold "
+        f"Both models score the same {scored} ({period}).{what} Neither training saw them{newer}. The customers are drawn "
+        f"anew {comparison.resamples:,} times, the same draw for both; parentheses hold "
         f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes."
     )
     right = ["champion", "challenger", _LEAD, "allowed loss", _SMALLEST]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..data.contract import DatasetContract
+from ..data.tables import EVENT_TIME
 from ..data.training_set import TrainingSet, customer_values, require_outcomes
-from ..model.frame import FloatArray
+from ..model.frame import FloatArray, IntArray
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings, expected_value, optimal_threshold
 from .bootstrap import band, bootstrap, estimates
-from .holdout import GRID, Holdout, HoldoutStatistic
+from .campaign_date import CampaignDate, CampaignRows, period_of, rows_digest, rows_of_newest_date, unit_of
+from .holdout import GRID, Holdout, HoldoutStatistic, observed_shares
 from .oracle import Reachable, reachable
 from .ranking import CalibrationNoise, calibration_noise
 from .slices import Slice, SliceStatistic, slice_masks
 
-__all__ = ["BandedCurve", "Bin", "Evaluation", "EvaluationSettings", "HoldoutCampaign", "evaluate", "evaluate_holdout"]
+__all__ = [
+    "BandedCurve",
+    "Bin",
+    "Evaluation",
+    "EvaluationSettings",
+    "HoldoutCampaign",
+    "Period",
+    "evaluate",
+    "evaluate_holdout",
+]
 
 SCORE_BINS = 40
 CURVES = {
@@ -63,8 +77,14 @@ class Bin(Finite):
     upper: float
 
 
+class Period(Bin):
+    """The rows of one date, or of one calendar month where there are many dates."""
+
+    since: dt.date
+
+
 class HoldoutCampaign(Finite):
-    """Treating everybody whose expected value is positive."""
+    """Treating every row whose expected value is positive, all dates together."""
 
     treated: int = Field(description="Rows that are treated.")
     churners: int = Field(description="Rows among them that churned.")
@@ -79,11 +99,21 @@ class Evaluation(Finite):
     rows: int
     customers: int
     churners: int = Field(description="Rows whose customer churned.")
+    churned_customers: int | None = Field(
+        default=None, description="Customers with such a row; None in what earlier versions stored."
+    )
     money: MoneySettings = Field(description="The economics that every amount follows from, but for EMPC.")
     thresholds: dict[str, float]
     metrics: dict[str, Estimate]
     calibration_noise: CalibrationNoise = Field(description="The calibration error that chance alone gives.")
     campaign: HoldoutCampaign
+    campaign_date: CampaignDate | None = Field(
+        default=None, description="The newest date with known outcomes; None where no date has enough of them."
+    )
+    periods: tuple[Period, ...] = Field(default=(), description="Predicted and observed churn by date.")
+    data_digest: str | None = Field(
+        default=None, description="Of the customers, times and outcomes evaluated on: equal where these are the same."
+    )
     curves: dict[str, BandedCurve]
     reliability: tuple[Bin, ...]
     scores: dict[str, tuple[int, ...]] = Field(description="Rows in equally wide bins of probability, by outcome.")
@@ -91,6 +121,11 @@ class Evaluation(Finite):
     reachable: Reachable | None = Field(default=None, description="Set where the true probabilities are known.")
     confidence: float
     resamples: int
+
+    @property
+    def unit(self) -> str:
+        """What a row is: a customer, or one customer scored on one of several dates."""
+        return "customers" if self.rows == self.customers else "customer-months"
 
     @property
     def currency(self) -> str:
@@ -120,6 +155,7 @@ def evaluate_holdout(
         settings=settings,
         seed=seed,
         truth=holdout.truth,
+        event_time=holdout.rows[EVENT_TIME],
     )
 
 
@@ -135,6 +171,7 @@ def evaluate(
     settings: EvaluationSettings,
     seed: int,
     truth: npt.ArrayLike | None = None,
+    event_time: pd.Series | None = None,
 ) -> Evaluation:
     """Evaluate predictions on rows that neither trained, tuned nor calibrated the model.
 
@@ -150,6 +187,7 @@ def evaluate(
         settings: Resamples, confidence and sizes.
         seed: Makes the intervals the same in every run.
         truth: The true churn probabilities of a simulation, shape `(n_rows,)`.
+        event_time: When the facts of each row were true, shape `(n_rows,)`; without it nothing is said by date.
 
     Raises:
         DataError: arrays do not fit each other, or hold what is not a label, a probability or an amount.
@@ -167,27 +205,44 @@ def evaluate(
     )
     whole = HoldoutStatistic(holdout, calibration_bins=settings.calibration_bins, literature=MoneySettings())
     parts = [SliceStatistic.of(holdout, *part, min_rows=settings.min_slice_rows) for part in slice_masks(slices)]
+    dates, period = (None, None) if event_time is None else _by_date(event_time)
+    newest = None
+    if event_time is not None:
+        newest = rows_of_newest_date(event_time, holdout.entity, holdout.label, settings.min_per_class)
+    campaign = None if newest is None else CampaignRows.of(holdout, newest)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray | float]:
         in_slices = np.array([part.metrics(weights) for part in parts])
-        return {**whole.metrics(weights), **whole.curves(weights), "slices": in_slices}
+        in_campaign = {} if campaign is None else campaign.metrics(weights)
+        by_date = {} if period is None else {"periods": observed_shares(period, holdout.label, weights)}
+        return {**in_campaign, **whole.metrics(weights), **whole.curves(weights), "slices": in_slices, **by_date}
 
     sample = {name: np.asarray(metric) for name, metric in statistic(np.ones(len(holdout.label))).items()}
     draws = bootstrap(statistic, holdout.entity, resamples=settings.resamples, seed=seed)
     customers, customer = np.unique(holdout.entity, return_inverse=True)
     numbers = {name: float(metric) for name, metric in sample.items() if not metric.ndim}
     metrics = estimates(numbers, draws, settings.confidence)
+    bins = partial(_bins, holdout, confidence=settings.confidence)
     return Evaluation(
         rows=len(holdout.label),
         customers=len(customers),
         churners=int(np.sum(holdout.label)),
+        churned_customers=len(np.unique(customer[holdout.label == 1])),
         money=money,
         thresholds=dict(thresholds),
         metrics=metrics,
         calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer),
         campaign=_campaign(holdout, metrics["profit_per_customer"]),
+        campaign_date=None if campaign is None or event_time is None else campaign.summary(holdout, event_time),
+        periods=()
+        if dates is None or period is None
+        else tuple(
+            Period(since=since, **dict(group))
+            for since, group in zip(dates, bins(period, draws["periods"]), strict=True)
+        ),
+        data_digest=rows_digest(holdout, event_time),
         curves={name: _curve(x, sample[name], draws[name], settings.confidence) for name, x in CURVES.items()},
-        reliability=_reliability(holdout, whole.bins, draws["reliability"], settings.confidence),
+        reliability=bins(whole.bins, draws["reliability"]),
         scores=_scores(holdout),
         slices=tuple(
             part.result(sample["slices"][i], draws["slices"][:, i], settings.confidence) for i, part in enumerate(parts)
@@ -196,6 +251,12 @@ def evaluate(
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
+
+
+def _by_date(event_time: pd.Series) -> tuple[list[dt.date], IntArray]:
+    """Return the dates, or the first days of the months, that rows are of, and the number of each row's."""
+    periods, number = np.unique(period_of(event_time, unit_of(event_time)), return_inverse=True)
+    return periods.astype("datetime64[D]").tolist(), number.astype(np.int64)
 
 
 def _campaign(holdout: Holdout, profit: Estimate) -> HoldoutCampaign:
@@ -217,9 +278,7 @@ def _curve(x: FloatArray, y: FloatArray, draws: FloatArray, confidence: float) -
     return BandedCurve(**{name: tuple(np.round(values, 6).tolist()) for name, values in points.items()})
 
 
-def _reliability(
-    holdout: Holdout, bins: npt.NDArray[np.int64], draws: FloatArray, confidence: float
-) -> tuple[Bin, ...]:
+def _bins(holdout: Holdout, bins: IntArray, draws: FloatArray, *, confidence: float) -> tuple[Bin, ...]:
     rows = np.bincount(bins)
     predicted, observed = (np.bincount(bins, weights) / rows for weights in (holdout.probability, holdout.label))
     columns = (rows, predicted, observed, *band(draws, confidence))

@@ -27,7 +27,7 @@ from .ranking import (
     roc_auc,
 )
 
-__all__ = ["GRID", "RULES", "Holdout", "HoldoutStatistic"]
+__all__ = ["GRID", "RULES", "Holdout", "HoldoutStatistic", "observed_shares"]
 
 GRID = np.linspace(0.0, 1.0, 101)
 """Where curves are read off: false-positive rate, recall or share contacted."""
@@ -165,8 +165,6 @@ class HoldoutStatistic:
     def curves(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Return the curves' heights over `GRID`, and `reliability`: the observed churn share of each bin."""
         counts = self._ranking.counts(weights)
-        churners = np.bincount(self.bins, weights * self.holdout.label)
-        rows = np.bincount(self.bins, weights)
         realised, expected = self._profit.curve(weights).at(GRID)
         return {
             "roc": _true_positive_rate(counts),
@@ -174,8 +172,20 @@ class HoldoutStatistic:
             "lift": lift(counts, GRID[1:]),
             "profit": realised,
             "profit_expected": expected,
-            "reliability": np.divide(churners, rows, out=np.full(len(rows), np.nan), where=rows > 0),
+            "reliability": observed_shares(self.bins, self.holdout.label, weights),
         }
+
+
+def observed_shares(group: npt.NDArray[np.int64], label: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the churn share of each group of rows, shape `(n_groups,)`; NaN where a group has no weight.
+
+    Args:
+        group: The group of each row, 0 upwards, shape `(n_rows,)`.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`.
+        weights: How much each row counts, shape `(n_rows,)`.
+    """
+    churners, rows = np.bincount(group, weights * label), np.bincount(group, weights)
+    return np.divide(churners, rows, out=np.full(len(rows), np.nan), where=rows > 0)
 
 
 def _row_values(holdout: Holdout) -> dict[str, FloatArray]:

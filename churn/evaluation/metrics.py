@@ -1,8 +1,8 @@
 """The registry of metrics: what each is called, its unit, its decimals, and which direction is better.
 
 Terminal, pages, MLflow, tags and dashboard take label, unit and decimals from here, and nowhere else is there a table
-of display names. Profits are per customer-month: one customer scored on one date. A holdout that pools several dates
-has several rows of a customer, and each of them counts.
+of display names. A holdout that pools several dates has several rows of a customer (customer-months), and each of them
+counts: profits over it are per customer and month. The `campaign_…` profits are those of one date, each customer once.
 """
 
 from __future__ import annotations
@@ -137,8 +137,31 @@ METRICS = Metrics(
             meaning="to be held against the churn rate",
         ),
         Metric(
+            name="campaign_profit",
+            label="campaign profit per 1,000 customers",
+            unit="money",
+            digits=0,
+            better="higher",
+            meaning="earned by one campaign on the newest date with known outcomes, each customer once",
+        ),
+        Metric(
+            name="campaign_profit_over_all",
+            label="campaign profit per 1,000 customers above treating everybody",
+            unit="money",
+            digits=0,
+            better="higher",
+            meaning="what choosing whom to treat earns, on that date",
+        ),
+        Metric(
+            name="campaign_profit_if_all",
+            label="campaign profit per 1,000 customers of treating everybody",
+            unit="money",
+            digits=0,
+            meaning="needs no model",
+        ),
+        Metric(
             name="profit_per_customer",
-            label="profit per customer-month",
+            label="profit per customer and month",
             unit="money",
             digits=2,
             better="higher",
@@ -146,7 +169,7 @@ METRICS = Metrics(
         ),
         Metric(
             name="profit_at_capacity",
-            label="profit per customer-month within capacity",
+            label="profit per customer and month within capacity",
             unit="money",
             digits=2,
             better="higher",
@@ -154,7 +177,7 @@ METRICS = Metrics(
         ),
         Metric(
             name="profit_over_all",
-            label="profit per customer-month above treating everybody",
+            label="profit per customer and month above treating everybody",
             unit="money",
             digits=2,
             better="higher",
@@ -162,14 +185,14 @@ METRICS = Metrics(
         ),
         Metric(
             name="profit_if_all",
-            label="profit per customer-month of treating everybody",
+            label="profit per customer and month of treating everybody",
             unit="money",
             digits=2,
             meaning="needs no model",
         ),
         Metric(
             name="profit",
-            label="profit per customer-month",
+            label="profit per customer and month",
             unit="money",
             digits=2,
             better="higher",
@@ -180,11 +203,11 @@ METRICS = Metrics(
             label="EMPC",
             digits=2,
             better="higher",
-            meaning="expected maximum profit per customer at the literature's economics (Verbraken et al. 2013)",
+            meaning="expected maximum profit per customer and month at the economics of Verbraken et al. (2013)",
         ),
         Metric(
             name="cost_matrix_profit",
-            label="cost-matrix profit per customer-month",
+            label="cost-matrix profit per customer and month",
             unit="money",
             digits=2,
             better="higher",
@@ -192,14 +215,14 @@ METRICS = Metrics(
         ),
         Metric(
             name="cost_matrix_profit_if_all",
-            label="cost-matrix profit per customer-month of treating everybody",
+            label="cost-matrix profit per customer and month of treating everybody",
             unit="money",
             digits=2,
             meaning="needs no model",
         ),
         Metric(
             name="cost_matrix_profit_if_none",
-            label="cost-matrix profit per customer-month of treating nobody",
+            label="cost-matrix profit per customer and month of treating nobody",
             unit="money",
             digits=2,
             meaning="needs no model",
@@ -209,6 +232,7 @@ METRICS = Metrics(
 """Every metric that an evaluation or a gate computes."""
 
 HEADLINE = (
+    "campaign_profit",
     "roc_auc",
     "average_precision",
     "log_loss",

@@ -290,6 +290,7 @@ def compare(
         rows=len(times),
         customers=customers,
         churners=int(np.sum(champion.label)),
+        churned_customers=len(np.unique(champion.entity[champion.label == 1])),
         since=times.min().to_pydatetime(),
         until=times.max().to_pydatetime(),
         resamples=settings.resamples,

@@ -36,7 +36,7 @@ _four = partial(number, digits=4)
 
 @dataclass(frozen=True)
 class Campaigns:
-    """What three campaigns earn per customer-month, in the currency, each within the same capacity.
+    """What three campaigns earn per customer and month, in the currency, each within the same capacity.
 
     Attributes:
         model: Treating whom the model chooses.
@@ -80,7 +80,7 @@ class Campaigns:
         gain = estimate(float(sample[0] - sample[1]), draws[0] - draws[1], confidence)
         if model is None or gain is None:
             raise NotEnoughData(
-                "There is no profit per customer-month on most resamples of these rows: bring more rows."
+                "There is no profit per customer and month on most resamples of these rows: bring more rows."
             )
         treated = min(1.0, float(np.mean(holdout.treated["profit"])) / capacity_share)
         return cls(model, float(sample[1]), gain, treated, capacity_share)
@@ -121,7 +121,9 @@ def first_model_checks(
 def beats_nobody(campaigns: Campaigns, currency: str, alpha: float) -> Check:
     """Ask whether acting on the model surely earns more than doing nothing, which earns 0."""
     write, profit = partial(amount, currency=currency), campaigns.model
-    words = f"Acting on the model earns {write(profit.point)} per customer-month, treating nobody earns {write(0.0)}"
+    words = (
+        f"Acting on the model earns {write(profit.point)} per customer and month, treating nobody earns {write(0.0)}"
+    )
     return _above("better_than_nobody", words, profit, alpha=alpha, write=write)
 
 
@@ -133,7 +135,7 @@ def beats_everybody(campaigns: Campaigns, currency: str, settings: GateSettings)
     """
     write, gain = partial(amount, currency=currency), campaigns.gain
     who = "everybody" if campaigns.capacity_share == 1 else "as many customers drawn at random"
-    words = f"Acting on the model earns {write(gain.point)} per customer-month more than treating {who} would"
+    words = f"Acting on the model earns {write(gain.point)} per customer and month more than treating {who} would"
     if campaigns.capacity_share < 1 or campaigns.treated < _NEARLY_ALL:
         return _above("better_than_everybody", words, gain, alpha=settings.alpha, write=write)
     words = f"Treating everybody pays, and the model treats {percent(campaigns.treated)} of the customers. {words}"

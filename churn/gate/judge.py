@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import pandas as pd
 import pyarrow.compute as pc
 
 from ..core.errors import ChurnError, NotEnoughData, NotFound
@@ -14,6 +15,7 @@ from ..data.contract import DatasetContract
 from ..data.tables import SPLIT
 from ..data.training_set import drawn_rows
 from ..evaluation.evaluate import Evaluation, evaluate
+from ..evaluation.headline import rows_in_words
 from ..evaluation.holdout import Holdout
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel
@@ -257,6 +259,7 @@ def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: J
         slices=rows.slices(case.contract),
         settings=case.rules.evaluation,
         seed=case.rules.seed,
+        event_time=rows.event_time,
     )
 
 
@@ -294,14 +297,14 @@ def _on_the_newest(case: _Case, unseen: EvaluationRows, paired: PairedRows) -> C
 
 
 def _rows_check(rows: EvaluationRows, available: int) -> Check:
-    drawn = f" (of {available:,}, drawn by customer)" if available > len(rows.value) else ""
-    customers = rows.training.rows[rows.training.entity].nunique()
+    drawn = f"; drawn by customer from {available:,} rows" if available > len(rows.value) else ""
+    entity, churned = pd.Series(rows.entity), rows.label == 1
+    scored = rows_in_words(len(rows.value), entity.nunique(), int(churned.sum()), entity[churned].nunique())
     return Check(
         name="rows",
         verdict="pass",
-        value=f"{len(rows.value):,}",
-        sentence=f"Judged on {len(rows.value):,} rows{drawn} of {customers:,} customers, {int(rows.label.sum()):,} of "
-        "which churned; no model was trained on them.",
+        value=f"{entity.nunique():,} customers",
+        sentence=f"Judged on {scored}{drawn}; no model was trained on them.",
     )
 
 

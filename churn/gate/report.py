@@ -173,7 +173,10 @@ class Comparison(Finite):
     name: Literal["holdout", "newest"]
     rows: int
     customers: int
-    churners: int
+    churners: int = Field(description="Rows whose customer churned.")
+    churned_customers: int | None = Field(
+        default=None, description="Customers with such a row; None in what earlier versions stored."
+    )
     since: dt.datetime
     until: dt.datetime = Field(description="Event times of the rows.")
     resamples: int

@@ -24,7 +24,7 @@ class Margins(Frozen):
 
     log_loss: float = Field(default=0.005, ge=0, description="In nats.")
     roc_auc: float = Field(default=0.005, ge=0, description="Area under the ROC curve.")
-    profit_share: float = Field(default=0.05, ge=0, description="Of the champion's profit per customer.")
+    profit_share: float = Field(default=0.05, ge=0, description="Of the champion's profit per customer and month.")
     slice_log_loss: float = Field(default=0.02, ge=0, description="In nats, in one group of customers.")
 
 

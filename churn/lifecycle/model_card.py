@@ -16,7 +16,7 @@ from ..training.train import TrainingReport
 
 __all__ = ["model_card"]
 
-_SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "profit_per_customer")
+_SHOWN = ("campaign_profit", "roc_auc", "average_precision", "log_loss", "ece", "profit_per_customer")
 _TOP = 8
 
 
@@ -48,8 +48,8 @@ def model_card(
         "",
         "## Training data",
         "",
-        f"{training.rows:,} rows of {training.customers:,} customers, {percent(training.churn_rate)} of which churned; "
-        f"table {ref.name}, version {ref.version}, content {ref.content_id[:12]}.",
+        f"{training.rows:,} rows of {training.customers:,} customers; {percent(training.churn_rate)} of the rows end "
+        f"in churn; table {ref.name}, version {ref.version}, content {ref.content_id[:12]}.",
         "",
         "## Model",
         "",

@@ -231,9 +231,10 @@ def describe(report: TrainingReport, evaluation: Evaluation, snapshot: TableSnap
     """Return the description of a registered version, in two sentences."""
     measured = ", ".join(
         f"{METRICS[name].label} {METRICS[name].interval(evaluation.metrics[name], evaluation.currency)}"
-        for name in ("roc_auc", "profit_per_customer")
+        for name in ("roc_auc", "campaign_profit", "profit_per_customer")
+        if name in evaluation.metrics
     )
     return (
         f"Churn model ({' + '.join(report.chosen)}) of the dataset {snapshot.ref.dataset}, trained on {report.rows:,} "
-        f"rows of {report.customers:,} customers. On {evaluation.customers:,} customers of the holdout: {measured}."
+        f"rows of {report.customers:,} customers. On {evaluation.rows:,} {evaluation.unit} of the holdout: {measured}."
     )

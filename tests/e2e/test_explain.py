@@ -145,6 +145,6 @@ def test_the_snippets_of_the_notebook_page_run(
     assert re.search(r"^0 +0\.\d+ +(treat|leave)", out, re.MULTILINE)
     assert re.search(r"^\d+\.\d%, (treat|leave alone): expected value -?\d+\.\d\d USD$", out, re.MULTILINE)
     assert re.search(r"^[+-]\d\.\d\d length of the contract: ", out, re.MULTILINE)
-    assert out.endswith("ROC AUC 0.866\nprofit per customer-month, USD 9.43\n")
+    assert out.endswith("ROC AUC 0.866\nprofit per customer and month, USD 9.43\n")
     (arguments,) = re.findall(r"main\((\[.*?\])\)", pipeline)
     assert build_parser().parse_args(ast.literal_eval(arguments)).pipeline == "training"

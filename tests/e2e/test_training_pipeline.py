@@ -170,7 +170,7 @@ def test_the_report_opens_offline_and_says_what_the_screen_said(first: Ran) -> N
     page = first.report.read_text(encoding="utf-8")
     assert list(what_it_loads(page)) == []
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    for name in ("ROC AUC", "average precision", "log loss", "Brier score", "profit per customer-month"):
+    for name in ("ROC AUC", "average precision", "log loss", "Brier score", "profit per customer and month"):
         estimate, interval = first.metrics[name]
         low, high = interval.split(" to ")
         assert f"{estimate.removesuffix(' USD')} ({low} to {high})" in text

@@ -92,7 +92,13 @@ HOLDOUT = Comparison(
     slices=SLICES,
 )
 NEWEST = HOLDOUT.model_copy(
-    update={"name": "newest", "until": dt.datetime(2024, 3, 1, tzinfo=dt.UTC), "slices": (), "rows": 2800}
+    update={
+        "name": "newest",
+        "until": dt.datetime(2024, 3, 1, tzinfo=dt.UTC),
+        "slices": (),
+        "rows": 2800,
+        "churned_customers": 240,
+    }
 )
 RECIPES = RecipeComparison(
     rows=5634,

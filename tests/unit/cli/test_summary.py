@@ -97,10 +97,10 @@ def trained(
 def test_the_metrics_are_shown_with_their_intervals() -> None:
     text = trained()
     auc, profit = evaluation().metrics["roc_auc"], evaluation().metrics["profit_per_customer"]
-    assert "On 600 customers of the holdout (600 rows)" in text
+    assert f"Holdout: 600 customers, {evaluation().churners} of whom churned" in text
     assert re.search(rf"ROC AUC +{auc.point:.3f} +{auc.lower:.3f} to {auc.upper:.3f} ", text)
     assert re.search(
-        rf"profit per customer-month +{profit.point:.2f} USD +{profit.lower:.2f} to {profit.upper:.2f} ", text
+        rf"profit per customer and month +{profit.point:.2f} USD +{profit.lower:.2f} to {profit.upper:.2f} ", text
     )
     assert "95% interval" in text
 
@@ -118,7 +118,7 @@ def test_a_metric_that_could_not_be_measured_has_no_row() -> None:
 def test_a_zero_has_no_sign() -> None:
     nearly = Estimate(point=-0.0001, lower=-0.0002, upper=0.0001, se=0.0001)
     verdict = evaluation().model_copy(update={"metrics": evaluation().metrics | {"profit_per_customer": nearly}})
-    assert re.search(r"profit per customer-month +0\.00 USD +0\.00 to 0\.00 ", trained(verdict=verdict))
+    assert re.search(r"profit per customer and month +0\.00 USD +0\.00 to 0\.00 ", trained(verdict=verdict))
 
 
 @pytest.mark.parametrize(

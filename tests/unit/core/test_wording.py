@@ -73,7 +73,7 @@ def test_names_are_spoken() -> None:
 
 
 AUC = Named("ROC AUC")
-PROFIT = Named("profit per customer-month", "money", 2)
+PROFIT = Named("profit per customer and month", "money", 2)
 ERROR = Named("calibration error", "%", 1)
 LOST = Named("calibration error saved", "pp", 2)
 
@@ -97,7 +97,7 @@ def test_a_named_quantity_is_written_with_its_unit_and_its_digits(
 
 
 def test_the_head_of_a_column_holds_the_unit_that_its_cells_leave_out() -> None:
-    assert (PROFIT.column("USD"), PROFIT.number(9.434)) == ("profit per customer-month, USD", "9.43")
+    assert (PROFIT.column("USD"), PROFIT.number(9.434)) == ("profit per customer and month, USD", "9.43")
     assert (AUC.column("USD"), AUC.heading) == ("ROC AUC", "ROC AUC")
-    assert PROFIT.heading == "Profit per customer-month"
+    assert PROFIT.heading == "Profit per customer and month"
     assert ERROR.column() == "calibration error"

@@ -58,7 +58,7 @@ def test_a_metric_under_a_decision_rule_is_named_by_metric_and_rule() -> None:
 
 
 def test_a_capacity_is_no_decision_rule() -> None:
-    assert METRICS["profit_at_capacity"].label == "profit per customer-month within capacity"
+    assert METRICS["profit_at_capacity"].label == "profit per customer and month within capacity"
 
 
 @pytest.mark.parametrize("name", ["auc", "luck_at_profit", "_at_profit"])

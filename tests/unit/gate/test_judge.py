@@ -100,7 +100,9 @@ def test_of_many_rows_those_of_customers_drawn_at_random_are_judged_and_the_chec
     assert report.challenger.evaluation is not None
     assert 900 < report.challenger.evaluation.rows <= 1_000
     sentence = next(check.sentence for check in report.checks if check.name == "rows")
-    assert re.search(r"Judged on (9\d\d|1,000) rows \(of 1,\d\d\d, drawn by customer\) of", sentence)
+    assert re.search(
+        r"Judged on (9\d\d|1,000) customer.* of whom churned; drawn by customer from 1,\d\d\d rows; no", sentence
+    )
 
 
 def test_the_worse_model_is_refused_in_both_questions(good: JudgedVersion, blind: JudgedVersion) -> None:

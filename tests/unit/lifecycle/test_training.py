@@ -66,6 +66,7 @@ def training_set(rows: int = 400, *, holdout: float = 0.5, seed: int = 3) -> Tra
     own = pd.DataFrame(
         {
             "customer_id": [f"c{row:04d}" for row in range(rows)],
+            "transaction_ts": pd.Timestamp("2024-01-01", tz="UTC"),
             "label": (random.random(rows) < truth).astype(np.int8),
             "split": np.where(np.arange(rows) < holdout * rows, "holdout", "train"),
             "true_probability": truth,
@@ -203,6 +204,8 @@ def test_the_verdict_is_that_of_the_holdout_alone() -> None:
         seed=1,
     )
     held = whole.rows[whole.rows["split"] == "holdout"]
+    assert verdict.campaign_date is not None
+    assert verdict.campaign_date.customers == 200
     assert (verdict.rows, verdict.churners) == (200, int(held["label"].sum()))
     assert verdict.metrics["mean_probability"].point == pytest.approx(held["true_probability"].mean())
     assert {part.column for part in verdict.slices} == {"contract"}
@@ -249,4 +252,4 @@ def test_a_version_says_in_two_sentences_what_it_is() -> None:
         f"On 600 customers of the holdout: ROC AUC {auc:.3f} ("
     )
     profit = METRICS["profit_per_customer"].interval(evaluation().metrics["profit_per_customer"], "USD")
-    assert text.endswith(f", profit per customer-month {profit}.")
+    assert text.endswith(f", profit per customer and month {profit}.")

@@ -60,7 +60,7 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
         lambda: charts.profit(EVALUATION),
         (
             f"share treated {100 * POINTS['share_at_profit']:.1f}%",
-            f"{POINTS['profit_per_customer']:.2f} USD per customer-month",
+            f"{POINTS['profit_per_customer']:.2f} USD per customer and month",
             "expected by the model",
         ),
     ),

@@ -61,7 +61,9 @@ def test_the_headline_says_whom_to_treat_and_what_that_earns(evaluation: Evaluat
     campaign = evaluation.campaign
     said = headline(evaluation)
     assert f"the {campaign.treated:,} of 1,500 customers whose churn probability is above 16.4%" in said
-    assert f"would have earned {campaign.profit.point:,.0f} USD ({campaign.profit.lower:,.0f} to " in said
+    profit = evaluation.metrics["profit_per_customer"]
+    earned = f"would have earned {1000 * profit.point:,.0f} USD per 1,000 customers ({1000 * profit.lower:,.0f} to "
+    assert earned in said
 
 
 @pytest.mark.parametrize(

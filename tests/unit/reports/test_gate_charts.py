@@ -35,7 +35,7 @@ CASES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     ),
     "profit of one": (
         lambda: profit_curves({"challenger, version 1": evaluation(0.4)}),
-        ("profit per customer-month, USD",),
+        ("profit per customer and month, USD",),
     ),
     "a tested lead": (
         lambda: gain_distribution(PROFIT, "USD gained, on the holdout", "USD per customer gained", digits=2),

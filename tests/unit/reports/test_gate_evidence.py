@@ -27,7 +27,7 @@ def holdout() -> Section:
 
 def test_the_smallest_difference_that_shows_is_told_in_money_and_in_auc() -> None:
     assert smallest_difference(HOLDOUT, "USD") == (
-        "Differences under 0.31 USD of profit per customer-month or 0.0045 of ROC AUC cannot be told apart on this "
+        "Differences under 0.31 USD of profit per customer and month or 0.0045 of ROC AUC cannot be told apart on this "
         "holdout."
     )
     assert smallest_difference(NEWEST, "EUR").endswith("cannot be told apart on these rows.")
@@ -50,26 +50,29 @@ def test_every_metric_of_both_models_stands_in_one_row(holdout: Section) -> None
         "allowed loss": "0.0100",
         "smallest difference that shows": "0.0045",
     }
-    assert found["profit per customer-month"]["challenger better by"] == "0.11 USD (-0.10 to 0.32)"
+    assert found["profit per customer and month"]["challenger better by"] == "0.11 USD (-0.10 to 0.32)"
     assert found["F1"]["allowed loss"] is None
-    assert list(found)[:3] == ["profit per customer-month", "ROC AUC", "log loss"]
+    assert list(found)[:3] == ["profit per customer and month", "ROC AUC", "log loss"]
     assert len(found) == len(METRICS)
 
 
 def test_the_reader_learns_on_whom_both_were_compared(holdout: Section) -> None:
     assert holdout.lead == (
-        "Both models score the same 1,409 customers (2024-01-01), of whom 373 churned. Neither training saw them. The "
-        "customers are drawn anew 2,000 times, the same draw for both; parentheses hold 90% of the outcomes."
+        "Both models score the same 1,409 customers, 373 of whom churned (2024-01-01). Neither training saw them. "
+        "The customers are drawn anew 2,000 times, the same draw for both; parentheses hold 90% of the outcomes."
     )
     newest = comparison_section(NEWEST, gate_report()).lead
-    assert "same 1,409 customers in 2,800 records (2024-01-01 to 2024-03-01), of whom 373 churned. " in newest
+    assert (
+        "same 2,800 customer-months of 1,409 customers, 240 of whom churned "
+        "(2024-01-01 to 2024-03-01). A customer-month is one customer scored on one date. "
+    ) in newest
     assert "Neither training saw them, and all are newer than what the champion learned from. " in newest
 
 
 def test_the_tested_differences_are_drawn_and_no_other(holdout: Section) -> None:
     drawings = [figure.svg for figure in blocks(holdout, Figure)]
     assert len(drawings) == 3
-    for words in ("Log loss saved", "ROC AUC gained", "Profit per customer-month gained"):
+    for words in ("Log loss saved", "ROC AUC gained", "Profit per customer and month gained"):
         assert sum(f'aria-label="{words}, on the holdout"' in svg for svg in drawings) == 1
 
 
@@ -111,7 +114,7 @@ def test_a_group_that_is_worse_is_named() -> None:
         "value": "Two year",
         "rows": 326,
         "log loss saved": "",
-        "profit per customer-month gained, USD": "-1.20 (-1.58 to -0.82)",
+        "profit per customer and month gained, USD": "-1.20 (-1.58 to -0.82)",
         "p-value": "0.4%",
         "verdict": "worse",
     }

@@ -81,7 +81,7 @@ def test_the_page_gives_the_verdict_before_anything_else_and_the_next_command_la
     order = [
         "churn_telco: version 5 against version 3",
         "Version 5 passes the gate",
-        "Differences under 0.31 USD of profit per customer-month",
+        "Differences under 0.31 USD of profit per customer and month",
         ">Checks</h2>",
         ">Side by side</h2>",
         ">Money</h2>",
@@ -119,10 +119,10 @@ def test_every_check_is_listed_with_what_was_found_and_what_it_means() -> None:
         "model card",
         "package digest",
         "recipe",
-        "profit per customer-month",
+        "profit per customer and month",
         "calibration error (ECE)",
     ]
-    assert table["profit per customer-month"] == [
+    assert table["profit per customer and month"] == [
         "✓\N{NO-BREAK SPACE}passed",
         "gained at least 0.11 USD",
         "lost at most 0.92 USD",
@@ -180,7 +180,7 @@ def cards(**changes: Any) -> list[Card]:
 
 def test_the_leads_come_first_in_money() -> None:
     assert [(card.label, card.value, card.note) for card in cards()] == [
-        ("Profit per customer-month gained", "0.11 USD", "-0.10 to 0.32"),
+        ("Profit per customer and month gained", "0.11 USD", "-0.10 to 0.32"),
         ("ROC AUC gained", "0.0031", "0.0001 to 0.0061"),
         ("Log loss saved", "0.0022", "0.0001 to 0.0043"),
     ]

@@ -41,10 +41,10 @@ def test_profit_is_drawn_as_a_loss_so_that_lower_is_better() -> None:
     trials = tuple(trial.model_copy(update={"value": trial.value and 10 * trial.value}) for trial in TUNING.trials)
     for_profit = TUNING.model_copy(update={"objective": "profit", "trials": trials})
     (svg,) = (figure.svg for figure in blocks(tuning_section(for_profit), Figure))
-    assert "negative profit per customer-month, out of fold (lower is better)" in svg
+    assert "negative profit per customer and month, out of fold (lower is better)" in svg
     assert ">\N{MINUS SIGN}4." in svg
     (table,) = blocks(tuning_section(for_profit), Table)
-    assert [row["profit per customer-month"] for row in rows(table)] == ["4.21", None, "4.10"]
+    assert [row["profit per customer and month"] for row in rows(table)] == ["4.21", None, "4.10"]
 
 
 def test_the_model_card_says_what_was_learned_from_and_what_was_chosen() -> None:
