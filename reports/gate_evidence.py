@@ -41,8 +41,8 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
     period = " to ".join(dict.fromkeys(f"{when:%Y-%m-%d}" for when in (comparison.since, comparison.until)))
     newer = ", and all are newer than what the champion learned from" if comparison.name == "newest" else ""
     lead = (
-        f"Both models score the same {scored} ({period}).{what} Neither training saw them{newer}. The customers are drawn "
-        f"anew {comparison.resamples:,} times, the same draw for both; parentheses hold "
+        f"Both models score the same {scored} ({period}).{what} Neither training saw them{newer}. The customers are "
+        f"drawn anew {comparison.resamples:,} times, the same draw for both; parentheses hold "
         f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes."
     )
     right = ["champion", "challenger", _LEAD, "allowed loss", _SMALLEST]

@@ -46,7 +46,8 @@ class CampaignDate(Finite):
 
 def period_of(event_time: pd.Series, unit: str) -> npt.NDArray[np.datetime64]:
     """Return the day (`D`) or calendar month (`M`) of each time (UTC), shape `(n_rows,)`."""
-    return event_time.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype(f"datetime64[{unit}]")
+    times: npt.NDArray[np.datetime64] = event_time.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    return times.astype(f"datetime64[{unit}]")
 
 
 def unit_of(event_time: pd.Series) -> str:

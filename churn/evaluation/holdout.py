@@ -185,7 +185,7 @@ def observed_shares(group: npt.NDArray[np.int64], label: FloatArray, weights: Fl
         weights: How much each row counts, shape `(n_rows,)`.
     """
     churners, rows = np.bincount(group, weights * label), np.bincount(group, weights)
-    return np.divide(churners, rows, out=np.full(len(rows), np.nan), where=rows > 0)
+    return np.asarray(np.divide(churners, rows, out=np.full(len(rows), np.nan), where=rows > 0))
 
 
 def _row_values(holdout: Holdout) -> dict[str, FloatArray]:
