@@ -89,10 +89,13 @@ def data_fetch(arguments: argparse.Namespace) -> int:
 
 def data_describe(arguments: argparse.Namespace) -> int:
     """Print what a table holds and how it keeps its contract."""
+    from churn.lifecycle.features import NOT_FOLLOWED
     from churn.lifecycle.features import describe as look_at
 
     session = session_of(arguments)
     describe(plain_console(), *look_at(session.workspace, session.settings))
+    if session.contract.numbered_rows:
+        print(f"The {NOT_FOLLOWED}.")
     return 0
 
 
@@ -113,7 +116,7 @@ def dataset_infer(arguments: argparse.Namespace) -> int:
     """Print the draft of a contract for a user's table."""
     from churn.drafting.infer import infer
 
-    rows = wiring.read_table(arguments.file).rows.to_pandas()
+    rows = wiring.read_table(arguments.file).rows.to_pandas(ignore_metadata=True)
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])
     said = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
     sys.stdout.write(infer(rows, name, today=wiring.now().date(), **said))

@@ -170,7 +170,9 @@ def _dataset_commands(parser: _Parser) -> None:
     infer = commands.add_parser("infer", help="draft a contract from a CSV or Parquet file, with what to check")
     infer.add_argument("file", type=Path, metavar="FILE")
     infer.add_argument("--name", help="name of the dataset (default: the file's)")
-    infer.add_argument("--key", metavar="COLUMN", help="the customer's key, where the guess is wrong")
+    infer.add_argument(
+        "--key", metavar="COLUMN", help="the customer's key; row: number the rows of a table without one"
+    )
     infer.add_argument("--label", metavar="COLUMN", help="the outcome, where the guess is wrong")
     infer.add_argument("--time", metavar="COLUMN", help="the event time, where the guess is wrong")
     infer.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)

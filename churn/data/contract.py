@@ -107,6 +107,9 @@ class DatasetContract(Frozen):
     name: str = Field(description="The dataset's name: its tables live under it.")
     description: str
     entity_key: str = Field(description="The column that identifies a customer.")
+    numbered_rows: bool = Field(
+        default=False, description="The source has no key: `entity_key` is the number of a row in its delivery."
+    )
     event_time: EventTime = EventTime()
     label: Label
     columns: dict[str, ColumnSpec] = Field(min_length=1)
@@ -204,7 +207,8 @@ class DatasetContract(Frozen):
     @property
     def digest(self) -> str:
         """A digest of everything the contract says, wherever its file lies."""
-        return hashlib.sha256(self.model_dump_json(exclude={"feature_module"}).encode()).hexdigest()[:16]
+        silent = set() if self.numbered_rows else {"numbered_rows"}
+        return hashlib.sha256(self.model_dump_json(exclude={"feature_module", *silent}).encode()).hexdigest()[:16]
 
     def table(self, name: TableName) -> TableSpec:
         """Return one of the dataset's tables."""

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ..core.errors import ChurnError, DataError
-from .contract import DatasetContract
+from ..core.errors import ChurnError, ContractError, DataError
+from ..model.frame import as_strings
+from .contract import DatasetContract, snake_case
 from .ingest import Repeats, Source, bronze_schema, conform, row_keys, rows_as_arrived, to_bronze
 from .validation import ValidationReport, ValidationSettings, distinct_rows, merged, validate
 
-__all__ = ["PART_ROWS", "Checked", "Delivery", "check"]
+__all__ = ["PART_ROWS", "Checked", "Delivery", "check", "numbered"]
 
 PART_ROWS = 65_536
 """Rows of a part, the only ones that are in memory at a time."""
@@ -34,6 +35,33 @@ class Delivery(NamedTuple):
 
     name: str
     parts: Callable[[], Iterator[Source]]
+
+
+def numbered(delivery: Delivery, contract: DatasetContract) -> Delivery:
+    """Return a table without a key with one: the number of each row, from 1, after a digest of the whole table.
+
+    So the same table delivered again has the same customers, and no row of another table is taken for one of them.
+    """
+
+    def parts(table: str) -> Iterator[Source]:
+        first = 1
+        for source in delivery.parts():
+            rows, clash = source.rows, [name for name in source.rows.column_names if snake_case(name) == key]
+            if clash:
+                raise ContractError(
+                    f"{delivery.name} has a column {clash[0]!r}, and {contract.name!r} numbers the rows in a column of "
+                    "that name: rename it, or take `numbered_rows` out of the contract if it is the customer's key."
+                )
+            names = pa.array(f"{table}{number}" for number in range(first, first + rows.num_rows))
+            yield source._replace(rows=rows.append_column(key, names.cast(pa.string())))
+            first += rows.num_rows
+
+    key = contract.entity_key
+    whole = hashlib.sha256()
+    for source in parts(""):
+        texts = rows_as_arrived(source, contract).drop(columns=key).apply(as_strings)
+        whole.update(pd.util.hash_pandas_object(texts, index=False).to_numpy().tobytes())
+    return Delivery(delivery.name, lambda: parts(f"{whole.hexdigest()[:8]}-"))
 
 
 class Checked(NamedTuple):

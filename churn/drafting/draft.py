@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
+from .roles import NUMBERED
 from .sample import SampledColumn
 
 __all__ = ["Draft", "write"]
@@ -25,7 +27,7 @@ class Draft:
     Attributes:
         name: What the data set is called.
         rows: How many rows the sample has.
-        key: The column that identifies a customer.
+        key: The column that identifies a customer; None where the rows are numbered.
         event: The column of the event time, where there is one.
         as_of: The day on which the rows are taken to have been true, where there is none.
         outcome: The column of the outcome.
@@ -38,11 +40,12 @@ class Draft:
         revenue: The column with a customer's revenue in a month.
         slices: The columns by whose values quality is to be reported.
         doubts: What is doubtful about a role, by its key in the contract.
+        remarks: What is to be checked about inputs, by their names.
     """
 
     name: str
     rows: int
-    key: SampledColumn
+    key: SampledColumn | None
     event: SampledColumn | None
     as_of: dt.date
     outcome: SampledColumn
@@ -55,6 +58,7 @@ class Draft:
     revenue: str | None
     slices: Sequence[str]
     doubts: Mapping[str, str]
+    remarks: Mapping[str, Sequence[str]]
 
 
 def write(draft: Draft) -> str:
@@ -70,16 +74,26 @@ def _head(draft: Draft) -> list[str]:
         "# All keys are explained in docs/dataset-contract.md.",
         f"name: {draft.name}",
         "description: CHECK, say whose customers these are and what churn means here",
-        f"# CHECK: the column that identifies a customer. {_keyed(draft)}",
-        *_doubt(draft, "entity_key"),
-        f"entity_key: {draft.key.name}",
+        *_key(draft),
     ]
 
 
-def _keyed(draft: Draft) -> str:
+def _key(draft: Draft) -> list[str]:
+    if draft.key is None:
+        return [
+            "# CHECK: the table has no key, so each row is a customer, by its number in the delivery. Customers cannot",
+            "# be followed from one delivery to the next: the same customer is another one there.",
+            f"entity_key: {NUMBERED}",
+            "numbered_rows: true",
+        ]
+    how = f"The {draft.rows:,} rows are of {draft.key.distinct:,} customers."
     if draft.key.unique:
-        return "It is different in every row."
-    return f"The {draft.rows:,} rows are of {draft.key.distinct:,} customers."
+        how = "It is different in every row."
+    return [
+        f"# CHECK: the column that identifies a customer. {how}",
+        *_doubt(draft, "entity_key"),
+        f"entity_key: {draft.key.name}",
+    ]
 
 
 def _event(draft: Draft) -> list[str]:
@@ -118,7 +132,8 @@ def _label(draft: Draft) -> list[str]:
 def _uses(draft: Draft) -> list[str]:
     paid = "what a customer pays in a month" if draft.revenue else "no column looks like a customer's monthly payment"
     return [
-        f"# CHECK: {paid}; without it every customer has the value that `money.customer_value.amount` says.",
+        *_check(f"{paid}; without it every customer has the value that `money.customer_value.amount` says."),
+        *_doubt(draft, "monthly_revenue"),
         f"monthly_revenue: {draft.revenue or 'null'}",
         "# CHECK: quality is reported for each value of these, the groups that differ most in churn.",
         f"slices: {_flow(list(draft.slices))}",
@@ -131,7 +146,7 @@ def _columns(draft: Draft) -> list[str]:
         "# (reports and reasons use them), widen or narrow ranges, and add `actionable: true` where the business can",
         "# change the value for a customer.",
         "columns:",
-        *(line for column in draft.inputs for line in _column(column)),
+        *(line for column in draft.inputs for line in [*_remarks(draft, column.name), *_column(column)]),
     ]
 
 
@@ -155,6 +170,10 @@ def _column(column: SampledColumn) -> list[str]:
     return [f"  {column.name}:{note}", *(f"    {key}: {_flow(value)}" for key, value in spec.items())]
 
 
+def _remarks(draft: Draft, column: str) -> list[str]:
+    return [line for remark in draft.remarks.get(column, ()) for line in _check(remark, "  ")]
+
+
 def _left_out(draft: Draft) -> list[str]:
     if not draft.left_out:
         return ["# No column was left out."]
@@ -162,7 +181,14 @@ def _left_out(draft: Draft) -> list[str]:
 
 
 def _doubt(draft: Draft, role: str) -> list[str]:
-    return [f"# CHECK: {draft.doubts[role]}"] if role in draft.doubts else []
+    return _check(draft.doubts[role]) if role in draft.doubts else []
+
+
+def _check(text: str, indent: str = "") -> list[str]:
+    start, further = f"{indent}# CHECK: ", f"{indent}# "
+    return textwrap.wrap(
+        text, LINE, initial_indent=start, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _floor(lowest: float) -> int:

@@ -14,7 +14,11 @@ from ..data.contract import snake_case
 from ..data.leakage import LeakageSettings, halves, univariate_auc
 from ..data.tables import TRUTH
 from .draft import Draft, write
-from .sample import SampledColumn, read_columns
+from .outcome import outcome_of, sides_of
+from .remarks import remarks_on
+from .roles import NUMBERED, doubts_of_time, entity_of, event_time_of, revenue_of, slices_of
+from .sample import FEW_VALUES, SampledColumn, read_columns
+from .words import is_earlier, is_key, is_money, is_person, is_row_number, likeness_to_outcome
 
 __all__ = ["infer"]
 
@@ -24,23 +28,10 @@ WINDOW_DAYS = 30
 MAX_CATEGORIES = 1000
 UNIQUE_SHARE = 0.5
 """Text with a larger share of different values names things instead of grouping them."""
-FEW_VALUES = 20
-"""A column with so few different values groups its rows, however few rows there are."""
+LONG_NUMBER = 1e6
+"""Numbers of a person, such as a telephone number, are larger than counts of calls."""
 MIN_PER_OUTCOME = 10
 """Customers of each outcome that the AUC of a column needs."""
-MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_SHARE = 4, 8, 0.02
-
-_OUTCOME = re.compile(r"churn|cancel|exited|attrit|terminat|unsubscri|deactivat|lapse|defect")
-_OUTCOME_NAMES = {"left", "leave", "leaver", "closed", "lost", "gone", "target", "label", "status", "outcome"}
-_CHURNED = re.compile(r"churn|cancel|attrit|exit|terminat|unsubscri|lapse|inactive|left|leaver|gone|closed|lost")
-_TRUE = {"1", "1.0", "true", "t", "yes", "y"}
-_ENTITY = re.compile(r"customer|client|account|user|subscriber|member|msisdn|cust|acct|company")
-_KEY = re.compile(r"(id|key|number|no|num|nr|uuid|guid|ref|msisdn)$")
-_ROW_NUMBER = re.compile(r"^(row|index|unnamed|record)")
-_PERSONAL = re.compile(r"name$|mail|phone|address|birth|passport|iban|ssn")
-_WHEN = {"event", "transaction", "snapshot", "observation", "period", "month", "date", "time", "ts", "report", "as"}
-_HISTORY = re.compile(r"birth|dob|sign|join|start|creat|regist|activat|first|last|end|renew|expir|since|open|updat")
-_REVENUE = ("monthly_charge", "mrr", "monthly_revenue", "monthly_fee", "monthly", "arpu", "revenue", "fee", "charge")
 
 
 def infer(
@@ -57,7 +48,8 @@ def infer(
     Args:
         frame: A sample of the table, one row per customer, or per customer and time; values may be text.
         name: What to call the data set.
-        key: The column that identifies a customer, where the guess is wrong.
+        key: The column that identifies a customer, where the guess is wrong; `row` numbers the rows of a table that
+            has no column of that name.
         label: The column of the outcome, where the guess is wrong.
         time: The column of the event time, where the guess is wrong.
         today: The day from which a table without an event time is dated back.
@@ -67,18 +59,26 @@ def infer(
             key or the outcome: a draft with something in their place would train a model of something else.
     """
     columns = {column.name: column for column in read_columns(frame)}
-    outcome = _named(columns, label, "label") or _outcome(columns)
-    positive, negative, doubts = _sides(outcome)
-    entity = _named(columns, key, "key") or _entity(columns, outcome)
-    event = _named(columns, time, "time") or _event_time(columns, entity)
+    outcome, rival = (_named(columns, label, "label"), None) if label else outcome_of(columns)
+    positive, negative, unsure = sides_of(outcome)
+    entity, unnamed = _entity(columns, key, outcome)
+    event = _named(columns, time, "time") if time else event_time_of(columns, entity)
     others = [column for column in columns.values() if column not in (outcome, entity, event)]
     churned = outcome.text.map({positive: 1.0, negative: 0.0}).astype(np.float64)
-    aucs = {column.name: _auc(column, churned, entity) for column in others}
+    customers = outcome.text.index.to_series().astype(str) if entity is None else entity.text
+    aucs = {column.name: _auc(column, churned, customers) for column in others}
     left_out = {column.source: why for column in others if (why := _unfit(column, aucs[column.name]))}
     inputs = [column for column in others if column.source not in left_out]
     if not inputs:
         listed = "; ".join(f"{column}: {why}" for column, why in left_out.items())
         raise ContractError(f"No column is left for a model to learn from. {listed or 'The table has no others'}.")
+    revenue = revenue_of(inputs)
+    doubts = {
+        "entity_key": unnamed,
+        "event_time": doubts_of_time(columns, entity, event, today),
+        "label": " ".join(doubt for doubt in (unsure, rival) if doubt),
+        "monthly_revenue": None if revenue else _amounts(inputs),
+    }
     return write(
         Draft(
             name=_dataset_name(name),
@@ -93,9 +93,10 @@ def infer(
             window_days=WINDOW_DAYS,
             inputs=inputs,
             left_out=left_out,
-            revenue=_revenue(inputs),
-            slices=_slices(inputs, aucs),
-            doubts={**doubts, **_time_doubts(entity, event)},
+            revenue=revenue,
+            slices=slices_of(inputs, aucs),
+            doubts={role: doubt for role, doubt in doubts.items() if doubt},
+            remarks=remarks_on(inputs),
         )
     )
 
@@ -110,101 +111,36 @@ def _dataset_name(name: str) -> str:
     return normal if re.match(r"[a-z]", normal) else f"data_{normal}".rstrip("_")
 
 
-def _named(columns: Columns, wanted: str | None, role: str) -> SampledColumn | None:
-    if wanted is None:
-        return None
+def _named(columns: Columns, wanted: str, role: str) -> SampledColumn:
     if snake_case(wanted) not in columns:
         raise ContractError(f"The table has no column {wanted!r} for the {role}{nearest(snake_case(wanted), columns)}")
     return columns[snake_case(wanted)]
 
 
-def _outcome(columns: Columns) -> SampledColumn:
-    """Return the column with two values that is called like an outcome, or whose values are."""
-
-    def likeness(column: SampledColumn) -> int:
-        by_name = 4 * bool(_OUTCOME.search(column.name)) + 2 * (column.name in _OUTCOME_NAMES)
-        return by_name + 2 * (sum(bool(_CHURNED.search(kind.lower())) for kind in column.different) == 1)
-
-    binary = [column for column in columns.values() if column.distinct == 2 and column.content != "time"]
-    likely = [column for column in binary if likeness(column)]
-    if not likely:
-        listed = ", ".join(column.source for column in binary) or "none"
-        raise ContractError(
-            "No column with two values is called or filled like an outcome (churn, cancelled, exited, left): name it "
-            f"with --label COLUMN. Columns with two values: {listed}."
-        )
-    return max(likely, key=likeness)
+def _entity(columns: Columns, key: str | None, outcome: SampledColumn) -> tuple[SampledColumn | None, str | None]:
+    """Return the column of the key, None where the rows are to be numbered, and what is doubtful."""
+    if key is None:
+        return entity_of(columns, outcome)
+    if snake_case(key) == NUMBERED and NUMBERED not in columns:
+        return None, None
+    return _named(columns, key, "key"), None
 
 
-def _sides(outcome: SampledColumn) -> tuple[str, str, dict[str, str]]:
-    """Return the values of the customers who left and of those who stayed, and what is doubtful about that."""
-    values = outcome.different
-    if len(values) != 2:
-        shown = ", ".join(values[:5])
-        raise ContractError(
-            f"The outcome {outcome.source!r} must have two values, left and stayed; it has {len(values)} ({shown}). "
-            "Keep the rows of two of them, or name another column with --label."
-        )
-    churned = [value for value in values if value.lower().rstrip(".") in _TRUE or _CHURNED.search(value.lower())]
-    if len(churned) == 1:
-        positive, doubts = churned[0], {}
-    else:
-        positive = str(outcome.text.value_counts().index[-1])
-        doubts = {"label": f"neither {values[0]!r} nor {values[1]!r} says who left; the rarer one was taken."}
-    return positive, next(value for value in values if value != positive), doubts
-
-
-def _entity(columns: Columns, outcome: SampledColumn) -> SampledColumn:
-    """Return the column that is called like a customer's key, a different one in every row before any other."""
-
-    def likeness(column: SampledColumn) -> tuple[int, bool]:
-        called = bool(_KEY.search(column.name))
-        return called * (1 + bool(_ENTITY.search(column.name))), column.unique
-
-    able = [
-        c for c in columns.values() if c is not outcome and c.content in ("integer", "categorical") and not c.missing
+def _amounts(inputs: list[SampledColumn]) -> str | None:
+    amounts = [
+        column.name for column in inputs if column.is_numeric and column.distinct > 2 and is_money(column.source)
     ]
-    named = [c for c in able if re.match(r"[a-z]", c.name) and not _ROW_NUMBER.search(c.name)]
-    keys = [c for c in named if c.unique or likeness(c)[0]]
-    if not keys:
-        listed = ", ".join(column.source for column in columns.values())
-        raise ContractError(
-            "No column identifies a customer: none is different in every row, and none is called like a key without "
-            f"missing values. Name it with --key COLUMN, or add one to the table; it has: {listed}."
-        )
-    return max(keys, key=likeness)
+    return f"amounts that are not called so were not taken: {', '.join(amounts)}." if amounts else None
 
 
-def _event_time(columns: Columns, entity: SampledColumn) -> SampledColumn | None:
-    """Return the time that is called like the time of a row, not like a date in the customer's history."""
-    times = [
-        column
-        for column in columns.values()
-        if column.content == "time" and not _HISTORY.search(column.name) and not _OUTCOME.search(column.name)
-    ]
-    return max(times, key=lambda column: len(_WHEN & set(column.name.split("_"))), default=None)
-
-
-def _time_doubts(entity: SampledColumn, event: SampledColumn | None) -> dict[str, str]:
-    rows = pd.DataFrame({"key": entity.text, "time": "" if event is None else event.values})
-    repeated = int(rows.duplicated().sum())
-    if repeated:
-        what = "a customer" if event is None else "a customer at the same time"
-        doubt = f"rows that repeat {what}: {repeated:,}. They would be refused; --time COLUMN names another time."
-        return {"event_time": doubt}
-    if event is not None and event.ambiguous:
-        return {"event_time": f"day and month may be the other way round; {event.format} was taken."}
-    return {}
-
-
-def _auc(column: SampledColumn, churned: pd.Series, entity: SampledColumn) -> float:
+def _auc(column: SampledColumn, churned: pd.Series, customers: pd.Series) -> float:
     """Return how well a column alone tells who left, 0.5 to 1; 0.5 where too few customers did, or stayed."""
     labelled = churned.notna()
     label = churned[labelled].to_numpy().astype(np.int8)
     if np.bincount(label, minlength=2).min() < MIN_PER_OUTCOME:
         return 0.5
-    values = column.values if column.content in ("integer", "number") else column.text
-    return univariate_auc(values[labelled].to_numpy(), label, halves(entity.text[labelled]))
+    values = column.values if column.is_numeric else column.text
+    return univariate_auc(values[labelled].to_numpy(), label, halves(customers[labelled]))
 
 
 def _unfit(column: SampledColumn, auc: float) -> str | None:
@@ -212,10 +148,15 @@ def _unfit(column: SampledColumn, auc: float) -> str | None:
     present = len(column.text) - column.missing
     grouping = column.content == "number" or column.distinct <= FEW_VALUES
     names = column.content == "categorical" and column.distinct > min(UNIQUE_SHARE * present, MAX_CATEGORIES)
-    numbering = _KEY.search(column.name) and column.distinct > UNIQUE_SHARE * present
+    numbering = is_key(column.source) and column.distinct > UNIQUE_SHARE * present
+    count = column.content == "integer" and column.values.median() < LONG_NUMBER
+    outcome = likeness_to_outcome(column.source) >= 8
     reasons = [
         (not re.match(r"[a-z]", column.name), "its name does not begin with a letter: rename it in the source"),
-        (_OUTCOME.search(column.name), "called like something that is known only once a customer has left"),
+        (
+            outcome and not is_earlier(column.source),
+            "called like something that is known only once a customer has left",
+        ),
         (column.name == TRUTH, "the probability from which a simulation drew the outcome"),
         (column.content == "nested", "it holds lists or structures"),
         (column.distinct == 0, "it is always missing"),
@@ -225,22 +166,21 @@ def _unfit(column: SampledColumn, auc: float) -> str | None:
         ),
         (column.distinct == 1, "it never changes"),
         (column.content == "time", "a date: give the model a number instead, such as the days until the event time"),
+        (column.content == "unread times", "dates that are not all written in one way"),
         (column.content == "formatted numbers", "numbers with signs or separators: write them as plain numbers"),
-        (column.unique and _ROW_NUMBER.search(column.name), "it numbers the rows"),
+        (
+            column.content == "numbers with a unit",
+            f"numbers with a unit ({', '.join(column.units)}): write them as plain numbers",
+        ),
+        (column.content == "durations", "durations such as 12:30: write them as numbers"),
+        (column.content == "numbers and words", f"numbers mixed with other values, such as {_odd(column)}"),
+        (column.unique and is_row_number(column.source), "it numbers the rows"),
         (numbering and not grouping, "it numbers something"),
-        (_PERSONAL.search(column.name) and not grouping, "personal data, which says nothing about a group"),
+        (is_person(column.source) and not grouping and not count, "personal data, which says nothing about a group"),
         (names and not grouping, f"names or free text: {column.distinct:,} different values"),
     ]
     return next((why for applies, why in reasons if applies), None)
 
 
-def _revenue(inputs: list[SampledColumn]) -> str | None:
-    numbers = [column.name for column in inputs if column.content in ("integer", "number")]
-    return next((name for word in _REVENUE for name in numbers if word in name and "total" not in name), None)
-
-
-def _slices(inputs: list[SampledColumn], aucs: Mapping[str, float]) -> list[str]:
-    """Return the groupings by which churn differs most, without groups too small to judge."""
-    few = [column for column in inputs if 2 <= column.distinct <= MAX_SLICE_VALUES]
-    groupings = [c.name for c in few if c.text.value_counts(normalize=True).min() >= MIN_SLICE_SHARE]
-    return sorted(groupings, key=lambda name: -aucs[name])[:MAX_SLICES]
+def _odd(column: SampledColumn) -> str:
+    return ", ".join(f"{value!r} ({n:,} rows)" for value, n in list(column.odd.items())[:3])

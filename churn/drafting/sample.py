@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from typing import Literal
@@ -13,19 +15,56 @@ import pandas as pd
 from ..core.errors import ContractError
 from ..data.contract import snake_case
 from ..model.frame import as_strings
+from .words import time_of_row
 
-__all__ = ["SampledColumn", "read_columns"]
+__all__ = ["FEW_VALUES", "SampledColumn", "read_columns"]
 
-Content = Literal["integer", "number", "categorical", "time", "formatted numbers", "nested"]
+Content = Literal[
+    "integer",
+    "number",
+    "categorical",
+    "time",
+    "formatted numbers",
+    "numbers with a unit",
+    "durations",
+    "numbers and words",
+    "unread times",
+    "nested",
+]
 """What a column holds; `formatted numbers` are text such as $1,200, `nested` are lists and structures."""
 
 SAMPLE_ROWS = 200_000
 """Rows of a larger table that are read, evenly spaced."""
+FEW_VALUES = 20
+"""A column with so few different values groups its rows, however few rows there are."""
 READABLE = 0.99
 """The share of a column's values that must be numbers, or times, for it to be a column of them."""
-_DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d")
+MOSTLY = 0.95
+"""The share of numbers from which a column is one of numbers even if the others are set aside."""
+SOME = 0.5
+"""The share of numbers below which a column is text in which numbers occur."""
+_DAYS = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %b %Y"),
+    *("%b %d, %Y", "%d-%b-%y", "%d/%m/%y", "%m/%d/%y", "%m/%Y", "%b-%y", "%b %Y"),
+)
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
+_DATE = (
+    r"\d{1,4}([-/.])\d{1,2}(\1\d{1,4}([T ].*)?)?$|\d{1,2}[- ][A-Za-z]{3}[- ]\d{2,4}|[A-Za-z]{3}[- ]\d{1,2},? ?\d{2,4}$"
+)
+_DIGITS = {8: "%Y%m%d", 6: "%Y%m", 14: "%Y%m%d%H%M%S"}
+"""How dates are written in digits alone, by their number."""
+_NO_DATE = {"0", "-1", "00000000", "99999999", "99991231", "19000101", "999999", "999912"}
+"""Digits that stand where a date is missing."""
 _MISSING_WORDS = ("nan", "null", "none", "na", "n/a")
+_CURRENCIES = r"EUR|USD|GBP|CHF|INR|BRL|CAD|AUD|JPY|SEK|NOK|DKK|PLN|Rs\.?|R\$|kr\.?|zł"
+_SIGNS = re.compile(rf"^({_CURRENCIES})\s?(?=[\d-])|[\s$€£¥₹',]|\s?({_CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
+_UNIT = re.compile(r"^[+-]?\d[\d.,\s]*?\s?([%‰]|[A-Za-z°µ/]{1,10}\.?)$")
+_UNITS_TOGETHER = re.compile(
+    r"[kmgt]?b|[kmgt]bps|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|mo|months?|y|yrs?|years?|"
+    r"[kmb]n?|mio|k",
+    re.IGNORECASE,
+)
+"""Units of which several may stand in one column."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +79,8 @@ class SampledColumn:
         values: Its values as float64 numbers or as UTC times where it holds those, otherwise its text.
         format: How its times are written, where that is not ISO 8601.
         ambiguous: Whether day and month of its times could be the other way round.
+        units: The units of its numbers.
+        odd: Values that are no numbers, or no times, in a column of them: how many rows hold each, most first.
     """
 
     source: str
@@ -49,11 +90,13 @@ class SampledColumn:
     values: pd.Series
     format: str | None = None
     ambiguous: bool = False
+    units: tuple[str, ...] = ()
+    odd: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def missing(self) -> int:
         """How many values are missing."""
-        return int(self.values.isna().sum())
+        return int(self.text.isna().sum())
 
     @cached_property
     def distinct(self) -> int:
@@ -69,6 +112,11 @@ class SampledColumn:
     def different(self) -> list[str]:
         """Its different values as text, sorted."""
         return sorted(self.text.dropna().unique())
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a contract may declare it as numbers."""
+        return self.content in ("integer", "number")
 
 
 def read_columns(frame: pd.DataFrame) -> list[SampledColumn]:
@@ -100,18 +148,56 @@ def _sampled(source: str, name: str, raw: pd.Series) -> SampledColumn:
     if pd.api.types.is_datetime64_any_dtype(raw):
         return SampledColumn(source, name, "time", text, pd.to_datetime(raw, utc=True))
     text = text.mask(text.str.lower().isin(_MISSING_WORDS), None)
-    present = text.dropna()
-    if present.empty or pd.api.types.is_bool_dtype(raw):
+    if text.isna().all() or pd.api.types.is_bool_dtype(raw):
         return SampledColumn(source, name, "categorical", text, text)
+    return _numbers(source, name, text) or _worded(source, name, text)
+
+
+def _numbers(source: str, name: str, text: pd.Series) -> SampledColumn | None:
+    """Return a column of numbers, also where words stand among them; None where it is text."""
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    if numbers.notna().sum() >= READABLE * len(present):
+    readable = numbers.notna().sum() / text.notna().sum()
+    if readable < SOME:
+        return None
+    few, odd = text.nunique() <= FEW_VALUES, _counts(text[numbers.isna()])
+    if readable >= READABLE or (readable >= MOSTLY and not few):
         whole = bool((numbers.dropna() % 1 == 0).all())
-        return SampledColumn(source, name, "integer" if whole else "number", text, numbers)
-    if present.head(100).str.match(r"\d{1,4}[-/.]\d{1,2}\b").all():
+        column = SampledColumn(source, name, "integer" if whole else "number", text, numbers, odd=odd)
+        return _dates_in_digits(source, name, text) or column
+    return SampledColumn(source, name, "categorical" if few else "numbers and words", text, text, odd=odd)
+
+
+def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
+    """Return a column of text, unless times or numbers are written in it."""
+    head, few = text.dropna().head(1000), text.nunique() <= FEW_VALUES
+    if head.head(100).str.match(_DATE).all():
         return _times(source, name, text)
-    bare = present.head(1000).str.replace(r"[\s$€£¥%,']", "", regex=True)
-    written = bool(pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE)
-    return SampledColumn(source, name, "formatted numbers" if written else "categorical", text, text)
+    bare = head.str.replace(_SIGNS, "", regex=True)
+    if not few and pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE and bare.ne(head).any():
+        return SampledColumn(source, name, "formatted numbers", text, text)
+    if not few and head.str.match(r"^\d{1,4}:\d{2}(:\d{2})?$").mean() >= READABLE:
+        return SampledColumn(source, name, "durations", text, text)
+    units = head.str.extract(_UNIT.pattern, expand=False)
+    if not few and units.notna().mean() >= READABLE:
+        names = tuple(sorted(units.dropna().unique()))
+        if len(names) == 1 or all(_UNITS_TOGETHER.fullmatch(unit) for unit in names):
+            return SampledColumn(source, name, "numbers with a unit", text, text, units=names)
+    return SampledColumn(source, name, "categorical", text, text)
+
+
+def _dates_in_digits(source: str, name: str, text: pd.Series) -> SampledColumn | None:
+    """Return a column of dates such as 20170131 or 201701; None where the numbers are none."""
+    dated = text.where(~text.isin(_NO_DATE)).dropna()
+    if dated.nunique() < (1 if time_of_row(source) > 0 else 2):
+        return None
+    written = _DIGITS.get(int(dated.str.len().mode().iloc[0]))
+    if written is None:
+        return None
+    times = pd.to_datetime(dated.where(dated.str.fullmatch(r"(19|20)\d+")), format=written, errors="coerce", utc=True)
+    if times.notna().mean() < READABLE:
+        return None
+    odd = _counts(text[~text.index.isin(times.dropna().index)])
+    return SampledColumn(source, name, "time", text, times.reindex(text.index), format=written, odd=odd)
 
 
 def _times(source: str, name: str, text: pd.Series) -> SampledColumn:
@@ -122,9 +208,21 @@ def _times(source: str, name: str, text: pd.Series) -> SampledColumn:
         if times.notna().mean() >= READABLE:
             reads[written] = times
     if not reads:
-        return SampledColumn(source, name, "categorical", text, text)
+        few = present.nunique() <= FEW_VALUES
+        return SampledColumn(source, name, "categorical" if few else "unread times", text, text)
     written, times = next(iter(reads.items()))
     iso = written == "ISO8601"
     return SampledColumn(
-        source, name, "time", text, times.reindex(text.index), None if iso else written, not iso and len(reads) > 1
+        source,
+        name,
+        "time",
+        text,
+        times.reindex(text.index),
+        None if iso else written,
+        not iso and len(reads) > 1,
+        odd=_counts(text[times.reindex(text.index).isna()]),
     )
+
+
+def _counts(text: pd.Series) -> dict[str, int]:
+    return {str(value): int(count) for value, count in text.value_counts().items()}

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ..core.errors import ConfigError, DataError, NotFound
 from ..core.progress import note
 from ..data.contract import DatasetContract
-from ..data.delivery import PART_ROWS, Delivery, check
+from ..data.delivery import PART_ROWS, Delivery, check, numbered
 from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
 from ..data.labels import labels_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
@@ -21,8 +21,9 @@ from ..ports.tables import FeatureStore, TableRef
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["build_features", "deliver", "describe", "ingest", "simulated"]
+__all__ = ["NOT_FOLLOWED", "build_features", "deliver", "describe", "ingest", "simulated"]
 
+NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next"
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
 
 
@@ -63,6 +64,8 @@ def deliver(
     )
     added = f", added to the {before:,} there: {ref.rows:,} in all" if before else ""
     note("ingest", f"{report.accepted:,} rows from {report.source}{added}; {report.quarantined:,} to quarantine")
+    if contract.numbered_rows:
+        note("ingest", NOT_FOLLOWED)
     return snapshot_of(store, ref), report
 
 
@@ -125,7 +128,10 @@ def _delivery(workspace: Workspace, settings: Settings) -> Delivery | None:
                 "`python run.py dataset infer FILE`."
             )
         return simulated(contract, settings)
-    return None if settings.data is None else workspace.delivered(settings.data)
+    if settings.data is None:
+        return None
+    delivery = workspace.delivered(settings.data)
+    return numbered(delivery, contract) if contract.numbered_rows else delivery
 
 
 def _of_tables(contract: DatasetContract) -> str:

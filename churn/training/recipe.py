@@ -36,6 +36,7 @@ _NOT_FITTED: Any = {
     "description": True,
     "feature_module": True,
     "monthly_revenue": True,
+    "numbered_rows": True,
     "slices": True,
     "simulator": True,
     "source": True,

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.core.errors import ConfigError, DataError, StoreError, ValidationFailed
+from churn.core.errors import ConfigError, ContractError, DataError, StoreError, ValidationFailed
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
@@ -139,3 +139,47 @@ def test_features_and_labels_follow_from_the_bronze_rows() -> None:
     features, labels = build_features(at, settings(), bronze)
     assert (features.ref.rows, labels.ref.rows) == (40, 40)
     assert at.clock() == dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+
+
+NUMBERED = CONTRACT.model_copy(update={"entity_key": "row", "numbered_rows": True})
+
+
+def keyless(number: int, seed: int = 0) -> pd.DataFrame:
+    return members(number).drop(columns="customer_id").sample(frac=1, random_state=seed)
+
+
+@pytest.mark.parametrize("part_rows", [7, 1000])
+def test_rows_of_a_table_without_a_key_are_numbered_whatever_its_parts(part_rows: int) -> None:
+    at = workspace(rows := keyless(40), contract=NUMBERED, part_rows=part_rows)
+    _, report = ingest(at, delivered())
+    keys = at.tables.read(at.tables.latest("bronze_customers"))["row"].to_pylist()
+    prefixes, numbers = zip(*(key.split("-") for key in keys), strict=True)
+    assert (report.accepted, len(set(prefixes))) == (len(rows), 1)
+    assert sorted(map(int, numbers)) == list(range(1, 41))
+
+
+def test_copies_of_a_row_without_a_key_are_customers_of_their_own() -> None:
+    at = workspace(pd.concat([keyless(20)] * 2), contract=NUMBERED)
+    snapshot, report = ingest(at, delivered())
+    assert (snapshot.ref.rows, report.copies) == (40, 0)
+
+
+def test_the_same_table_without_a_key_again_changes_nothing_and_another_replaces_no_row() -> None:
+    at = workspace(keyless(40), keyless(40).astype(object), keyless(40, seed=1), contract=NUMBERED)
+    first, _ = ingest(at, delivered())
+    again, _ = ingest(at, delivered())
+    other, _ = ingest(at, delivered())
+    assert (again.ref.version, again.ref.rows) == (first.ref.version, 40)
+    assert other.ref.rows == 80
+
+
+def test_numbered_rows_do_not_hide_a_column_of_that_name() -> None:
+    at = workspace(keyless(40).assign(Row=1), contract=NUMBERED)
+    with pytest.raises(ContractError, match=r"has a column 'Row', and 'toy' numbers the rows in a column of that name"):
+        ingest(at, delivered())
+
+
+def test_that_numbered_customers_cannot_be_followed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        ingest(workspace(keyless(40), contract=NUMBERED), delivered())
+    assert "customers cannot be followed from one delivery to the next" in caplog.text
