@@ -10,22 +10,26 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from churn.core import errors
 from churn.core.errors import ChurnError, ModelError
-from churn.model.frame import CodedColumns, Columns, FloatArray, Kind
+from churn.model.frame import CodedColumns, Columns, FloatArray, Kind, as_strings, canonical_text
 from churn.model.reasons import Described
 from churn.model.scorer import MODEL_FOLDER, Explain, Predictions, Scorer
 
 from .manifest import ARTIFACT, CARD, CODE_FOLDER, check_package, package_digest
 
 __all__ = ["PackagedScorer", "load_package"]
+
+Table = TypeVar("Table", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class PackagedScorer:
     def score(self, customers: pd.DataFrame | Columns, *, explain: bool = True) -> pd.DataFrame:
         """Score customers as `churn.model.scorer.Scorer.score` does; its errors are those of `churn.core.errors`."""
         with _errors_of_ours():
-            return self._scorer.score(customers, explain=explain)
+            return self._scorer.score(self._spelled_as_trained(customers), explain=explain)
 
     def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
         """Score a table in bulk as `Scorer.predict` does; its errors are those of `churn.core.errors`.
@@ -70,7 +74,7 @@ class PackagedScorer:
         if not hasattr(self._scorer, "predict"):
             raise ModelError("This version was registered before there was scoring in bulk: train and deploy it again.")
         with _errors_of_ours():
-            return self._scorer.predict(customers, explain=explain)
+            return self._scorer.predict(self._spelled_as_trained(customers), explain=explain)
 
     def use_threads(self, threads: int) -> None:
         """Let one call of `predict` take this many threads; the numbers stay the same."""
@@ -90,12 +94,12 @@ class PackagedScorer:
     def complete(self, columns: Columns) -> Columns:
         """Return every input and feature in the model's order, as `churn.model.model.ChurnModel.complete` does."""
         with _errors_of_ours():
-            return self._scorer.model.complete(columns)
+            return self._scorer.model.complete(self._spelled_as_trained(columns))
 
     def contributions(self, columns: Columns) -> FloatArray:
         """Return what each input and feature adds to the log-odds, as `ChurnModel.contributions` does."""
         with _errors_of_ours():
-            return self._scorer.model.contributions(columns)
+            return self._scorer.model.contributions(self._spelled_as_trained(columns))
 
     @property
     def described(self) -> tuple[Described, ...]:
@@ -106,6 +110,24 @@ class PackagedScorer:
     def scoring(self) -> Mapping[str, Any]:
         """The economics and the reasons in the package, as JSON values."""
         return self._scorer.settings.model_dump(mode="json")
+
+    @cached_property
+    def _spellings(self) -> Mapping[str, Mapping[str, str]]:
+        """The categories by today's canonical text, in columns where the package's code spelled one otherwise."""
+        known = {
+            name: {canonical_text(text): text for text in texts}
+            for name, texts in self._scorer.model.categories.items()
+        }
+        return {name: texts for name, texts in known.items() if any(text != key for key, text in texts.items())}
+
+    def _spelled_as_trained(self, customers: Table) -> Table:
+        """Return customers with the spelling of categories that the package's code used."""
+        changed = {
+            name: _respelled(customers[name], texts) for name, texts in self._spellings.items() if name in customers
+        }
+        if not changed:
+            return customers
+        return customers.assign(**changed) if isinstance(customers, pd.DataFrame) else {**customers, **changed}
 
 
 def load_package(package: Path, *, expected_digest: str | None = None) -> PackagedScorer:
@@ -134,6 +156,12 @@ def load_package(package: Path, *, expected_digest: str | None = None) -> Packag
         thresholds=scorer.model.thresholds,
         _scorer=scorer,
     )
+
+
+def _respelled(values: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(values, pd.Categorical):
+        return values.rename_categories(lambda text: texts.get(text, text))
+    return np.array([texts.get(text, text) for text in as_strings(pd.Series(values))], dtype=object)
 
 
 class _SourceOnly(importlib.machinery.SourceFileLoader):

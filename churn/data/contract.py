@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,21 @@ from ..core.yaml_files import parse_model, read_yaml
 from ..model.features import FeatureFunction, FeatureSpec, check_features, load_functions
 from ..model.frame import Kind, canonical_text
 from ..ports.tables import TableSpec
+from .file_format import FileFormat
 from .tables import EVENT_TIME, TABLES, TableName
 
 __all__ = ["ColumnSpec", "DatasetContract", "EventTime", "Label", "snake_case"]
 
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
+_LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"})
+"""Letters that are no plain letter with an accent."""
 
 
 def snake_case(name: str) -> str:
-    """Return a column name as the tables spell it: `customerID` and `Customer ID` are `customer_id`."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.strip())
+    """Return a column name as the tables spell it: `customerID` and `Customer ID` are `customer_id`, `año` is `ano`."""
+    parts = unicodedata.normalize("NFKD", name.translate(_LETTERS))
+    plain = "".join(letter for letter in parts if not unicodedata.combining(letter)).strip()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)
     return re.sub(r"[^0-9a-zA-Z]+", "_", spaced).strip("_").lower()
 
 
@@ -46,7 +52,7 @@ class ColumnSpec(Frozen):
     @field_validator("allowed", mode="before")
     @classmethod
     def _as_text(cls, values: object) -> object:
-        return tuple(canonical_text(value) for value in values) if isinstance(values, list | tuple) else values
+        return tuple(dict.fromkeys(map(canonical_text, values))) if isinstance(values, list | tuple) else values
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Self:
@@ -92,7 +98,7 @@ class Label(Frozen):
     @field_validator("positive", "negative", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
-        return canonical_text(value) if isinstance(value, bool | int | float) else value
+        return canonical_text(value) if isinstance(value, bool | int | float | str) else value
 
     @model_validator(mode="after")
     def _two_values(self) -> Self:
@@ -118,6 +124,7 @@ class DatasetContract(Frozen):
     feature_digest: str | None = Field(default=None, description="SHA-256 of that file, filled in when it is read.")
     monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
     slices: tuple[str, ...] = Field(default=(), description="Columns by whose values quality is reported.")
+    file_format: FileFormat = Field(default=FileFormat(), description="How delivered files are written.")
     source: Literal["table", "simulation"] = Field(
         default="table", description="Where rows come from: tables delivered with --data, or the `simulator`."
     )
@@ -206,9 +213,10 @@ class DatasetContract(Frozen):
 
     @property
     def digest(self) -> str:
-        """A digest of everything the contract says, wherever its file lies."""
+        """A digest of everything the contract says of rows, wherever its file lies and however files are written."""
         silent = set() if self.numbered_rows else {"numbered_rows"}
-        return hashlib.sha256(self.model_dump_json(exclude={"feature_module", *silent}).encode()).hexdigest()[:16]
+        whole = self.model_dump_json(exclude={"feature_module", "file_format", *silent})
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def table(self, name: TableName) -> TableSpec:
         """Return one of the dataset's tables."""

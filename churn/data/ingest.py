@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ..core.errors import ContractError, nearest
-from ..model.frame import as_strings
+from ..model.frame import as_strings, without_missing_words
 from .contract import DatasetContract, snake_case
+from .file_format import FileFormat
 from .tables import ARRIVED_AT, EVENT_TIME, LABEL_TIME, TRUTH
 
 __all__ = [
@@ -123,7 +125,7 @@ def row_keys(source: Source, contract: DatasetContract) -> pd.DataFrame:
     table, _ = _known(source, contract)
     names = [name for name in (contract.entity_key, contract.event_time.column) if name in table.column_names]
     raw = _as_arrived(table.select(names))
-    return pd.DataFrame({names[0]: _text(raw[names[0]]), EVENT_TIME: _event_time(raw, contract, [])})
+    return pd.DataFrame({names[0]: _known_text(raw[names[0]]), EVENT_TIME: _event_time(raw, contract, [])})
 
 
 def fault_columns(contract: DatasetContract) -> list[str | None]:
@@ -177,7 +179,8 @@ def _as_arrived(table: pa.Table) -> pd.DataFrame:
 def _normalised(names: list[str], contract: DatasetContract) -> list[str]:
     aliases = {alias: name for name, column in contract.columns.items() for alias in column.aliases}
     result = [aliases.get(name, snake_case(name)) for name in names]
-    twice = sorted({name for name in result if result.count(name) > 1})
+    known = {*contract.columns, *contract.roles.values()}
+    twice = sorted({name for name in result if result.count(name) > 1 and name in known})
     if twice:
         sources = [name for name, normal in zip(names, result, strict=True) if normal in twice]
         raise ContractError(f"The source's columns {sources} are all {twice} once normalised: keep one of each.")
@@ -200,17 +203,22 @@ def _require_columns(columns: list[str], present: list[str], contract: DatasetCo
 
 def _typed(raw: pd.DataFrame, contract: DatasetContract) -> tuple[pd.DataFrame, list[CellFault]]:
     faults: list[CellFault] = []
-    columns = {contract.entity_key: _text(raw[contract.entity_key])}
+    written = contract.file_format
+    columns = {contract.entity_key: _known_text(raw[contract.entity_key])}
     columns[EVENT_TIME] = _event_time(raw, contract, faults)
     columns[ARRIVED_AT] = _time(raw, contract.event_time.arrived_at, None, faults).fillna(columns[EVENT_TIME])
     for name, column in contract.columns.items():
         is_text = column.kind == "categorical"
-        columns[name] = _text(raw[name]) if is_text else _number(raw[name], column.type == "integer", faults)
-    label, truth = contract.label.column, contract.truth
-    columns[RAW_LABEL] = _text(raw[label]) if label in raw else pd.Series([None] * len(raw), dtype=object)
-    columns[LABEL_TIME] = _time(raw, contract.label.known_at, None, faults)
+        columns[name] = _text(raw[name]) if is_text else _number(raw[name], column.type == "integer", written, faults)
+    label, truth = contract.label, contract.truth
+    columns[RAW_LABEL] = (
+        _known_text(raw[label.column], keep=(label.positive, label.negative))
+        if label.column in raw
+        else pd.Series([None] * len(raw), dtype=object)
+    )
+    columns[LABEL_TIME] = _time(raw, label.known_at, None, faults)
     if truth in raw:
-        columns[TRUTH] = _number(raw[truth], False, faults)
+        columns[TRUTH] = _number(raw[truth], False, written, faults)
     return pd.DataFrame(columns), faults
 
 
@@ -218,17 +226,20 @@ def _text(values: pd.Series) -> pd.Series:
     return pd.Series(as_strings(values), dtype=object, name=values.name)
 
 
-def _number(values: pd.Series, whole: bool, faults: list[CellFault]) -> pd.Series:
-    text = _text(values)
-    numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
-    finite = numbers.notna() & ~numbers.isin([np.inf, -np.inf])
-    says_missing = text.str.lower().isin(["nan", "null", "none", "na", "n/a"])
-    faults += _faults(text, ~finite & text.notna() & ~says_missing, "is a finite number")
-    if whole:
-        fractional = finite & (numbers != np.floor(numbers))
-        faults += _faults(text, fractional, "is a whole number")
-        finite &= ~fractional
-    return numbers.where(finite)
+def _known_text(values: pd.Series, keep: Collection[str] = ()) -> pd.Series:
+    """Return canonical text in which words for a missing value are missing, but for those in `keep`."""
+    return without_missing_words(_text(values), keep)
+
+
+def _number(values: pd.Series, whole: bool, written: FileFormat, faults: list[CellFault]) -> pd.Series:
+    numbers = pd.Series(written.numbers(values), name=values.name)
+    text = _known_text(values.where(numbers.isna()))
+    faults += _faults(text, text.notna(), "is a finite number")
+    if not whole:
+        return numbers
+    fractional = numbers.notna() & (numbers != np.floor(numbers))
+    faults += _faults(values.astype(str), fractional, "is a whole number")
+    return numbers.mask(fractional)
 
 
 def _event_time(raw: pd.DataFrame, contract: DatasetContract, faults: list[CellFault]) -> pd.Series:
@@ -244,7 +255,7 @@ def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list
     values = raw[name]
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.to_datetime(values, utc=True).dt.as_unit("us")
-    text = _text(values)
+    text = _known_text(values)
     times = pd.to_datetime(text, errors="coerce", utc=True, format=written or "ISO8601")
     rule = f"is a time written as {written!r}" if written else "is a date or a time such as 2025-01-31"
     faults += _faults(text, times.isna() & text.notna(), rule)

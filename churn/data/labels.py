@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..core.frozen import Frozen
 from ..core.shares import hash_shares
+from ..model.frame import as_strings
 from .contract import DatasetContract
 from .ingest import RAW_LABEL
 from .tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, TABLES, TRUTH
@@ -51,7 +52,7 @@ def labels_of(bronze: pa.Table, contract: DatasetContract, split: SplitSettings)
     closed = frame[EVENT_TIME] + pd.Timedelta(days=contract.label.window_days)
     known_at = frame[LABEL_TIME].fillna(closed + pd.Timedelta(days=contract.label.delay_days))
     frame[LABEL_TIME] = np.maximum(known_at, closed)
-    frame[LABEL] = (frame[RAW_LABEL] == contract.label.positive).astype(np.int8)
+    frame[LABEL] = (as_strings(frame[RAW_LABEL]) == contract.label.positive).astype(np.int8)
     frame[SPLIT] = sides_of(frame[contract.entity_key], split.holdout_share, split.salt)
     schema = TABLES["labels"].arrow_schema(contract.entity_key, optional=[TRUTH] if contract.truth else [])
     return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from ..data.file_format import FileFormat
 from .roles import NUMBERED
 from .sample import SampledColumn
 
@@ -27,6 +28,7 @@ class Draft:
     Attributes:
         name: What the data set is called.
         rows: How many rows the sample has.
+        file_format: How the table's file is written.
         key: The column that identifies a customer; None where the rows are numbered.
         event: The column of the event time, where there is one.
         as_of: The day on which the rows are taken to have been true, where there is none.
@@ -45,6 +47,7 @@ class Draft:
 
     name: str
     rows: int
+    file_format: FileFormat
     key: SampledColumn | None
     event: SampledColumn | None
     as_of: dt.date
@@ -75,7 +78,13 @@ def _head(draft: Draft) -> list[str]:
         f"name: {draft.name}",
         "description: CHECK, say whose customers these are and what churn means here",
         *_key(draft),
+        *_file_format(draft.file_format),
     ]
+
+
+def _file_format(written: FileFormat) -> list[str]:
+    said = written.model_dump(exclude_defaults=True)
+    return [f"file_format: {_flow(said)}  # how delivered files are written"] if said else []
 
 
 def _key(draft: Draft) -> list[str]:

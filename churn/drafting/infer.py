@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..core.errors import ContractError, nearest
 from ..data.contract import snake_case
+from ..data.file_format import FileFormat
 from ..data.leakage import LeakageSettings, halves, univariate_auc
 from ..data.tables import TRUTH
 from .draft import Draft, write
@@ -41,6 +42,7 @@ def infer(
     key: str | None = None,
     label: str | None = None,
     time: str | None = None,
+    file_format: FileFormat | None = None,
     today: dt.date,
 ) -> str:
     """Return the draft of a dataset contract: commented YAML that `DatasetContract.load` reads.
@@ -52,13 +54,15 @@ def infer(
             has no column of that name.
         label: The column of the outcome, where the guess is wrong.
         time: The column of the event time, where the guess is wrong.
+        file_format: How the table's file is written, where that is not plain.
         today: The day from which a table without an event time is dated back.
 
     Raises:
         ContractError: the table is empty, two columns share a name, a named column is not there, or none can be the
             key or the outcome: a draft with something in their place would train a model of something else.
     """
-    columns = {column.name: column for column in read_columns(frame)}
+    written = file_format or FileFormat()
+    columns = {column.name: column for column in read_columns(frame, written)}
     outcome, rival = (_named(columns, label, "label"), None) if label else outcome_of(columns)
     positive, negative, unsure = sides_of(outcome)
     entity, unnamed = _entity(columns, key, outcome)
@@ -83,6 +87,7 @@ def infer(
         Draft(
             name=_dataset_name(name),
             rows=len(frame),
+            file_format=written,
             key=entity,
             event=event,
             as_of=_as_of(today),

@@ -9,12 +9,12 @@ from functools import cached_property
 from itertools import product
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from ..core.errors import ContractError
 from ..data.contract import snake_case
-from ..model.frame import as_strings
+from ..data.file_format import FileFormat
+from ..model.frame import as_strings, without_missing_words
 from .words import time_of_row
 
 __all__ = ["FEW_VALUES", "SampledColumn", "read_columns"]
@@ -55,7 +55,6 @@ _DIGITS = {8: "%Y%m%d", 6: "%Y%m", 14: "%Y%m%d%H%M%S"}
 """How dates are written in digits alone, by their number."""
 _NO_DATE = {"0", "-1", "00000000", "99999999", "99991231", "19000101", "999999", "999912"}
 """Digits that stand where a date is missing."""
-_MISSING_WORDS = ("nan", "null", "none", "na", "n/a")
 _CURRENCIES = r"EUR|USD|GBP|CHF|INR|BRL|CAD|AUD|JPY|SEK|NOK|DKK|PLN|Rs\.?|R\$|kr\.?|zł"
 _SIGNS = re.compile(rf"^({_CURRENCIES})\s?(?=[\d-])|[\s$€£¥₹',]|\s?({_CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
 _UNIT = re.compile(r"^[+-]?\d[\d.,\s]*?\s?([%‰]|[A-Za-z°µ/]{1,10}\.?)$")
@@ -119,8 +118,8 @@ class SampledColumn:
         return self.content in ("integer", "number")
 
 
-def read_columns(frame: pd.DataFrame) -> list[SampledColumn]:
-    """Return what each column of a sample holds.
+def read_columns(frame: pd.DataFrame, written: FileFormat) -> list[SampledColumn]:
+    """Return what each column of a sample holds, its numbers read as `written` says.
 
     Raises:
         ContractError: the table has no rows or no columns, or two columns have one name once normalised.
@@ -135,11 +134,12 @@ def read_columns(frame: pd.DataFrame) -> list[SampledColumn]:
         raise ContractError(f"The columns {clashing} are all {repeated} once normalised: rename or remove one of each.")
     sample = frame.iloc[:: -(-len(frame) // SAMPLE_ROWS)].reset_index(drop=True)
     return [
-        _sampled(source, name, sample.iloc[:, at]) for at, (source, name) in enumerate(zip(sources, names, strict=True))
+        _sampled(source, name, sample.iloc[:, at], written)
+        for at, (source, name) in enumerate(zip(sources, names, strict=True))
     ]
 
 
-def _sampled(source: str, name: str, raw: pd.Series) -> SampledColumn:
+def _sampled(source: str, name: str, raw: pd.Series, written: FileFormat) -> SampledColumn:
     try:
         text = pd.Series(as_strings(raw), dtype=object)
     except TypeError:  # lists and structures have no canonical text
@@ -147,15 +147,14 @@ def _sampled(source: str, name: str, raw: pd.Series) -> SampledColumn:
         return SampledColumn(source, name, "nested", nothing, nothing)
     if pd.api.types.is_datetime64_any_dtype(raw):
         return SampledColumn(source, name, "time", text, pd.to_datetime(raw, utc=True))
-    text = text.mask(text.str.lower().isin(_MISSING_WORDS), None)
-    if text.isna().all() or pd.api.types.is_bool_dtype(raw):
+    if without_missing_words(text).isna().all() or pd.api.types.is_bool_dtype(raw):
         return SampledColumn(source, name, "categorical", text, text)
-    return _numbers(source, name, text) or _worded(source, name, text)
+    return _numbers(source, name, text, pd.Series(written.numbers(raw))) or _worded(source, name, text)
 
 
-def _numbers(source: str, name: str, text: pd.Series) -> SampledColumn | None:
+def _numbers(source: str, name: str, category: pd.Series, numbers: pd.Series) -> SampledColumn | None:
     """Return a column of numbers, also where words stand among them; None where it is text."""
-    numbers = pd.to_numeric(text, errors="coerce").astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    text = without_missing_words(category)
     readable = numbers.notna().sum() / text.notna().sum()
     if readable < SOME:
         return None
@@ -164,14 +163,15 @@ def _numbers(source: str, name: str, text: pd.Series) -> SampledColumn | None:
         whole = bool((numbers.dropna() % 1 == 0).all())
         column = SampledColumn(source, name, "integer" if whole else "number", text, numbers, odd=odd)
         return _dates_in_digits(source, name, text) or column
-    return SampledColumn(source, name, "categorical" if few else "numbers and words", text, text, odd=odd)
+    return SampledColumn(source, name, "categorical" if few else "numbers and words", category, category, odd=odd)
 
 
 def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
     """Return a column of text, unless times or numbers are written in it."""
-    head, few = text.dropna().head(1000), text.nunique() <= FEW_VALUES
+    known = without_missing_words(text)
+    head, few = known.dropna().head(1000), text.nunique() <= FEW_VALUES
     if head.head(100).str.match(_DATE).all():
-        return _times(source, name, text)
+        return _times(source, name, known)
     bare = head.str.replace(_SIGNS, "", regex=True)
     if not few and pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE and bare.ne(head).any():
         return SampledColumn(source, name, "formatted numbers", text, text)

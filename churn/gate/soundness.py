@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from ..data.contract import DatasetContract
+from ..data.contract import DatasetContract, Label
 from ..model.scorer import LEAVE, TREAT, ReasonSettings
 from ..ports.registry import MODEL_DIGEST
 from .inputs import JudgedVersion
@@ -154,7 +154,10 @@ def _contract(version: JudgedVersion, contract: DatasetContract) -> Check:
         )
     trained_under = version.recipe.contract
     missing = sorted(set(trained_under["columns"]) - set(contract.columns))
-    other = [name for name in ("entity_key", "label") if trained_under[name] != contract.model_dump(mode="json")[name]]
+    other = [
+        *(["entity_key"] if trained_under["entity_key"] != contract.entity_key else []),
+        *(["label"] if Label.model_validate(trained_under["label"]) != contract.label else []),
+    ]
     types = sorted(
         name
         for name, column in contract.columns.items()

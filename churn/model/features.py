@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..core.errors import ContractError, nearest
 from ..core.frozen import Frozen
-from .frame import Column, FloatArray, Kind, n_rows, uncoded
+from .frame import Column, FloatArray, Kind, canonical_text, n_rows, uncoded
 
 __all__ = ["BUILT_IN", "FeatureFunction", "FeatureSpec", "check_features", "compute_features", "load_functions"]
 
@@ -44,7 +44,8 @@ class FeatureSpec(Frozen):
 
 def count_equal(*columns: npt.NDArray[np.object_] | pd.Categorical, value: str) -> FloatArray:
     """Count the columns that hold `value`; a missing value is not equal to anything."""
-    count: FloatArray = np.sum([column == value for column in columns], axis=0, dtype=np.float64)
+    text = canonical_text(value)
+    count: FloatArray = np.sum([column == text for column in columns], axis=0, dtype=np.float64)
     return count
 
 

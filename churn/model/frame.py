@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -10,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 __all__ = [
+    "MISSING_WORDS",
     "CodedColumns",
     "Column",
     "Columns",
@@ -23,6 +29,8 @@ __all__ = [
     "missing_values",
     "n_rows",
     "uncoded",
+    "visible_text",
+    "without_missing_words",
 ]
 
 Kind = Literal["categorical", "numeric"]
@@ -36,6 +44,11 @@ Column = npt.NDArray[np.generic] | pd.Categorical
 """An array as in `Columns`, or text as codes into its distinct values, in their canonical spelling, -1 for missing."""
 CodedColumns = Mapping[str, Column]
 """`Columns` in which text may be coded: a table read in bulk then needs no Python object for each of its values."""
+
+MISSING_WORDS = frozenset({"nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat"})
+"""Words, in lower case, that are missing values in ids, numbers, times and outcomes; a category may be called so."""
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.(?:0{1,2}|0{4,}|(?<=\d{4}\.)000)|-?\d(?:\.\d+)?[eE]\+\d+")
+"""How programs write a whole number that they hold as a float; 1.000 is not among them: it may be a thousand."""
 
 
 def n_rows(columns: CodedColumns) -> int:
@@ -59,12 +72,36 @@ def as_numbers(values: pd.Series) -> FloatArray:
 
 
 def canonical_text(value: object) -> str:
-    """Return the one spelling of a key or category: `1`, `1.0` and `" 1"` agree, and so do `True` and `"true"`."""
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, float | np.floating) and float(value).is_integer():
+    """Return the one text of a key or category, whatever type or file it comes from.
+
+    `1`, `1.0`, `"1.0"` and `" 1"` agree, and so do `True` and `"TRUE"`, a day and its midnight, and texts that differ
+    by characters which nobody sees.
+    """
+    if isinstance(value, float | np.floating | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
-    return str(value).strip()
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date().isoformat()
+    text = visible_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+    if len(text) in (4, 5) and text.lower() in ("true", "false"):
+        return text.lower()
+    whole = _WHOLE.fullmatch(text) if "." in text or "+" in text else None
+    if whole is not None and math.isfinite(number := float(text)) and number.is_integer():
+        return str(int(whole[1] or number))
+    return text
+
+
+def visible_text(text: str) -> str:
+    """Return text without control and format characters, its spaces plain, each accented letter one character."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    kept = (letter for letter in text if letter in "\n\r\t" or unicodedata.category(letter) not in ("Cc", "Cf"))
+    plain = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in kept)
+    return unicodedata.normalize("NFC", plain).strip()
+
+
+def without_missing_words(texts: pd.Series, keep: Collection[str] = ()) -> pd.Series:
+    """Return canonical texts, None where one is a word for a missing value and is not in `keep`."""
+    return texts.mask(texts.str.lower().isin(MISSING_WORDS) & ~texts.isin(keep), None)
 
 
 def as_strings(values: pd.Series) -> npt.NDArray[np.object_]:

@@ -35,6 +35,7 @@ _BUDGET = {"max_trials", "min_rows", "min_trials", "mode", "parallel_trials", "t
 _NOT_FITTED: Any = {
     "description": True,
     "feature_module": True,
+    "file_format": True,
     "monthly_revenue": True,
     "numbered_rows": True,
     "slices": True,

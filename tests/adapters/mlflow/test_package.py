@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ from adapters.mlflow.package import build_package
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker
 from churn.core.errors import ContractError, ModelError
+from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
 from tests.fakes.data.scorers import customers, small_scorer
@@ -59,6 +61,19 @@ def test_a_loaded_package_scores_what_the_scorer_does(built: Path) -> None:
     assert_equal(loaded.score(customers(), explain=False), SCORER.score(customers(), explain=False))
     assert loaded.metadata == {"data_version": 3}
     assert loaded.digest == package_digest(built)
+
+
+def test_categories_that_a_package_spells_otherwise_are_known_to_it(tmp_path: Path) -> None:
+    model = replace(SCORER.model, categories={"contract": ("True", "1.0")})
+    package = build_package(replace(SCORER, model=model), tmp_path / "package", example=customers(), metadata={})
+    loaded, plain = load_package(package), load_package(build(tmp_path / "plain"))
+    frame = customers().assign(contract=["true", "1", "One year"])
+    coded = {**columns_of(frame, loaded.kinds), "contract": pd.Categorical(frame["contract"])}
+    expected = plain.predict(columns_of(customers(), plain.kinds))
+    for columns in (columns_of(frame, loaded.kinds), coded):
+        found = loaded.predict(columns)
+        assert found.probability.tolist() == expected.probability.tolist()
+        assert found.unseen == {"contract": 1}
 
 
 def test_mlflow_loads_it_and_scores_the_same(package: Path) -> None:

@@ -35,6 +35,13 @@ def load(tmp_path: Path, changes: dict[str, Any] | None = None, **more: Any) -> 
         ("Customer ID", "customer_id"),
         ("monthly-charges ($)", "monthly_charges"),
         ("already_snake", "already_snake"),
+        ("número de llamadas", "numero_de_llamadas"),
+        ("nu\u0301mero", "numero"),
+        ("Straße", "strasse"),
+        ("customer.id", "customer_id"),
+        ("tenure [months]", "tenure_months"),
+        ("charge<monthly>", "charge_monthly"),
+        ("contrat 📄", "contrat"),
     ],
 )
 def test_column_names_have_one_spelling(name: str, normal: str) -> None:
@@ -105,3 +112,30 @@ def test_a_file_that_is_no_contract_is_told_in_words(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(ContractError, match=message):
         DatasetContract.load(path)
+
+
+def test_values_of_a_contract_are_spelled_as_those_of_a_table(tmp_path: Path) -> None:
+    contract = load(
+        tmp_path,
+        label={"column": "left", "positive": "True", "negative": "FALSE", "window_days": 30},
+        columns={"paid": {"type": "categorical", "allowed": [True, "True", "1.0", "None"], "description": "paid"}},
+    )
+    assert (contract.label.positive, contract.label.negative) == ("true", "false")
+    assert contract.columns["paid"].allowed == ("true", "1", "None")
+
+
+def test_how_files_are_written_changes_no_digest(tmp_path: Path) -> None:
+    assert load(tmp_path, file_format={"encoding": "cp1252", "decimal": ","}).digest == load(tmp_path).digest
+
+
+@pytest.mark.parametrize(
+    ("file_format", "message"),
+    [
+        ({"encoding": "utf-99"}, "Python knows no encoding 'utf-99'"),
+        ({"decimal": ",", "thousands": ","}, "`decimal` and `thousands` are both ','"),
+        ({"currency": ""}, "at least 1 character"),
+    ],
+)
+def test_a_file_format_that_cannot_be_is_refused(tmp_path: Path, file_format: dict[str, str], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        load(tmp_path, file_format=file_format)

@@ -10,6 +10,7 @@ import pytest
 
 from churn.core.errors import ContractError
 from churn.data.contract import DatasetContract
+from churn.data.file_format import FileFormat
 from churn.data.ingest import Conformed, Source, conform, to_bronze
 
 CONTRACT = DatasetContract.model_validate(
@@ -139,3 +140,45 @@ def test_a_table_of_another_shape_is_refused_with_the_remedy(row: dict[str, Any]
 def test_an_empty_table_is_refused() -> None:
     with pytest.raises(ContractError, match=r"gym\.csv has no rows"):
         conform(Source("gym.csv", pa.table({"member_id": pa.array([], pa.string())})), CONTRACT)
+
+
+def test_rows_are_the_same_from_text_and_from_typed_columns() -> None:
+    columns = {"plan": {"type": "categorical", "allowed": [True, False], "description": "plan"}}
+    label = {"column": "left", "positive": "True", "negative": "False", "window_days": 30}
+    contract = CONTRACT.model_validate({**CONTRACT.model_dump(), "columns": columns, "label": label})
+    months = [20250131, 20250228]
+    typed = pd.DataFrame(
+        {"member_id": [1000000.0, 1000001.0], "month": months, "plan": [True, False], "left": [False, True]}
+    )
+    frames = [typed, typed.astype(str), typed.astype({"member_id": int, "month": float}).astype(str)]
+    read = [conform(Source("gym", pa.Table.from_pandas(frame, preserve_index=False)), contract) for frame in frames]
+    assert [batch.faults for batch in read] == [()] * 3
+    for batch in read:
+        pd.testing.assert_frame_equal(batch.frame, read[0].frame)
+    assert read[0].frame["member_id"].tolist() == ["1000000", "1000001"]
+    assert read[0].frame["transaction_ts"].dt.day.tolist() == [31, 28]
+
+
+def test_words_for_a_missing_value_are_values_of_a_category_alone() -> None:
+    words = ["None", "NA", "N/A", "null", "nan"]
+    frame = take(*({**ROW, "Member ID": word, "fee": word, "plan": word, "left": word} for word in words)).frame
+    assert frame["plan"].tolist() == words
+    assert frame[["member_id", "fee", "raw_label"]].isna().all(axis=None)
+
+
+def test_an_outcome_may_be_a_word_for_a_missing_value() -> None:
+    label = CONTRACT.label.model_copy(update={"negative": "None"})
+    batch = take({**ROW, "left": "None"}, {**ROW, "left": "NA"}, contract=CONTRACT.model_copy(update={"label": label}))
+    assert batch.frame["raw_label"].tolist() == ["None", None]
+
+
+def test_numbers_are_read_as_the_contract_says_files_are_written() -> None:
+    contract = CONTRACT.model_copy(update={"file_format": FileFormat(decimal=",", thousands=".", currency="€")})
+    batch = take({**ROW, "fee": "€ 1.234,56"}, {**ROW, "fee": "47.71"}, contract=contract)
+    assert batch.frame["fee"].iloc[0] == 1234.56
+    assert [(fault.column, fault.value) for fault in batch.faults] == [("fee", "47.71")]
+
+
+def test_columns_that_the_contract_does_not_know_may_share_a_name() -> None:
+    batch = take({**ROW, "🐈": 1, "🐕": 2})
+    assert batch.ignored == ("", "")

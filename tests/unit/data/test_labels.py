@@ -61,3 +61,11 @@ def test_all_rows_of_a_customer_are_on_one_side() -> None:
     table = labels(*({"member_id": f"m{n % 40}", "month": f"2025-0{1 + n // 40}-01"} for n in range(120)))
     assert set(table["split"]) == {"train", "holdout"}
     assert (table.groupby("member_id")["split"].nunique() == 1).all()
+
+
+def test_outcomes_that_were_stored_in_another_spelling_are_read() -> None:
+    label = CONTRACT.label.model_copy(update={"positive": "true", "negative": "false"})
+    batch = conform(Source("gym", pa.Table.from_pylist([ROW, {**ROW, "member_id": "m2"}])), CONTRACT)
+    stored = to_bronze(batch.frame.assign(raw_label=["True", "False"]), CONTRACT)
+    read = labels_of(stored, CONTRACT.model_copy(update={"label": label}), SplitSettings())
+    assert read["label"].to_pylist() == [1, 0]
