@@ -1,0 +1,70 @@
+"""The online store in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from churn.ports.online import OnlineColumns, OnlineRow, OnlineStore, OnlineWriter, Publication
+
+
+class InMemoryOnlineStore(OnlineStore):
+    """Keeps the rows in a dictionary."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, OnlineRow] = {}
+        self._publication: Publication | None = None
+
+    def publication(self) -> Publication | None:
+        return self._publication
+
+    @contextmanager
+    def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
+        yield _Writer(self, full)
+
+    def get(self, customer: str) -> OnlineRow | None:
+        return self.held.get(customer)
+
+    def rows(self, customers: Sequence[str]) -> Iterator[OnlineRow]:
+        return (self.held[customer] for customer in customers if customer in self.held)
+
+    def customers(self) -> Iterator[str]:
+        return iter([*self.held])
+
+    def close(self) -> None:
+        pass
+
+    def recorded(self, publication: Publication) -> None:
+        self._publication = publication
+
+
+class _Writer(OnlineWriter):
+    def __init__(self, store: InMemoryOnlineStore, full: bool) -> None:
+        self._store, self._full, self._written = store, full, set[str]()
+
+    def write(self, rows: pa.RecordBatch, table_version: int) -> None:
+        for values in rows.to_pylist():
+            customer, event, arrived = (values.pop(name) for name in ("customer", "event_time", "arrived_at"))
+            known = {name: None if value != value else value for name, value in values.items()}
+            row = OnlineRow(customer, known, event, arrived, table_version)
+            old = self._store.held.get(customer)
+            if self._full or old is None or (event, arrived) >= (old.event_time, old.arrived_at):
+                self._store.held[customer] = row
+            self._written.add(customer)
+
+    def remove_before(self, oldest: dt.datetime) -> int:
+        return self._removed([row.customer for row in self._store.held.values() if row.event_time < oldest])
+
+    def remove_unwritten(self) -> int:
+        return self._removed([customer for customer in self._store.held if customer not in self._written])
+
+    def _removed(self, customers: Sequence[str]) -> int:
+        for customer in customers:
+            del self._store.held[customer]
+        return len(customers)
+
+    def record(self, publication: Publication) -> None:
+        self._store.recorded(publication)
