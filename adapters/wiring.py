@@ -16,7 +16,7 @@ from churn.data.ingest import Source
 from churn.lifecycle.workspace import Workspace
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
-from churn.settings import Profile, registered_name
+from churn.settings import OnlineSettings, Profile, registered_name
 
 __all__ = [
     "activate",
@@ -171,6 +171,22 @@ def _studies(profile: Profile, *_: Any) -> Any:
     return DatabaseStudies(sqlite_url(profile.studies))
 
 
+def _online(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    return _ONLINE[profile.online.store](profile.online, contract)
+
+
+def _in_sqlite(online: OnlineSettings, contract: DatasetContract) -> Any:
+    from .local.online_sqlite import SqliteOnlineStore
+
+    return SqliteOnlineStore(Path(online.address), contract.name)
+
+
+def _in_postgresql(online: OnlineSettings, contract: DatasetContract) -> Any:
+    from .local.online_postgresql import PostgresOnlineStore
+
+    return PostgresOnlineStore(online.address, contract.name, lambda: os.environ.get(online.password_variable))
+
+
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
     from .local.sources import open_source
 
@@ -255,6 +271,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "tracker": _tracker,
     "files": _files,
     "studies": _studies,
+    "online": _online,
     "source": _source,
     "package": _package,
     "load": _load,
@@ -263,5 +280,6 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "identity": _identity,
     "code_version": _code_version,
 }
+_ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
 _ADAPTERS = {"local": _LOCAL}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

@@ -25,7 +25,7 @@ from .evaluation.evaluate import EvaluationSettings
 from .gate.settings import GateRules, GateSettings
 from .model.money import MoneySettings
 from .model.scorer import ReasonSettings
-from .scoring.settings import InferenceSettings
+from .scoring.settings import InferenceSettings, ServingSettings
 from .simulation.simulate import SimulationSettings
 from .training.search import TuningSettings
 from .training.train import ModelSettings
@@ -35,6 +35,7 @@ __all__ = [
     "ComponentKind",
     "Configuration",
     "MlflowSettings",
+    "OnlineSettings",
     "Profile",
     "Resources",
     "Settings",
@@ -71,6 +72,20 @@ class MlflowSettings(Frozen):
         return self
 
 
+class OnlineSettings(Frozen):
+    """Where the newest features of each customer are found by key."""
+
+    store: Literal["sqlite", "postgresql"] = Field(default="sqlite", description="Which online store.")
+    address: str = Field(
+        default="{state}/online",
+        description="A folder for SQLite; `postgresql://user@host:5432/database` for PostgreSQL, without a password.",
+    )
+    password_variable: str = Field(
+        default="CHURN_ONLINE_PASSWORD",
+        description="The environment variable that holds the password; read again for each new connection.",
+    )
+
+
 class Resources(Frozen):
     """What a run may use of the machine."""
 
@@ -89,6 +104,7 @@ class Profile(Frozen):
     state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
     stack: dict[ComponentKind, Component]
     mlflow: MlflowSettings
+    online: OnlineSettings = OnlineSettings()
     resources: Resources = Resources()
     shared: bool = Field(
         default=False,
@@ -157,6 +173,7 @@ class Settings(Frozen):
     gate: GateSettings
     approval: ApprovalSettings
     inference: InferenceSettings
+    serving: ServingSettings
     campaign: CampaignSettings
 
     @field_validator("model_name")

@@ -17,6 +17,7 @@ from .context import CONFIGS, configuration_of, remember, session_of
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .explain import explain
+from .online import features_check, features_publish
 
 __all__ = [
     "approve",
@@ -30,6 +31,8 @@ __all__ = [
     "dataset_infer",
     "doctor",
     "explain",
+    "features_check",
+    "features_publish",
     "models",
     "reject",
     "retire",

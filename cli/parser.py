@@ -113,6 +113,9 @@ def build_parser() -> argparse.ArgumentParser:
     common = _settings_options("command_overrides")
     commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
     _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
+    _features_commands(
+        commands.add_parser("features", help="publish features to the online store, or check it"), common
+    )
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
     _config_commands(commands.add_parser("config", help="show the settings in force, or their JSON schema"), common)
     _decision_commands(commands, common)
@@ -163,6 +166,13 @@ def _data_commands(parser: _Parser, common: _Parser) -> None:
         "vacuum", parents=[common], help="remove old table versions and what killed runs left (retention.days)"
     )
     commands.add_parser("describe", parents=[common], help="what a table holds, and how it keeps its contract")
+
+
+def _features_commands(parser: _Parser, common: _Parser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
+    publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
+    commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
 
 
 def _dataset_commands(parser: _Parser) -> None:

@@ -16,7 +16,7 @@ from ..model.frame import Columns, FloatArray, columns_of
 from ..model.money import MoneySettings
 from ..ports.tables import FeatureStore, TableRef
 from .contract import DatasetContract
-from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH, Side
+from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL, LABEL_TIME, SPLIT, TRUTH, Side
 
 __all__ = [
     "TrainingData",
@@ -155,7 +155,7 @@ def _drawn(keys: pa.ChunkedArray, limit: int, seed: int) -> pa.Array | None:
 
 
 def _stored(contract: DatasetContract, bronze: pa.Table) -> set[str]:
-    names = {contract.entity_key, EVENT_TIME, ARRIVED_AT, *contract.columns}
+    names = {contract.entity_key, EVENT_TIME, ARRIVED_AT, INGESTED_AT, *contract.columns}
     return names & set(bronze.column_names)
 
 

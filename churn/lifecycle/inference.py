@@ -120,7 +120,7 @@ def run_batch(
             f"{as_of:%Y-%m-%d %H:%M} UTC, so that there is nobody to score: give a later --as-of, or fill the table by "
             "`python run.py --pipeline features`."
         )
-    max_age = _max_age(contract, settings)
+    max_age = settings.max_age(contract.label.window_days)
     batch = Batch(
         batch_id=batch_id_of(model.digest, features, known_until, settings.reasons, max_age),
         entity=contract.entity_key,
@@ -165,10 +165,6 @@ def run_batch(
             "quarantine table, and the table of predictions holds nothing of this batch. Mend the source."
         )
     return summary
-
-
-def _max_age(contract: DatasetContract, settings: InferenceSettings) -> dt.timedelta:
-    return dt.timedelta(days=contract.label.window_days if settings.max_age_days is None else settings.max_age_days)
 
 
 def _customers_known(store: FeatureStore, batch: Batch) -> int:

@@ -18,6 +18,7 @@ from ..model.scorer import Scorer
 from ..ports.batch import BatchEngine
 from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
+from ..ports.online import OnlineStore
 from ..ports.registry import ModelRegistry, ModelVersion
 from ..ports.stages import StageMirror
 from ..ports.studies import Studies
@@ -73,6 +74,8 @@ class Workspace:
     """The record of the run that is open."""
     files = _Port[Files]()
     """The files that are left for people and other programs."""
+    online = _Port[OnlineStore]()
+    """The newest features of each customer, found by key."""
     identity = _Port[str]()
     """Who acts. Raises ConfigError where nobody knows."""
     code_version = _Port[str]()

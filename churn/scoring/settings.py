@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Literal
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from ..core.clock import UtcTime
 from ..core.frozen import Frozen
 from ..model.scorer import Explain
 
-__all__ = ["Engine", "InferenceSettings"]
+__all__ = ["Engine", "InferenceSettings", "ServingSettings"]
 
 Engine = Literal["auto", "local", "spark"]
 """Where a batch is scored: on this machine, on Spark, or wherever it fits."""
@@ -30,3 +31,19 @@ class InferenceSettings(Frozen):
         "scored; null means the window of the label.",
     )
     engine: Engine = Field(default="auto", description="auto, local or spark.")
+
+    def max_age(self, window_days: int) -> dt.timedelta:
+        """Return how much older than the newest row of all that of an active customer may be.
+
+        Args:
+            window_days: The window of the label, which counts where nothing is set.
+        """
+        return dt.timedelta(days=window_days if self.max_age_days is None else self.max_age_days)
+
+
+class ServingSettings(Frozen):
+    """How features are published, and customers scored one at a time."""
+
+    parity_sample: int = Field(
+        default=1000, ge=1, description="Customers whose online row is compared with the feature table, about."
+    )

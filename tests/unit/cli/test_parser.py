@@ -19,6 +19,8 @@ COMMANDS = {
     "data fetch telco": "data_fetch",
     "data describe": "data_describe",
     "data vacuum": "data_vacuum",
+    "features publish --full": "features_publish",
+    "features check": "features_check",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config schema": "config_schema",

@@ -79,7 +79,8 @@ def members(rows: int) -> TrainingSet:
 def test_the_feature_table_holds_inputs_and_stored_features_and_nothing_of_the_outcome() -> None:
     rows = bronze({"visits": 4}, {"member_id": "n", "visits": 0})
     table = bronze_to_features(rows.append_column("ingested_at", pa.array([NOW] * 2)), CONTRACT)
-    assert set(table.column_names) == {"member_id", "transaction_ts", "arrived_at", "visits", "fee", "plan", "price"}
+    times = {"transaction_ts", "arrived_at", "ingested_at"}
+    assert set(table.column_names) == {"member_id", *times, "visits", "fee", "plan", "price"}
     assert table["price"].to_pylist() == [2.5, None]
     assert table.schema.field("price").type == pa.float64()
 

@@ -1,0 +1,39 @@
+"""The commands of the online store."""
+
+from __future__ import annotations
+
+import argparse
+
+from .context import repeated, session_of
+
+__all__ = ["features_check", "features_publish"]
+
+
+def features_publish(arguments: argparse.Namespace) -> int:
+    """Bring the online store up to date with the feature table, and compare a sample."""
+    from churn.lifecycle.serving import publish_features
+
+    session = session_of(arguments)
+    published = publish_features(session.workspace, session.settings, full=arguments.full)
+    features, parity = published.features, published.parity
+    said = "nothing new" if published.unchanged else f"{published.written:,} written, {published.removed:,} removed"
+    print(f"{features.name} version {features.version}, as of {published.as_of:%Y-%m-%d %H:%M} UTC: {said}")
+    print(f"{parity.online:,} customers are online; {parity.compared:,} were compared and agree.")
+    return 0
+
+
+def features_check(arguments: argparse.Namespace) -> int:
+    """Compare the online store with the feature table; a difference is an error that names the customers."""
+    from churn.lifecycle.serving import check_features
+
+    session = session_of(arguments)
+    parity = check_features(session.workspace, session.settings)
+    parity.require()
+    print(
+        f"{parity.online:,} customers are online, as in {parity.features.name} version {parity.features.version}; "
+        f"{parity.compared:,} were compared and agree."
+    )
+    if parity.compared < parity.customers:
+        every = f"python run.py features check{repeated(arguments)} --set serving.parity_sample={parity.customers}"
+        print(f"Compare all of them: {every}")
+    return 0
