@@ -1,23 +1,22 @@
-"""The one page of a campaign, in the words of somebody who has to approve it: what, why, beside what else."""
+"""The one page of a campaign, for whoever carries it out: what to do, who is on the list, what it should earn."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from churn.campaign.audience import Audience
 from churn.campaign.campaign import Campaign, MarginalValue
 from churn.core.wording import amount, interval, moment, number, percent, span
 
-from .chart_style import COLOURS, beside, chart
-from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text, page
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .campaign_charts import audience_chart, money_chart, profit_chart
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Step, Steps, Table, Text, page
 
 __all__ = ["campaign_headline", "campaign_page", "campaign_sections"]
 
 _whole = partial(number, digits=0)
+_OTHERS = "Whoever is on no list is not worth an offer, rests after the last one, or is beyond the limits"
 
 
 def campaign_headline(campaign: Campaign) -> str:
@@ -32,23 +31,81 @@ def campaign_headline(campaign: Campaign) -> str:
     )
 
 
-def campaign_sections(campaign: Campaign) -> tuple[Section, ...]:
-    """Return the campaign, its alternatives, its control group, its limits and its first contacts."""
-    sections = [_summary(campaign), _alternatives(campaign), _control(campaign)]
+def campaign_sections(campaign: Campaign, *, beside: bool = False) -> tuple[Section, ...]:
+    """Return what to do, the sums, who is on the list, alternatives, the control group and the limits.
+
+    Args:
+        campaign: The campaign.
+        beside: Whether the lists lie beside the page, so that it can link to them.
+    """
+    sections = [_to_do(campaign, beside=beside), _summary(campaign), _who(campaign), _alternatives(campaign)]
+    sections.append(_control(campaign))
     if campaign.settings.capacity is not None or campaign.settings.budget is not None or campaign.segments:
         sections.append(_limits(campaign))
-    return (*sections, _who(campaign))
+    return tuple(sections)
 
 
 def campaign_page(campaign: Campaign) -> str:
-    """Return the page as one HTML file."""
+    """Return the page as one HTML file, which lies beside the lists."""
     facts: dict[str, Cell] = {
         "batch": campaign.batch_id,
         "customers": campaign.customers,
-        "as of": moment(campaign.as_of),
+        "planned": moment(campaign.planned_at),
+        "data until": moment(campaign.as_of),
         "model": f"{campaign.model}, version {campaign.version}",
     }
-    return page("Retention campaign", campaign_sections(campaign), lead=campaign_headline(campaign), facts=facts)
+    return page(
+        "Retention campaign", campaign_sections(campaign, beside=True), lead=campaign_headline(campaign), facts=facts
+    )
+
+
+def _to_do(campaign: Campaign, *, beside: bool) -> Section:
+    if not campaign.plan.contacts:
+        return Section("Do this", [Callout(_why_nobody(campaign).capitalize(), "warn")])
+    money, settings = campaign.money, campaign.settings
+    until, known = (
+        f"{campaign.planned_at + dt.timedelta(days=days):%Y-%m-%d}"
+        for days in (settings.rest_days or campaign.window_days, campaign.window_days)
+    )
+    treated, control = (f"{campaign.batch_id}{group}.{settings.format}" for group in ("", ".control"))
+    rest = "may be on another list" if settings.rest_days else "have left or stayed"
+    steps = [
+        Step(
+            "Hand over the list.",
+            f"{campaign.plan.contacts:,} customers, those who are worth most first. Contact them before {until}: from "
+            f"then on they {rest}.{_place(treated, beside=beside)}",
+            {treated: treated} if beside else {},
+        ),
+        Step(
+            "Offer what the settings count with.",
+            f"An incentive that costs {amount(money.incentive_cost, money.currency)} where it is taken, by a contact "
+            f"that costs {amount(money.contact_cost, money.currency)}. The columns actionable_reason and "
+            "what_would_change_it say for each customer what to speak about.",
+        ),
+        Step("Leave everybody else alone.", f"{_OTHERS}."),
+    ]
+    if campaign.control.customers:
+        steps[-1] = Step(
+            "Leave the control group alone, and everybody else.",
+            f"{campaign.control.customers:,} customers get no offer from anybody before {known}, so that it can be "
+            f"seen what the campaign changed. {_OTHERS}."
+            f"{_place(control, beside=beside)}",
+            {control: control} if beside else {},
+        )
+        steps.append(
+            Step(
+                f"Measure from {known} on.",
+                f"The outcomes of {campaign.window_days} days are known then. Add them to the tables (with --data FILE "
+                "where you deliver them), and compare the share of churners on the two lists; the table churn_contacts "
+                f"has both groups of batch {campaign.batch_id}.",
+                command="python run.py --pipeline features",
+            )
+        )
+    return Section("Do this", [Steps(steps)])
+
+
+def _place(name: str, *, beside: bool) -> str:
+    return "" if beside else f" The file is campaigns/{name} in the state folder."
 
 
 def _summary(campaign: Campaign) -> Section:
@@ -61,9 +118,9 @@ def _summary(campaign: Campaign) -> Section:
             amount(plan.profit.point, currency),
             f"{span(plan.profit, _whole)} {currency}, after all costs",
         ),
-        Card("contacts", plan.contacts, f"of {campaign.positive:,} worth one, {campaign.customers:,} scored"),
+        Card("contacts", plan.contacts, _of_whom(campaign)),
         Card("expected cost", amount(plan.cost.point, currency), f"{amount(most, currency)} if everybody takes it"),
-        Card("profit for each unit spent", None if back is None else number(back, 2)),
+        Card(f"profit for each {currency} spent", None if back is None else number(back, 2)),
     ]
     blocks: list[Block] = [Cards(cards)]
     if not plan.contacts:
@@ -77,8 +134,24 @@ def _summary(campaign: Campaign) -> Section:
             )
         )
     blocks += [Callout(note, "warn") for note in campaign.notes]
+    if plan.contacts:
+        blocks.append(Figure(money_chart(campaign), "All amounts are expectations of the model."))
     blocks.append(Text(_interval_in_words(campaign)))
     return Section("The campaign", blocks)
+
+
+def _of_whom(campaign: Campaign) -> str:
+    """Say what became of the customers who are worth a contact and are not on the list."""
+    left_out = {
+        "in the control group": campaign.control.customers,
+        "at rest": campaign.in_cooldown,
+        "beyond the limits": campaign.positive
+        - campaign.plan.contacts
+        - campaign.control.customers
+        - campaign.in_cooldown,
+    }
+    others = ", ".join(f"{customers:,} {words}" for words, customers in left_out.items() if customers > 0)
+    return f"of {campaign.positive:,} worth one among {campaign.customers:,}{others and f'; {others}'}"
 
 
 def _alternatives(campaign: Campaign) -> Section:
@@ -91,15 +164,15 @@ def _alternatives(campaign: Campaign) -> Section:
             "contacts": choice.contacts,
             money: interval(choice.profit, _whole),
             cost: interval(choice.cost, _whole),
-            "beside this campaign": number(choice.profit.point - campaign.plan.profit.point, 0),
+            "against this campaign": number(choice.profit.point - campaign.plan.profit.point, 0),
         }
         for choice in (campaign.plan, *campaign.choices)
     ]
     return Section(
         "What else could be done",
         [
-            Table.of(rows, right=[money, cost, "beside this campaign"]),
-            Figure(_profit_chart(campaign), _curve_in_words(campaign)),
+            Table.of(rows, "Other ways to choose whom to contact.", right=[money, cost, "against this campaign"]),
+            Figure(profit_chart(campaign), _curve_in_words(campaign)),
         ],
         "Every row is what the model expects, of the same customers: without the control group and those who rest. The "
         "others keep no limits, so that what they cost must be read beside what they earn.",
@@ -182,19 +255,42 @@ def _limits(campaign: Campaign) -> Section:
 
 
 def _who(campaign: Campaign) -> Section:
+    value = f"expected value, {campaign.money.currency}"
     rows: list[dict[str, Cell]] = [
         {
-            "rank": rank,
             "customer": contact.customer,
+            "rank": rank,
             "churn probability": percent(contact.probability),
-            "expected value": number(contact.expected_value, 2),
-            "customer value": number(contact.customer_value, 2),
+            value: number(contact.expected_value, 2),
             "why": "; ".join(contact.reasons),
+            "what would change it": contact.change,
         }
         for rank, contact in enumerate(campaign.first, start=1)
     ]
-    right = ["churn probability", "expected value", "customer value"]
-    return Section("Who and why", [Table.of(rows, f"The first {len(rows)} of the list.", right=right)])
+    blocks: list[Block] = []
+    if campaign.audience is not None and campaign.plan.contacts:
+        blocks.append(Figure(audience_chart(campaign.audience), _audience_in_words(campaign.audience)))
+    blocks.append(Table.of(rows, f"The first {len(rows)} of the list.", right=["churn probability", value]))
+    lead = (
+        "Strong: the reason at least doubles the odds of churn; some: it raises them by a quarter or more. What would "
+        "change it: what customers of lower risk have; this does not prove that they stay because of it."
+    )
+    return Section("Who is on the list, and why", blocks, lead)
+
+
+def _audience_in_words(audience: Audience) -> str:
+    total = sum(map(sum, audience.contacted))
+    cells = (
+        (contacted, row, column)
+        for row, line in zip(audience.rows, audience.contacted, strict=True)
+        for column, contacted in zip(audience.columns, line, strict=True)
+    )
+    most, row, column = max(cells, key=lambda cell: cell[0])
+    drawn = f" From a sample of {audience.sampled:,} customers."
+    return (
+        f"{percent(most / max(total, 1), 0)} of the list are customers with {audience.down} {row} and "
+        f"{audience.across} {column}. These two columns tell the risks apart best.{drawn}"
+    )
 
 
 def _points(share: float) -> str:
@@ -249,33 +345,4 @@ def _marginal_in_words(marginal: MarginalValue, currency: str) -> str:
     return (
         f"The next {wider} would earn {amount(marginal.profit, currency)} more, for {amount(marginal.cost, currency)} "
         f"and {marginal.contacts:+,} contacts."
-    )
-
-
-def _profit_chart(campaign: Campaign) -> str:
-    """Draw expected profit against the number of contacts, most valuable first, and the campaign on it."""
-    contacts, profit, _ = zip(*campaign.curve, strict=True)
-    plan, currency = campaign.plan, campaign.money.currency
-
-    def draw(axes: Axes) -> None:
-        from matplotlib.ticker import StrMethodFormatter
-
-        axes.plot(contacts, profit, color=COLOURS["primary"])
-        axes.axhline(0, color=COLOURS["muted"], linewidth=0.8)
-        axes.plot([plan.contacts], [plan.profit.point], "o", color=COLOURS["ink"], markersize=8)
-        low, high = min(0.0, *profit), max(0.0, *profit)
-        share = plan.contacts / max(contacts[-1], 1)
-        words = f"this campaign: {plan.contacts:,} contacts\n{amount(plan.profit.point, currency)}"
-        side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
-        offset = (8 if share < 0.25 else 0, -44 if plan.profit.point > (low + high) / 2 else 16)
-        beside(axes, words, (plan.contacts, plan.profit.point), offset, ha=side, color=COLOURS["ink"])
-        axes.set_ylim(low - 0.04 * (high - low + 1e-9), high + 0.08 * (high - low + 1e-9))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-
-    return chart(
-        "Expected profit by how many are contacted",
-        "customers contacted, most valuable first",
-        f"expected profit, {currency}",
-        draw,
     )

@@ -8,9 +8,10 @@ from typing import Literal
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..model.money import MoneySettings
+from .audience import Audience
 from .settings import CampaignSettings, Limits
 
-__all__ = ["Campaign", "Choice", "Contact", "ControlComparison", "MarginalValue", "SegmentUse"]
+__all__ = ["Campaign", "Choice", "Contact", "ControlComparison", "MarginalValue", "MoneyParts", "SegmentUse"]
 
 
 ChoiceId = Literal["plan", "positive_value", "by_probability", "riskiest_tenth", "half_or_more", "everybody", "nobody"]
@@ -71,14 +72,31 @@ class ControlComparison(Finite):
     detectable_drop: float | None
 
 
+class MoneyParts(Finite):
+    """What the expected profit is made of, in the currency; the parts add up to it.
+
+    Attributes:
+        saved: Customer value of the churners who are expected to accept and stay.
+        contacts: What the contacts cost, below 0.
+        churners: Incentives to those churners, below 0.
+        stayers: Incentives to customers who would have stayed anyway, below 0.
+    """
+
+    saved: float
+    contacts: float
+    churners: float
+    stayers: float
+
+
 class Contact(Finite):
-    """One customer of the list."""
+    """One customer of the list; `change` is what customers of lower risk have instead of an actionable reason."""
 
     customer: str
     probability: float
     expected_value: float
     customer_value: float
     reasons: tuple[str, ...]
+    change: str | None = None
 
 
 class Campaign(Finite):
@@ -97,6 +115,9 @@ class Campaign(Finite):
         curve: Contacts, most valuable first, and what that many are expected to earn and to cost.
         repriced: Customers decided otherwise than in the predictions, for the economics have changed since.
         first: The most valuable contacts.
+        parts: What the expected profit is made of.
+        window_days: Within so many days after its date a prediction comes true or not.
+        audience: Who is on the list; None where too little is known of the customers.
     """
 
     batch_id: str
@@ -119,4 +140,7 @@ class Campaign(Finite):
     segments: tuple[SegmentUse, ...]
     curve: tuple[tuple[int, float, float], ...]
     first: tuple[Contact, ...]
+    parts: MoneyParts
+    window_days: int
+    audience: Audience | None
     notes: tuple[str, ...]

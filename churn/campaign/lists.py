@@ -70,6 +70,10 @@ def plan_batch(
         settings,
         entity=contract.entity_key,
         planned_at=_first_planned(store, contacts, summary.batch_id) or now,
+        window_days=contract.label.window_days,
+        columns=contract.columns,
+        computed=[feature.description for feature in contract.features if feature.actionable],
+        facts=_facts(store, summary, contract),
         segments=_segments(store, summary, contract, settings),
         contacted=None if contacts is None else _scan(store, contacts, contract.entity_key),
         confidence=confidence,
@@ -107,6 +111,12 @@ def put_lists(plan: Plan, files: Files) -> str:
             if other != kind:
                 files.delete(f"{name}.{other}")
     return written[0]
+
+
+def _facts(store: FeatureStore, summary: BatchSummary, contract: DatasetContract) -> pa.RecordBatchReader | None:
+    present = store.scan(summary.features).schema.names
+    names = [name for name in contract.columns if name in present]
+    return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *names]) if names else None
 
 
 def _segments(
@@ -199,8 +209,8 @@ def _cell(value: object) -> object:
     if isinstance(value, str):
         return _harmless(value)
     if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1 else f"{value:.2f}"
-    return value.isoformat() if hasattr(value, "isoformat") else value
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+    return value.isoformat(timespec="seconds") if isinstance(value, dt.datetime) else value
 
 
 def _harmless(text: str) -> str:

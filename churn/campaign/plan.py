@@ -7,21 +7,25 @@ are read for the customers of a part alone.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core.errors import ContractError, nearest
 from ..core.shares import hash_shares
+from ..data.contract import ColumnSpec
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..scoring.batch import BATCH_ID
-from .campaign import Campaign, Choice, ChoiceId, Contact, ControlComparison, MarginalValue
-from .candidates import CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, IntArray, in_cooldown
+from .audience import Reasons, audience_of, reasons_of, sample_of
+from .campaign import Campaign, Choice, ChoiceId, Contact, ControlComparison, MarginalValue, MoneyParts
+from .candidates import AS_OF, CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, IntArray, in_cooldown
 from .interval import profit_interval
 from .selection import SegmentLimits, Selection, highest, select
 from .settings import CampaignSettings, Limits
@@ -30,7 +34,7 @@ __all__ = ["CONTROL", "TREATMENT", "Contacts", "Plan", "ScoredBatch", "build_pla
 
 TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
-_FIRST = 25
+_FIRST = 10
 _PART = 131_072
 """Customers of the list whose rows are put together at a time."""
 _POINTS = 101
@@ -64,8 +68,8 @@ class Contacts:
     """The list of a campaign: a row for each customer of both groups, made when it is read, a part at a time.
 
     The contacted come first, by rank, then the control group by value. The columns are batch_id, the customer, group,
-    rank (null in the control group), probability, expected_value, expected_cost, customer_value, the reasons,
-    contacted_at, planned_at.
+    rank (null in the control group), probability, expected_value, expected_cost, customer_value, the reasons in words,
+    actionable_reason, what_would_change_it, contacted_at, planned_at, as_of.
 
     Attributes:
         candidates: All customers.
@@ -74,6 +78,7 @@ class Contacts:
         predictions: The batch, of which the reasons are read.
         entity: The column of the customer.
         planned_at: When the campaign was planned (UTC).
+        reasons: How to speak of the reasons.
     """
 
     candidates: Candidates
@@ -82,6 +87,7 @@ class Contacts:
     predictions: ScoredBatch
     entity: str
     planned_at: dt.datetime
+    reasons: Reasons
 
     def __len__(self) -> int:
         return len(self.treated) + len(self.control)
@@ -119,9 +125,10 @@ class Contacts:
                 "expected_value": pa.array(candidates.expected_value[places]),
                 "expected_cost": pa.array(candidates.cost[places]),
                 "customer_value": pa.array(candidates.customer_value[places]),
-                **_reasons_of(ids, self.predictions, self.entity),
-                CONTACTED_AT: pa.repeat(pa.scalar(self.predictions.as_of, _TIME), rows),
+                **_in_words(_reasons_of(ids, self.predictions, self.entity), self.reasons, rows),
+                CONTACTED_AT: pa.repeat(pa.scalar(self.planned_at, _TIME), rows),
                 PLANNED_AT: pa.repeat(pa.scalar(self.planned_at, _TIME), rows),
+                AS_OF: pa.repeat(pa.scalar(self.predictions.as_of, _TIME), rows),
             }
         )
 
@@ -140,6 +147,10 @@ def build_plan(
     *,
     entity: str,
     planned_at: dt.datetime,
+    window_days: int,
+    columns: Mapping[str, ColumnSpec] = MappingProxyType({}),
+    computed: Sequence[str] = (),
+    facts: pa.RecordBatchReader | None = None,
     segments: pa.RecordBatchReader | None = None,
     contacted: pa.RecordBatchReader | None = None,
     confidence: float = 0.95,
@@ -157,6 +168,10 @@ def build_plan(
         settings: Limits, control group and rest.
         entity: The column of the customer.
         planned_at: When the campaign is planned, by the clock (UTC): rest days count from it.
+        window_days: Within so many days after its date a prediction comes true or not.
+        columns: The columns of the contract.
+        computed: Descriptions of the computed features that the business can change.
+        facts: The customers' values in those columns, a row for each customer, to say who they are.
         segments: The customers' values in the columns that `settings.segments` limits, a row for each customer.
         contacted: `churn_contacts` so far; rows of this batch are left out.
         confidence: Share of the intervals.
@@ -180,7 +195,9 @@ def build_plan(
     alike = within.reached & chosen.cutoff.reached(candidates.expected_value, candidates.cost)
     masks = Masks(rests, held_back, chosen.chosen, held_back & ~rests & alike)
     treated, control = (_ranked(candidates.expected_value, who) for who in (masks.treated, masks.control))
-    contacts = Contacts(candidates, treated, control, predictions, entity, planned_at)
+    sample = None if facts is None else sample_of(candidates, masks.treated, facts, entity, columns)
+    reasons = reasons_of(sample, columns, computed)
+    contacts = Contacts(candidates, treated, control, predictions, entity, planned_at, reasons)
     campaign = Campaign(
         batch_id=predictions.batch_id,
         model=predictions.model,
@@ -195,6 +212,9 @@ def build_plan(
         segments=within.used(candidates, masks.treated),
         notes=(*within.notes, *_negative_values(candidates)),
         first=_first(contacts, _reasons_in(predictions.names)),
+        parts=_parts(candidates, masks.treated, money),
+        window_days=window_days,
+        audience=None if sample is None else audience_of(sample, columns),
         **_counted(candidates, masks, money, confidence),
     )
     return Plan(campaign, contacts)
@@ -266,6 +286,31 @@ def _reasons_of(ids: pa.Array, predictions: ScoredBatch, entity: str) -> dict[st
     rows = pa.Table.from_batches(parts, reader.schema)
     places = pc.index_in(ids, value_set=pc.cast(rows[entity].combine_chunks(), pa.large_string()))
     return {name: pc.cast(rows[name], pa.string()).take(places) for name in names}
+
+
+def _in_words(reasons: dict[str, pa.Array], known: Reasons, rows: int) -> dict[str, pa.Array]:
+    """Return the reasons in words, then the first that the business can act on, with what would change it."""
+    names, written = ("actionable_reason", "what_would_change_it"), dict[str, pa.Array]()
+    first = pd.DataFrame({name: [None] * rows for name in names}, dtype=object)
+    for name, texts in reasons.items():
+        column = pd.Series(texts.to_pandas(), dtype=object)
+        read = {text: known.read(text) for text in column.dropna().unique()}
+        written[name] = pa.array([read[text].words if text in read else None for text in column], pa.string())
+        able = column.map(lambda text: text in read and read[text].actionable) & first["actionable_reason"].isna()  # noqa: B023
+        found = [read[text] for text in column[able]]
+        first.loc[able, "actionable_reason"] = [reason.words for reason in found]
+        first.loc[able, "what_would_change_it"] = [reason.change for reason in found]
+    return written | {name: pa.array(first[name].tolist(), pa.string()) for name in names}
+
+
+def _parts(candidates: Candidates, treated: BoolArray, money: MoneySettings) -> MoneyParts:
+    risk, accepted = candidates.probability[treated], money.acceptance.mean
+    return MoneyParts(
+        saved=float(accepted * np.sum(risk * candidates.customer_value[treated])),
+        contacts=-money.contact_cost * int(np.count_nonzero(treated)),
+        churners=float(-money.incentive_cost * accepted * np.sum(risk)),
+        stayers=float(-money.incentive_cost * np.sum(1 - risk)),
+    )
 
 
 class Masks(NamedTuple):
@@ -369,6 +414,7 @@ def _first(contacts: Contacts, reasons: Sequence[str]) -> tuple[Contact, ...]:
             expected_value=row["expected_value"],
             customer_value=row["customer_value"],
             reasons=tuple(row[name] for name in reasons if row[name]),
+            change=row["what_would_change_it"],
         )
         for row in contacts.head(_FIRST).to_pylist()
     )

@@ -293,11 +293,14 @@ TABLES: dict[TableName, DeclaredTable] = {
             *_columns(expected_cost="number: expected cost of the treatment, in the currency"),
             *_REASONS,
             *_columns(
-                contacted_at="time: as of which the batch was scored",
+                actionable_reason="text: the first reason that the business can act on",
+                what_would_change_it="text: what customers of lower risk have there instead",
+                contacted_at="time: when the list was made, by the clock; in rows without as_of, the time of the data",
                 planned_at="time: when the campaign was planned, by the clock; cool-down counts from it",
+                as_of="time: as of which the batch was scored, in the time of the data",
             ),
         ),
-        optional=tuple(column.name for column in _REASONS),
+        optional=(*(column.name for column in _REASONS), "actionable_reason", "what_would_change_it", "as_of"),
     ),
     "decisions": DeclaredTable(
         name="decisions",

@@ -13,6 +13,7 @@ from churn.campaign.candidates import Candidates
 from churn.campaign.plan import Plan, ScoredBatch, build_plan
 from churn.campaign.settings import CampaignSettings
 from churn.model.money import MoneySettings
+from tests.fakes.data.batches import CONTRACT
 
 AS_OF = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
 ENTITY = "customer_id"
@@ -50,6 +51,21 @@ def regions_of(regions: list[str | None]) -> pa.Table:
     return pa.table({ENTITY: [f"c{number:04d}" for number in range(len(regions))], "region": regions})
 
 
+def facts_of_many(rows: int = 500) -> pa.Table:
+    """Return what is known of the customers of `many`: the shorter the contract and the tenure, the higher the risk."""
+    risk = many(rows)["probability"].to_numpy()
+    contract = np.where(risk > 0.35, "Month-to-month", np.where(risk > 0.15, "One year", "Two year"))
+    numbers = np.arange(rows)
+    return pa.table(
+        {
+            ENTITY: [f"c{number:04d}" for number in numbers],
+            "contract": contract,
+            "tenure": (70 * (1 - risk) ** 2).round(),
+            "monthly_charges": 20.0 + numbers % 50,
+        }
+    )
+
+
 def predictions_of(table: pa.Table, as_of: dt.datetime = AS_OF) -> ScoredBatch:
     """Return a table of one batch as the plan reads it."""
     batch_id = str(table["batch_id"][0].as_py()) if table.num_rows else "b1"
@@ -66,9 +82,10 @@ def predictions_of(table: pa.Table, as_of: dt.datetime = AS_OF) -> ScoredBatch:
 def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **options: Any) -> Plan:
     """Plan a campaign, without control group unless asked.
 
-    `options` are settings, and `regions`, `contacted` (a table), `as_of` and `planned_at`.
+    `options` are settings, and `regions`, `contacted` and `facts` (tables), `columns`, `as_of` and `planned_at`.
     """
     as_of = options.pop("as_of", AS_OF)
+    columns, facts = options.pop("columns", {}), options.pop("facts", None)
     regions, planned_at = options.pop("regions", None), options.pop("planned_at", as_of)
     before = options.pop("contacted", None)
     settings = CampaignSettings(**{"control_share": 0.0, **options})
@@ -78,6 +95,9 @@ def planned(predictions: pa.Table, *, money: MoneySettings | None = None, **opti
         settings,
         entity=ENTITY,
         planned_at=planned_at,
+        window_days=90,
+        columns=columns,
+        facts=None if facts is None else facts.to_reader(),
         segments=None if regions is None else regions.to_reader(),
         contacted=None if before is None else before.to_reader(),
     )
@@ -101,10 +121,11 @@ def contacted(plan: Plan, group: str = "treatment") -> list[str]:
 def campaign(**options: Any) -> Campaign:
     """Return a campaign with limits, segments and a control group."""
     regions = regions_of(["north", "south"] * 250)
+    known = {"columns": CONTRACT.columns, "facts": facts_of_many()}
     wanted = {
         "capacity": 120,
         "budget": 700.0,
         "control_share": 0.2,
         "segments": {"region": {"north": {"budget": 300}}},
     }
-    return planned(many(), regions=regions, **{**wanted, **options}).campaign
+    return planned(many(), regions=regions, **{**known, **wanted, **options}).campaign

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from churn.campaign.lists import put_lists
 from churn.campaign.plan import Plan
 from churn.core.errors import DataError
-from tests.fakes.data.campaigns import ENTITY, batch, contacted, listed, many, planned
+from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted, listed, many, planned
 from tests.fakes.ports.files import InMemoryFiles
 
 
@@ -32,8 +33,29 @@ def test_the_list_holds_the_contacts_and_the_control_group_is_apart() -> None:
 
 def test_amounts_have_cents_and_what_is_not_known_is_empty() -> None:
     (row,) = rows_of(planned(batch([0.9123456], 1234.5)))
-    assert (row["probability"], row["customer_value"], row["rank"], row["reason_2"]) == ("0.912346", "1234.50", "1", "")
-    assert row["contacted_at"] == row["planned_at"] == "2025-06-01T00:00:00+00:00"
+    assert (row["probability"], row["customer_value"], row["rank"], row["reason_2"]) == ("0.9123", "1234.50", "1", "")
+
+
+def test_the_times_are_those_of_the_clock_and_the_time_of_the_data_is_apart() -> None:
+    (row,) = rows_of(planned(batch([0.9]), planned_at=AS_OF + dt.timedelta(days=200, microseconds=5)))
+    assert row["contacted_at"] == row["planned_at"] == "2025-12-18T00:00:00+00:00"
+    assert row["as_of"] == "2025-06-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("months as a customer: 3 (+0.69)", "months as a customer: 3 (strong)"),
+        ("months as a customer: 3 (+0.68)", "months as a customer: 3 (some)"),
+        ("months as a customer: 3 (+0.21)", "months as a customer: 3 (slight)"),
+        ("plan: a (b) (+1,234.50)", "plan: a (b) (strong)"),
+        ("no number at all", "no number at all"),
+        ("two\nlines: x (+0.30)", "two\nlines: x (some)"),
+    ],
+)
+def test_reasons_are_in_words_without_log_odds(stored: str, shown: str) -> None:
+    (row,) = rows_of(planned(batch([0.9]).drop_columns("reason_2").append_column("reason_2", [[stored]])))
+    assert row["reason_2"] == shown
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_the_most_valuable_come_first_and_only_those_worth_a_contact() -> None:
     assert [(row[ENTITY], row["rank"]) for row in rows] == [("c0002", 1), ("c0001", 2), ("c0000", 3)]
     assert rows[0]["expected_value"] == pytest.approx(float(expected_value(0.9, 200, MONEY)))
     assert rows[0]["expected_cost"] == pytest.approx(float(expected_cost(np.array(0.9), MONEY)))
-    assert rows[0]["reason_1"] == "months as a customer: 2 (+0.92)"
+    assert rows[0]["reason_1"] == "months as a customer: 2 (strong)"
     assert (rows[0]["batch_id"], rows[0]["group"]) == ("b1", "treatment")
     assert rows[0]["contacted_at"] == rows[0]["planned_at"] == AS_OF
     assert plan.campaign.positive == plan.campaign.plan.contacts == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from churn.data.tables import EVENT_TIME
 from churn.lifecycle.campaigns import plan_campaign
 from churn.lifecycle.workspace import Workspace
 from churn.ports.tables import TableSpec
@@ -31,6 +32,8 @@ def store() -> MemoryFeatureStore:
     for name in ("may", "june"):
         rows = batch([0.9, 0.8, 0.7], batch_id=name, decision=pa.array(["treat"] * 3))
         store.replace_batch(PREDICTIONS, "batch_id", name, rows.to_reader())
+    times = pa.array([AS_OF] * 3, pa.timestamp("us", tz="UTC"))
+    store.replace(CONTRACT.table("features"), rows.select([ENTITY]).append_column(EVENT_TIME, times))
     return store
 
 
@@ -38,6 +41,7 @@ def summary(store: MemoryFeatureStore, batch_id: str) -> BatchSummary:
     return BatchSummary.model_construct(
         batch_id=batch_id,
         predictions=store.latest(PREDICTIONS.name),
+        features=store.latest("churn_features"),
         as_of=AS_OF,
         model_name="churn_toy",
         model_version=3,

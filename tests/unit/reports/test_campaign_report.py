@@ -10,7 +10,7 @@ import pytest
 from churn.campaign.campaign import Campaign, ControlComparison
 from churn.model.money import MoneySettings
 from reports.campaign_report import campaign_headline, campaign_page, campaign_sections
-from reports.page import Callout, Card, Cards, Section, Table, Text
+from reports.page import Callout, Card, Cards, Figure, Section, Step, Steps, Table, Text
 from tests.fakes.data.campaigns import batch, campaign, many, planned
 
 pytestmark = pytest.mark.slow
@@ -98,8 +98,8 @@ def test_every_other_way_stands_beside_it(whole: Campaign) -> None:
         "everybody",
         "nobody",
     ]
-    assert rows[0]["beside this campaign"] == "0"
-    assert rows[-1]["beside this campaign"] == f"{-whole.plan.profit.point:,.0f}"
+    assert rows[0]["against this campaign"] == "0"
+    assert rows[-1]["against this campaign"] == f"{-whole.plan.profit.point:,.0f}"
 
 
 def test_the_limits_say_what_more_would_earn(whole: Campaign) -> None:
@@ -131,10 +131,70 @@ def test_the_control_group_is_explained_and_its_size_judged(whole: Campaign) -> 
 
 
 def test_the_first_of_the_list_come_with_their_reasons(whole: Campaign) -> None:
-    rows = table(section(whole, "Who and why"))
+    rows = table(section(whole, "Who is on the list, and why"))
     assert (rows[0]["rank"], rows[0]["customer"]) == (1, whole.first[0].customer)
-    assert rows[0]["why"].startswith("months as a customer: ")
-    assert len(rows) == 25
+    assert re.fullmatch(r"months as a customer: \d+ \(strong\)", rows[0]["why"])
+    assert len(rows) == 10
+
+
+def steps(of: Campaign, *, beside: bool = True) -> list[Step]:
+    first = campaign_sections(of, beside=beside)[0]
+    assert first.title == "Do this"
+    return [step for block in first.blocks if isinstance(block, Steps) for step in block.steps]
+
+
+def test_it_begins_with_what_to_do_by_when(whole: Campaign) -> None:
+    hand_over, offer, leave, measure = steps(whole)
+    assert hand_over.links == {"b1.csv": "b1.csv"}
+    assert hand_over.text.startswith("90 customers, those who are worth most first. Contact them before 2025-07-01:")
+    assert "An incentive that costs 10 USD where it is taken, by a contact that costs 1 USD" in offer.text
+    assert leave.links == {"b1.control.csv": "b1.control.csv"}
+    assert "24 customers get no offer from anybody before 2025-08-30" in leave.text
+    assert measure.what == "Measure from 2025-08-30 on."
+    assert measure.command == "python run.py --pipeline features"
+
+
+def test_where_the_lists_do_not_lie_beside_the_page_their_place_is_named(whole: Campaign) -> None:
+    hand_over, _, leave, _ = steps(whole, beside=False)
+    assert not hand_over.links
+    assert hand_over.text.endswith("The file is campaigns/b1.csv in the state folder.")
+    assert leave.text.endswith("The file is campaigns/b1.control.csv in the state folder.")
+
+
+def test_without_a_control_group_there_is_nothing_to_measure_and_with_parquet_the_links_say_so() -> None:
+    found = steps(planned(many(), format="parquet", rest_days=0).campaign)
+    assert [step.what for step in found][2:] == ["Leave everybody else alone."]
+    assert found[0].links == {"b1.parquet": "b1.parquet"}
+    assert "Contact them before 2025-08-30: from then on they have left or stayed." in found[0].text
+
+
+def test_a_campaign_of_nobody_asks_for_nothing() -> None:
+    assert steps(campaign(capacity=0)) == []
+
+
+def test_who_is_on_the_list_is_a_picture_of_two_columns(whole: Campaign) -> None:
+    (figure,) = (b for b in section(whole, "Who is on the list, and why").blocks if isinstance(b, Figure))
+    assert whole.audience is not None
+    assert {whole.audience.down, whole.audience.across} == {"contract", "months as a customer"}
+    assert 'aria-label="Which share of them is on the list"' in figure.svg
+    assert "of the list are customers with months as a customer" in figure.caption
+    assert "Month-to-month" in figure.svg
+
+
+def test_the_money_is_a_waterfall_that_adds_up(whole: Campaign) -> None:
+    parts = whole.parts
+    assert parts.saved > 0 > max(parts.contacts, parts.churners, parts.stayers)
+    total = parts.saved + parts.contacts + parts.churners + parts.stayers
+    assert total == pytest.approx(whole.plan.profit.point)
+    (figure,) = (b for b in section(whole, "The campaign").blocks if isinstance(b, Figure))
+    for words in ("saved customers", "contacts", "incentives to churners", "incentives to stayers"):
+        assert words in figure.svg
+
+
+def test_it_says_what_became_of_those_who_are_worth_a_contact(whole: Campaign) -> None:
+    (cards,) = [block for block in section(whole, "The campaign").blocks if isinstance(block, Cards)]
+    (note,) = (card.note for card in cards.cards if card.label == "contacts")
+    assert re.fullmatch(r"of \d+ worth one among 500; 24 in the control group, \d+ beyond the limits", note)
 
 
 def test_economics_that_have_changed_are_told() -> None:
@@ -147,7 +207,7 @@ def test_economics_that_have_changed_are_told() -> None:
 
 def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing(whole: Campaign) -> None:
     html = campaign_page(whole)
-    assert re.findall(r"""\b(?:src|href)=["'](?!#)[^"']*""", html) == []
+    assert re.findall(r"""\b(?:src|href)=["'](?!#)([^"']*)""", html) == ["b1.csv", "b1.control.csv"]
     hostile = planned(batch([0.9], ids=["<script>alert(1)</script>"])).campaign
     assert "<script" not in campaign_page(hostile)
     assert campaign_page(whole) == html
