@@ -12,13 +12,14 @@ from filelock import FileLock
 
 from churn.core.errors import StoreError
 from churn.data.tables import INGESTED_AT
-from churn.ports.tables import FeatureStore, TableRef, TableSpec
+from churn.ports.tables import Erased, FeatureStore, TableRef, TableSpec
 
 from .changes import BatchReplacement, plan_upsert
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest
 from .disk_errors import explained
 from .duck import ROW_GROUP, Staged, literal, quoted, stage
+from .erasure import erase_from_newest, erase_from_older
 from .incoming import stage_stream
 from .latest_rows import customer_of, known_until, newest_rows, newest_when_known
 from .point_in_time import PointInTimeJoin, plan_join
@@ -143,6 +144,20 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         """Read the tables' logs, and leave a table alone whose log another program has shortened."""
         with explained(self._folder):
             return vacuum_dataset(self._folder, before, keep or {})
+
+    def erase(self, name: str, column: str, values: Collection[str]) -> Erased:
+        """Rewrite the files of the newest version that hold such a row, then unlink those of older versions."""
+        path = self._folder / name
+        if not values or not path.is_dir():
+            return Erased(0, ())
+
+        def attempt(base: DeltaVersion | None) -> int:
+            return erase_from_newest(self._duck, base, self._stamp(base), column, values) if base else 0
+
+        rows = self._until_first(name, attempt)
+        with explained(path):
+            versions = erase_from_older(path, DeltaVersion.newest(path), column, values)
+        return Erased(rows, tuple(versions))
 
     @contextmanager
     def exclusive(self, purpose: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -23,6 +24,7 @@ from .vacuum import committed_files
 
 __all__ = ["TablesOnDisk", "digest_of_rows"]
 
+Result = TypeVar("Result")
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.25  # seconds
 
@@ -106,7 +108,8 @@ class TablesOnDisk:
             if (said and said.digest != ref.content_id) or not all(file.exists() for file in version.files):
                 raise NotFound(
                     f"Version {ref.version} of the table at {path} is no longer the one that was referred to: it was "
-                    "removed or built anew. Run the pipeline that writes it again."
+                    "removed (`data vacuum`, or `data forget` of a customer in it) or built anew. Run the pipeline "
+                    "that writes it again."
                 )
             return version
 
@@ -159,7 +162,7 @@ class TablesOnDisk:
         with self._discarded_unless_committed(staged):
             return self._until_first(name, attempt)
 
-    def _until_first(self, name: str, attempt: Callable[[DeltaVersion | None], TableRef]) -> TableRef:
+    def _until_first(self, name: str, attempt: Callable[[DeltaVersion | None], Result]) -> Result:
         """Repeat an attempt on the newest version until no other writer is faster."""
         path = self._folder / name
         for number in range(_ATTEMPTS):

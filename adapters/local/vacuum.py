@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["committed_files", "vacuum_dataset"]
+__all__ = ["committed_files", "remove", "vacuum_dataset", "versions_with"]
 
 _UNDER_WAY = 24 * 3600.0  # seconds for which the files of a write that has not committed are left alone
 _SPILL = ".spill-*"
@@ -43,6 +43,16 @@ def committed_files(table: Path) -> set[Path]:
     return set(_lives(table))
 
 
+def versions_with(table: Path, files: Collection[Path]) -> list[int]:
+    """Return the numbers of the versions of which one of these files is a part."""
+    lives, wanted = _lives(table), set(files)
+    numbers = [int(commit.stem) for commit in (table / "_delta_log").glob("*.json") if commit.stem.isdigit()]
+    found = [life for file, life in lives.items() if file in wanted]
+    end = max(numbers, default=0) + 1
+    spans = [range(life.added, end if life.removed is None else life.removed) for life in found]
+    return sorted({version for span in spans for version in span})
+
+
 def vacuum_dataset(folder: Path, before: dt.datetime, keep: Mapping[str, Collection[int]]) -> dict[str, int]:
     """Remove the files of a folder of tables that no kept version needs.
 
@@ -59,7 +69,7 @@ def vacuum_dataset(folder: Path, before: dt.datetime, keep: Mapping[str, Collect
     unfinished = min(limit, time.time() - _UNDER_WAY)
     freed: dict[str, int] = {}
     for table in sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")):
-        freed[table.name] = sum(_remove(file) for file in _unneeded(table, limit, unfinished, keep.get(table.name, ())))
+        freed[table.name] = sum(remove(file) for file in _unneeded(table, limit, unfinished, keep.get(table.name, ())))
     for spill in folder.glob(_SPILL):
         if spill.stat().st_mtime < unfinished:
             freed[""] = freed.get("", 0) + sum(file.stat().st_size for file in spill.rglob("*") if file.is_file())
@@ -96,7 +106,8 @@ def _lives(table: Path) -> dict[Path, _Life]:
     return lives
 
 
-def _remove(file: Path) -> int:
+def remove(file: Path) -> int:
+    """Remove a file, and its folder where nothing else is in it; return its bytes."""
     size = file.stat().st_size
     file.unlink(missing_ok=True)
     if not any(file.parent.iterdir()):

@@ -6,14 +6,14 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pydantic import model_validator
 
 from ..core.frozen import Frozen
 
-__all__ = ["FeatureStore", "TableRef", "TableSpec"]
+__all__ = ["Erased", "FeatureStore", "TableRef", "TableSpec"]
 
 
 class TableSpec(Frozen):
@@ -52,6 +52,13 @@ class TableRef(Frozen):
         if isinstance(stored, Mapping) and "digest" in stored and "content_id" not in stored:
             return {"content_id" if name == "digest" else name: value for name, value in stored.items()}
         return stored
+
+
+class Erased(NamedTuple):
+    """What was erased of a table: rows of its newest version, and the older versions that held such a row."""
+
+    rows: int
+    versions: tuple[int, ...]
 
 
 class FeatureStore(ABC):
@@ -164,6 +171,18 @@ class FeatureStore(ABC):
 
         Returns:
             The bytes that were removed, by table; under "" what belongs to none.
+        """
+
+    @abstractmethod
+    def erase(self, name: str, column: str, values: Collection[str]) -> Erased:
+        """Remove the rows whose text column is one of `values` for good: from the newest version, which is replaced by
+        one without them, and from the storage with every older version that holds one, which can no longer be read.
+
+        Older versions without such a row stay. What writers that were killed left behind is searched too. A table that
+        is not there has none. Repeated after a kill it completes what was begun.
+
+        Raises:
+            WriteConflict: other writers kept winning; the older versions are there still.
         """
 
     @abstractmethod

@@ -17,7 +17,7 @@ import pyarrow as pa
 from adapters.local.rows import TIME, check_key, conform
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME
-from churn.ports.tables import FeatureStore, TableRef, TableSpec
+from churn.ports.tables import Erased, FeatureStore, TableRef, TableSpec
 
 __all__ = ["MemoryFeatureStore", "as_known_at"]
 
@@ -173,6 +173,21 @@ class MemoryFeatureStore(FeatureStore):
                     freed[name] = freed.get(name, 0) + version.rows.nbytes
         return freed
 
+    def erase(self, name: str, column: str, values: Collection[str]) -> Erased:
+        versions, removed = self._tables.get(name, []), self._removed.setdefault(name, set())
+        held = [
+            number
+            for number, version in enumerate(versions)
+            if number not in removed and any(_chosen(version.rows, column, values))
+        ]
+        rows = 0
+        if held and held[-1] == len(versions) - 1:
+            newest, chosen = versions[-1], _chosen(versions[-1].rows, column, values)
+            self._keep(TableSpec(name=name, key=newest.key), newest.rows.filter(pa.array([not one for one in chosen])))
+            rows = sum(chosen)
+        removed.update(held)
+        return Erased(rows, tuple(held))
+
     @contextmanager
     def exclusive(self, purpose: str) -> Iterator[None]:
         with self._locks[purpose]:
@@ -218,6 +233,11 @@ class MemoryFeatureStore(FeatureStore):
         if not last or not same or set(last.rows.column_names) != set(rows.column_names):
             versions.append(version)
         return self.latest(table.name)
+
+
+def _chosen(rows: pa.Table, column: str, values: Collection[str]) -> list[bool]:
+    there = rows[column].to_pylist() if column in rows.column_names else [None] * rows.num_rows
+    return [value in values for value in there]
 
 
 def _in_memory(rows: pa.Table | pa.RecordBatchReader) -> pa.Table:
