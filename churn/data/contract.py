@@ -20,7 +20,7 @@ from ..model.features import FeatureFunction, FeatureSpec, check_features, load_
 from ..model.frame import Kind, canonical_text
 from ..ports.tables import TableSpec
 from .file_format import FileFormat
-from .tables import EVENT_TIME, TABLES, TableName
+from .tables import EVENT_TIME, RESERVED, TABLES, TableName
 
 __all__ = ["ColumnSpec", "DatasetContract", "EventTime", "Label", "snake_case"]
 
@@ -30,11 +30,15 @@ _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "ø": 
 
 
 def snake_case(name: str) -> str:
-    """Return a column name as the tables spell it: `customerID` and `Customer ID` are `customer_id`, `año` is `ano`."""
+    """Return a column name as the tables spell it: `customerID` and `Customer ID` are `customer_id`, `año` is `ano`.
+
+    Letters of other alphabets become their code points, so that different names stay different.
+    """
     parts = unicodedata.normalize("NFKD", name.translate(_LETTERS))
     plain = "".join(letter for letter in parts if not unicodedata.combining(letter)).strip()
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)
-    return re.sub(r"[^0-9a-zA-Z]+", "_", spaced).strip("_").lower()
+    latin = "".join(f"u{ord(sign):x}" if sign.isalpha() and not sign.isascii() else sign for sign in spaced)
+    return re.sub(r"[^0-9a-zA-Z]+", "_", latin).strip("_").lower()
 
 
 class ColumnSpec(Frozen):
@@ -169,6 +173,11 @@ class DatasetContract(Frozen):
         for name in self.columns:
             if not _IDENTIFIER.match(name):
                 raise ValueError(f"the column {name!r} must be written as its normalised name, {snake_case(name)!r}")
+            if name in RESERVED:
+                raise ValueError(
+                    f"{name!r} is a column that the tables have themselves: call it {name + '_input'!r}, and list the "
+                    "source's name under its `aliases`"
+                )
         for role, taken in self.roles.items():
             if taken in self.columns:
                 raise ValueError(f"{taken!r} is the {role} and must not be in `columns`: the model would learn from it")

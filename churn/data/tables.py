@@ -18,6 +18,7 @@ __all__ = [
     "INGESTED_AT",
     "LABEL",
     "LABEL_TIME",
+    "RESERVED",
     "SPLIT",
     "TABLES",
     "TRUTH",
@@ -340,3 +341,12 @@ TABLES: dict[TableName, DeclaredTable] = {
     ),
 }
 """Every table that there is."""
+
+RESERVED = frozenset(
+    column.name
+    for table in TABLES.values()
+    if table.has_inputs
+    for column in table.columns
+    if column.name not in (_CUSTOMER, TRUTH)
+) | {INGESTED_AT}
+"""Names that no input may have: tables have columns of their own under them, beside the inputs."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from ..data.contract import snake_case
 from ..data.file_format import FileFormat
 from .roles import NUMBERED
 from .sample import SampledColumn
@@ -78,6 +79,7 @@ def _head(draft: Draft) -> list[str]:
         f"name: {draft.name}",
         "description: CHECK, say whose customers these are and what churn means here",
         *_key(draft),
+        *_doubt(draft, "file_format"),
         *_file_format(draft.file_format),
     ]
 
@@ -172,7 +174,9 @@ def _column(column: SampledColumn) -> list[str]:
     if column.missing:
         spec["nullable"] = True
         note += f"{', ' if note else '  # '}{column.missing / len(column.values):.1%} missing"
-    spec["description"] = column.name.replace("_", " ")
+    spec["description"] = snake_case(column.source).replace("_", " ")
+    if column.name != snake_case(column.source):
+        spec["aliases"] = [column.source]
     line = f"  {column.name}: {_flow(spec)}"
     if len(line + note) <= LINE:
         return [line + note]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from ..core.errors import ContractError, nearest
 from ..data.contract import snake_case
 from ..data.file_format import FileFormat
 from ..data.leakage import LeakageSettings, halves, univariate_auc
-from ..data.tables import TRUTH
+from ..data.tables import RESERVED, TRUTH
 from .draft import Draft, write
+from .number_format import number_format
 from .outcome import outcome_of, sides_of
 from .remarks import remarks_on
 from .roles import NUMBERED, doubts_of_time, entity_of, event_time_of, revenue_of, slices_of
@@ -61,13 +63,13 @@ def infer(
         ContractError: the table is empty, two columns share a name, a named column is not there, or none can be the
             key or the outcome: a draft with something in their place would train a model of something else.
     """
-    written = file_format or FileFormat()
+    written, formatted = number_format(frame, file_format or FileFormat())
     columns = {column.name: column for column in read_columns(frame, written)}
     outcome, rival = (_named(columns, label, "label"), None) if label else outcome_of(columns)
     positive, negative, unsure = sides_of(outcome)
     entity, unnamed = _entity(columns, key, outcome)
     event = _named(columns, time, "time") if time else event_time_of(columns, entity)
-    others = [column for column in columns.values() if column not in (outcome, entity, event)]
+    others = [_with_free_name(column) for column in columns.values() if column not in (outcome, entity, event)]
     churned = outcome.text.map({positive: 1.0, negative: 0.0}).astype(np.float64)
     customers = outcome.text.index.to_series().astype(str) if entity is None else entity.text
     aucs = {column.name: _auc(column, churned, customers) for column in others}
@@ -78,6 +80,7 @@ def infer(
         raise ContractError(f"No column is left for a model to learn from. {listed or 'The table has no others'}.")
     revenue = revenue_of(inputs)
     doubts = {
+        "file_format": formatted,
         "entity_key": unnamed,
         "event_time": doubts_of_time(columns, entity, event, today),
         "label": " ".join(doubt for doubt in (unsure, rival) if doubt),
@@ -120,6 +123,11 @@ def _named(columns: Columns, wanted: str, role: str) -> SampledColumn:
     if snake_case(wanted) not in columns:
         raise ContractError(f"The table has no column {wanted!r} for the {role}{nearest(snake_case(wanted), columns)}")
     return columns[snake_case(wanted)]
+
+
+def _with_free_name(column: SampledColumn) -> SampledColumn:
+    """Return a column under a name that an input may have."""
+    return replace(column, name=f"{column.name}_input") if column.name in RESERVED else column
 
 
 def _entity(columns: Columns, key: str | None, outcome: SampledColumn) -> tuple[SampledColumn | None, str | None]:

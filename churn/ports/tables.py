@@ -175,11 +175,11 @@ class FeatureStore(ABC):
 
     @abstractmethod
     def erase(self, name: str, column: str, values: Collection[str]) -> Erased:
-        """Remove the rows whose text column is one of `values` for good: from the newest version, which is replaced by
-        one without them, and from the storage with every older version that holds one, which can no longer be read.
+        """Remove the rows whose text column is one of `values` for good.
 
-        Older versions without such a row stay. What writers that were killed left behind is searched too. A table that
-        is not there has none. Repeated after a kill it completes what was begun.
+        A version without them becomes the newest; older versions that hold one can no longer be read, and their rows
+        leave the storage. Older versions without such a row stay. What writers that were killed left behind is searched
+        too. A table that is not there has none. Repeated after a kill it completes what was begun.
 
         Raises:
             WriteConflict: other writers kept winning; the older versions are there still.

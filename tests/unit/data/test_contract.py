@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from churn.core.errors import ContractError
 from churn.data.contract import DatasetContract, snake_case
@@ -139,3 +140,20 @@ def test_how_files_are_written_changes_no_digest(tmp_path: Path) -> None:
 def test_a_file_format_that_cannot_be_is_refused(tmp_path: Path, file_format: dict[str, str], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         load(tmp_path, file_format=file_format)
+
+
+@pytest.mark.parametrize("name", ["customer_value", "probability", "label", "split", "treated", "ingested_at"])
+def test_an_input_cannot_be_called_like_a_column_of_the_tables_themselves(name: str) -> None:
+    with pytest.raises(
+        ValidationError, match=rf"call it '{name}_input', and list the source's name under its `aliases`"
+    ):
+        DatasetContract.model_validate(
+            {
+                "name": "toy",
+                "description": "Made-up customers.",
+                "entity_key": "customer_id",
+                "event_time": {"column": None, "as_of": "2024-01-01"},
+                "label": {"column": "churn", "positive": "1", "negative": "0", "window_days": 30},
+                "columns": {name: {"type": "number", "description": "something"}},
+            }
+        )

@@ -389,3 +389,48 @@ def test_a_key_is_known_by_its_name(tmp_path: Path, name: str) -> None:
 def test_a_key_that_is_only_unique_is_doubted() -> None:
     text = draft(table(churn=outcome(1, 0)).rename(columns={"customer_id": "msno"}))
     assert "it is not called like a key, and was taken because it is different in every row" in checks(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "high"),
+    [
+        ([f"{number},71" for number in MANY], {"decimal": ","}, 399.71),
+        ([f"{number}.234,56" for number in MANY + 1], {"decimal": ",", "thousands": "."}, 400_234.56),
+        ([f"${number:,.2f}" for number in MANY * 37.5], {"thousands": ",", "currency": "$"}, 14_962.5),
+        ([f"{number:,.2f} €" for number in MANY * 37.5], {"thousands": ",", "currency": "€"}, 14_962.5),
+        (
+            [f"CHF {number:,.2f}".replace(",", "'") for number in MANY * 37.5],
+            {"thousands": "'", "currency": "CHF"},
+            14_962.5,
+        ),
+        ([f"{number:,}".replace(",", " ") for number in MANY * 37], {"thousands": " "}, 14_763),
+        ([f"{number:,}" for number in MANY * 37], {"thousands": ","}, 14_763),
+        (["9,99" if number % 2 else "14,99" for number in MANY], {"decimal": ","}, 14.99),
+    ],
+)
+def test_how_numbers_are_written_is_a_setting_with_a_check(
+    tmp_path: Path, values: list[str], said: dict[str, str], high: float
+) -> None:
+    text = draft(table(spend=values, churn=outcome(1, 0)))
+    contract = load(tmp_path, text)
+    assert contract.file_format.model_dump(exclude_defaults=True) == said
+    assert contract.columns["spend"].kind == "numeric"
+    assert contract.columns["spend"].max >= high  # type: ignore[operator]
+    assert "numbers are not written plainly" in checks(text)
+
+
+@pytest.mark.parametrize("values", [[f"A-{number},{number}" for number in MANY], MANY / 8, [f"1.{n:03}" for n in MANY]])
+def test_plain_numbers_and_codes_need_no_setting(values: Any) -> None:
+    assert "file_format" not in draft(table(spend=values, churn=outcome(1, 0)))
+
+
+def test_a_column_called_like_one_of_the_tables_themselves_gets_another_name(tmp_path: Path) -> None:
+    frame = table(**{"Customer Value": MANY, "Label": MANY % 7, "treated": MANY % 2, "churn": outcome(1, 0)})
+    contract = load(tmp_path, draft(frame))
+    assert list(contract.columns) == ["tenure", "customer_value_input", "label_input", "treated_input"]
+    assert contract.columns["customer_value_input"].aliases == ("Customer Value",)
+
+
+def test_names_in_other_alphabets_stay_different(tmp_path: Path) -> None:
+    frame = table(**{"возраст": MANY, "客户等级": MANY % 7, "客户地区": MANY % 5, "churn": outcome(1, 0)})
+    assert len(load(tmp_path, draft(frame)).columns) == 4
