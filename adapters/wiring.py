@@ -12,6 +12,7 @@ from typing import Any
 from churn.core.errors import ConfigError, ModelError
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
+from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
 from churn.lifecycle.workspace import Workspace
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
@@ -74,11 +75,11 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def read_table(path: Path) -> Source:
-    """Return the rows of a user's CSV, Parquet or Delta table."""
+def read_table(path: Path, file_format: FileFormat | None = None) -> Source:
+    """Return the rows of a user's table, in a file written as `file_format` says."""
     from .local.sources import read_source
 
-    return read_source(path)
+    return read_source(path, file_format)
 
 
 def fetch(name: str, profile: Profile) -> Path:
@@ -190,7 +191,7 @@ def _in_postgresql(online: OnlineSettings, contract: DatasetContract) -> Any:
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
     from .local.sources import open_source
 
-    return open_source(data)
+    return open_source(data, file_format=contract.file_format)
 
 
 def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:

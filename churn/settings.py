@@ -156,7 +156,7 @@ class Settings(Frozen):
     """Every domain value of a run: the same on a laptop and on Databricks."""
 
     dataset: str = Field(description="A contract under configs/datasets/, by name, or the path of a contract file.")
-    data: Path | None = Field(default=None, description="A CSV, Parquet or Delta table to deliver to the data set.")
+    data: Path | None = Field(default=None, description="A table to deliver to the data set.")
     model_name: str = Field(description="The registered model; `{dataset}` stands for the data set's name.")
     seed: int = Field(ge=0, lt=2**31, description="Seed of everything random.")
     simulation: SimulationSettings

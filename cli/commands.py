@@ -117,12 +117,17 @@ def data_vacuum(arguments: argparse.Namespace) -> int:
 
 def dataset_infer(arguments: argparse.Namespace) -> int:
     """Print the draft of a contract for a user's table."""
+    from churn.core.errors import ConfigError
+    from churn.core.yaml_files import parse_model
+    from churn.data.file_format import FileFormat
     from churn.drafting.infer import infer
 
-    rows = wiring.read_table(arguments.file).rows.to_pandas(ignore_metadata=True)
+    asked = {name: value for name in ("encoding", "sheet") if (value := getattr(arguments, name)) is not None}
+    written = parse_model(FileFormat, asked, "the command line", ConfigError)
+    rows = wiring.read_table(arguments.file, written).rows.to_pandas(ignore_metadata=True)
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])
     said = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
-    sys.stdout.write(infer(rows, name, today=wiring.now().date(), **said))
+    sys.stdout.write(infer(rows, name, file_format=written, today=wiring.now().date(), **said))
     return 0
 
 

@@ -145,7 +145,10 @@ def _settings_options(overrides: str) -> _Parser:
         "--set", dest=overrides, action="append", metavar="KEY.PATH=VALUE", help="one setting; repeatable"
     )
     group.add_argument(
-        "--data", type=Path, metavar="PATH", help="a CSV, Parquet or Delta table to deliver to the data set"
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="a table to deliver to the data set: CSV, JSON lines, Excel, Parquet or Delta",
     )
     group.add_argument(
         "--dataset",
@@ -177,7 +180,7 @@ def _features_commands(parser: _Parser, common: _Parser) -> None:
 
 def _dataset_commands(parser: _Parser) -> None:
     commands = parser.add_subparsers(dest="action", metavar="action", required=True)
-    infer = commands.add_parser("infer", help="draft a contract from a CSV or Parquet file, with what to check")
+    infer = commands.add_parser("infer", help="draft a contract from a table, with what to check")
     infer.add_argument("file", type=Path, metavar="FILE")
     infer.add_argument("--name", help="name of the dataset (default: the file's)")
     infer.add_argument(
@@ -185,6 +188,8 @@ def _dataset_commands(parser: _Parser) -> None:
     )
     infer.add_argument("--label", metavar="COLUMN", help="the outcome, where the guess is wrong")
     infer.add_argument("--time", metavar="COLUMN", help="the event time, where the guess is wrong")
+    infer.add_argument("--encoding", metavar="NAME", help="of a CSV or JSON lines, such as cp1252 (default: utf-8)")
+    infer.add_argument("--sheet", metavar="NAME", help="of an Excel workbook (default: its first)")
     infer.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
 

@@ -1,74 +1,93 @@
-"""Reading a user's table: CSV, Parquet or Delta, told apart by what lies at the path."""
+"""Reading a user's table: CSV, JSON lines, Excel, Parquet or Delta, told apart by what lies at the path."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
 from churn.core.errors import ContractError, StoreError
 from churn.data.delivery import PART_ROWS, Delivery
+from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
+
+from .opened_text import is_workbook
+from .row_files import Opened, open_rows, open_workbook
 
 __all__ = ["open_source", "read_source"]
 
-_DELIMITERS = ",;\t|"
-_BLOCK = 1 << 21
-"""Bytes of a CSV that are parsed at a time, of which Arrow reads 32 ahead; no line may be longer."""
 
+def open_source(path: Path, rows: int = PART_ROWS, file_format: FileFormat | None = None) -> Delivery:
+    """Return the table at `path` in parts of so many rows.
 
-def open_source(path: Path, rows: int = PART_ROWS) -> Delivery:
-    """Return the table at `path` in parts of so many rows; the values of a CSV are text, blank ones missing.
+    Values of CSV, JSON lines and workbooks are text, blank ones missing. Rows and lines that were set aside are checked
+    against the number of rows that the file itself counts.
 
     Args:
-        path: A `.csv` (any of `, ; | tab`, gzip too), a Parquet file, a folder of Parquet files or a Delta table.
+        path: A CSV (any of `, ; | tab`) or JSON lines, plain, compressed or alone in a zip archive; an Excel or
+            OpenDocument workbook; a Parquet file, a folder of Parquet files or a Delta table.
         rows: Rows of a part.
+        file_format: How the file is written, where that is not plain.
 
     Raises:
-        ContractError: there is nothing at the path; from the parts also, that it is none of these, broken or empty.
-        StoreError: from the parts, that the file cannot be read.
+        ContractError: there is nothing at the path, or no file; from the parts also, that it is none of these, broken
+            or empty.
+        StoreError: from the parts, that the file cannot be read, or not all of its rows.
     """
     if not path.exists():
         raise ContractError(f"There is no data at {path}: check `--data`.")
+    if not (path.is_file() or path.is_dir()):
+        raise ContractError(
+            f"{path} is a pipe or a device, and a table is read more than once: write it to a file first."
+        )
+    written = file_format or FileFormat()
 
     def parts() -> Iterator[Source]:
-        try:
-            opened = _open(path, rows)
+        with _explained(path):
+            opened = _open(path, rows, written)
+            count = 0
             for table in _of_equal_size(opened, rows):
-                yield Source(str(path), table, tuple(opened.broken_lines))
-                opened.broken_lines.clear()
-        except PermissionError as error:
-            raise StoreError(f"{path} may not be read by this user: change its permissions.") from error
-        except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
-            reason = str(error).splitlines()[0]
-            raise ContractError(f"{path} is not a CSV in UTF-8, a Parquet file or a Delta table: {reason}.") from error
+                count += table.num_rows
+                yield Source(str(path), table, tuple(_taken(opened.broken_lines)))
+            if (expected := opened.own_count()) != count:
+                raise StoreError(
+                    f"{path} has {expected:,} rows by its own count, and {count:,} were read: it changes while it is "
+                    "read, or is damaged. Copy it again."
+                )
 
     return Delivery(str(path), parts)
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, file_format: FileFormat | None = None) -> Source:
     """Return the whole table at `path`. Raises as `open_source` and its parts do."""
-    parts = list(open_source(path).parts())
+    parts = list(open_source(path, file_format=file_format).parts())
     lines = chain.from_iterable(part.broken_lines for part in parts)
     return Source(str(path), pa.concat_tables([part.rows for part in parts]), tuple(lines))
 
 
-class _Opened(NamedTuple):
-    """A table as its format streams it; `broken_lines` grows while it is read."""
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise StoreError(f"{path} may not be read by this user: change its permissions.") from error
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise ContractError(f"{path} is no table that can be read ({reason}): copy or write it again.") from error
 
-    schema: pa.Schema
-    batches: Iterable[pa.RecordBatch]
-    broken_lines: list[str]
+
+def _taken(lines: deque[str]) -> Iterator[str]:
+    while lines:
+        yield lines.popleft()
 
 
-def _open(path: Path, rows: int) -> _Opened:
+def _open(path: Path, rows: int, written: FileFormat) -> Opened:
     if (path / "_delta_log").is_dir():
         return _scanned(_delta(path), rows)
     if path.is_dir():
@@ -77,11 +96,11 @@ def _open(path: Path, rows: int) -> _Opened:
         file = pyarrow.parquet.ParquetFile(path)
         # One row group at a time: over all of them at once Arrow keeps 14 bytes for every row that it has read.
         groups = (file.iter_batches(rows, row_groups=[group]) for group in range(file.num_row_groups))
-        return _Opened(file.schema_arrow, chain.from_iterable(groups), [])
-    return _csv(path)
+        return Opened(file.schema_arrow, chain.from_iterable(groups), lambda: file.metadata.num_rows, deque())
+    return (open_workbook if is_workbook(path) else open_rows)(path, rows, written)
 
 
-def _of_equal_size(opened: _Opened, rows: int) -> Iterator[pa.Table]:
+def _of_equal_size(opened: Opened, rows: int) -> Iterator[pa.Table]:
     """Yield the rows, so many at a time; the last rows, or none of an empty table, once the table has been read."""
     waiting: list[pa.RecordBatch] = []
     room = rows
@@ -110,42 +129,6 @@ def _delta(path: Path) -> pyarrow.dataset.Dataset:
         raise ContractError(f"{path} is not a Delta table that can be read: {error}.") from error
 
 
-def _scanned(table: pyarrow.dataset.Dataset, rows: int) -> _Opened:
+def _scanned(table: pyarrow.dataset.Dataset, rows: int) -> Opened:
     batches = table.to_batches(batch_size=rows, batch_readahead=1, fragment_readahead=1, use_threads=False)
-    return _Opened(table.schema, batches, [])
-
-
-def _csv(path: Path) -> _Opened:
-    header = _header(path)
-    delimiter = max(_DELIMITERS, key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter), [])
-    if not names:
-        raise ContractError(f"{path} is empty: it needs a line of column names and a line for each customer.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ContractError(f"{path} has more than one column named {', '.join(map(repr, twice))}: rename one of them.")
-    broken: list[str] = []
-
-    def refuse(row: pyarrow.csv.InvalidRow) -> str:
-        broken.append(str(row.text))
-        return "skip"
-
-    reader = pyarrow.csv.open_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
-    )
-    return _Opened(reader.schema, reader, broken)
-
-
-def _header(path: Path) -> str:
-    with pa.input_stream(str(path), compression="detect") as stream:
-        start = stream.read(1 << 16)
-    return (
-        start.decode("utf-8-sig", errors="strict" if len(start) < 1 << 16 else "ignore").split("\n", 1)[0].rstrip("\r")
-    )
+    return Opened(table.schema, batches, table.count_rows, deque())

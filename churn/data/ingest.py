@@ -172,7 +172,7 @@ def _known(source: Source, contract: DatasetContract) -> tuple[pa.Table, tuple[s
 
 
 def _as_arrived(table: pa.Table) -> pd.DataFrame:
-    rows: pd.DataFrame = table.to_pandas(integer_object_nulls=True)
+    rows: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     return rows
 
 
