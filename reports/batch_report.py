@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from churn.core.wording import amount, moment, number, percent
+from churn.evaluation.shift import MODERATE, STRONG, ColumnShift
 from churn.scoring.batch import BatchSummary
 
-from .chart_style import chart, histogram, in_percent
+from .chart_style import COLOURS, chart, histogram, in_percent, named, shortened
 from .data_report import validation_section
-from .page import Block, Card, Cards, Cell, Definitions, Figure, Section, Table, page
+from .page import Block, Callout, Card, Cards, Cell, Definitions, Figure, Section, Table, Tone, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["batch_headline", "batch_page", "batch_sections", "score_chart"]
+__all__ = ["batch_headline", "batch_page", "batch_sections", "batch_title", "score_chart"]
+
+
+_MANY = 0.2
+"""The share of customers that are left out above which the page warns."""
 
 
 def batch_headline(summary: BatchSummary) -> str:
@@ -33,6 +40,19 @@ def batch_headline(summary: BatchSummary) -> str:
     )
 
 
+def batch_title(summary: BatchSummary) -> str:
+    """Return the page's heading."""
+    return f"{summary.scored:,} customers scored"
+
+
+def _lead(summary: BatchSummary) -> str:
+    who = f"By {summary.model_name} version {summary.model_version}"
+    treated = f"{summary.treated:,} are worth treating, {amount(summary.value_at_stake, summary.currency)} in all."
+    unchanged = " The batch was scored before and is unchanged." if summary.unchanged else ""
+    verdict = "" if summary.shift is None else f" {summary.shift.sentence.partition(':')[0].rstrip('.')}."
+    return f"{who}: {treated}{unchanged}{verdict}"
+
+
 def batch_page(summary: BatchSummary, *, next_command: str) -> str:
     """Return the self-contained page of an inference run."""
     facts: dict[str, Cell] = {
@@ -42,12 +62,12 @@ def batch_page(summary: BatchSummary, *, next_command: str) -> str:
         "scored": moment(summary.scored_at),
         "next": next_command,
     }
-    return page(batch_headline(summary), batch_sections(summary), facts=facts)
+    return page(batch_title(summary), batch_sections(summary), lead=_lead(summary), facts=facts)
 
 
 def batch_sections(summary: BatchSummary) -> tuple[Section, ...]:
     """Return what a batch came to: key figures, the scores, what was set aside, and what made it."""
-    return (_scores(summary), *_faults(summary), _origin(summary))
+    return (_scores(summary), *_shift(summary), *_faults(summary), _origin(summary))
 
 
 def score_chart(summary: BatchSummary) -> str:
@@ -59,7 +79,7 @@ def score_chart(summary: BatchSummary) -> str:
             label = f"holdout of version {summary.model_version}"
             histogram(axes, _shares(summary.baseline), label, "secondary", filled=False)
         axes.legend(loc="upper right")
-        in_percent(axes, x=(0, 1))
+        in_percent(axes, x=(0, 1), y=(0, axes.get_ylim()[1]))
 
     return chart("Who gets which probability", "predicted churn probability", "share of customers", draw)
 
@@ -76,11 +96,12 @@ def _scores(summary: BatchSummary) -> Section:
             Card("customers scored", summary.scored, mean),
             Card("worth treating", summary.treated, f"{percent(share)} of them"),
             Card("value at stake", amount(summary.value_at_stake, summary.currency), "what treating them should earn"),
+            _left_out(summary),
             Card("rows set aside", summary.set_aside, "in quarantine", "warn" if summary.set_aside else "plain"),
         ]
     )
     caption = (
-        "A batch that lies elsewhere than the holdout has other customers than the model was judged on."
+        "The line is what the model predicted for the customers it was judged on."
         if summary.baseline is not None
         else f"Version {summary.model_version} has no baseline to compare with: it was registered before baselines "
         "were kept. Train again to get one."
@@ -88,11 +109,57 @@ def _scores(summary: BatchSummary) -> Section:
     return Section("Scores", [cards, Figure(score_chart(summary), caption)])
 
 
+def _left_out(summary: BatchSummary) -> Card:
+    """Return how many customers were not scored because they have left, and by which rule."""
+    share = summary.inactive / max(summary.rows + summary.inactive, 1)
+    rule = "older than the newest of all by more than inference.max_age_days"
+    days = "" if summary.max_age_days is None else f" ({summary.max_age_days} days)"
+    note = f"{percent(share, 0)} of all known: their newest row is {rule}{days}" if summary.inactive else "nobody"
+    return Card("left out", summary.inactive, note, "warn" if share > _MANY else "plain")
+
+
+def _shift(summary: BatchSummary) -> tuple[Section, ...]:
+    shift = summary.shift
+    if shift is None:
+        return ()
+    columns: list[list[Cell]] = [
+        [column.description, number(column.psi, 2), column.words.removeprefix(column.description).strip()]
+        for column in (shift.score, *shift.features)
+    ]
+    lead = (
+        f"{shift.customers:,} customers beside {shift.rows:,} rows that the model was judged on, in {shift.compared} "
+        f"columns. PSI is the population stability index: from {MODERATE:g} on a column has shifted if chance does not "
+        f"explain it, from {STRONG:g} on strongly."
+    )
+    tone: Tone = "good" if shift.verdict == "alike" else "plain" if shift.verdict == "few" else "warn"
+    blocks: list[Block] = [
+        Callout(shift.sentence, tone),
+        Table(["column", "PSI", "what changed most"], columns, "The scores and the most shifted columns.", ["PSI"]),
+        *(Figure(_shift_chart(column)) for column in shift.features),
+    ]
+    return (Section("Are these the customers the model knows?", blocks, lead),)
+
+
+def _shift_chart(column: ColumnShift) -> str:
+    """Draw the share of each bin, of the batch and of the rows that the model was judged on."""
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(column.bins), 0, -1)
+        axes.barh(places + 0.2, column.after, height=0.38, color=COLOURS["primary"], label="this batch")
+        axes.barh(places - 0.2, column.before, height=0.38, color=COLOURS["muted"], alpha=0.6, label="judged on")
+        named(axes, places, [shortened(name, 24) for name in column.bins])
+        in_percent(axes, x=(0, 1.06 * max(*column.before, *column.after)))
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2)
+
+    title = f"{shortened(column.description, 34)}: PSI {number(column.psi, 2)}"
+    return chart(title[:1].upper() + title[1:], "share of customers", "", draw, height=1.0 + 0.3 * len(column.bins))
+
+
 def _faults(summary: BatchSummary) -> tuple[Section, ...]:
     blocks: list[Block] = []
     if summary.rejected:
         broken: list[list[Cell]] = [[rule, count] for rule, count in sorted(summary.rejected.items())]
-        blocks.append(Table(["the rule", "rows that do not"], broken))
+        blocks.append(Table(["the rule", "rows that do not"], broken, "Rows that were set aside."))
     if summary.unseen:
         unknown: list[list[Cell]] = [
             [name, count, percent(count / summary.rows)] for name, count in sorted(summary.unseen.items())

@@ -20,7 +20,7 @@ from ..ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
 from ..ports.tracker import ExperimentTracker
-from ..scoring.baseline import baseline_scores
+from ..scoring.baseline import baseline_scores, batch_shift
 from ..scoring.batch import BATCH_ID, BatchSummary, batch_id_of, policy_of
 from ..scoring.rows import LoadedModel
 from ..scoring.settings import InferenceSettings
@@ -154,7 +154,17 @@ def run_batch(
             asked_as_of=as_of,
             intake=intake,
             inactive=_customers_known(store, batch) - result.scored - result.quarantined,
+            max_age_days=max_age.days,
             baseline=baseline_scores(store, contract, model.digest),
+            shift=batch_shift(
+                store,
+                contract,
+                store.latest_rows(features, known_until, _present(store, features, model), max_age=max_age),
+                result.scores,
+                model_digest=model.digest,
+                kinds=model.kinds,
+                described=model.described,
+            ),
         )
         store.upsert(contract.table("batches"), _row(summary))
         engine.forget(batch.batch_id)
@@ -165,6 +175,11 @@ def run_batch(
             "quarantine table, and the table of predictions holds nothing of this batch. Mend the source."
         )
     return summary
+
+
+def _present(store: FeatureStore, features: TableRef, model: LoadedModel) -> list[str]:
+    present = store.scan(features).schema.names
+    return [name for name in model.kinds if name in present]
 
 
 def _customers_known(store: FeatureStore, batch: Batch) -> int:

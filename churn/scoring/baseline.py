@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +10,19 @@ import pyarrow as pa
 from ..core.errors import NotFound
 from ..data.contract import DatasetContract
 from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT
+from ..evaluation.shift import BatchShift, shift_of, shift_of_counts
+from ..model.frame import Column, Kind, uncoded
+from ..model.reasons import Described
 from ..ports.tables import FeatureStore, TableRef
-from .batch import histogram
+from .batch import BINS, histogram
 from .rows import RowScorer, coded_columns
 
-__all__ = ["MODEL_DIGEST_COLUMN", "baseline_scores", "write_baseline"]
+__all__ = ["MODEL_DIGEST_COLUMN", "baseline_scores", "batch_shift", "write_baseline"]
 
 MODEL_DIGEST_COLUMN = "model_digest"
 """The column that tells the baselines of different models apart."""
+_SAMPLED = 100_000
+"""Rows of each side that are compared, about."""
 _PREDICTED = ("probability", "expected_value", "customer_value")
 
 
@@ -88,3 +93,55 @@ def baseline_scores(store: FeatureStore, contract: DatasetContract, model_digest
     for batch in rows:
         counts = counts + histogram(batch.column("probability"))
     return tuple(counts.tolist()) if counts.sum() else None
+
+
+def batch_shift(
+    store: FeatureStore,
+    contract: DatasetContract,
+    customers: pa.RecordBatchReader,
+    scores: Sequence[int],
+    *,
+    model_digest: str,
+    kinds: Mapping[str, Kind],
+    described: Sequence[Described],
+) -> BatchShift | None:
+    """Hold the customers of a batch against the baseline of their version; None without a baseline.
+
+    Of more than about 100,000 rows every so-manieth is taken.
+
+    Args:
+        store: The tables of the data set.
+        contract: Its contract.
+        customers: The rows that are scored, with the columns of `kinds`.
+        scores: Their number in equally wide bins of probability.
+        model_digest: The version.
+        kinds: The columns that the model reads.
+        described: How one speaks of them.
+    """
+    try:
+        table = store.latest(contract.table("baseline").name)
+        present = store.scan(table).schema.names
+        columns = [name for name in kinds if name in present]
+        rows = store.scan(table, columns, where={MODEL_DIGEST_COLUMN: model_digest})
+        before = _sampled(rows, kinds, max(1, table.rows // _SAMPLED))
+    except NotFound:
+        return None
+    judged = baseline_scores(store, contract, model_digest)
+    if judged is None:
+        return None
+    step = max(1, sum(scores) // _SAMPLED)
+    fifths = [f"{20 * place}% to {20 * place + 20}%" for place in range(5)]
+    before_after = (np.reshape(counts, (5, BINS // 5)).sum(axis=1) for counts in (judged, scores))
+    score = shift_of_counts("probability", "predicted churn probability", fifths, *before_after)
+    words = {feature.name: feature.description for feature in described}
+    return shift_of(before, _sampled(customers, kinds, step), score, words)
+
+
+def _sampled(rows: pa.RecordBatchReader, kinds: Mapping[str, Kind], step: int) -> dict[str, Column]:
+    """Return every `step`-th row, text as objects."""
+    parts: dict[str, list[Column]] = {name: [] for name in kinds if name in rows.schema.names}
+    for batch in rows:
+        chosen = batch.take(pa.array(np.arange(0, batch.num_rows, step)))
+        for name, values in coded_columns(chosen, {name: kinds[name] for name in parts}).items():
+            parts[name].append(uncoded(values))
+    return {name: np.concatenate(values) for name, values in parts.items() if values}

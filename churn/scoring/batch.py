@@ -19,6 +19,7 @@ from ..core.canonical import StoredFormat
 from ..core.errors import StoreError
 from ..core.frozen import Frozen
 from ..data.validation import ValidationReport
+from ..evaluation.shift import BatchShift
 from ..model.scorer import TREAT, Explain
 from ..ports.batch import Batch, BatchResult
 from ..ports.tables import TableRef
@@ -193,6 +194,12 @@ class BatchSummary(Frozen):
     scores: tuple[int, ...] = Field(description="Customers in equally wide bins of probability.")
     baseline: tuple[int, ...] | None = Field(
         default=None, description="The same for the holdout of the version, from `churn_baseline`; None without one."
+    )
+    shift: BatchShift | None = Field(
+        default=None, description="The customers beside those that the version was judged on; None without a baseline."
+    )
+    max_age_days: int | None = Field(
+        default=None, description="How much older than the newest row of all that of an active customer may be."
     )
     rejected: dict[str, int] = Field(description="Rows that were set aside, by the rule that they break.")
     intake: ValidationReport | None = Field(

@@ -21,6 +21,7 @@ from churn.model.reasons import Described
 from churn.model.scorer import Explain, Predictions, Scorer
 from churn.ports.registry import ModelVersion
 from churn.ports.tables import FeatureStore
+from churn.scoring.baseline import write_baseline
 from churn.scoring.batch import BatchSummary
 from churn.scoring.settings import InferenceSettings
 from tests.fakes.data.scorers import small_scorer
@@ -132,9 +133,15 @@ def predictions(store: FeatureStore, summary: BatchSummary) -> list[dict[str, An
     return sorted(rows.to_pylist(), key=lambda row: str(row["customer_id"]))
 
 
-def summary_of(customers: int = 30, **changes: Any) -> BatchSummary:
-    """Return what a small batch in memory came to."""
-    store = MemoryFeatureStore("toy")
+def summary_of(customers: int = 30, *, judged_on: pa.Table | None = None, **changes: Any) -> BatchSummary:
+    """Return what a small batch in memory came to, with a baseline of the rows that are given."""
+    store, model = MemoryFeatureStore("toy"), Registered()
     store.upsert(CONTRACT.table("features"), feature_rows(customers))
+    if judged_on is not None:
+        rows = judged_on.append_column("split", pa.array(["holdout"] * judged_on.num_rows))
+        training = store.replace(CONTRACT.table("training"), rows)
+        write_baseline(
+            store, CONTRACT, model, training, model_name="churn_toy", model_version=3, model_digest=model.digest
+        )
     with tempfile.TemporaryDirectory() as name:
-        return run(store, Path(name)).model_copy(update={"seconds": 0.5, **changes})
+        return run(store, Path(name), model).model_copy(update={"seconds": 0.5, **changes})

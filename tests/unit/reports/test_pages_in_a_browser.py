@@ -16,7 +16,7 @@ from reports.customer_report import customer_page
 from reports.gate_report import gate_page
 from reports.page import page
 from reports.training_report import training_page
-from tests.fakes.data.batches import summary_of
+from tests.fakes.data.batches import feature_rows, summary_of
 from tests.fakes.data.campaigns import campaign
 from tests.fakes.data.evaluations import evaluation
 from tests.fakes.data.findings import (
@@ -56,6 +56,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "gate that passes": lambda: gate_page(gate_report(), next_command=NEXT),
     "gate that refuses": lambda: gate_page(gate_report(checks=(FAILED,)), next_command=NEXT),
     "inference": lambda: batch_page(summary_of(intake=VALIDATION, inactive=40), next_command=NEXT),
+    "inference of other customers": lambda: batch_page(
+        summary_of(400, judged_on=feature_rows(300, contract=["Two year"] * 300)), next_command=NEXT
+    ),
     "campaign": lambda: campaign_page(campaign()),
     "campaign of nobody": lambda: campaign_page(campaign(capacity=0)),
     "customer": lambda: customer_page(said()),
