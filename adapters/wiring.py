@@ -22,6 +22,7 @@ from churn.settings import OnlineSettings, Profile, registered_name
 __all__ = [
     "activate",
     "active_profile",
+    "check_orchestrator",
     "connect",
     "diagnose",
     "ensure_stack",
@@ -102,6 +103,13 @@ def diagnose(project: Path, profile: Profile) -> list[Any]:
         stack_name(profile),
         shared=profile.shared,
     )
+
+
+def check_orchestrator(profile: Profile) -> None:
+    """Look, without importing it, whether the orchestrator can be used; raises StoreError."""
+    from .local.zenml import check_client
+
+    check_client()
 
 
 def ensure_stack(profile: Profile, experiment: str) -> str:

@@ -18,6 +18,7 @@ from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .explain import explain
 from .online import features_check, features_publish
+from .output import print_json, wants_json
 
 __all__ = [
     "approve",
@@ -48,6 +49,9 @@ def config_show(arguments: argparse.Namespace) -> int:
 
     settings, profile = configuration_of(arguments)
     shown = {**settings.model_dump(mode="json"), "profile": profile.model_dump(mode="json")}
+    if wants_json(arguments):
+        print_json(shown)
+        return 0
     print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
     return 0
 
@@ -96,7 +100,11 @@ def data_describe(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.features import describe as look_at
 
     session = session_of(arguments)
-    describe(plain_console(), *look_at(session.workspace, session.settings))
+    report, columns = look_at(session.workspace, session.settings)
+    if wants_json(arguments):
+        print_json({**report.model_dump(mode="json"), "columns": columns, "exit": 0})
+        return 0
+    describe(plain_console(), report, columns)
     if session.contract.numbered_rows:
         print(f"The {NOT_FOLLOWED}.")
     return 0
@@ -134,16 +142,22 @@ def dataset_infer(arguments: argparse.Namespace) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print what a pipeline needs of this machine and whether it is there, each line with its remedy."""
     findings = wiring.diagnose(CONFIGS.parent, configuration_of(arguments).profile)
-    console = plain_console()
+    failed = sum(finding.status == "fail" for finding in findings)
+    code, quiet, console = 2 if failed else 0, getattr(arguments, "quiet", False), plain_console()
+    if wants_json(arguments):
+        print_json({"ready": not failed, "findings": findings, "exit": code})
+        return code
     for finding in findings:
+        if quiet and finding.status == "ok":
+            continue
         mark, style = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}[finding.status]
         line = Text.assemble((mark, style), f" {finding.area}: {finding.name}  {finding.found}")
         console.print(line)
         if finding.status != "ok":
             console.print(f"    → {finding.remedy}")
-    failed = sum(finding.status == "fail" for finding in findings)
-    console.print("A pipeline can run." if not failed else f"{failed} of these keep a pipeline from running.")
-    return 2 if failed else 0
+    if failed or not quiet:
+        console.print("A pipeline can run." if not failed else f"{failed} of these keep a pipeline from running.")
+    return code
 
 
 def ui(arguments: argparse.Namespace) -> int:

@@ -21,9 +21,9 @@ _WIDE = 160
 class Screen(Console):
     """Prints values of the user's data even if they are markup, and lines that break between words alone."""
 
-    def __init__(self, file: IO[str] | None = None, *, quiet: bool = False) -> None:
-        super().__init__(file=file, highlight=False, markup=False, emoji=False, quiet=quiet)
-        if not self.is_terminal and "COLUMNS" not in os.environ:
+    def __init__(self, file: IO[str] | None = None, *, quiet: bool = False, **options: Any) -> None:
+        super().__init__(file=file, highlight=False, markup=False, emoji=False, quiet=quiet, **options)
+        if "width" not in options and not self.is_terminal and "COLUMNS" not in os.environ:
             self.width = _WIDE
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -32,6 +32,11 @@ class Screen(Console):
             words = (word for value in objects for word in str(value).split())
             options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
         super().print(*objects, **options)
+
+    @property
+    def spinner(self) -> str:
+        """The name of a spinner that the output can show."""
+        return "dots" if self.encoding.startswith("utf") else "line"
 
     def on_broken_pipe(self) -> None:
         """Go on in silence: the reader, such as `| head`, has seen enough, and the work is still to be done."""
@@ -51,6 +56,6 @@ def terminal(*, quiet: bool = False) -> Screen:
     return Screen(copy, quiet=quiet)
 
 
-def table(*headers: str, title: str | None = None) -> Table:
+def table(*headers: str) -> Table:
     """Return an empty table in the style that all have."""
-    return Table(*headers, title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
+    return Table(*headers, box=SIMPLE_HEAD, pad_edge=False)

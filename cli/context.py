@@ -6,12 +6,14 @@ import argparse
 import os
 import shlex
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
-from churn.lifecycle.workspace import Workspace
 from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
+
+if TYPE_CHECKING:
+    from churn.lifecycle.workspace import Workspace
 
 __all__ = ["CONFIGS", "Session", "configuration_of", "remember", "repeated", "session_of"]
 

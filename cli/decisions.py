@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.table import Table
 
@@ -14,6 +15,7 @@ from churn.ports.registry import CHAMPION
 
 from .console import Screen, plain_console, table
 from .context import repeated, session_of
+from .output import print_json, wants_json
 
 __all__ = ["approve", "audit", "models", "reject", "retire", "rollback"]
 
@@ -38,7 +40,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     """Let a version be live again that was live before."""
     from churn.approval.promote import rollback as go_back
 
-    context, console = _context(arguments), plain_console()
+    context, console = _context(arguments), _console(arguments)
     change = go_back(context, to=arguments.to, who=_who(arguments), why=arguments.reason)
     before = "" if change.previous is None else f", in place of version {change.previous}"
     console.print(f"{change.model} version {change.version} is @Champion again{before}.")
@@ -51,7 +53,7 @@ def retire(arguments: argparse.Namespace) -> int:
     """Record that the model of a version is gone, so that nothing that was decided about it holds for another one."""
     from churn.lifecycle.decisions import retire_version
 
-    session, console = session_of(arguments), plain_console()
+    session, console = session_of(arguments), _console(arguments)
     record = retire_version(
         session.workspace,
         session.settings,
@@ -71,17 +73,22 @@ def models(arguments: argparse.Namespace) -> int:
     """List the versions with their aliases, approval, gate and metrics, and what was live when."""
     context, console = _context(arguments), plain_console()
     state = context.read()
+    if wants_json(arguments):
+        print_json(_models_as_json(state, {number: context.status(number, state) for number in state.versions}))
+        return 0
     if not state.versions:
         console.print(f"There is no registered model {state.model} yet.")
         console.print(f"Next    python run.py --pipeline training{repeated(arguments)}", soft_wrap=True)
         return 0
     statuses = {number: context.status(number, state) for number in state.versions}
+    console.print(state.model)
     console.print(_versions(state, statuses))
     if state.history:
         console.print(_history(state))
     for number, status in statuses.items():
         if status.state == "pending" or state.versions[number] == state.challenger:
             console.print(f"Version {number}: {status.state}. {status.why}")
+    console.quiet = getattr(arguments, "quiet", False)
     return _end(console, state, *_next_for(arguments, state, statuses))
 
 
@@ -89,26 +96,30 @@ def audit(arguments: argparse.Namespace) -> int:
     """Print what does not fit what the ledger says; the exit code is 2 if anything does not."""
     from churn.lifecycle.decisions import audit_model
 
-    session, console = session_of(arguments), plain_console()
+    session, console = session_of(arguments), _console(arguments)
     report = audit_model(session.workspace, session.settings, model=arguments.model, expect=arguments.expect)
+    if wants_json(arguments):
+        code = 2 if report.findings else 0
+        print_json({**report.model_dump(mode="json"), "exit": code})
+        return code
     console.print(
         f"{report.model}: {report.records} records of the ledger, {report.versions} versions with their files, "
-        f"{report.reports} reports of the gate",
-        soft_wrap=True,
+        f"{report.reports} reports of the gate"
     )
     if report.head:
         console.print(f"Head    {report.head}   (keep it elsewhere; audit --expect HASH compares)")
+    loud = plain_console()
     for finding in report.findings:
-        console.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}")
+        loud.print(f"✗ {finding.subject}: {finding.problem}\n    → {finding.remedy}")
     if report.findings:
-        console.print(f"{len(report.findings)} of these do not fit.")
+        loud.print(f"{len(report.findings)} of these do not fit.")
         return 2
     console.print("The chain of the ledger holds, and registry, packages and reports are what it says.")
     return _end(console, _context(arguments).read(), f"models{_same_model(arguments)}", "what was live when")
 
 
 def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]) -> int:
-    context, console = _context(arguments), plain_console()
+    context, console = _context(arguments), _console(arguments)
     status = decide(context, arguments.version, who=_who(arguments), why=arguments.reason)
     console.print(f"{status.model} version {status.version}: {status.state}. {status.why}")
     state = context.read()
@@ -118,7 +129,7 @@ def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]
 
 
 def _versions(state: ModelState, statuses: dict[int, VersionStatus]) -> Table:
-    listed = table("version", title=state.model)
+    listed = table("version")
     listed.add_column("aliases", no_wrap=True)
     for head in ("approval", "gate", *(METRICS[name].label for name in _METRICS)):
         listed.add_column(head, overflow="fold")
@@ -132,6 +143,27 @@ def _versions(state: ModelState, statuses: dict[int, VersionStatus]) -> Table:
 def _metric(tags: Mapping[str, str], name: str) -> str:
     """Return a metric of a version; keys with a dot are those of earlier versions of this project."""
     return tags.get(f"metric_{name}") or tags.get(f"metric.{name}", "")
+
+
+def _models_as_json(state: ModelState, statuses: dict[int, VersionStatus]) -> dict[str, Any]:
+    """Return the same as the tables, with every metric as a number."""
+    versions = [
+        {
+            "version": number,
+            "aliases": version.aliases,
+            "approval": statuses[number].state,
+            "why": statuses[number].why,
+            "gate": _gate(statuses[number]),
+            "metrics": {
+                name.removeprefix("metric_"): float(value)
+                for name, value in version.tags.items()
+                if name.startswith("metric_")
+            },
+            "data": {name: version.tags.get(f"data_{name}") for name in ("table", "version", "digest")},
+        }
+        for number, version in state.versions.items()
+    ]
+    return {"model": state.model, "live": state.live, "versions": versions, "history": state.history, "exit": 0}
 
 
 def _history(state: ModelState) -> Table:
@@ -179,6 +211,11 @@ def _end(console: Screen, state: ModelState, command: str, why: str) -> int:
         console.print(f"        but @{CHAMPION} names {named}: see run.py audit")
     console.print(f"Next    python run.py {command}   ({why})", soft_wrap=True)
     return 0
+
+
+def _console(arguments: argparse.Namespace) -> Screen:
+    """Return a console for what nobody asked for: `--quiet` leaves it out."""
+    return plain_console(quiet=getattr(arguments, "quiet", False))
 
 
 def _context(arguments: argparse.Namespace) -> ApprovalContext:

@@ -17,10 +17,11 @@ def describe(console: Screen, report: ValidationReport, columns: Iterable[Column
     title = f"{report.source}: {report.rows:,} rows"
     if report.rows > SAMPLE:
         title += f"; columns of the first {SAMPLE:,}"
-    shown = table("column", "type", "missing", "distinct", "values", title=title)
+    shown = table("column", "type", "missing", "distinct", "values")
     for column in columns:
         values = f"{column.low} … {column.high}" if column.low else ", ".join(column.spread)
         shown.add_row(column.name, column.type, f"{column.missing:,}", f"{column.distinct:,}", values)
+    console.print(title)
     console.print(shown)
     for rule in report.broken_rules:
         console.print(f"✗ {rule.column} {rule.rule}: {rule.broken:,} rows do not, such as {', '.join(rule.examples)}")

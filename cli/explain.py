@@ -8,6 +8,7 @@ import re
 
 from .console import plain_console
 from .context import session_of
+from .output import print_json, wants_json
 
 __all__ = ["explain", "file_name"]
 
@@ -22,6 +23,9 @@ def explain(arguments: argparse.Namespace) -> int:
     path = arguments.out or session.profile.state / "explanations" / f"{file_name(said.customer)}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(customer_page(said), encoding="utf-8")
+    if wants_json(arguments):
+        print_json({**said.model_dump(mode="json"), "page": path, "exit": 0})
+        return 0
     console = plain_console()
     for line in [*customer_lines(said), f"Page     {path}"]:
         console.print(line)

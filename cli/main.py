@@ -7,12 +7,18 @@ import atexit
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
-from .parser import build_parser
+from churn.core.errors import ConfigError
+
+from .output import print_json, results_alone, wants_json
+from .parser import JSON_COMMANDS, build_parser
+from .run_log import RunLog
 from .streams import open_streams
 from .trouble import explain
 
@@ -23,20 +29,31 @@ def command() -> None:
     """Run the command line that this process was started with, and end the process with its exit code."""
     codes: list[int] = []
     atexit.register(_leave, codes)  # the first to register is the last to be called
-    codes.append(main())
+    codes.append(main(started=time.monotonic() - time.process_time()))
     sys.exit(codes[0])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; a user's own mistake never ends in a traceback."""
+def main(argv: Sequence[str] | None = None, started: float | None = None) -> int:
+    """Run one command line and return its exit code; a user's own mistake never ends in a traceback.
+
+    Args:
+        argv: What was typed after the program's name; by default what this process was started with.
+        started: When the command was started, by `time.monotonic`; by default now.
+    """
+    started = time.monotonic() if started is None else started
     open_streams()
+    typed = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parsed(argv)
-    except SystemExit as ended:  # argparse has printed the help, or what is wrong
+        arguments = _parsed(typed)
+    except SystemExit as ended:  # the help was printed, or what is wrong with the line
+        if ended.code and "--json" in typed:
+            print_json({"exit": ended.code, "error": str(ended)})
         return int(ended.code or 0)
-    debug = getattr(arguments, "debug", False)
+    log, out = RunLog(typed), sys.stdout
     try:
-        code = _dispatch(arguments, debug)
+        if wants_json(arguments) and arguments.command is None:
+            out = results_alone()
+        code = _dispatch(arguments, log, started, out)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -47,16 +64,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
-        if debug:
-            traceback.print_exc()
-        message = explain(error, _state_folder())
-        print(f"\n{message}" if message else _apology(error, debug), file=sys.stderr)
-        return 2 if message else 1
+        return _failed(error, arguments, log, out)
+    finally:
+        log.close()
 
 
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+def _failed(error: Exception, arguments: argparse.Namespace, log: RunLog, out: TextIO) -> int:
+    """Tell what went wrong, in the log with its traceback, and return the exit code."""
+    debug = getattr(arguments, "debug", False)
+    if debug:
+        traceback.print_exc()
+    message = explain(error, _state_folder())
+    code, text = (2, message) if message else (1, _apology(error))
+    if log.path is None and code == 1:
+        with suppress(Exception):  # where the settings cannot be read, nobody knows the place of the logs
+            from .context import configuration_of
+
+            settings, profile = configuration_of(arguments)
+            log.open(profile.state / "logs", arguments.command or arguments.pipeline, settings.retention.log_days)
+    log.failed(error, text)
+    where = f" Log: {log.path}" if log.path else ("" if debug or message else " --debug shows the traceback.")
+    print(f"\n{text}{where}", file=sys.stderr)
+    if wants_json(arguments):
+        kind = {"pipeline": arguments.pipeline, "run": None, "version": None, "verdict": "failed", "report": None}
+        print_json({**(kind if arguments.pipeline else {}), "exit": code, "error": text, "log": log.path}, out)
+    return code
+
+
+def _parsed(typed: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(typed)
     if arguments.command is None and arguments.pipeline is None:
         parser.print_help()
         parser.exit()
@@ -66,19 +103,27 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--version belongs to --pipeline deployment")
     if arguments.command is None and arguments.pipeline != "inference" and (arguments.as_of or arguments.engine):
         parser.error("--as-of and --engine belong to --pipeline inference")
+    words = filter(None, [arguments.command, getattr(arguments, "action", None)])
+    if wants_json(arguments) and arguments.command is not None and " ".join(words) not in JSON_COMMANDS:
+        parser.error(f"--json belongs to the pipelines and to {', '.join(JSON_COMMANDS)}")
     return arguments
 
 
-def _dispatch(arguments: argparse.Namespace, debug: bool) -> int:
+def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: TextIO) -> int:
     from .environment import prepare
 
-    prepare(debug)
-    from . import commands
-
+    prepare(getattr(arguments, "debug", False))
+    if hasattr(arguments, "data") and not arguments.data.exists():  # told before anything is imported
+        raise ConfigError(f"There is no data at {arguments.data.resolve()}: check `--data`.")
     if arguments.command is None:
         from .pipelines import run_pipeline
 
-        return run_pipeline(arguments)
+        result = run_pipeline(arguments, log, started)
+        if wants_json(arguments):
+            print_json(result, out)
+        return int(result["exit"])
+    from . import commands
+
     action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)]))
     code: int = getattr(commands, action)(arguments)
     return code
@@ -99,6 +144,5 @@ def _state_folder() -> Path | None:
     return Path(json.loads(profile)["state"]) if profile else None
 
 
-def _apology(error: Exception, debug: bool) -> str:
-    hint = "" if debug else " Run it again with --debug for the traceback."
-    return f"\nThe program failed, which is its fault and not yours ({type(error).__name__}: {error}).{hint}"
+def _apology(error: Exception) -> str:
+    return f"The program failed, which is its fault and not yours ({type(error).__name__}: {error})."

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["EXIT_CODES", "PIPELINES", "build_parser"]
+__all__ = ["EXIT_CODES", "JSON_COMMANDS", "PIPELINES", "UsageError", "build_parser"]
+
+JSON_COMMANDS = ("models", "audit", "doctor", "explain", "data describe", "config show", "config explain")
+"""The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
 EXIT_CODES = {
     0: "done",
@@ -43,6 +46,17 @@ exit codes:
 """ + "".join(f"  {code:<4} {meaning}\n" for code, meaning in EXIT_CODES.items())
 
 
+class UsageError(SystemExit):
+    """A line that is not understood; its text says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
+
+
 class _Parser(argparse.ArgumentParser):
     """Takes options by their whole names, those of the commands below it too: an abbreviation hides typing errors."""
 
@@ -60,7 +74,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, the word that may have been meant, and where the help is; exit with 2."""
-        self.exit(2, f"{self.prog}: {message}{self._meant(message)}\nHelp: python {self.prog} --help\n")
+        told = f"{message}{self._meant(message)}"
+        print(f"{self.prog}: {told}\nHelp: python {self.prog} --help", file=sys.stderr)
+        raise UsageError(told)
 
     def _meant(self, message: str) -> str:
         """Return `"; did you mean 'x'?"` for a mistyped word that is named in a message of argparse."""
@@ -155,6 +171,9 @@ def _settings_options(overrides: str) -> _Parser:
         metavar="NAME|FILE",
         help="the data set, by its contract (default: the one `use` chose, else telco_simulated)",
     )
+    group = options.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="the answer as one line of JSON, all else on standard error")
+    group.add_argument("--quiet", action="store_true", help="no progress, summary or hints: only what needs a person")
     group.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own logs")
     return options
 

@@ -1,4 +1,7 @@
-"""Running a pipeline on the profile's stack, with its progress on the screen and a summary at the end."""
+"""Running a pipeline on the profile's stack, with its progress on the screen and a summary at the end.
+
+ZenML is imported last: a mistake that can be seen without it is told at once and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,74 @@ import argparse
 import importlib
 import logging
 import os
+import sys
 import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
-from zenml.client import Client
-from zenml.logger import ZenMLConsoleHandler
-from zenml.models import PipelineRunResponse
-from zenml.utils import source_utils
 
 from adapters import wiring
+from churn.lifecycle.features import check_delivery
 
 from .console import terminal
-from .context import CONFIGS, repeated, session_of
+from .context import CONFIGS, Session, repeated, session_of
 from .display import watch
-from .summary import summarise
+from .durations import in_words, read_durations, write_durations
+from .run_log import RunLog
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
 
 __all__ = ["run_pipeline"]
 
 ROOT = CONFIGS.parent
 
 
-def run_pipeline(arguments: argparse.Namespace) -> int:
-    """Run the pipeline that the arguments name; what goes wrong is raised."""
-    started = time.monotonic()
-    console = terminal()
-    settings, profile, contract = session_of(arguments)
-    name = arguments.pipeline
-    where = f" · dataset {contract.name} · stack {profile.name}"
-    console.print(Text.assemble((name, "bold"), where))
-    experiment = settings.registered_name(contract)
+def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> dict[str, Any]:
+    """Run the pipeline that the arguments name; what goes wrong is raised.
+
+    Args:
+        arguments: The parsed command line.
+        log: The log of this run, to be opened once nothing speaks against the run.
+        started: When the command was started, by `time.monotonic`.
+
+    Returns:
+        What came out, as `--json` prints it; `exit` is the exit code.
+    """
+    session = session_of(arguments)
+    settings, profile, contract = session
+    name, quiet = arguments.pipeline, getattr(arguments, "quiet", False)
+    if name != "deployment" and (name != "inference" or settings.data is not None):
+        check_delivery(session.workspace, settings)
+    wiring.check_orchestrator(profile)
+    log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
+    console, kept, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
+    last = read_durations(kept, key)
+    expected = f" · {in_words(last['total'])} last time" if "total" in last else ""
+    console.print(Text.assemble((name, "bold"), f" · dataset {contract.name} · stack {profile.name}{expected}"))
+    with console.status("starting ZenML and MLflow", spinner=console.spinner) if console.is_terminal else nullcontext():
+        pipeline, asked = _prepared(arguments, session)
+    with watch(console, list(pipeline.invocations), last) as board:
+        run = _finished(pipeline(settings, contract, **asked))
+    from .summary import summarise
+
+    result = {"pipeline": name, "dataset": contract.name, "run": run.name}
+    result |= summarise(console, name, run, settings, profile, options=repeated(arguments))
+    seconds = time.monotonic() - started
+    console.print(board.times(started, started + seconds), style="dim")
+    write_durations(kept, key, board.seconds(), seconds)
+    if quiet and result["exit"]:
+        print(result["message"], file=sys.stderr)
+    return {**result, "seconds": round(seconds, 1), "log": log.path}
+
+
+def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict[str, Any]]:
+    """Return the pipeline, ready to run on the profile's stack, and what else it is called with."""
+    from zenml.utils import source_utils
+
+    settings, profile, contract = session
+    name, experiment = arguments.pipeline, settings.registered_name(contract)
     wiring.activate(profile)
     os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, experiment)
     source_utils.set_custom_source_root(str(ROOT))
@@ -43,18 +85,15 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
         enable_cache=False if arguments.no_cache else None,
         settings={"experiment_tracker": {"experiment_name": experiment}},
     )
-    prepared = time.monotonic() - started
     asked = {"version": arguments.version} if name == "deployment" else {}
     pipeline.prepare(settings, contract, **asked)
-    with watch(console, list(pipeline.invocations)) as board:
-        run = pipeline(settings, contract, **asked)
-    return summarise(
-        console, name, _finished(run), settings, profile, board=board, prepared=prepared, options=repeated(arguments)
-    )
+    return pipeline, asked
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:
-    """Keep what steps log for the dashboard, and off the screen."""
+    """Keep what steps log for the dashboard and the log file, and off the screen."""
+    from zenml.logger import ZenMLConsoleHandler
+
     if not getattr(arguments, "debug", False):
         for handler in logging.getLogger().handlers:
             if isinstance(handler, ZenMLConsoleHandler):
@@ -62,6 +101,8 @@ def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:
 
 
 def _finished(run: PipelineRunResponse | None) -> PipelineRunResponse:
+    from zenml.client import Client
+
     if run is None:
         raise RuntimeError("ZenML returned no run")
     return Client().get_pipeline_run(run.id)

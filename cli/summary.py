@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from churn.campaign.campaign import Campaign
@@ -26,7 +27,6 @@ from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_verdict
 
 from .console import Screen, table
-from .display import Board
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -41,11 +41,9 @@ def summarise(
     settings: Settings,
     profile: Profile,
     *,
-    board: Board,
-    prepared: float,
     options: str = "",
-) -> int:
-    """Print the summary of a finished run and return the exit code; see `cli.parser.EXIT_CODES`.
+) -> dict[str, Any]:
+    """Print the summary of a finished run, and return what came out of it.
 
     Args:
         console: Where to print.
@@ -53,31 +51,38 @@ def summarise(
         run: The run, finished.
         settings: Its settings.
         profile: Where its files lie.
-        board: The steps with their times.
-        prepared: Seconds before the first step: imports, stores, stack.
         options: What the next command needs to be about the same model, such as ` --data customers.csv`.
+
+    Returns:
+        `version` of the model and `report`, either of which may be None, `verdict` in a word, `message` in a sentence,
+        and `exit`, one of `cli.parser.EXIT_CODES`.
     """
     console.print()
-    code = _SUMMARIES[pipeline](console, run, settings, profile, options)
-    _times(console, board, prepared)
-    return code
+    return _SUMMARIES[pipeline](console, run, settings, profile, options)
 
 
-def _training(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _training(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
     evaluation: Evaluation = _output(run, "evaluate", "evaluation")
     version: Registration = _output(run, "register", "registration")
     console.print(_metrics(evaluation))
-    console.print(headline(evaluation))
+    message = headline(evaluation)
+    console.print(message)
     state = "unchanged: the same data, settings and code gave the same model" if version.unchanged else "new"
     named = (f"\n{version.name} version {version.version}", "bold")
     console.print(Text.assemble(named, f" is @{CHALLENGER} ({state})"))
-    console.print(f"Report  {profile.report_of(run.name)}")
+    report = profile.report_of(run.name)
+    console.print(f"Report  {report}")
     _next(console, f"--pipeline deployment{options}", "the gate: may it replace the champion?")
     _next(console, "ui", "the run in the ZenML dashboard, the trials in MLflow")
-    return 0
+    verdict = "unchanged" if version.unchanged else "registered"
+    return _result(0, verdict, message, version=version.version, report=report)
 
 
-def _deployment(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _deployment(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
     report: GateReport = _output(run, "evaluation", "gate_report")
     outcome: Deployment = _output(run, "promotion", "deployment")
     console.print(_checks(report))
@@ -88,75 +93,79 @@ def _deployment(console: Screen, run: PipelineRunResponse, settings: Settings, p
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")))
     for each in outcome.notes:
         console.print(each)
-    console.print(f"Report  {profile.report_of(run.name)}")
+    page = profile.report_of(run.name)
+    console.print(f"Report  {page}")
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     _next(console, f"models{options}", "what is live, and what was")
-    return {"refused": 3, "waiting": 4}.get(outcome.state, 0)
+    code = {"refused": 3, "waiting": 4}.get(outcome.state, 0)
+    return _result(code, outcome.state, outcome.sentence, version=outcome.version, report=page)
 
 
-def _inference(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _inference(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
     summary: BatchSummary = _output(run, "score", "batch")
-    console.print(Text.assemble((f"{batch_headline(summary)}.", "bold")))
+    message = f"{batch_headline(summary)}."
+    console.print(Text.assemble((message, "bold")))
     for rule, rows in sorted(summary.rejected.items()):
         console.print(f"  {rows:,} in quarantine: {rule} (they do not)")
     for column, rows in sorted(summary.unseen.items()):
         console.print(f"  {column}: {rows:,} customers have a value that training did not know")
     campaign: Campaign = _output(run, "plan", "campaign")
     console.print(campaign_headline(campaign))
-    ref, lists = summary.predictions, profile.campaigns / summary.batch_id
-    console.print(
-        f"List    {lists}.{settings.campaign.format}   (the page beside it says who, why, and what it earns)",
-    )
+    ref, page = summary.predictions, profile.report_of(run.name)
+    contacts = profile.campaigns / f"{summary.batch_id}.{settings.campaign.format}"
+    console.print(f"List    {contacts}   (the page beside it says who, why, and what it earns)")
     console.print(f"Table   {ref.uri}, version {ref.version}, batch_id {summary.batch_id}")
-    console.print(f"Report  {profile.report_of(run.name)}")
+    console.print(f"Report  {page}")
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
-    return 0
+    verdict = "unchanged" if summary.unchanged else "scored"
+    result = _result(0, verdict, message, version=summary.model_version, report=page)
+    return {**result, "batch_id": summary.batch_id, "list": contacts}
 
 
-def _checks(report: GateReport) -> Table:
-    shown = table("check", "", "found", "allowed", title=f"{len(report.checks)} checks")
+def _checks(report: GateReport) -> Group:
+    shown = table("check", "", "found", "allowed")
     for check in report.checks:
         named = CHECKS[check.name]
         measured, allowed = named.measured(check, report.currency), named.allowed(check, report.currency)
         shown.add_row(named.label, VERDICTS[check.verdict], measured, allowed)
-    return shown
+    return Group(f"{len(report.checks)} checks", shown)
 
 
 def _next(console: Screen, command: str, why: str) -> None:
     console.print(f"Next    python run.py {command}   ({why})", soft_wrap=True)
 
 
-def _metrics(evaluation: Evaluation) -> Table:
+def _metrics(evaluation: Evaluation) -> Group:
     share = percent(evaluation.confidence, 0)
     scored = rows_in_words(evaluation.rows, evaluation.customers, evaluation.churners, evaluation.churned_customers)
-    title = f"Holdout: {scored}"
-    shown = table("", "estimate", f"{share} interval", title=title)
+    shown = table("", "estimate", f"{share} interval")
     for name in HEADLINE:
         if name in evaluation.metrics:
             metric, estimate = METRICS[name], evaluation.metrics[name]
             shown.add_row(metric.label, metric.text(estimate.point, evaluation.currency), metric.span(estimate))
-    return shown
+    return Group(f"Holdout: {scored}", shown)
 
 
-def _features(console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str) -> int:
+def _features(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
     report: ValidationReport = _output(run, "ingest", "validation")
     features: TableSnapshot = _output(run, "build_features", "features")
-    console.print(f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine.")
-    console.print(
-        f"Table   {features.ref.uri}, version {features.ref.version}, {features.ref.rows:,} rows", soft_wrap=True
-    )
+    message = f"{report.accepted:,} of {report.rows:,} rows accepted, {report.quarantined:,} in quarantine."
+    console.print(message)
+    console.print(f"Table   {features.ref.uri}, version {features.ref.version}, {features.ref.rows:,} rows")
     _next(console, f"--pipeline training{options}", "a model from them")
-    return 0
+    return _result(0, "accepted", message)
 
 
-def _times(console: Screen, board: Board, prepared: float) -> None:
-    steps = {name: line.seconds for name, line in board.lines.items()}
-    total = prepared + sum(steps.values())
-    parts = {"start": prepared} | {name: seconds for name, seconds in steps.items() if seconds >= 0.05}
-    listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
-    console.print(f"Time    {total:.0f} s: {listed}", style="dim")
+def _result(
+    code: int, verdict: str, message: str, *, version: int | None = None, report: Path | None = None
+) -> dict[str, Any]:
+    return {"version": version, "verdict": verdict, "exit": code, "report": report, "message": message}
 
 
 def _output(run: PipelineRunResponse, step: str, name: str) -> Any:

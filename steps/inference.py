@@ -8,7 +8,7 @@ from zenml import log_metadata, step
 
 from adapters.wiring import connect
 from churn.campaign.campaign import Campaign
-from churn.core.progress import note
+from churn.core.progress import conclude
 from churn.data.contract import DatasetContract
 from churn.data.snapshot import TableSnapshot, snapshot_of
 from churn.lifecycle import inference
@@ -36,7 +36,7 @@ def score(
         record_batch(summary, workspace.tracker, {"charts/scores.svg": score_chart(summary), "report.html": page})
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": summary.model_version})
         write_page(workspace, page)
-        note("score", batch_headline(summary))
+        conclude("score", batch_headline(summary))
         return snapshot_of(workspace.tables, summary.predictions, where={BATCH_ID: summary.batch_id}), summary
 
 
@@ -49,6 +49,5 @@ def plan(summary: BatchSummary, settings: Settings, contract: DatasetContract) -
         workspace.files.put(f"campaigns/{campaign.batch_id}.html", [campaign_page(campaign).encode()])
         expected = {"expected_profit": campaign.plan.profit.point, "expected_cost": campaign.plan.cost.point}
         log_metadata({"batch_id": campaign.batch_id, "contacts": campaign.plan.contacts, **expected})
-        note("plan", campaign_headline(campaign))
-        note("plan", f"list {contacts}")
+        conclude("plan", f"{campaign_headline(campaign)} List: {contacts}")
         return campaign

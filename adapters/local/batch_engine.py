@@ -114,6 +114,7 @@ class LocalBatchEngine(BatchEngine):
             threads=self.threads,
         )
         started, done, before = time.monotonic(), 0, parts.rows - parts.waiting_rows
+        progress(before, parts.rows, "customers")
         for part, result in zip(waiting, scored, strict=True):
             parts.finish(part, result)
             done += result.rows.num_rows + result.rejected.num_rows

@@ -7,6 +7,7 @@ from pathlib import Path
 from . import machine_checks as machine
 from . import store_checks as stores
 from .machine_checks import Finding
+from .zenml import config_folder
 
 __all__ = ["diagnose"]
 
@@ -48,6 +49,7 @@ def diagnose(
         machine.clock(),
         machine.port("ZenML", zenml_port),
         machine.port("MLflow", mlflow_port),
+        machine.folder("zenml", "settings", config_folder(), shared=True),
         stores.zenml_store(),
         stores.zenml_stack(stack),
         stores.mlflow_store(mlflow_uri),

@@ -13,8 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from churn.core.errors import StoreError
+
 from .machine_checks import Finding
-from .zenml import store_url
+from .zenml import client_settings, store_url
 
 __all__ = ["mlflow_store", "zenml_stack", "zenml_store"]
 
@@ -29,6 +31,11 @@ Schema = Literal["not made yet", "current", "older", "unknown", "damaged"]
 
 def zenml_store() -> Finding:
     """Does the store of the user's ZenML client open, and does the installed ZenML fit it?"""
+    try:
+        client_settings()
+    except StoreError as error:
+        found, _, remedy = str(error).partition(": ")
+        return Finding("zenml", "store", "fail", found, remedy)
     url = store_url()
     if url.startswith(_REMOTE):
         return _zenml_server(url)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from zenml.client import Client
     from zenml.models import ModelVersionResponse
 
-__all__ = ["ZenmlStageMirror", "component_settings", "config_folder", "ensure_stack", "stack_name", "store_url"]
+__all__ = [
+    "ZenmlStageMirror",
+    "check_client",
+    "client_settings",
+    "component_settings",
+    "config_folder",
+    "ensure_stack",
+    "stack_name",
+    "store_url",
+]
 
 
 def config_folder() -> Path:
@@ -41,13 +50,50 @@ def config_folder() -> Path:
 def store_url() -> str:
     """Return the address of the store that ZenML's client uses: of a database, or of a server."""
     try:
-        written = yaml.safe_load((config_folder() / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        written = None
-    store = (written.get("store") if isinstance(written, dict) else None) or {}
+        store = client_settings().get("store") or {}
+    except StoreError:
+        store = {}
     stores = Path(os.environ.get("ZENML_LOCAL_STORES_PATH") or config_folder() / "local_stores")
     embedded = f"sqlite:///{stores / 'default_zen_store' / 'zenml.db'}"
     return str(os.environ.get("ZENML_STORE_URL") or store.get("url") or embedded)
+
+
+def check_client() -> None:
+    """Look whether ZenML's client can be used.
+
+    Raises:
+        StoreError: the folder of its settings cannot be made, or the settings cannot be read.
+    """
+    folder = config_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"ZenML keeps its settings in {folder}, which cannot be made ({error.strerror}): set HOME or "
+            "ZENML_CONFIG_PATH to a folder that you may write to."
+        ) from error
+    client_settings()
+
+
+def client_settings() -> dict[str, Any]:
+    """Return the settings of ZenML's client, none where there are none yet; raises StoreError if unreadable."""
+    path = config_folder() / "config.yaml"
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StoreError(_unreadable(path, str(error).splitlines()[0])) from error
+    if written is not None and not isinstance(written, dict):
+        raise StoreError(_unreadable(path, "it holds no keys and values"))
+    return written or {}
+
+
+def _unreadable(path: Path, why: str) -> str:
+    return (
+        f"The settings of ZenML's client, {path}, cannot be read ({why}): restore the file, move it away so that ZenML "
+        "makes a new one, or give this project settings of its own with ZENML_CONFIG_PATH=FOLDER."
+    )
 
 
 def stack_name(profile: Profile) -> str:

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-__all__ = ["LOGGER", "ProgressEvent", "advance", "note", "stage"]
+__all__ = ["LOGGER", "ProgressEvent", "advance", "conclude", "note", "stage"]
 
 LOGGER = "churn.core.progress"
 """The logger that carries the events, each as the `event` attribute of its record."""
 
 
 class ProgressEvent(NamedTuple):
-    """Something happened in a stage of the run: it started, went on, has something to say, finished or failed."""
+    """Something happened in a stage of the run: it started, went on, has something to say, finished or failed.
 
-    kind: Literal["started", "advanced", "noted", "finished", "failed"]
+    What it `concluded` stands in the summary of the run too.
+    """
+
+    kind: Literal["started", "advanced", "noted", "concluded", "finished", "failed"]
     stage: str
     message: str = ""
     done: int = 0
@@ -36,13 +39,18 @@ def stage(name: str) -> Iterator[None]:
 
 
 def advance(name: str, done: int, total: int, message: str) -> None:
-    """Report how far a stage has come."""
+    """Report how far a stage has come; `total` is 0 where nobody knows of how many."""
     _report(ProgressEvent("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
 
 
 def note(name: str, message: str) -> None:
     """Report something a user wants to know of a stage."""
     _report(ProgressEvent("noted", name, message), f"{name}: {message}")
+
+
+def conclude(name: str, message: str) -> None:
+    """Report what a stage came to, where the summary of the run says so as well: a display leaves it to that."""
+    _report(ProgressEvent("concluded", name, message), f"{name}: {message}")
 
 
 def _report(event: ProgressEvent, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -85,7 +86,10 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
         error: naming every wrong key of `source`, with the rule it broke and the nearest valid key.
     """
     try:
-        return model.model_validate(raw)
+        parsed = model.model_validate(raw)
+        if wrong := [f"`{where}`: a number is expected, got {given!r}" for where, given in _not_numbers(raw, parsed)]:
+            raise error(f"{source}: {'; '.join(wrong)}.")
+        return parsed
     except ValidationError as cause:
         errors = cause.errors()
         sentences = [_sentence(model, dict(problem)) for problem in errors[:_MAX_PROBLEMS]]
@@ -93,6 +97,20 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
             sentences.append(f"and {len(errors) - _MAX_PROBLEMS:,} more problems")
         problems = "; ".join(sentences)
         raise error(f"{source}: {problems}{'' if problems.endswith('?') else '.'}") from cause
+
+
+def _not_numbers(raw: Any, parsed: Any, where: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield the truth values that pydantic has taken for the numbers 0 and 1, each with its place."""
+    if isinstance(raw, bool):
+        if isinstance(parsed, int | float) and not isinstance(parsed, bool):
+            yield where.removeprefix("."), raw
+    elif isinstance(raw, Mapping):
+        fields = dict(parsed) if isinstance(parsed, BaseModel | Mapping) else {}
+        for key, value in raw.items():
+            yield from _not_numbers(value, fields.get(key), f"{where}.{key}")
+    elif isinstance(raw, list) and isinstance(parsed, list | tuple):
+        for index, (value, item) in enumerate(zip(raw, parsed, strict=False)):
+            yield from _not_numbers(value, item, f"{where}.{index}")
 
 
 def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:

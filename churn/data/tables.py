@@ -57,6 +57,7 @@ class RetentionSettings(Frozen):
         ge=0,
         description="Days that a replaced version of a table is kept; those that registered models name stay for ever.",
     )
+    log_days: int = Field(default=30, ge=0, description="Days that the log of a run is kept; the next run removes it.")
 
 
 TableName = Literal[

@@ -18,7 +18,7 @@ from ..approval.promote import complete_begun, promote
 from ..approval.state import VersionStatus
 from ..core.errors import DecisionRefused, NotFound
 from ..core.frozen import Frozen
-from ..core.progress import advance, note
+from ..core.progress import advance, conclude, note
 from ..gate.judge import judge
 from ..gate.recipes import remade_digest
 from ..gate.report import GateReport
@@ -70,7 +70,9 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
         report, new = report_on(request, workspace.tables, ask)
     if new and not request.live:
         record_gate(context, report, who=who)
-    note("evaluation", report.summary if new else f"{report.summary} (judged on {report.at:%Y-%m-%d %H:%M} UTC)")
+    judged = "" if new else f", judged on {report.at:%Y-%m-%d %H:%M} UTC"
+    advance("evaluation", 0, 0, f"{len(report.checks)} checks{judged}")
+    conclude("evaluation", report.summary)
     return report
 
 
@@ -88,7 +90,7 @@ def promote_version(workspace: Workspace, settings: Settings, status: VersionSta
         DecisionRefused: the ledger no longer says what `status` says.
     """
     outcome = deploy(workspace.approval(settings.approval), status, who=workspace.identity)
-    note("promotion", outcome.sentence)
+    conclude("promotion", outcome.sentence)
     return outcome
 
 

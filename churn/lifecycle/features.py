@@ -11,7 +11,7 @@ from ..core.errors import ConfigError, DataError, NotFound
 from ..core.progress import note
 from ..data.contract import DatasetContract
 from ..data.delivery import PART_ROWS, Delivery, check, numbered
-from ..data.ingest import RAW_LABEL, Source, conform, to_bronze
+from ..data.ingest import RAW_LABEL, Source, conform, rows_as_arrived, to_bronze
 from ..data.labels import labels_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from ..data.tables import LABEL_TIME
@@ -21,7 +21,7 @@ from ..ports.tables import FeatureStore, TableRef
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["NOT_FOLLOWED", "build_features", "deliver", "describe", "ingest", "simulated"]
+__all__ = ["NOT_FOLLOWED", "build_features", "check_delivery", "deliver", "describe", "ingest", "simulated"]
 
 NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next"
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
@@ -41,6 +41,23 @@ def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, Val
     if delivery is None:
         return _delivered_before(workspace)
     return deliver(workspace, delivery, settings.validation, replace=workspace.contract.source == "simulation")
+
+
+def check_delivery(workspace: Workspace, settings: Settings) -> None:
+    """Look at the first rows of what `ingest` would take; nothing is written.
+
+    Raises:
+        ConfigError: a table is delivered to a data set whose rows are simulated.
+        ContractError: there is no table, or it has not the columns of the contract.
+        DataError: nothing was ever delivered, and nothing is now.
+        StoreError: the table cannot be read.
+    """
+    delivery = _delivery(workspace, settings)
+    if delivery is None:
+        _newest_delivered(workspace)
+    elif settings.data is not None:
+        first = next(iter(delivery.parts()))
+        rows_as_arrived(Source(first.name, first.rows.slice(0, 100)), workspace.contract)
 
 
 def deliver(
@@ -154,15 +171,19 @@ def simulated(contract: DatasetContract, settings: Settings) -> Delivery:
 
 
 def _delivered_before(workspace: Workspace) -> tuple[TableSnapshot, ValidationReport]:
-    contract, store = workspace.contract, workspace.tables
+    ref, store = _newest_delivered(workspace), workspace.tables
+    note("ingest", f"nothing delivered; {ref.rows:,} rows of {ref.name}, version {ref.version}")
+    return snapshot_of(store, ref), ValidationReport.of_kept_rows(ref.rows, f"{ref.name}, version {ref.version}")
+
+
+def _newest_delivered(workspace: Workspace) -> TableRef:
+    contract = workspace.contract
     try:
-        ref = store.latest(contract.table("bronze").name)
+        return workspace.tables.latest(contract.table("bronze").name)
     except NotFound as error:
         raise DataError(
             f"Nothing was delivered to the data set {contract.name!r} yet: give its table with --data FILE."
         ) from error
-    note("ingest", f"nothing delivered; {ref.rows:,} rows of {ref.name}, version {ref.version}")
-    return snapshot_of(store, ref), ValidationReport.of_kept_rows(ref.rows, f"{ref.name}, version {ref.version}")
 
 
 def _with_known_outcomes(workspace: Workspace, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -42,6 +42,7 @@ def score(workspace: Workspace, settings: Settings) -> BatchSummary:
         NotEnoughData: nothing was known by `inference.as_of`, or no customer could be scored.
     """
     contract, store = workspace.contract, workspace.tables
+    advance("score", 0, 0, "loads the champion and looks for the newest rows")
     version = champion_of(workspace.approval(settings.approval).read().champion, workspace.model)
     intake = None
     if settings.data is not None:

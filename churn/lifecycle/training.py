@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core.progress import advance, note
+from ..core.progress import advance, conclude, note
 from ..data.contract import DatasetContract
 from ..data.leakage import LeakageReport, check_training_set
 from ..data.snapshot import TableSnapshot, snapshot_of
@@ -82,6 +82,7 @@ def tune(
 ) -> TuningResult:
     """Search for better parameters on the training side, and record every trial."""
     contract = workspace.contract
+    advance("tune", 0, 0, "reads the training rows")
     study = study_name(training_set.ref, contract, model, tuning, money, seed=seed)
     result = search(
         read_side(workspace.tables, training_set.ref, contract, "train", limit=model.max_rows, seed=seed)[0],
@@ -96,6 +97,7 @@ def tune(
         progress=partial(advance, "tune"),
     )
     workspace.tracker.log_trials(study, result.trials)
+    advance("tune", 0, 0, f"{len(result.trials)} trials" if result.trials else "no search")
     note("tune", result.reason)
     return result
 
@@ -127,13 +129,16 @@ def evaluate_model(
     seed: int,
 ) -> tuple[Evaluation, Explanation]:
     """Measure the model on the holdout, and explain it there."""
+    advance("evaluate", 0, 2, f"metrics with intervals from {evaluation.resamples:,} resamples")
     contract, limit = workspace.contract, evaluation.max_rows
     holdout, available = read_side(workspace.tables, training_set.ref, contract, "holdout", limit=limit, seed=seed)
     if available > len(holdout.rows):
         note("evaluate", f"{len(holdout.rows):,} of {available:,} rows of the holdout, of customers drawn at random")
     measured = evaluate_holdout(model, holdout, contract, money=money, settings=evaluation, seed=seed)
+    advance("evaluate", 1, 2, "reasons and what matters most")
     scorer = Scorer(model, scoring_settings(contract, money, reasons))
     explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed)
+    advance("evaluate", 2, 2, "")
     auc = METRICS["roc_auc"]
     note("evaluate", f"{auc.label} {auc.interval(measured.metrics[auc.name])} on {measured.customers:,} customers")
     return measured, explanation
@@ -205,7 +210,7 @@ def register(
     )
     workspace.stages.show_candidate(registration.name, registration.version, registration.description)
     unchanged = ", unchanged" if registration.unchanged else ""
-    note("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")
+    conclude("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")
     return registration
 
 

@@ -12,9 +12,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,7 @@ class Project:
     work: Path
     temporary: Path
     proxy: str
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def in_folder(cls, folder: Path, *, proxy: str, zenml_home: Path | None = None) -> Project:
@@ -185,7 +186,12 @@ class Project:
             "TMPDIR": str(self.temporary),
             "HTTP_PROXY": self.proxy,
             "HTTPS_PROXY": self.proxy,
+            **self.more,
         }
+
+    def with_environment(self, **variables: str) -> Project:
+        """Return the same user with other environment variables."""
+        return replace(self, more=variables)
 
     def start(self, *arguments: str | Path) -> Command:
         """Start the command line with these arguments, in a fork of a process that has imported everything."""

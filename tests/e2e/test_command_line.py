@@ -70,9 +70,45 @@ def test_a_mistake_in_the_settings_is_told_with_its_remedy(project: Project, arg
     assert told in project.run("data", "describe", *arguments).paragraph
 
 
-def test_a_pipeline_with_such_a_mistake_leaves_nothing_behind(project: Project) -> None:
-    assert "did you mean 'seed'?" in project.run(*project.arguments("training", "sede=3")).paragraph
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (["--set=sede=3"], "did you mean 'seed'?"),
+        (["--set=seed=true"], "`seed`: a number is expected, got True"),
+        (["--dataset=telco"], "Nothing was delivered to the data set 'telco' yet"),
+        (["--dataset=telco", "--data=none.csv"], "There is no data at"),
+        (["--dataset=telco", "--data=other.csv"], "lacks 20 column(s)"),
+        (["--dataset=telco", "--data=empty.csv"], "is empty"),
+        (["--data=other.csv"], "are simulated"),
+        (["--dataset=malformed.yaml"], "is not valid YAML"),
+    ],
+)
+def test_a_pipeline_with_a_mistake_that_can_be_seen_at_once_leaves_nothing_behind(
+    project: Project, mistake: list[str], told: str
+) -> None:
+    (project.work / "other.csv").write_text("a,b\n1,2\n")
+    (project.work / "empty.csv").touch()
+    (project.work / "malformed.yaml").write_text("name: [\n")
+    assert told in project.run("--pipeline", "training", f"--set=profile.state={project.state}", *mistake).paragraph
     assert not project.state.exists()
+    assert not (project.home / ".config" / "zenml").exists()
+
+
+def test_settings_of_zenml_that_cannot_be_used_are_told_with_the_way_forward(project: Project, state: str) -> None:
+    folder = project.work / "settings"
+    folder.mkdir(exist_ok=True)
+    for content, why in (("a: [", "while parsing"), ("- a", "holds no keys"), ("\xff", "decode")):
+        (folder / "config.yaml").write_text(content, encoding="latin-1")
+        refused = project.with_environment(ZENML_CONFIG_PATH=str(folder)).run("--pipeline", "features", state)
+        for part in (f"{folder}/config.yaml, cannot be read (", why, "move it away"):
+            assert part in refused.paragraph
+    found = project.with_environment(ZENML_CONFIG_PATH=str(folder)).run("doctor", state)
+    assert (found.code, "✗ zenml: store" in found.out) == (2, True)
+
+
+def test_a_home_that_cannot_be_made_is_told_with_the_way_forward(project: Project, state: str) -> None:
+    refused = project.with_environment(HOME="/dev/null/home").run("--pipeline", "features", state)
+    assert "set HOME or ZENML_CONFIG_PATH" in refused.paragraph
 
 
 def test_data_that_is_not_there_is_told(project: Project) -> None:

@@ -96,7 +96,9 @@ def test_a_run_ends_with_a_summary_and_the_next_command(project: Project, first:
     assert first.report.parent == project.state / "reports"
     assert "Next    python run.py ui" in first.out
     assert re.search(
-        r"^Time +\d+ s: start [\d.]+, ingest [\d.]+, .*register [\d.]+(, write_report [\d.]+)?$", first.out, re.M
+        r"^Time +.*\d+ s: start [\d.]+, ingest [\d.]+, .*register [\d.]+(, write_report [\d.]+)?, between steps [\d.]+",
+        first.out,
+        re.M,
     )
 
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from churn.core.progress import LOGGER, advance, note, stage
-from cli.console import plain_console, terminal
-from cli.display import Board, watch
+from churn.core.progress import LOGGER, advance, conclude, note, stage
+from cli.console import Screen, plain_console, terminal
+from cli.display import Board, Line, watch
 
 STEPS = ["ingest", "tune", "register"]
 
@@ -36,13 +35,13 @@ def log_of(run: Callable[[Board], object], steps: list[str] = STEPS) -> list[str
 def screen(board: Board) -> list[str]:
     """Return what a terminal shows of the board now."""
     output = StringIO()
-    Console(file=output, width=100, force_terminal=True, no_color=True, color_system=None).print(board)
+    Screen(output, width=100, force_terminal=True, no_color=True, color_system=None).print(board)
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
 def watched(run: Callable[[Board], object]) -> list[str]:
     output = StringIO()
-    console = Console(file=output, width=100, force_terminal=True, color_system=None)
+    console = Screen(output, width=100, force_terminal=True, color_system=None)
     with watch(console, STEPS) as board:
         run(board)
     return screen(board)
@@ -95,6 +94,47 @@ def test_a_step_that_runs_and_those_that_wait_can_be_told_apart() -> None:
     assert shown[0].startswith("  ✓ ingest")
     assert re.fullmatch(r"  [^✓·↺✗] tune +0\.0 s  1/20  best log loss 0\.42", shown[1])
     assert shown[2] == "  · register"
+
+
+def test_the_time_is_told_by_step_from_the_start_of_the_command_to_its_end() -> None:
+    board = Board(plain_console(StringIO()), STEPS)
+    board.lines["ingest"] = Line("done", seconds=3.04)
+    board.lines["tune"] = Line("cached")
+    board.lines["register"] = Line("done", seconds=0.04)
+    board.began, board.ended = 102.0, 108.0
+    assert board.times(100.0, 108.5) == "Time    8 s: start 2.0, ingest 3.0, between steps 2.9, end 0.5"
+
+
+def test_a_run_from_the_cache_took_its_start_and_nothing_else() -> None:
+    assert Board(plain_console(StringIO()), STEPS).times(100.0, 196.2) == "Time    1 min 36 s: start 96.2"
+
+
+def test_a_step_says_how_long_it_took_the_last_time() -> None:
+    output = StringIO()
+    with watch(plain_console(output), STEPS, {"tune": 156.2, "ingest": 0.3}) as board:
+        with stage("ingest"):
+            assert "last time" not in "".join(screen(board))
+        with stage("tune"):
+            assert screen(board)[1].endswith("2 min 36 s last time")
+            advance("tune", 0, 20, "first trial")
+            assert screen(board)[1].endswith("0/20  first trial")
+    assert "  tune                 2 min 36 s last time" in output.getvalue().splitlines()
+
+
+def test_where_nobody_knows_of_how_many_there_is_no_counter() -> None:
+    def run(_: Board) -> None:
+        with stage("tune"):
+            advance("tune", 0, 0, "reads the training rows")
+
+    assert "  tune                 reads the training rows" in log_of(run)
+
+
+def test_what_the_summary_says_is_not_said_twice() -> None:
+    def run(_: Board) -> None:
+        with stage("tune"):
+            conclude("tune", "It is so.")
+
+    assert "It is so." not in "".join([*log_of(run), *watched(run)])
 
 
 def test_steps_that_never_start_before_a_later_one_came_from_the_cache() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -85,8 +86,42 @@ def test_a_fault_of_the_program_says_so_and_how_to_see_more(capsys: pytest.Captu
     assert main(["config", "show", "--config", FAULT]) == 1
     shown = capsys.readouterr().err
     assert "its fault and not yours (ValueError: " in shown
-    assert shown.strip().endswith("Run it again with --debug for the traceback.")
+    assert shown.strip().endswith(" --debug shows the traceback.")
     assert "Traceback (" not in shown
+
+
+def test_a_fault_of_the_program_is_kept_in_a_log_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = f"--set=profile.state={tmp_path}"
+    assert main(["data", "simulate", "--set=simulation.customers=1", state, "--out", FAULT]) == 1
+    (log,) = (tmp_path / "logs").iterdir()
+    assert capsys.readouterr().err.strip().endswith(f" Log: {log}")
+    assert "Traceback (most recent call last):" in log.read_text()
+
+
+def test_a_mistake_is_an_answer_in_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json", "--set", "sede=3"]) == 2
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert (told["exit"], told["error"]) == (2, shown.err.strip())
+    assert "did you mean 'seed'?" in told["error"]
+
+
+@pytest.mark.parametrize("line", ["modles --json", "--json --pipeline trainig", "ui --json", "--json use telco"])
+def test_a_line_that_is_not_understood_is_an_answer_in_json_too(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 2
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert told["exit"] == 2
+    assert told["error"] in shown.err
+
+
+def test_settings_are_shown_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--json", "--set", "seed=7"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 1
+    assert json.loads(shown)["seed"] == 7
 
 
 def test_a_fault_of_the_program_has_its_traceback_on_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cli import commands
 from cli.context import configuration_of
-from cli.parser import EXIT_CODES, PIPELINES, build_parser
+from cli.parser import EXIT_CODES, PIPELINES, UsageError, build_parser
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
@@ -41,8 +41,9 @@ def parse(line: str) -> argparse.Namespace:
 
 
 def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(UsageError, match=r"\w") as caught:
         parse(line)
+    assert caught.value.code == 2
     return capsys.readouterr().err
 
 

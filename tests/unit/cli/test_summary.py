@@ -19,7 +19,6 @@ from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.settings import Configuration, read_configuration
 from cli.console import plain_console
-from cli.display import Board, Line
 from cli.summary import summarise
 from tests.fakes.data.batches import summary_of
 from tests.fakes.data.campaigns import campaign
@@ -60,38 +59,28 @@ def run_of(**outputs: Mapping[str, object]) -> Run:
     )
 
 
-def board_of(**seconds: float) -> Board:
-    board = Board(plain_console(), list(seconds))
-    board.lines = {step: Line("done", seconds=took) for step, took in seconds.items()}
-    return board
-
-
 def configuration(state: str = "/state") -> Configuration:
     return read_configuration(CONFIGS, overrides=[f"profile.state='{state}'"])
 
 
-def said(pipeline: str, run: Run, board: Board, *, prepared: float = 2.0, state: str = "/state") -> str:
+def said(pipeline: str, run: Run, *, state: str = "/state") -> str:
     output = StringIO()
     fake: Any = run
-    code = summarise(
+    result = summarise(
         plain_console(output),
         pipeline,
         fake,
         *configuration(state),
-        board=board,
-        prepared=prepared,
         options=" --dataset members.yaml",
     )
-    assert code == 0
+    assert result["exit"] == 0
     return output.getvalue()
 
 
-def trained(
-    version: Registration = REGISTRATION, verdict: Evaluation | None = None, state: str = "/state", **seconds: float
-) -> str:
+def trained(version: Registration = REGISTRATION, verdict: Evaluation | None = None, state: str = "/state") -> str:
     verdict = verdict or evaluation()
     run = run_of(evaluate={"evaluation": verdict}, register={"registration": version})
-    return said("training", run, board_of(**{"evaluate": 1.0, "register": 0.5} | seconds), state=state)
+    return said("training", run, state=state)
 
 
 def test_the_metrics_are_shown_with_their_intervals() -> None:
@@ -139,30 +128,20 @@ def test_the_next_command_is_the_dashboards() -> None:
     assert "Next    python run.py ui " in trained()
 
 
-def test_the_time_is_told_by_step_and_trifles_are_left_out() -> None:
-    text = trained(ingest=3.04, tune=0.0, train=0.049, write_report=0.05)
-    assert text.splitlines()[-1] == "Time    7 s: start 2.0, evaluate 1.0, register 0.5, ingest 3.0, write_report 0.1"
-
-
-def test_a_run_from_the_cache_took_its_start_and_nothing_else() -> None:
-    assert trained(evaluate=0.0, register=0.0).splitlines()[-1] == "Time    2 s: start 2.0"
-
-
 def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
     run = run_of(ingest={"validation": VALIDATION}, build_features={"features": SNAPSHOT})
-    lines = said("features", run, board_of(ingest=1.0, build_features=0.4)).splitlines()
+    lines = said("features", run).splitlines()
     assert lines[1:] == [
         "960 of 1,000 rows accepted, 30 in quarantine.",
         "Table   /tables/gym, version 7, 4 rows",
         "Next    python run.py --pipeline training --dataset members.yaml   (a model from them)",
-        "Time    3 s: start 2.0, ingest 1.0, build_features 0.4",
     ]
 
 
 def test_a_batch_is_told_with_what_it_is_worth_and_what_did_not_fit() -> None:
     batch = summary_of(rejected={"the row has a time": 2}, unseen={"contract": 3}, quarantined=2)
     run = run_of(score={"batch": batch}, plan={"campaign": campaign()})
-    lines = said("inference", run, board_of(score=1.0, plan=0.5)).splitlines()
+    lines = said("inference", run).splitlines()
     assert lines[1].startswith("30 customers scored by churn_toy version 3, 2 rows set aside: ")
     assert "  2 in quarantine: the row has a time (they do not)" in lines
     assert "  contract: 3 customers have a value that training did not know" in lines
@@ -180,11 +159,9 @@ def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int
     ended = Deployment(model="churn_gym", version=7, champion=6, state=state, sentence="That is that.", **outcome)  # type: ignore[arg-type]
     run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
     output, fake = StringIO(), cast(Any, run)
-    board = board_of(evaluation=1.0, approval_check=0.1, promotion=0.1)
-    code = summarise(
-        plain_console(output), "deployment", fake, *configuration(), board=board, prepared=2.0, options=" --stack cloud"
-    )
-    return code, output.getvalue().splitlines()
+    result = summarise(plain_console(output), "deployment", fake, *configuration(), options=" --stack cloud")
+    assert (result["verdict"], result["version"], result["message"]) == (state, 7, "That is that.")
+    return result["exit"], output.getvalue().splitlines()
 
 
 def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own() -> None:
@@ -208,3 +185,20 @@ def test_a_promotion_ends_with_what_is_live_and_its_notes(state: str) -> None:
     assert code == 0
     assert {"That is that.", "The mirror did not answer."} <= set(lines)
     assert "Next    python run.py models --stack cloud   (what is live, and what was)" in lines
+
+
+def test_what_came_out_is_there_for_other_programs_too() -> None:
+    batch, planned = summary_of(), campaign()
+    trained_run = run_of(evaluate={"evaluation": evaluation()}, register={"registration": REGISTRATION})
+    scored_run = run_of(score={"batch": batch}, plan={"campaign": planned})
+    built_run = run_of(ingest={"validation": VALIDATION}, build_features={"features": SNAPSHOT})
+    page = Path("/state/reports/training-2025_06_01-12_00_00.html")
+    expected = {
+        "training": {"version": 4, "verdict": "registered", "exit": 0, "report": page},
+        "inference": {"version": 3, "verdict": "scored", "exit": 0, "report": page, "batch_id": batch.batch_id},
+        "features": {"version": None, "verdict": "accepted", "exit": 0, "report": None},
+    }
+    for pipeline, run in (("training", trained_run), ("inference", scored_run), ("features", built_run)):
+        result = summarise(plain_console(StringIO()), pipeline, cast(Any, run), *configuration())
+        assert result.items() >= expected[pipeline].items()
+        assert result["message"].endswith(".")

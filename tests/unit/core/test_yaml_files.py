@@ -129,6 +129,9 @@ def test_an_unknown_key_at_any_depth_is_named_with_those_that_are_valid(changes:
         ({"dishes": {"stew": {}}}, "`dishes.stew.price` is missing."),
         ({"dishes": []}, "`dishes`: Input should be a valid dictionary, got []."),
         ({"dishes": {}}, "a menu needs a dish."),
+        ({"dishes": {"stew": {"price": True}}}, "`dishes.stew.price`: a number is expected, got True."),
+        ({"specials": [{"price": 2}, {"price": True}]}, "`specials.1.price`: a number is expected, got True."),
+        ({"starter": {"kind": "soup", "litres": True}}, "`starter.litres`: a number is expected, got True."),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_named_with_the_rule(changes: dict[str, Any], sentence: str) -> None:

@@ -16,7 +16,7 @@ from churn.core.errors import ConfigError, ContractError, DataError, StoreError,
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
-from churn.lifecycle.features import build_features, deliver, ingest
+from churn.lifecycle.features import build_features, check_delivery, deliver, ingest
 from churn.lifecycle.workspace import Workspace
 from churn.settings import Settings
 from tests.fakes.data.case import NOW, raw_rows, settings
@@ -79,6 +79,20 @@ def test_a_table_cannot_be_delivered_to_a_simulation() -> None:
     simulated = CONTRACT.model_copy(update={"source": "simulation", "simulator": "telco"})
     with pytest.raises(ConfigError, match=r"rows of 'toy' are simulated, so that members.csv cannot be delivered"):
         ingest(workspace(contract=simulated), delivered())
+
+
+def test_what_speaks_against_a_delivery_is_seen_in_its_first_rows_and_nothing_is_written() -> None:
+    simulated = CONTRACT.model_copy(update={"source": "simulation", "simulator": "telco"})
+    with pytest.raises(ConfigError, match=r"rows of 'toy' are simulated"):
+        check_delivery(workspace(contract=simulated), delivered())
+    with pytest.raises(DataError, match="Nothing was delivered to the data set 'toy' yet"):
+        check_delivery(workspace(), settings())
+    with pytest.raises(ContractError, match=r"lacks 1 column\(s\).*'plan'"):
+        check_delivery(workspace(members(40).drop(columns="plan")), delivered())
+    at = workspace(members(40))
+    check_delivery(at, delivered())
+    with pytest.raises(DataError, match="Nothing was delivered"):
+        check_delivery(at, settings())
 
 
 @pytest.mark.parametrize("part_rows", [1000, 20])
