@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 import re
@@ -43,13 +42,14 @@ class RunLog:
 
         Where no file can be written there is no log: the run itself will say so.
         """
-        began = dt.datetime.now(dt.UTC)
-        path = folder / f"{began:%Y-%m-%dT%H-%M-%S}-{name}-{os.getpid()}.log"
+        began = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime(began))
+        path = folder / f"{stamp}-{name}-{os.getpid()}.log"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for old in folder.glob("*.log"):
                 with suppress(OSError):  # another run removes it at the same time
-                    if old.stat().st_mtime < began.timestamp() - days * 86_400:
+                    if old.stat().st_mtime < began - days * 86_400:
                         old.unlink()
             handler = _File(path, encoding="utf-8")
         except OSError:

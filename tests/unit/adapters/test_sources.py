@@ -112,6 +112,7 @@ def test_lines_with_too_many_or_too_few_values_are_kept_apart(tmp_path: Path) ->
         (b"ORC\0", "is an ORC file"),
         (b"\xd0\xcf\x11\xe0", "is no workbook that can be read"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # archives hold the time: their bytes differ by worker
 )
 def test_a_file_that_is_no_table_is_refused_by_its_own_name(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "table.csv"
