@@ -93,7 +93,7 @@ def _key(draft: Draft) -> list[str]:
     if draft.key is None:
         return [
             "# CHECK: the table has no key, so each row is a customer, by its number in the delivery. Customers cannot",
-            "# be followed from one delivery to the next: the same customer is another one there.",
+            "# be followed from one delivery to the next, which replaces them: the same customer is another one there.",
             f"entity_key: {NUMBERED}",
             "numbered_rows: true",
         ]

@@ -23,12 +23,12 @@ from .workspace import Workspace
 
 __all__ = ["NOT_FOLLOWED", "build_features", "check_delivery", "deliver", "describe", "ingest", "simulated"]
 
-NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next"
+NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next, which replaces them"
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
 
 
 def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, ValidationReport]:
-    """Bring the bronze table up to date: a delivered table is added to it, a simulation replaces it.
+    """Bring the bronze table up to date: a delivered table is added to it; a simulation, or numbered rows, replace it.
 
     Without a delivery the rows that were delivered before are what there is.
 
@@ -40,7 +40,10 @@ def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, Val
     delivery = _delivery(workspace, settings)
     if delivery is None:
         return _delivered_before(workspace)
-    return deliver(workspace, delivery, settings.validation, replace=workspace.contract.source == "simulation")
+    contract = workspace.contract
+    # Numbered rows of two tables may be the same customers, and would be on both sides of the split.
+    replace = contract.source == "simulation" or contract.numbered_rows
+    return deliver(workspace, delivery, settings.validation, replace=replace)
 
 
 def check_delivery(workspace: Workspace, settings: Settings) -> None:
