@@ -17,6 +17,7 @@ from .context import CONFIGS, configuration_of, remember, session_of
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .explain import explain
+from .forget import data_forget
 from .online import features_check, features_publish
 from .output import print_json, wants_json
 
@@ -27,6 +28,7 @@ __all__ = [
     "config_show",
     "data_describe",
     "data_fetch",
+    "data_forget",
     "data_simulate",
     "data_vacuum",
     "dataset_infer",

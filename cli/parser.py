@@ -187,6 +187,10 @@ def _data_commands(parser: _Parser, common: _Parser) -> None:
     commands.add_parser(
         "vacuum", parents=[common], help="remove old table versions and what killed runs left (retention.days)"
     )
+    forget = commands.add_parser("forget", parents=[common], help="erase a customer from every table, list and page")
+    forget.add_argument("--customer", required=True, metavar="ID", help="the customer's key")
+    forget.add_argument("--reason", required=True, metavar="TEXT", help="why, on record for ever: name nobody in it")
+    forget.add_argument("--as", dest="name", metavar="NAME", help="who asks for it (default: as with approve)")
     commands.add_parser("describe", parents=[common], help="what a table holds, and how it keeps its contract")
 
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.core.errors import StoreError
-from churn.ports.files import Files, path_parts
+from churn.ports.files import Files, ReplacedWord, path_parts, pattern_of
 
 __all__ = ["LocalFiles"]
+
+_MODEL = "MLmodel"
+"""A folder with this file is a registered model, whose files are bound to a digest."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,55 @@ class LocalFiles(Files):
             raise
         return str(path)
 
+    def get(self, name: str) -> bytes | None:
+        """Read the file."""
+        path = self.root.joinpath(*path_parts(name))
+        with _explained(path), suppress(FileNotFoundError):
+            return path.read_bytes()
+        return None
+
+    def names(self, folder: str) -> list[str]:
+        """Walk through the folder; drafts of files are not among them."""
+        found = (path for path in self.root.joinpath(*path_parts(folder)).rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.root).as_posix() for path in found if not path.name.startswith("."))
+
+    def replace_word(self, word: str, by: str) -> ReplacedWord:
+        """Walk through the folder, but for Delta tables; a file is replaced as a whole."""
+        pattern, changed, held = pattern_of(word), [], []
+        for path in _files(self.root):
+            name = path.relative_to(self.root).as_posix()
+            with _explained(path):
+                if pattern.search(path.name.encode()):
+                    path.unlink()
+                    changed.append(name)
+                    continue
+                content = path.read_bytes()
+                if not pattern.search(content):
+                    continue
+                if b"\0" in content or any((parent / _MODEL).is_file() for parent in path.parents):
+                    held.append(name)
+                    continue
+                changed.append(name)
+                draft = path.with_name(f".{path.name}.draft")
+                draft.write_bytes(pattern.sub(by.encode(), content))
+                draft.chmod(path.stat().st_mode)
+                os.replace(draft, path)
+        return ReplacedWord(tuple(changed), tuple(held))
+
     def delete(self, name: str) -> None:
         """Remove the file; its folder stays."""
         path = self.root.joinpath(*path_parts(name))
         with _explained(path), suppress(FileNotFoundError):
             path.unlink()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; a folder of a Delta table is not entered."""
+    for parent, folders, files in os.walk(folder):
+        if "_delta_log" in folders:
+            folders.clear()
+            continue
+        yield from (path for name in sorted(files) if not (path := Path(parent, name)).is_symlink())
 
 
 def _make_private(folder: Path) -> None:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core.errors import ConfigError, DataError, NotFound, nearest
-from ..data.contract import DatasetContract
+from ..data.contract import DatasetContract, snake_case
+from ..model.frame import as_strings, canonical_text
 from ..model.money import MoneySettings
 from ..ports.files import Files
 from ..ports.tables import FeatureStore, TableRef
@@ -26,7 +27,7 @@ from .candidates import CONTACTED_AT, PLANNED_AT
 from .plan import CONTROL, TREATMENT, Plan, ScoredBatch, build_plan
 from .settings import CampaignSettings
 
-__all__ = ["plan_batch", "put_lists", "record_contacts"]
+__all__ = ["plan_batch", "put_lists", "record_contacts", "without_customer"]
 
 _FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 """How a text begins that a spreadsheet would run (OWASP, CSV injection)."""
@@ -117,6 +118,53 @@ def _facts(store: FeatureStore, summary: BatchSummary, contract: DatasetContract
     present = store.scan(summary.features).schema.names
     names = [name for name in contract.columns if name in present]
     return store.latest_rows(summary.features, summary.as_of, [contract.entity_key, *names]) if names else None
+
+
+def without_customer(name: str, content: bytes, column: str, customer: str) -> bytes | None:
+    """Return a file of rows without those of a customer; None where it has none, or is no such file.
+
+    Args:
+        name: What the file is called: `.csv` or `.parquet`.
+        content: What is in it.
+        column: The column with the customers' keys; the file may spell it otherwise, as `customerID`.
+        customer: The key.
+    """
+    if name.endswith(".csv"):
+        return _csv_without(content, column, customer)
+    return _parquet_without(content, column, customer) if name.endswith(".parquet") else None
+
+
+def _csv_without(content: bytes, column: str, customer: str) -> bytes | None:
+    text = content.decode("utf-8-sig", "surrogateescape")
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t|", key=header.count)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    places = [at for at, title in enumerate(rows[0] if rows else []) if snake_case(title) == column]
+
+    def is_theirs(row: list[str]) -> bool:
+        return any(canonical_text(row[at]) in (customer, _harmless(customer)) for at in places if at < len(row))
+
+    if not any(map(is_theirs, rows)):
+        return None
+    kept = io.StringIO(newline="")
+    writer = csv.writer(kept, delimiter=delimiter, lineterminator="\r\n" if header.endswith("\r") else "\n")
+    writer.writerows(row for row in rows if not is_theirs(row))
+    return kept.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _parquet_without(content: bytes, column: str, customer: str) -> bytes | None:
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(io.BytesIO(content))
+    place = next((title for title in rows.column_names if snake_case(title) == column), None)
+    if place is None:
+        return None
+    theirs = as_strings(rows[place].to_pandas()) == customer
+    if not theirs.any():
+        return None
+    kept = io.BytesIO()
+    pyarrow.parquet.write_table(rows.filter(pa.array(~theirs)), kept)
+    return kept.getvalue()
 
 
 def _segments(

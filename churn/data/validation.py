@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 __all__ = [
+    "LINE_COLUMN",
     "QUARANTINE_SCHEMA",
     "RuleResult",
     "Validated",
@@ -39,7 +40,8 @@ QUARANTINE_SCHEMA = TABLES["quarantine"].arrow_schema()
 """One row for each rule a source's row broke; `row` is the source's row as JSON, `row_digest` its SHA-256."""
 
 _EXAMPLES = 3
-_LINE = "the line"
+LINE_COLUMN = "the line"
+"""What the quarantine calls the column of a line of text that is no row."""
 _LINE_RULE = "has one value for each column"
 _ROWS_OF_KEY = "rows_of_key"
 """The column of how many rows, 1 or more than 1, have the customer and the event time of a row."""
@@ -155,7 +157,7 @@ def validate(
     if batch.broken_lines:
         examples = tuple(repr(line[:80]) for line in batch.broken_lines[:_EXAMPLES])
         count, total = len(batch.broken_lines), len(batch.frame) + len(batch.broken_lines)
-        results.append(RuleResult(column=_LINE, rule=_LINE_RULE, checked=total, broken=count, examples=examples))
+        results.append(RuleResult(column=LINE_COLUMN, rule=_LINE_RULE, checked=total, broken=count, examples=examples))
     broken = sorted({fault.row for fault in faults})
     report = ValidationReport(
         source=batch.source,
@@ -180,17 +182,17 @@ def merged(reports: Sequence[ValidationReport], contract: DatasetContract, now: 
     for result in (result for report in reports for result in report.rules):
         results.setdefault((result.column, result.rule), []).append(result)
     checked = sums["rows"] - sums["copies"]
-    rows = checked - sum(result.broken for result in results.get((_LINE, _LINE_RULE), ()))
+    rows = checked - sum(result.broken for result in results.get((LINE_COLUMN, _LINE_RULE), ()))
     always, columns = {(rule.column, rule.words) for rule in _rules(contract, now)}, fault_columns(contract)
 
     def place(key: tuple[str, str]) -> tuple[int, int, str]:
         """Sort as `validate` does: the rules, then what could not be read, of which a part names only what it has."""
         column, words = key
-        if column == _LINE:
+        if column == LINE_COLUMN:
             return 2, 0, ""
         return (0, 0, "") if key in always else (1, columns.index(column), words)
 
-    summed = [_summed(results[key], checked if key[0] == _LINE else rows) for key in sorted(results, key=place)]
+    summed = [_summed(results[key], checked if key[0] == LINE_COLUMN else rows) for key in sorted(results, key=place)]
     return reports[0].model_copy(update={**sums, "rules": tuple(summed)})
 
 
@@ -310,7 +312,7 @@ def _quarantine(faults: list[CellFault], batch: Conformed) -> pa.Table:
     lines = batch.raw.iloc[rows].to_json(orient="records", lines=True, date_format="iso", force_ascii=False)
     text = dict(zip(rows, lines.rstrip("\n").split("\n"), strict=True)) if rows else {}
     entries = [(text[fault.row], fault.column, fault.rule, fault.value) for fault in faults]
-    entries += [(line, _LINE, _LINE_RULE, line[:80]) for line in batch.broken_lines]
+    entries += [(line, LINE_COLUMN, _LINE_RULE, line[:80]) for line in batch.broken_lines]
     return quarantine_table(dict.fromkeys(entries), batch.source)
 
 

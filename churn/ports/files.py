@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..core.errors import StoreError
 
-__all__ = ["Files", "path_parts"]
+__all__ = ["Files", "ReplacedWord", "path_parts", "pattern_of"]
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class ReplacedWord(NamedTuple):
+    """The names of the files that a word was taken out of, and of those that hold it still."""
+
+    changed: tuple[str, ...]
+    held: tuple[str, ...]
 
 
 class Files(ABC):
@@ -35,6 +45,26 @@ class Files(ABC):
         """
 
     @abstractmethod
+    def get(self, name: str) -> bytes | None:
+        """Return the content of a file; None where there is none. Raises as `put` does."""
+
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted; none where there is no such folder."""
+
+    @abstractmethod
+    def replace_word(self, word: str, by: str) -> ReplacedWord:
+        """Replace a word in every file of text, and remove the files whose name has it.
+
+        Files that others left in the same place are among them. A word is followed and preceded by no letter, digit,
+        `_` or `-`; it is found as it is, and as HTML and JSON write it. Registered models, which stay byte for byte,
+        and files that are no text are left as they are. Tables are not looked at.
+
+        Raises:
+            StoreError: a file cannot be read or written; those before it are done.
+        """
+
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Remove a file; a name that has none is no error. Raises as `put` does."""
 
@@ -52,3 +82,10 @@ def path_parts(name: str) -> tuple[str, ...]:
             "and separate folders by `/`."
         )
     return parts
+
+
+def pattern_of(word: str) -> re.Pattern[bytes]:
+    """Return what finds a word in the bytes of a text, as it is and as HTML and JSON write it."""
+    spellings = {word, html.escape(word), html.escape(word, quote=False), json.dumps(word)[1:-1]}
+    listed = b"|".join(re.escape(spelling.encode()) for spelling in sorted(spellings))
+    return re.compile(rb"(?<![0-9A-Za-z_-])(?:" + listed + rb")(?![0-9A-Za-z_-])")

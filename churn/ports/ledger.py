@@ -39,10 +39,12 @@ DecisionKind = Literal[
     "rolled_back",
     "undone",
     "retired",
+    "erased",
 ]
 """What happened. A change of the champion is begun before the registry is touched, and `promoted`, `rolled_back` or
 `undone` after it. `retired` says that the model is gone: what was recorded of the version before is about no model that
-the registry may have under that number."""
+the registry may have under that number. `erased` says that the data of a customer was erased, not whose: its model is
+the name of the data set, its version 0."""
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

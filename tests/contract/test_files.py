@@ -110,3 +110,59 @@ def test_a_file_in_the_way_of_a_folder_is_an_error_of_the_store(tmp_path: Path) 
     files.put("campaigns", [b"x"])
     with pytest.raises(StoreError, match="cannot be written"):
         files.put("campaigns/list.csv", [b"x"])
+
+
+def test_content_and_names_are_read_back(stored: tuple[Files, Reader]) -> None:
+    files, _ = stored
+    for name in ("lists/b.csv", "lists/deep/a.csv", "page.html"):
+        files.put(name, [name.encode()])
+    assert files.names("lists") == ["lists/b.csv", "lists/deep/a.csv"]
+    assert files.names("nothing") == []
+    assert files.get("lists/deep/a.csv") == b"lists/deep/a.csv"
+    assert (files.get("lists/c.csv"), files.get("nothing/c.csv")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "after"),
+    [
+        ("C-17", b"C-17, xC-17 C-17x C-17-2 _C-17 (C-17) C-17", b"gone, xC-17 C-17x C-17-2 _C-17 (gone) gone"),
+        ("a<b>&c", b"<td>a&lt;b&gt;&amp;c</td> a<b>&c", b"<td>gone</td> gone"),
+        ('o"x\N{LATIN SMALL LETTER E WITH ACUTE}', b'{"id": "o\\"x\\u00e9"}', b'{"id": "gone"}'),
+        ("4.5", b"4.5 415", b"gone 415"),
+    ],
+)
+def test_a_word_is_replaced_as_a_whole_and_as_pages_write_it(
+    stored: tuple[Files, Reader], word: str, text: bytes, after: bytes
+) -> None:
+    files, read = stored
+    files.put("deep/page.html", [text])
+    files.put("other.txt", [b"nothing of it"])
+    assert files.replace_word(word, "gone") == (("deep/page.html",), ())
+    assert (read("deep/page.html"), read("other.txt")) == (after, b"nothing of it")
+    assert files.replace_word(word, "gone") == ((), ())
+
+
+def test_files_called_after_the_word_go_and_models_and_other_files_than_text_stay(stored: tuple[Files, Reader]) -> None:
+    files, read = stored
+    content = {
+        "explanations/C-17.html": b"why",
+        "explanations/C-171.html": b"why",
+        "model/MLmodel": b"flavors:",
+        "model/code/example.json": b'"C-17"',
+        "image.png": b"\x00C-17",
+    }
+    for name, text in content.items():
+        files.put(name, [text])
+    assert files.replace_word("C-17", "gone") == (("explanations/C-17.html",), ("image.png", "model/code/example.json"))
+    assert {name for name in content if read(name) is not None} == {*content} - {"explanations/C-17.html"}
+
+
+def test_on_a_laptop_tables_are_not_looked_at_and_modes_stay(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    files.put("page.html", [b"C-17"])
+    log = tmp_path / "tables" / "features" / "_delta_log"
+    log.mkdir(parents=True)
+    (log.parent / "part.txt").write_bytes(b"C-17")
+    files.replace_word("C-17", "gone")
+    assert (log.parent / "part.txt").read_bytes() == b"C-17"
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600

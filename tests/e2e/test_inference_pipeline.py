@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from adapters.mlflow.manifest import package_digest, runtime_name, write_manifest
@@ -111,6 +112,25 @@ def test_a_killed_run_leaves_no_half_batch_and_an_old_time_is_what_would_have_be
     assert max(rows["transaction_ts"].to_pylist()) <= then["as_of"]
     assert (rows.num_rows, ref.rows) == (then["scored"], then["scored"] + now["scored"])
     assert project.damaged_tables(DATASET) == []
+
+
+def test_an_erased_customer_is_nowhere_in_the_state_folder(project: Project, first: Ran) -> None:
+    state = f"--set=profile.state={project.state}"
+    store, tables = project.store(DATASET), project.tables(DATASET)
+    customer = store.read(tables["churn_contacts"], ["customer_id"])["customer_id"][0].as_py()
+    project.run("explain", "--customer", customer, state).succeeded()
+    forgotten = project.run("data", "forget", "--customer", customer, "--reason", "asked by mail", state).succeeded()
+    assert "churn_predictions: " in forgotten.out
+    assert f"{MODEL} version 1: a model holds no row" in forgotten.out
+    files = [path for path in project.state.rglob("*") if path.is_file()]
+    assert [path for path in files if customer in path.name or customer.encode() in path.read_bytes()] == []
+    for path in (path for path in files if path.suffix == ".parquet"):
+        columns = pyarrow.parquet.read_table(path).to_pydict().values()
+        assert not any(customer in str(value) for values in columns for value in values)
+    assert project.damaged_tables(DATASET) == []
+    assert "The chain of the ledger holds" in project.run("audit", state).succeeded().out
+    again = project.run("data", "forget", "--customer", customer, "--reason", "asked by mail", state)
+    assert (again.code, f"holds a customer '{customer}'" in again.paragraph) == (2, True)
 
 
 def test_a_champion_that_was_moved_by_hand_scores_nothing(project: Project, first: Ran) -> None:
