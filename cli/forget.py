@@ -33,6 +33,8 @@ def data_forget(arguments: argparse.Namespace) -> int:
         console.print(f"  {table}: {_number(rows, 'row')}")
     older = sum(map(len, erasure.versions.values()))
     console.print(f"  removed, and no longer to be read: {_number(older, 'older version')} of tables that held a row")
+    if erasure.online:
+        console.print("  online store: 1 row")
     _files(console, "of lists", erasure.lists)
     _files(console, "of pages and records", erasure.pages)
     _say_what_is_left(console, session, erasure)

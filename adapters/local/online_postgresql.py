@@ -112,6 +112,17 @@ class PostgresOnlineStore(OnlineStore):
                     cursor.execute(self._of_schema("SELECT customer FROM {schema}.features"))
                     yield from (customer for (customer,) in cursor)
 
+    def erase(self, customer: str) -> bool:
+        """Delete the row and write the table anew; the server's own log keeps it for as long as it is set up to."""
+        with self._explained(), psycopg.connect(**self._options()) as connection:
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", (self._schema.as_string(),))
+            if not self._is_there(connection):
+                return False
+            found = self._ask(connection, "DELETE FROM {schema}.features WHERE customer = %s", customer).rowcount > 0
+            if found:
+                self._ask(connection, "VACUUM (FULL) {schema}.features")
+            return found
+
     def close(self) -> None:
         """Close the pool."""
         with self._opening:

@@ -104,6 +104,20 @@ class SqliteOnlineStore(OnlineStore):
             if (connection := self._reader()) is not None:
                 yield from (customer for (customer,) in connection.execute("SELECT customer FROM features"))
 
+    def erase(self, customer: str) -> bool:
+        """Delete the row and write the file anew: pages that are free hold what was deleted."""
+        with self._explained():
+            if not self._path.exists():
+                return False
+            lock = FileLock(self._path.with_suffix(".lock")).acquire()
+        with lock, self._explained(), closing(self._opened()) as connection:
+            connection.executescript(_TABLES)
+            found = connection.execute("DELETE FROM features WHERE customer = ?", (customer,)).rowcount > 0
+            if found:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return found
+
     def close(self) -> None:
         """Close this thread's connection."""
         _, connection = self._threads.__dict__.pop("opened", (None, None))

@@ -40,6 +40,7 @@ class Erasure(Frozen):
         versions: Older versions that are gone, because they held a row, by table.
         lists: Files of rows that the customer was taken out of.
         pages: Files of text that named the customer, and name nobody there any more.
+        online: Whether the online store had the customer.
         held: Files and tables that name the customer still, since they must stay as they are.
         searched_pages: Whether pages were searched: a key such as 17 may be any number there.
         trained: Versions of the model that learned from rows of the customer, or were measured on them.
@@ -50,6 +51,7 @@ class Erasure(Frozen):
     versions: dict[str, tuple[int, ...]]
     lists: tuple[str, ...]
     pages: tuple[str, ...]
+    online: bool
     held: tuple[str, ...]
     searched_pages: bool
     trained: tuple[int, ...]
@@ -82,7 +84,7 @@ def forget(workspace: Workspace, customer: str, *, who: str, why: str) -> Erasur
         begun = _Begun(workspace, key)
         completes = begun.note()
         erasure = _erase(workspace, key, begun.others)
-        found = erasure.rows or erasure.versions or erasure.lists or erasure.pages
+        found = erasure.rows or erasure.versions or erasure.lists or erasure.pages or erasure.online
         if not found and not completes:
             begun.strike()
             raise NotFound(
@@ -99,6 +101,7 @@ def _erase(workspace: Workspace, key: str, unfinished: int) -> Erasure:
     lists = tuple(_lists_without(store, contract, files, key))
     for part in files.names(f"scoring/{contract.name}"):  # of a batch that was interrupted; it begins anew
         files.delete(part)
+    online = workspace.online.erase(key)
     rows, versions = {}, {}
     for name in TABLES:
         if name in _LEDGER:
@@ -119,6 +122,7 @@ def _erase(workspace: Workspace, key: str, unfinished: int) -> Erasure:
         versions=versions,
         lists=lists,
         pages=word.changed if word else (),
+        online=online,
         held=(*(word.held if word else ()), *(_tables_that_name(store, contract, key) if searched else ())),
         searched_pages=searched,
         trained=tuple(_trained_on(workspace, versions)),

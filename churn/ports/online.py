@@ -123,5 +123,12 @@ class OnlineStore(ABC):
         """Return the key of every customer, in any order."""
 
     @abstractmethod
+    def erase(self, customer: str) -> bool:
+        """Remove the row of a customer, so that the files of the store hold it no more; return whether there was one.
+
+        It waits for a publication that is under way. The next publication brings back what the feature table holds.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections; a closed store may be used again."""

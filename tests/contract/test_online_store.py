@@ -243,3 +243,24 @@ def test_a_number_that_is_none_is_missing(store: OnlineStore) -> None:
     found = store.get("a")
     assert found is not None
     assert found.values["spend"] is None
+
+
+def test_an_erased_customer_is_gone_and_the_others_stay(open_store: Callable[[], OnlineStore]) -> None:
+    store = open_store()
+    assert not store.erase("a")
+    publish(store, ("a", 0, 0, "basic", 1.0), ("b", 0, 0, "pro", 2.0))
+    published = store.publication()
+    assert open_store().erase("a")
+    assert (store.get("a"), sorted(store.customers()), store.publication()) == (None, ["b"], published)
+    assert not store.erase("a")
+    publish(store, ("c", 1, 1, None, 3.0))
+    assert sorted(open_store().customers()) == ["b", "c"]
+
+
+def test_in_sqlite_the_bytes_of_an_erased_customer_are_gone(tmp_path: Path) -> None:
+    store = SqliteOnlineStore(tmp_path, "telco")
+    for version in range(2):
+        publish(store, *((f"<{name}>", version, version, "pro", 1.0) for name in range(200)), version=version)
+    store.erase("<17>")
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert (b"<17>" in content, b"<18>" in content) == (False, True)

@@ -34,6 +34,9 @@ class InMemoryOnlineStore(OnlineStore):
     def customers(self) -> Iterator[str]:
         return iter([*self.held])
 
+    def erase(self, customer: str) -> bool:
+        return self.held.pop(customer, None) is not None
+
     def close(self) -> None:
         pass
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "data fetch telco": "data_fetch",
     "data describe": "data_describe",
     "data vacuum": "data_vacuum",
+    "data forget --customer 7590-VHVEG --reason asked": "data_forget",
     "features publish --full": "features_publish",
     "features check": "features_check",
     "dataset infer members.csv": "dataset_infer",

@@ -15,6 +15,7 @@ from churn.data.validation import quarantine_table
 from churn.gate.recipes import remade_digest
 from churn.lifecycle.erasure import Erasure, forget
 from churn.lifecycle.workspace import Workspace
+from churn.ports.online import OnlineRow
 from churn.training.recipe import Recipe
 from churn.training.search import TuningSettings
 from tests.fakes.data.case import GOOD, NOW, raw_rows
@@ -22,6 +23,7 @@ from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.deciding import Doom, Killed
 from tests.fakes.ports.files import InMemoryFiles
 from tests.fakes.ports.ledger import InMemoryLedger
+from tests.fakes.ports.online import InMemoryOnlineStore
 from tests.fakes.ports.registry import InMemoryModelRegistry
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -64,7 +66,13 @@ class Place:
                 with doom.write():
                     return super().append(*arguments, **options)
 
-        self.store, self.files, self.ledger = Store("toy"), Files(), Ledger()
+        class Online(InMemoryOnlineStore):
+            def erase(self, customer: str) -> bool:
+                with doom.write():
+                    return super().erase(customer)
+
+        self.store, self.files, self.ledger, self.online = Store("toy"), Files(), Ledger(), Online()
+        self.online.held = {key: OnlineRow(key, {}, NOW, NOW, 0) for key in (customer, OTHER)}
         self.registry = InMemoryModelRegistry({"run"})
         for name in ("bronze", "features", "labels", "training"):
             spec = CONTRACT.table(name)  # type: ignore[arg-type]
@@ -102,6 +110,7 @@ class Place:
             "files": lambda: self.files,
             "ledger": lambda: self.ledger,
             "registry": lambda: self.registry,
+            "online": lambda: self.online,
         }
         return Workspace(contract=CONTRACT, model="churn_toy", threads=1, clock=lambda: NOW, make=make)
 
@@ -113,6 +122,7 @@ class Place:
         tables = ("bronze_customers", "churn_features", "churn_labels", "churn_training", "churn_predictions")
         names = [*tables, "churn_contacts", "quarantine"]
         held = {name for name in names if SOMEBODY in str(self.store.read(self.store.latest(name)).to_pylist())}
+        held |= {"online"} & {"online" for key in self.online.held if key == SOMEBODY}
         return held | {name for name, content in self.files.content.items() if SOMEBODY.encode() in content}
 
 
@@ -128,7 +138,7 @@ def test_nothing_of_the_data_set_names_the_customer_any_more(place: Place) -> No
     assert erasure.rows["quarantine"] == 2
     assert erasure.lists == ("campaigns/b1.csv", "data/members.csv")
     assert set(erasure.pages) == {"campaigns/elsewhere.csv", "reports/training.html"}
-    assert (erasure.held, erasure.unfinished) == ((), 0)
+    assert (erasure.online, erasure.held, erasure.unfinished) == (True, (), 0)
 
 
 def test_everybody_else_stays(place: Place) -> None:
@@ -136,6 +146,7 @@ def test_everybody_else_stays(place: Place) -> None:
     for name in ("bronze_customers", "churn_features", "churn_labels", "churn_training"):
         assert place.store.read(place.store.latest(name))["customer_id"].to_pylist() == [OTHER]
     assert len(place.store.read(place.store.latest("quarantine"))) == 1
+    assert [*place.online.held] == [OTHER]
     assert place.files.content == {
         "campaigns/b1.csv": f"customer_id,rank\r\n{OTHER},2\r\n".encode(),
         "campaigns/b1.control.csv": f"customer_id\r\n{OTHER}\r\n".encode(),
@@ -199,7 +210,7 @@ def test_a_customer_and_a_reason_are_needed(place: Place, customer: str, why: st
         place.forget(customer, why)
 
 
-WRITES = 16
+WRITES = 17
 
 
 @pytest.mark.parametrize("done", [False, True])
