@@ -12,8 +12,9 @@ from adapters import wiring
 from churn.data.contract import snake_case
 from churn.settings import Settings
 
+from .completion import completion
 from .console import plain_console
-from .context import CONFIGS, configuration_of, remember, session_of
+from .context import CONFIGS, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .explain import explain
@@ -24,6 +25,7 @@ from .output import print_json, wants_json
 __all__ = [
     "approve",
     "audit",
+    "completion",
     "config_schema",
     "config_show",
     "data_describe",
@@ -75,7 +77,7 @@ def data_simulate(arguments: argparse.Namespace) -> int:
     settings, profile, contract = session_of(arguments)
     parts = simulated(contract, settings).parts()
     path = getattr(arguments, "out", None) or profile.state / "data" / f"{contract.name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    writable(path)
     first = next(parts).rows
     with pyarrow.parquet.ParquetWriter(path, first.schema) as writer:
         writer.write_table(first)

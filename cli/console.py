@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .parser import as_typed
+
 __all__ = ["Screen", "plain_console", "table", "terminal"]
 
 _WIDE = 160
@@ -31,7 +33,7 @@ class Screen(Console):
         if "soft_wrap" not in options and all(isinstance(value, str | Text) for value in objects):
             words = (word for value in objects for word in str(value).split())
             options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
-        super().print(*objects, **options)
+        super().print(*(as_typed(value) if isinstance(value, str) else value for value in objects), **options)
 
     @property
     def spinner(self) -> str:

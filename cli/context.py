@@ -15,7 +15,7 @@ from churn.settings import Configuration, Profile, Settings, load_contract, read
 if TYPE_CHECKING:
     from churn.lifecycle.workspace import Workspace
 
-__all__ = ["CONFIGS", "Session", "configuration_of", "remember", "repeated", "session_of"]
+__all__ = ["CONFIGS", "Session", "configuration_of", "remember", "repeated", "session_of", "writable"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _REMEMBERED = "dataset"
@@ -61,6 +61,24 @@ def session_of(arguments: argparse.Namespace) -> Session:
     """Return the settings, the profile and the data set; raises as `read_configuration` and `load_contract` do."""
     settings, profile = configuration_of(arguments)
     return Session(settings, profile, load_contract(CONFIGS, settings.dataset))
+
+
+def writable(path: Path) -> Path:
+    """Return a path that a command was told to write to, with its folder made.
+
+    Raises:
+        ConfigError: no file can be written there.
+    """
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another path with --out.") from error
+    return path
 
 
 def remember(profile: Profile, dataset: str) -> DatasetContract:

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from .console import plain_console
-from .context import session_of
+from .context import session_of, writable
 from .output import print_json, wants_json
 
 __all__ = ["explain", "file_name"]
@@ -21,8 +21,7 @@ def explain(arguments: argparse.Namespace) -> int:
     session = session_of(arguments)
     said = explain_customer(session.workspace, session.settings, arguments.customer)
     path = arguments.out or session.profile.state / "explanations" / f"{file_name(said.customer)}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(customer_page(said), encoding="utf-8")
+    writable(path).write_text(customer_page(said), encoding="utf-8")
     if wants_json(arguments):
         print_json({**said.model_dump(mode="json"), "page": path, "exit": 0})
         return 0

@@ -17,7 +17,7 @@ from typing import TextIO
 from churn.core.errors import ConfigError
 
 from .output import print_json, results_alone, wants_json
-from .parser import JSON_COMMANDS, build_parser
+from .parser import JSON_COMMANDS, THE_PROGRAMS, as_typed, build_parser
 from .run_log import RunLog
 from .streams import open_streams
 from .trouble import explain
@@ -84,7 +84,7 @@ def _failed(error: Exception, arguments: argparse.Namespace, log: RunLog, out: T
             log.open(profile.state / "logs", arguments.command or arguments.pipeline, settings.retention.log_days)
     log.failed(error, text)
     where = f" Log: {log.path}" if log.path else ("" if debug or message else " --debug shows the traceback.")
-    print(f"\n{text}{where}", file=sys.stderr)
+    print(as_typed(f"\n{text}{where}"), file=sys.stderr)
     if wants_json(arguments):
         kind = {"pipeline": arguments.pipeline, "run": None, "version": None, "verdict": "failed", "report": None}
         print_json({**(kind if arguments.pipeline else {}), "exit": code, "error": text, "log": log.path}, out)
@@ -95,8 +95,13 @@ def _parsed(typed: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     arguments = parser.parse_args(typed)
     if arguments.command is None and arguments.pipeline is None:
-        parser.print_help()
+        if arguments.version == THE_PROGRAMS:
+            print(_version())
+        else:
+            parser.print_help()
         parser.exit()
+    if arguments.version == THE_PROGRAMS:
+        parser.error("--version needs the number of a version here, as `models` lists them")
     if arguments.command is not None and arguments.pipeline is not None:
         parser.error(f"--pipeline and the command {arguments.command!r} exclude each other: leave one of them out")
     if arguments.command is None and arguments.version is not None and arguments.pipeline != "deployment":
@@ -107,6 +112,17 @@ def _parsed(typed: Sequence[str]) -> argparse.Namespace:
     if wants_json(arguments) and arguments.command is not None and " ".join(words) not in JSON_COMMANDS:
         parser.error(f"--json belongs to the pipelines and to {', '.join(JSON_COMMANDS)}")
     return arguments
+
+
+def _version() -> str:
+    """Return the version of the program, of Python, and the place of the checkout."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        program = version("churn-lifecycle")
+    except PackageNotFoundError:
+        program = "(not installed)"
+    return f"churn {program}, Python {sys.version.split()[0]}, {Path(__file__).resolve().parents[1]}"
 
 
 def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: TextIO) -> int:

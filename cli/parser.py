@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["EXIT_CODES", "JSON_COMMANDS", "PIPELINES", "UsageError", "build_parser"]
+__all__ = [
+    "EXIT_CODES",
+    "JSON_COMMANDS",
+    "PIPELINES",
+    "THE_PROGRAMS",
+    "UsageError",
+    "as_typed",
+    "build_parser",
+    "parsers",
+]
+
+THE_PROGRAMS = -1
+"""What `--version` without a number stands for."""
 
 JSON_COMMANDS = ("models", "audit", "doctor", "explain", "data describe", "config show", "config explain")
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
@@ -46,6 +58,15 @@ exit codes:
 """ + "".join(f"  {code:<4} {meaning}\n" for code, meaning in EXIT_CODES.items())
 
 
+def as_typed(text: str) -> str:
+    """Return a text in which the program is called as this process was: by `python run.py` or as `churn`."""
+    return re.sub(r"python (run\.py|churn)\b", "churn", text) if _is_script() else text
+
+
+def _is_script() -> bool:
+    return Path(sys.argv[0]).stem == "churn"
+
+
 class UsageError(SystemExit):
     """A line that is not understood; its text says why."""
 
@@ -75,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, the word that may have been meant, and where the help is; exit with 2."""
         told = f"{message}{self._meant(message)}"
-        print(f"{self.prog}: {told}\nHelp: python {self.prog} --help", file=sys.stderr)
+        print(as_typed(f"{self.prog}: {told}\nHelp: python {self.prog} --help"), file=sys.stderr)
         raise UsageError(told)
 
     def _meant(self, message: str) -> str:
@@ -94,21 +115,25 @@ class _Parser(argparse.ArgumentParser):
         return f"; did you mean {words[close[0]]!r}?" if close else ""
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the options of a parser and of the commands below it."""
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and those of the commands below it."""
+    yield parser
     for action in parser._actions:
-        yield from action.option_strings
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
-                yield from _options(below)
+                yield from parsers(below)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of every command."""
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    return (option for each in parsers(parser) for action in each._actions for option in action.option_strings)
+
+
+def build_parser(program: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of every command; `program` is how it is called, by default as this process was."""
     parser = _Parser(
-        prog="run.py",
+        prog=program or ("churn" if _is_script() else "run.py"),
         description="The churn lifecycle: run a pipeline, or use one of the commands.",
-        epilog=_EXAMPLES,
+        epilog=as_typed(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_settings_options("overrides")],
     )
@@ -116,7 +141,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
     parser.add_argument(
-        "--version", type=int, metavar="N", help="with --pipeline deployment: a version other than @Challenger"
+        "--version",
+        type=int,
+        nargs="?",
+        const=THE_PROGRAMS,
+        metavar="N",
+        help="the version of this program; with --pipeline deployment: a model version other than @Challenger",
     )
     parser.add_argument(
         "--as-of", metavar="TIME", help="with --pipeline inference: score what was known then (UTC; default: now)"
@@ -143,12 +173,20 @@ def build_parser() -> argparse.ArgumentParser:
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
+    script = commands.add_parser("completion", help="print the script that completes `churn` in a shell")
+    script.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"), help="the shell")
     ui = commands.add_parser("ui", parents=[common], help="start the ZenML dashboard and the MLflow UI")
-    ui.add_argument("--zenml-port", type=int, default=8237, help="default: %(default)s")
-    ui.add_argument("--mlflow-port", type=int, default=5000, help="default: %(default)s")
+    ui.add_argument("--zenml-port", type=_port, default=8237, metavar="N", help="default: %(default)s")
+    ui.add_argument("--mlflow-port", type=_port, default=5000, metavar="N", help="default: %(default)s")
     ui.add_argument("--detach", action="store_true", help="leave them running in the background")
     ui.add_argument("--stop", action="store_true", help="end those that run in the background")
     return parser
+
+
+def _port(typed: str) -> int:
+    if not typed.isdecimal() or not 1 <= int(typed) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{typed!r} is no port: give a number from 1 to 65535")
+    return int(typed)
 
 
 def _settings_options(overrides: str) -> _Parser:

@@ -16,7 +16,7 @@ __all__ = ["parse_model", "read_yaml", "unambiguous_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_MAX_MEGABYTES = 2  # PyYAML reads about 0.1 MB a second
+_MAX_MEGABYTES = 1  # PyYAML reads about 0.1 MB a second
 _MAX_PROBLEMS = 20
 _VALUE = reprlib.Repr()
 _VALUE.maxstring = _VALUE.maxother = 200

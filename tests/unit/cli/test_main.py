@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -80,6 +81,41 @@ def test_a_folder_where_none_can_be_is_the_users_to_mend(tmp_path: Path, capsys:
     assert f"{tmp_path}/file" in shown
     assert "choose another path" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("out", ["/proc/x.parquet", "/dev/null/x.parquet", "."])
+def test_a_place_that_cannot_be_written_is_the_users_to_mend(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "simulate", "--set", "simulation.customers=1", "--out", out]) == 2
+    shown = capsys.readouterr().err
+    assert f"{out} cannot be written (" in shown
+    assert "choose another path with --out" in shown
+
+
+def test_the_version_of_the_program_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("churn 0.")
+    assert f"Python {sys.version.split()[0]}" in told
+
+
+@pytest.mark.parametrize(
+    "line", ["--pipeline deployment --version", "--pipeline training --version", "doctor --version"]
+)
+def test_the_version_of_a_model_has_a_number(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 2
+    assert "--version" in capsys.readouterr().err
+
+
+def test_called_as_a_script_the_program_names_itself_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/churn"])
+    assert main(["modles"]) == 2
+    assert main(["data", "fetch", "telko"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("churn: argument command")
+    assert "Help: churn --help" in told
+    assert "run.py" not in told
 
 
 def test_a_fault_of_the_program_says_so_and_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "audit": "audit",
     "explain --customer 7590-VHVEG": "explain",
     "ui": "ui",
+    "completion zsh": "completion",
 }
 
 
@@ -132,7 +133,10 @@ def test_an_abbreviation_is_refused(line: str, abbreviated: str, capsys: pytest.
         ("dataset infer", "the following arguments are required: FILE"),
         ("explain", "the following arguments are required: --customer"),
         ("config schema --set seed=1", "unrecognized arguments: --set"),
-        ("ui --zenml-port many", "argument --zenml-port: invalid int value: 'many'"),
+        ("ui --zenml-port many", "argument --zenml-port: 'many' is no port: give a number from 1 to 65535"),
+        ("ui --zenml-port -1", "argument --zenml-port: '-1' is no port"),
+        ("ui --mlflow-port 65536", "argument --mlflow-port: '65536' is no port"),
+        ("ui --mlflow-port 0", "argument --mlflow-port: '0' is no port"),
         ("--pipeline", "argument --pipeline: expected one argument"),
         ("--pipeline inference --engine abacus", "argument --engine: invalid choice: 'abacus'"),
     ],

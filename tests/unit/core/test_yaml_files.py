@@ -155,7 +155,7 @@ def test_a_duplicated_key_is_refused(tmp_path: Path) -> None:
 def test_a_file_too_large_for_settings_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "table.yaml"
     path.write_bytes(b"# a remark\n" * 200_000)
-    with pytest.raises(ConfigError, match=r"table\.yaml has 2\.2 MB, more than the 2 MB that are read: check the path"):
+    with pytest.raises(ConfigError, match=r"table\.yaml has 2\.2 MB, more than the 1 MB that are read: check the path"):
         read_yaml(path, ConfigError)
 
 
