@@ -33,6 +33,7 @@ EXIT_CODES = {
     2: "something for you to correct; of `audit` and `doctor`: they found something",
     3: "the gate refused the version",
     4: "the version waits for a person: `approve` or `reject` it",
+    5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
 }
 

@@ -22,7 +22,7 @@ from churn.lifecycle.registration import Registration
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
-from reports.batch_report import batch_headline
+from reports.batch_report import batch_headline, what_did_not_fit
 from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_verdict
 
@@ -108,10 +108,14 @@ def _inference(
     summary: BatchSummary = _output(run, "score", "batch")
     message = f"{batch_headline(summary)}."
     console.print(Text.assemble((message, "bold")))
-    for rule, rows in sorted(summary.rejected.items()):
-        console.print(f"  {rows:,} in quarantine: {rule} (they do not)")
-    for column, rows in sorted(summary.unseen.items()):
-        console.print(f"  {column}: {rows:,} customers have a value that training did not know")
+    for sentence in what_did_not_fit(summary):
+        console.print(f"  {sentence}")
+    limit = settings.validation.max_quarantine_share
+    too_many = summary.set_aside_share > limit
+    if too_many:
+        shares = f"{percent(summary.set_aside_share)} of the rows were set aside, and"
+        allowed = f"validation.max_quarantine_share allows {percent(limit)}"
+        console.print(Text(f"Warning: {shares} {allowed}: correct the source, or the contract.", "yellow"))
     campaign: Campaign = _output(run, "plan", "campaign")
     console.print(campaign_headline(campaign))
     ref, page = summary.predictions, profile.report_of(run.name)
@@ -122,7 +126,7 @@ def _inference(
     _next(console, f"explain --customer ID{options}", "why a customer is at risk")
     _next(console, "ui", "the batch in the ZenML dashboard and in MLflow")
     verdict = "unchanged" if summary.unchanged else "scored"
-    result = _result(0, verdict, message, version=summary.model_version, report=page)
+    result = _result(5 if too_many else 0, verdict, message, version=summary.model_version, report=page)
     return {**result, "batch_id": summary.batch_id, "list": contacts}
 
 

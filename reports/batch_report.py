@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churn.core.wording import amount, moment, number, percent
+from churn.data.validation import NEVER_MISSING
 from churn.evaluation.shift import MODERATE, STRONG, ColumnShift
 from churn.scoring.batch import BatchSummary
 
@@ -18,7 +19,7 @@ from .page import Block, Callout, Card, Cards, Cell, Definitions, Figure, Sectio
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["batch_headline", "batch_page", "batch_sections", "batch_title", "score_chart"]
+__all__ = ["batch_headline", "batch_page", "batch_sections", "batch_title", "score_chart", "what_did_not_fit"]
 
 
 _MANY = 0.2
@@ -51,6 +52,31 @@ def _lead(summary: BatchSummary) -> str:
     unchanged = " The batch was scored before and is unchanged." if summary.unchanged else ""
     verdict = "" if summary.shift is None else f" {summary.shift.sentence.partition(':')[0].rstrip('.')}."
     return f"{who}: {treated}{unchanged}{verdict}"
+
+
+def what_did_not_fit(summary: BatchSummary) -> list[str]:
+    """Return a sentence for each rule that rows broke, and each column with values that are scored as missing."""
+    sentences = []
+    for rule in summary.intake.broken_rules if summary.intake else ():
+        counted = rule.column in (summary.missing if rule.rule == NEVER_MISSING else summary.unseen)
+        if rule.set_aside or not counted:
+            what = "set aside" if rule.set_aside else "scored as missing"
+            rows = f"{rule.broken:,} of {rule.checked:,} delivered rows ({percent(rule.broken / rule.checked)})"
+            examples = f", such as {', '.join(rule.examples)}" if rule.rule != NEVER_MISSING else ""
+            sentences.append(f"{rule.column} {rule.rule}: {rows} do not{examples}; {what}")
+    for breach, count in sorted(summary.rejected.items()):
+        sentences.append(f"{breach}: {_of_all(count, summary)} do not; set aside")
+    for column, count in sorted(summary.unseen.items()):
+        sentences.append(
+            f"{column}: {_of_all(count, summary)} have a value that training did not know; scored as missing"
+        )
+    for column, count in sorted(summary.missing.items()):
+        sentences.append(f"{column}: {_of_all(count, summary)} have no value, and in training everybody had one")
+    return sentences
+
+
+def _of_all(count: int, summary: BatchSummary) -> str:
+    return f"{count:,} of {summary.rows:,} customers ({percent(count / summary.rows)})"
 
 
 def batch_page(summary: BatchSummary, *, next_command: str) -> str:
@@ -97,7 +123,12 @@ def _scores(summary: BatchSummary) -> Section:
             Card("worth treating", summary.treated, f"{percent(share)} of them"),
             Card("value at stake", amount(summary.value_at_stake, summary.currency), "what treating them should earn"),
             _left_out(summary),
-            Card("rows set aside", summary.set_aside, "in quarantine", "warn" if summary.set_aside else "plain"),
+            Card(
+                "rows set aside",
+                summary.set_aside,
+                f"in quarantine, {percent(summary.set_aside_share)}",
+                "warn" if summary.set_aside else "plain",
+            ),
         ]
     )
     caption = (
@@ -160,12 +191,15 @@ def _faults(summary: BatchSummary) -> tuple[Section, ...]:
     if summary.rejected:
         broken: list[list[Cell]] = [[rule, count] for rule, count in sorted(summary.rejected.items())]
         blocks.append(Table(["the rule", "rows that do not"], broken, "Rows that were set aside."))
-    if summary.unseen:
-        unknown: list[list[Cell]] = [
-            [name, count, percent(count / summary.rows)] for name, count in sorted(summary.unseen.items())
+    for counts, caption in (
+        (summary.unseen, "Values that training did not know; they are scored as if they were missing."),
+        (summary.missing, "Values that are missing, where in training everybody had one."),
+    ):
+        cells: list[list[Cell]] = [
+            [name, count, percent(count / summary.rows)] for name, count in sorted(counts.items())
         ]
-        caption = "Values that training did not know; they are scored as if they were missing."
-        blocks.append(Table(["column", "customers", "share"], unknown, caption))
+        if cells:
+            blocks.append(Table(["column", "customers", "share"], cells, caption))
     sections = (Section("What did not fit", blocks),) if blocks else ()
     return sections if summary.intake is None else (*sections, validation_section(summary.intake))
 

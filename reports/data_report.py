@@ -52,15 +52,12 @@ def _sparkline(counts: list[int]) -> str:
 
 def validation_section(report: ValidationReport) -> Section:
     """Return what became of a batch's rows and which rules they broke."""
-    verdict = (
-        Callout("Nothing is lost: rows that break a rule wait in the quarantine table with the rule.", "good")
-        if report.passed
-        else Callout(
-            f"More rows broke the contract than the {percent(report.max_quarantine_share)} that "
-            "validation.max_quarantine_share allows: none of the batch was used.",
-            "bad",
-        )
-    )
+    kept = "Nothing is lost: rows that break a rule wait in the quarantine table with the rule"
+    kept += "; other values that break one are scored as missing." if report.scoring else "."
+    above = f"More rows broke the contract than the {percent(report.max_quarantine_share)} that "
+    above += "validation.max_quarantine_share allows: "
+    above += "the others were scored." if report.scoring else "none of the batch was used."
+    verdict = Callout(kept, "good") if report.passed else Callout(above, "bad")
     cards = [
         Card("rows from the source", report.rows, report.source),
         Card("accepted", report.accepted),
@@ -75,7 +72,7 @@ def validation_section(report: ValidationReport) -> Section:
     unbroken = [rule for rule in report.rules if not rule.broken]
     blocks: list[Block] = [verdict, Cards(cards)]
     if report.broken_rules:
-        blocks.append(_rules("Rules that some rows broke", report.broken_rules))
+        blocks.append(_rules("Rules that some rows broke", report.broken_rules, then=report.scoring))
     if unbroken:
         blocks.append(_rules(f"Rules that every row kept: {len(unbroken)}", unbroken, folded=True))
     ignored = ", ".join(report.ignored_columns) or "none"
@@ -87,7 +84,7 @@ def validation_section(report: ValidationReport) -> Section:
     )
 
 
-def _rules(caption: str, rules: Iterable[RuleResult], *, folded: bool = False) -> Table:
+def _rules(caption: str, rules: Iterable[RuleResult], *, folded: bool = False, then: bool = False) -> Table:
     rows: list[dict[str, Cell]] = [
         {
             "column": rule.column,
@@ -95,6 +92,7 @@ def _rules(caption: str, rules: Iterable[RuleResult], *, folded: bool = False) -
             "rows checked": rule.checked,
             "broken": rule.broken,
             "examples": ", ".join(rule.examples),
+            **({"then": "set aside" if rule.set_aside else "scored as missing"} if then else {}),
         }
         for rule in rules
     ]

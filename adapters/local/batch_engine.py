@@ -28,7 +28,8 @@ from .disk_errors import explained
 
 __all__ = ["LocalBatchEngine"]
 
-_UNSEEN = b"unseen"
+_COUNTS = b"counts"
+_UNSEEN, _MISSING = "unseen", "missing"
 
 
 @contextmanager
@@ -72,8 +73,8 @@ class LocalBatchEngine(BatchEngine):
             resumed = parts.rows - parts.waiting_rows
             self._score_parts(batch, parts, progress)
             tally, rejected = Tally(), parts.rejected()
-            for table, unseen in rejected:
-                tally.add_unscored(table, unseen)
+            for table, counts in rejected:
+                tally.add_unscored(table, counts.get(_UNSEEN, {}), counts.get(_MISSING, {}))
             quarantined = distinct_rows([table for table, _ in rejected])
             if quarantined is not None:
                 self.store.upsert(batch.quarantine, quarantined)
@@ -168,8 +169,8 @@ class _Parts:
 
     def finish(self, number: int, found: ScoredRows) -> None:
         """Keep what became of a part's rows; what is scored comes last, for it says that the part is done."""
-        unseen = found.rejected.replace_schema_metadata({_UNSEEN: json.dumps(found.unseen)})
-        _write(self._path("rejected", number), unseen.combine_chunks())
+        counts = {_COUNTS: json.dumps({_UNSEEN: found.unseen, _MISSING: found.missing})}
+        _write(self._path("rejected", number), found.rejected.replace_schema_metadata(counts).combine_chunks())
         _write(self._path("scored", number), found.rows)
         self._path("waiting", number).unlink()
 
@@ -178,13 +179,14 @@ class _Parts:
         for number in range(len(self._sizes)):
             yield _read(self._path("scored", number))
 
-    def rejected(self) -> list[tuple[pa.Table, dict[str, int]]]:
-        """Return the rows of each part that were set aside, and its counts of unseen values."""
+    def rejected(self) -> list[tuple[pa.Table, dict[str, dict[str, int]]]]:
+        """Return the rows of each part that were set aside, and its counts of unseen and of missing values."""
         found = []
         for number in range(len(self._sizes)):
             with pa.memory_map(str(self._path("rejected", number))) as file:
                 table = pa.ipc.open_file(file).read_all()
-            found.append((table, json.loads(table.schema.metadata[_UNSEEN])))
+            # A run of an earlier version that was killed has left no counts of this form.
+            found.append((table, json.loads(table.schema.metadata.get(_COUNTS, b"{}"))))
         return found
 
     def _path(self, kind: str, number: int) -> Path:

@@ -22,7 +22,7 @@ from churn.scoring.batch import BATCH_ID, Tally, predictions_schema, stamped
 
 from ..unfinished import remove_other_batches
 from .frames import address, column, newest
-from .scoring import REJECTED, SCORED, UNSEEN, rows_in, scored, unscored_in
+from .scoring import MISSING, REJECTED, SCORED, UNSEEN, rows_in, scored, unscored_in
 from .session import spark_session
 from .shipping import ShippedPackage
 
@@ -73,10 +73,10 @@ class SparkBatchEngine(BatchEngine):
             if not finished:
                 self._compute(batch, work, progress)
             found = ds.dataset(work, format="parquet")
-            unscored = [unscored_in(part) for part in found.to_batches(columns=[REJECTED, UNSEEN])]
-            for rejected, unseen in unscored:
-                tally.add_unscored(rejected, unseen)
-            quarantined = distinct_rows([rejected for rejected, _ in unscored])
+            unscored = [unscored_in(part) for part in found.to_batches(columns=[REJECTED, UNSEEN, MISSING])]
+            for rejected, unseen, missing in unscored:
+                tally.add_unscored(rejected, unseen, missing)
+            quarantined = distinct_rows([rejected for rejected, *_ in unscored])
             if quarantined is not None:
                 self.store.upsert(batch.quarantine, quarantined)
             schema = predictions_schema(batch.entity, batch.top_reasons)
@@ -106,7 +106,8 @@ class SparkBatchEngine(BatchEngine):
             )
             result.write.parquet(address(work))
             seconds = time.monotonic() - started
-        rows = ds.dataset(work, format="parquet").count_rows(filter=ds.field(UNSEEN).is_null())
+        customers_only = ds.field(UNSEEN).is_null() & ds.field(MISSING).is_null()
+        rows = ds.dataset(work, format="parquet").count_rows(filter=customers_only)
         progress(rows, rows, f"customers, {rows / seconds:,.0f} a second on Spark")
 
     def _customers(self, session: SparkSession, batch: Batch) -> DataFrame:

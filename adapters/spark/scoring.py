@@ -18,9 +18,9 @@ from .shipping import ShippedPackage
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["REJECTED", "SCORED", "UNSEEN", "rows_in", "scored", "unscored_in"]
+__all__ = ["MISSING", "REJECTED", "SCORED", "UNSEEN", "rows_in", "scored", "unscored_in"]
 
-SCORED, REJECTED, UNSEEN = "scored", "rejected", "unseen"
+SCORED, REJECTED, UNSEEN, MISSING = "scored", "rejected", "unseen", "missing"
 _COUNTS = pa.map_(pa.string(), pa.int64())
 
 
@@ -44,8 +44,9 @@ def scored(
         source: Where the rows come from, for the quarantine.
 
     Returns:
-        Rows that hold one of three: `scored`, a struct of the columns that `scored_schema` names; `rejected`, a struct
-        of those of the quarantine; `unseen`, the rows of a record batch whose value training did not know, by column.
+        Rows that hold one of four: `scored`, a struct of the columns that `scored_schema` names; `rejected`, a struct
+        of those of the quarantine; `unseen` and `missing`, the rows of a record batch whose value training did not
+        know, and those without one where training always had one, by column.
     """
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -66,13 +67,18 @@ def rows_in(batch: pa.RecordBatch, entity: str, top_reasons: int) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def unscored_in(batch: pa.RecordBatch) -> tuple[pa.Table, dict[str, int]]:
-    """Return what a record batch of the frame holds in `rejected` and `unseen`: rows for the quarantine, and counts."""
+def unscored_in(batch: pa.RecordBatch) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """Return what a record batch of the frame holds beside `scored`: quarantine rows, `unseen` and `missing` counts."""
     rejected = batch.column(REJECTED).drop_null().cast(pa.struct(QUARANTINE_SCHEMA))
-    unseen: Counter[str] = Counter()
-    for counts in batch.column(UNSEEN).drop_null().to_pylist():
-        unseen.update(dict(counts))
-    return pa.Table.from_arrays(rejected.flatten(), schema=QUARANTINE_SCHEMA), dict(unseen)
+    unseen, missing = _counts(batch.column(UNSEEN)), _counts(batch.column(MISSING))
+    return pa.Table.from_arrays(rejected.flatten(), schema=QUARANTINE_SCHEMA), unseen, missing
+
+
+def _counts(maps: pa.Array) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for entries in maps.drop_null().to_pylist():
+        counts.update(dict(entries))
+    return dict(counts)
 
 
 def _packed(found: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
@@ -81,6 +87,7 @@ def _packed(found: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
         _as_struct(rows, schema.field(SCORED)),
         _as_struct(found.rejected, schema.field(REJECTED)),
         pa.table({UNSEEN: pa.array([list(found.unseen.items())] if found.unseen else [], _COUNTS)}),
+        pa.table({MISSING: pa.array([list(found.missing.items())] if found.missing else [], _COUNTS)}),
     )
     whole = pa.concat_tables(parts, promote_options="default").select(schema.names)
     batches: list[pa.RecordBatch] = whole.cast(schema).to_batches()
@@ -97,6 +104,7 @@ def _schema(entity: str, top_reasons: int) -> pa.Schema:
             (SCORED, pa.struct(plain(scored_schema(entity, top_reasons)))),
             (REJECTED, pa.struct(QUARANTINE_SCHEMA)),
             (UNSEEN, _COUNTS),
+            (MISSING, _COUNTS),
         ]
     )
 

@@ -17,6 +17,7 @@ from ..core.errors import ChurnError, ContractError, DataError
 from ..model.frame import as_strings
 from .contract import DatasetContract, snake_case
 from .ingest import Repeats, Source, bronze_schema, conform, row_keys, rows_as_arrived, to_bronze
+from .scorable import scorable
 from .validation import ValidationReport, ValidationSettings, distinct_rows, merged, validate
 
 __all__ = ["PART_ROWS", "Checked", "Delivery", "check", "numbered"]
@@ -90,6 +91,7 @@ def check(
     *,
     now: dt.datetime,
     quarantine: Callable[[pa.Table], object],
+    scoring: bool = False,
     entries_at_once: int = 100_000,
 ) -> Checked:
     """Check a delivery against its contract, a part at a time, as `validate` checks a table that is in memory.
@@ -103,6 +105,7 @@ def check(
         settings: How many broken rows are allowed.
         now: No row may lie after it.
         quarantine: Keeps entries of the quarantine. Those of the first parts stay there if a later part fails.
+        scoring: Whether the rows are only to be scored; see `validate`.
         entries_at_once: How many entries are kept together, about; a table that has fewer keeps all of them at once.
 
     Raises:
@@ -117,7 +120,7 @@ def check(
     try:
         for source, part in _read_again(delivery, parts):
             batch = conform(source, contract, part.repeats)
-            accepted, broken, report = validate(batch, contract, settings, now=now)
+            accepted, broken, report = validate(batch, contract, settings, now=now, scoring=scoring)
             kept.append(np.isin(batch.frame.index, accepted.index))
             reports.append(report)
             entries.append(broken)
@@ -138,7 +141,8 @@ def check(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for (source, part), mask in zip(_read_again(delivery, parts), kept, strict=True):
-            yield from to_bronze(conform(source, contract, part.repeats).frame[mask], contract).to_batches()
+            frame = conform(source, contract, part.repeats).frame[mask]
+            yield from to_bronze(scorable(frame, contract) if scoring else frame, contract).to_batches()
 
     return Checked(
         merged(reports, contract, now),

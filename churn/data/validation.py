@@ -18,6 +18,7 @@ from ..core.errors import ValidationFailed
 from ..core.frozen import Frozen
 from .contract import DatasetContract
 from .ingest import RAW_LABEL, CellFault, Conformed, fault_columns
+from .scorable import identifies
 from .tables import EVENT_TIME, TABLES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LINE_COLUMN",
+    "NEVER_MISSING",
     "QUARANTINE_SCHEMA",
     "RuleResult",
     "Validated",
@@ -39,6 +41,8 @@ __all__ = [
 QUARANTINE_SCHEMA = TABLES["quarantine"].arrow_schema()
 """One row for each rule a source's row broke; `row` is the source's row as JSON, `row_digest` its SHA-256."""
 
+NEVER_MISSING = "is never missing"
+"""The rule of a column that always has a value."""
 _EXAMPLES = 3
 LINE_COLUMN = "the line"
 """What the quarantine calls the column of a line of text that is no row."""
@@ -66,6 +70,9 @@ class RuleResult(Frozen):
     checked: int
     broken: int
     examples: tuple[str, ...] = ()
+    set_aside: bool = Field(
+        default=True, description="Whether rows that break it are set aside; else the value is scored as missing."
+    )
 
 
 class ValidationReport(Frozen):
@@ -79,6 +86,7 @@ class ValidationReport(Frozen):
     ignored_columns: tuple[str, ...]
     max_quarantine_share: float
     rules: tuple[RuleResult, ...]
+    scoring: bool = Field(default=False, description="Whether the rows were only to be scored; see `validate`.")
 
     @property
     def quarantine_share(self) -> float:
@@ -106,6 +114,7 @@ class ValidationReport(Frozen):
         worst = "; ".join(
             f"{rule.column} {rule.rule} ({rule.broken:,} rows do not, such as {', '.join(rule.examples)})"
             for rule in self.broken_rules[:3]
+            if rule.set_aside
         )
         raise ValidationFailed(
             f"{self.quarantined:,} of {self.rows:,} rows from {self.source} break the dataset contract "
@@ -139,7 +148,12 @@ class Validated(NamedTuple):
 
 
 def validate(
-    batch: Conformed, contract: DatasetContract, settings: ValidationSettings, *, now: dt.datetime
+    batch: Conformed,
+    contract: DatasetContract,
+    settings: ValidationSettings,
+    *,
+    now: dt.datetime,
+    scoring: bool = False,
 ) -> Validated:
     """Check a batch against its contract with Great Expectations.
 
@@ -148,12 +162,16 @@ def validate(
         contract: The dataset contract.
         settings: How many broken rows are allowed; `report.require()` applies it.
         now: No row may lie after it.
+        scoring: Whether the rows are only to be scored: then rows are set aside that are no customer at a time, and
+            those that break other rules are accepted; see `churn.data.scorable.scorable`.
     """
     checked_frame = batch.frame.assign(**{_ROWS_OF_KEY: np.where(batch.shared, 2, 1)})
     outcome = _broken_rows(checked_frame, list(_rules(contract, now)))
     faults = [*batch.faults, *_faults(outcome, batch)]
     checked = dict.fromkeys([(rule.column, rule.words) for rule, _ in outcome] + [(f.column, f.rule) for f in faults])
-    results = [_result(column, words, faults, len(batch.frame)) for column, words in checked]
+    strict = {column: not scoring or identifies(column, contract) for column, _ in checked}
+    results = [_result(column, words, faults, len(batch.frame), strict[column]) for column, words in checked]
+    faults = [fault for fault in faults if strict[fault.column]]
     if batch.broken_lines:
         examples = tuple(repr(line[:80]) for line in batch.broken_lines[:_EXAMPLES])
         count, total = len(batch.broken_lines), len(batch.frame) + len(batch.broken_lines)
@@ -168,6 +186,7 @@ def validate(
         ignored_columns=batch.ignored,
         max_quarantine_share=settings.max_quarantine_share,
         rules=tuple(results),
+        scoring=scoring,
     )
     return Validated(batch.frame.drop(index=broken), _quarantine(faults, batch), report)
 
@@ -224,8 +243,8 @@ def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
     import great_expectations.expectations as gxe
 
     key, label = contract.entity_key, contract.label
-    yield _Rule(key, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=key))
-    yield _Rule(EVENT_TIME, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=EVENT_TIME))
+    yield _Rule(key, NEVER_MISSING, gxe.ExpectColumnValuesToNotBeNull(column=key))
+    yield _Rule(EVENT_TIME, NEVER_MISSING, gxe.ExpectColumnValuesToNotBeNull(column=EVENT_TIME))
     yield _Rule(
         EVENT_TIME,
         "does not lie in the future",
@@ -244,7 +263,7 @@ def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
     )
     for name, column in contract.columns.items():
         if not column.nullable:
-            yield _Rule(name, "is never missing", gxe.ExpectColumnValuesToNotBeNull(column=name))
+            yield _Rule(name, NEVER_MISSING, gxe.ExpectColumnValuesToNotBeNull(column=name))
         if column.allowed is not None:
             in_set = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.allowed))
             yield _Rule(name, f"is one of {', '.join(column.allowed)}", in_set)
@@ -301,10 +320,12 @@ def _faults(outcome: list[tuple[_Rule, list[int]]], batch: Conformed) -> Iterato
                 yield CellFault(row, rule.column, rule.words, "" if pd.isna(value) else str(value))
 
 
-def _result(column: str, words: str, faults: list[CellFault], checked: int) -> RuleResult:
+def _result(column: str, words: str, faults: list[CellFault], checked: int, set_aside: bool) -> RuleResult:
     broken = [fault for fault in faults if (fault.column, fault.rule) == (column, words)]
     examples = tuple(dict.fromkeys(repr(fault.value) for fault in broken))[:_EXAMPLES]
-    return RuleResult(column=column, rule=words, checked=checked, broken=len(broken), examples=examples)
+    return RuleResult(
+        column=column, rule=words, checked=checked, broken=len(broken), examples=examples, set_aside=set_aside
+    )
 
 
 def _quarantine(faults: list[CellFault], batch: Conformed) -> pa.Table:

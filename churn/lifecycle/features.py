@@ -27,10 +27,13 @@ NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one deliver
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
 
 
-def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, ValidationReport]:
+def ingest(
+    workspace: Workspace, settings: Settings, *, scoring: bool = False
+) -> tuple[TableSnapshot, ValidationReport]:
     """Bring the bronze table up to date: a delivered table is added to it; a simulation, or numbered rows, replace it.
 
-    Without a delivery the rows that were delivered before are what there is.
+    Without a delivery the rows that were delivered before are what there is. With `scoring`, every row is taken that is
+    a customer at a time, however many others there are; see `churn.data.scorable`.
 
     Raises:
         ConfigError: a table is delivered to a data set whose rows are simulated.
@@ -43,7 +46,7 @@ def ingest(workspace: Workspace, settings: Settings) -> tuple[TableSnapshot, Val
     contract = workspace.contract
     # Numbered rows of two tables may be the same customers, and would be on both sides of the split.
     replace = contract.source == "simulation" or contract.numbered_rows
-    return deliver(workspace, delivery, settings.validation, replace=replace)
+    return deliver(workspace, delivery, settings.validation, replace=replace, scoring=scoring)
 
 
 def check_delivery(workspace: Workspace, settings: Settings) -> None:
@@ -64,7 +67,12 @@ def check_delivery(workspace: Workspace, settings: Settings) -> None:
 
 
 def deliver(
-    workspace: Workspace, delivery: Delivery, settings: ValidationSettings, *, replace: bool = False
+    workspace: Workspace,
+    delivery: Delivery,
+    settings: ValidationSettings,
+    *,
+    replace: bool = False,
+    scoring: bool = False,
 ) -> tuple[TableSnapshot, ValidationReport]:
     """Validate a table and write the rows that keep the contract to bronze, the others to quarantine.
 
@@ -73,9 +81,15 @@ def deliver(
     contract, store = workspace.contract, workspace.tables
     quarantine, table = contract.table("quarantine"), contract.table("bronze")
     report, accepted = check(
-        delivery, contract, settings, now=workspace.clock(), quarantine=lambda rows: store.upsert(quarantine, rows)
+        delivery,
+        contract,
+        settings,
+        now=workspace.clock(),
+        quarantine=lambda rows: store.upsert(quarantine, rows),
+        scoring=scoring,
     )
-    report.require()
+    if not (scoring and report.accepted):
+        report.require()
     before = 0 if replace else _rows_of(workspace, table.name)
     ref = (
         store.replace(table, accepted())

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
 from ..core.progress import advance
 from ..data.contract import DatasetContract
-from ..data.validation import ValidationReport, ValidationSettings
+from ..data.validation import ValidationReport
 from ..ports.batch import Batch, BatchEngine, BatchProgress, BatchResult
 from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
@@ -34,7 +34,8 @@ __all__ = ["champion_of", "record_batch", "run_batch", "score"]
 def score(workspace: Workspace, settings: Settings) -> BatchSummary:
     """Score the newest row of every customer with the version that is live; a delivered table is added first.
 
-    Of a delivery all rows that keep the contract are taken, however many do not: the others wait in quarantine.
+    Of a delivery all rows are taken that are a customer at a time, however many are not: those wait in quarantine. What
+    else breaks the contract is scored as a missing value, and counted.
 
     Raises:
         NotFound: no version is live, or there is no feature table.
@@ -46,8 +47,7 @@ def score(workspace: Workspace, settings: Settings) -> BatchSummary:
     version = champion_of(workspace.approval(settings.approval).read().champion, workspace.model)
     intake = None
     if settings.data is not None:
-        every_row = settings.model_copy(update={"validation": ValidationSettings(max_quarantine_share=1.0)})
-        bronze, intake = ingest(workspace, every_row)
+        bronze, intake = ingest(workspace, settings, scoring=True)
         build_features(workspace, settings, bronze)
     features = store.latest(contract.table("features").name)
     with tempfile.TemporaryDirectory() as folder:
@@ -243,6 +243,7 @@ def _summary(batch: Batch, result: BatchResult, model: LoadedModel, **run: Any) 
         scores=result.scores,
         rejected=dict(result.rejected),
         unseen=dict(result.unseen),
+        missing=dict(result.missing),
         resumed=result.resumed,
         **run,
     )

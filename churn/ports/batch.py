@@ -75,6 +75,7 @@ class BatchResult:
         scores: The scored in equally wide bins of probability.
         rejected: Rows that were set aside, by the rule that they break.
         unseen: Rows whose value training did not know, by column.
+        missing: Rows without a value where training always had one, by column.
         resumed: Rows that an earlier run had scored.
     """
 
@@ -87,6 +88,7 @@ class BatchResult:
     scores: tuple[int, ...]
     rejected: Mapping[str, int]
     unseen: Mapping[str, int]
+    missing: Mapping[str, int]
     resumed: int = 0
 
     @property

@@ -128,6 +128,7 @@ class Tally:
         self.value_at_stake = self.probability = 0.0
         self.scores = np.zeros(BINS, dtype=np.int64)
         self.unseen: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
 
     def add_rows(self, rows: pa.RecordBatch) -> None:
@@ -141,10 +142,11 @@ class Tally:
         self.probability += float(probability.sum())
         self.scores += histogram(probability)
 
-    def add_unscored(self, rejected: pa.Table, unseen: Mapping[str, int]) -> None:
-        """Count rows that were set aside, by rule, and values that training did not know, by column."""
+    def add_unscored(self, rejected: pa.Table, unseen: Mapping[str, int], missing: Mapping[str, int]) -> None:
+        """Count rows that were set aside, by rule, and values that training did not know or always had, by column."""
         self.rejected.update(rejected["rule"].to_pylist())
         self.unseen.update(unseen)
+        self.missing.update(missing)
 
     def result(self, table: TableRef, resumed: int) -> BatchResult:
         """Return the counts, with the table that holds the batch and the rows that an earlier run had scored."""
@@ -158,6 +160,7 @@ class Tally:
             scores=tuple(self.scores.tolist()),
             rejected=dict(self.rejected),
             unseen=dict(self.unseen),
+            missing=dict(self.missing),
             resumed=resumed,
         )
 
@@ -206,6 +209,9 @@ class BatchSummary(Frozen):
         default=None, description="What became of the rows of a table that was handed in, before these customers."
     )
     unseen: dict[str, int] = Field(description="Rows whose value training did not know, by column.")
+    missing: dict[str, int] = Field(
+        default_factory=dict, description="Rows without a value where training always had one, by column."
+    )
     resumed: int = Field(default=0, description="Rows that a run which did not end had scored already.")
     seconds: float = Field(description="What scoring took; 0 where the batch was there.")
     unchanged: bool = Field(default=False, description="Whether the batch was there already, and nothing was scored.")
@@ -227,6 +233,12 @@ class BatchSummary(Frozen):
     def set_aside(self) -> int:
         """Rows in quarantine: those that could not be scored, and those that broke the contract before."""
         return self.quarantined + (self.intake.quarantined if self.intake else 0)
+
+    @property
+    def set_aside_share(self) -> float:
+        """Rows set aside, as a share of the delivered rows or of the customers, whichever is larger; 0 to 1."""
+        delivered = self.intake.quarantine_share if self.intake and self.intake.rows else 0.0
+        return max(delivered, self.quarantined / self.rows if self.rows else 0.0)
 
     @property
     def rows_per_second(self) -> float:

@@ -108,11 +108,13 @@ class ScoredRows(NamedTuple):
         rows: The scored ones, columns as `scored_schema` names them.
         rejected: The others, as the quarantine holds them, each with the one rule that it breaks.
         unseen: Rows whose value training did not know, by column; they are scored as missing there.
+        missing: Rows without a value where training always had one, by column.
     """
 
     rows: pa.RecordBatch
     rejected: pa.Table
     unseen: dict[str, int]
+    missing: dict[str, int]
 
 
 def score_batches(
@@ -176,7 +178,17 @@ def score_batch(
         raise StoreError(
             f"Of {batch.num_rows} rows {rows.num_rows} were scored and {len(rejected)} set aside: that does not add up."
         )
-    return ScoredRows(rows, _quarantined(batch, rejected, broken[rejected], source), predicted.unseen)
+    missing = {name: int(_is_missing(columns[name]).sum()) for name in model.needed}
+    return ScoredRows(
+        rows,
+        _quarantined(batch, rejected, broken[rejected], source),
+        predicted.unseen,
+        {name: count for name, count in missing.items() if count},
+    )
+
+
+def _is_missing(values: Column) -> npt.NDArray[np.bool_]:
+    return values.codes < 0 if isinstance(values, pd.Categorical) else np.isnan(values)
 
 
 def _broken(batch: pa.RecordBatch, columns: Mapping[str, Column], entity: str) -> npt.NDArray[np.int8]:
@@ -185,7 +197,7 @@ def _broken(batch: pa.RecordBatch, columns: Mapping[str, Column], entity: str) -
     has_value = np.zeros(batch.num_rows, dtype=bool)
     for values in columns.values():
         if not has_value.all():
-            has_value |= values.codes >= 0 if isinstance(values, pd.Categorical) else ~np.isnan(values)
+            has_value |= ~_is_missing(values)
     broken[~has_value] = _VALUES
     for name, rule in ((EVENT_TIME, _TIME), (entity, _KEY)):
         if batch.column(name).null_count:

@@ -180,6 +180,7 @@ def test_a_batch_on_a_cluster_is_one_on_a_laptop(
     assert work.table == local.table, "the same content is no new version"
     assert [(done, total) for done, total, _ in told] == [(work.scored + work.quarantined,) * 2]
     assert work.unseen == local.unseen
+    assert work.missing == local.missing
     assert work.rejected == local.rejected
     assert work.scores == local.scores
     assert work.treated == local.treated

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from churn.core.estimate import Estimate
+from churn.data.validation import RuleResult, ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline
 from churn.gate.report import Check
@@ -138,14 +139,43 @@ def test_the_features_pipeline_tells_rows_table_and_what_comes_next() -> None:
     ]
 
 
+def scored(**batch: Any) -> tuple[int, list[str]]:
+    output = StringIO()
+    run = run_of(score={"batch": summary_of(**batch)}, plan={"campaign": campaign()})
+    result = summarise(plain_console(output), "inference", cast(Any, run), *configuration())
+    return result["exit"], output.getvalue().splitlines()
+
+
 def test_a_batch_is_told_with_what_it_is_worth_and_what_did_not_fit() -> None:
-    batch = summary_of(rejected={"the row has a time": 2}, unseen={"contract": 3}, quarantined=2)
-    run = run_of(score={"batch": batch}, plan={"campaign": campaign()})
-    lines = said("inference", run).splitlines()
+    counts = {"unseen": {"contract": 39}, "missing": {"tenure": 3}}
+    code, lines = scored(rejected={"the row has a time": 2}, quarantined=2, rows=40, **counts)
     assert lines[1].startswith("30 customers scored by churn_toy version 3, 2 rows set aside: ")
-    assert "  2 in quarantine: the row has a time (they do not)" in lines
-    assert "  contract: 3 customers have a value that training did not know" in lines
-    assert f"Table   memory:toy/churn_predictions, version 0, batch_id {batch.batch_id}" in lines
+    assert "  the row has a time: 2 of 40 customers (5.0%) do not; set aside" in lines
+    assert "  contract: 39 of 40 customers (97.5%) have a value that training did not know; scored as missing" in lines
+    assert "  tenure: 3 of 40 customers (7.5%) have no value, and in training everybody had one" in lines
+    assert code == 0, "5 % is allowed"
+
+
+def intake(quarantined: int) -> ValidationReport:
+    rules = (
+        RuleResult(column="plan", rule="is one of a", checked=40, broken=4, examples=("'b'",), set_aside=False),
+        RuleResult(column="fee", rule="is a finite number", checked=40, broken=1, examples=("'x'",), set_aside=False),
+        RuleResult(column="id", rule="is never missing", checked=40, broken=quarantined, examples=("''",)),
+    )
+    counts = {"rows": 40, "accepted": 40 - quarantined, "quarantined": quarantined, "copies": 0}
+    limit = {"max_quarantine_share": 0.05, "ignored_columns": ()}
+    return ValidationReport.model_validate({"source": "a.csv", "rules": rules, "scoring": True, **counts, **limit})
+
+
+def test_delivered_rows_that_were_set_aside_above_the_limit_are_warned_of_with_an_exit_code() -> None:
+    code, lines = scored(intake=intake(3), unseen={"plan": 4})
+    assert "  id is never missing: 3 of 40 delivered rows (7.5%) do not; set aside" in lines
+    assert "  fee is a finite number: 1 of 40 delivered rows (2.5%) do not, such as 'x'; scored as missing" in lines
+    assert not [line for line in lines if "plan is one of" in line], "the customers with unknown plans are counted"
+    warning = "Warning: 7.5% of the rows were set aside, and validation.max_quarantine_share allows 5.0%"
+    assert [line for line in lines if line.startswith(warning)]
+    assert code == 5
+    assert scored(intake=intake(2))[0] == 0
 
 
 CHECKS = (

@@ -11,6 +11,7 @@ import pytest
 from churn.core.errors import ValidationFailed
 from churn.data.contract import DatasetContract
 from churn.data.ingest import Source, conform
+from churn.data.scorable import scorable
 from churn.data.validation import Validated, ValidationSettings, validate
 
 pytestmark = pytest.mark.slow
@@ -33,11 +34,13 @@ CONTRACT = DatasetContract.model_validate(
 ROW = {"member_id": "m0", "month": "2025-01-01", "visits": "4", "plan": "gold", "note": None, "left": "No"}
 
 
-def check(*changes: dict[str, Any], share: float = 1.0, broken_lines: tuple[str, ...] = ()) -> Validated:
+def check(
+    *changes: dict[str, Any], share: float = 1.0, broken_lines: tuple[str, ...] = (), scoring: bool = False
+) -> Validated:
     rows = [{**ROW, "member_id": f"m{position}", **change} for position, change in enumerate(changes)]
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
     batch = conform(Source("gym.csv", table, broken_lines), CONTRACT)
-    return validate(batch, CONTRACT, ValidationSettings(max_quarantine_share=share), now=NOW)
+    return validate(batch, CONTRACT, ValidationSettings(max_quarantine_share=share), now=NOW, scoring=scoring)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +116,37 @@ def test_the_run_stops_above_the_allowed_share_and_not_at_it(allowed: float, sto
 def test_a_batch_without_a_single_good_row_stops_whatever_is_allowed() -> None:
     with pytest.raises(ValidationFailed, match="2 of 2 rows"):
         check({"visits": "99"}, {"visits": "98"}, share=1.0).report.require()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"visits": "-1"}, {"visits": "x"}, {"visits": None}, {"plan": "silver"}, {"plan": ""}, {"left": "Maybe"}],
+)
+def test_where_rows_are_only_scored_a_broken_value_is_counted_and_its_row_accepted(change: dict[str, Any]) -> None:
+    result = check({}, change, scoring=True)
+    assert (result.report.accepted, result.report.quarantined, result.quarantine.num_rows) == (2, 0, 0)
+    (broken,) = result.report.broken_rules
+    assert (broken.column, broken.broken, broken.set_aside) == (next(iter(change)), 1, False)
+
+
+@pytest.mark.parametrize("change", [{"member_id": "NA"}, {"month": None}, {"month": "2025-06-02"}, {"month": "soon"}])
+def test_where_rows_are_only_scored_what_is_no_customer_at_a_time_is_set_aside(change: dict[str, Any]) -> None:
+    result = check({}, {**change, "plan": "silver"}, scoring=True, broken_lines=("m9",))
+    assert (result.report.accepted, result.report.quarantined) == (1, 2)
+    assert set(result.quarantine["column"].to_pylist()) & {"plan", "visits"} == set()
+    assert {rule.column for rule in result.report.broken_rules if not rule.set_aside} == {"plan"}
+
+
+def test_rows_to_score_keep_unknown_categories_and_lose_impossible_numbers_and_doubtful_outcomes() -> None:
+    changes = [
+        {},
+        {"plan": "silver"},
+        {"visits": "99"},
+        {"visits": None},
+        {"left": "Maybe"},
+        {"note": None, "left": "Yes"},
+    ]
+    rows = scorable(check(*changes, scoring=True).accepted, CONTRACT)
+    assert rows["plan"].tolist() == ["gold", "silver", "gold", "gold", "gold", "gold"]
+    assert rows["visits"].fillna(-1).tolist() == [4, 4, -1, -1, 4, 4]
+    assert rows["raw_label"].fillna("").tolist() == ["No", "", "", "", "", "Yes"]

@@ -199,3 +199,29 @@ def test_that_numbered_customers_cannot_be_followed_is_said(caplog: pytest.LogCa
     with caplog.at_level("INFO"):
         ingest(workspace(keyless(40), contract=NUMBERED), delivered())
     assert "customers cannot be followed from one delivery to the next" in caplog.text
+
+
+@pytest.mark.parametrize("part_rows", [1000, 7])
+def test_customers_of_a_new_country_are_taken_where_they_are_only_scored(part_rows: int) -> None:
+    columns = {
+        **CONTRACT.model_dump()["columns"],
+        "plan": {"type": "categorical", "allowed": ["basic"], "description": "plan"},
+    }
+    contract = DatasetContract.model_validate({**CONTRACT.model_dump(), "columns": columns})
+    rows = members(40).assign(plan=["basic"] + ["Atlantis"] * 39)
+    rows.loc[rows.index[5], "tenure"] = -1
+    rows.loc[rows.index[7], "customer_id"] = None
+    at = workspace(rows, contract=contract, part_rows=part_rows)
+    bronze, report = ingest(at, delivered(), scoring=True)
+    assert (bronze.ref.rows, report.accepted, report.quarantined) == (39, 39, 1)
+    assert {rule.column: (rule.broken, rule.set_aside) for rule in report.broken_rules} == {
+        "plan": (39, False),
+        "tenure": (1, False),
+        "customer_id": (1, True),
+    }
+    stored = at.tables.read(at.tables.latest("bronze_customers")).to_pylist()
+    assert sorted(row["plan"] for row in stored) == ["Atlantis"] * 38 + ["basic"]
+    assert sum(row["tenure"] is None for row in stored) == 1
+    assert [row["plan"] for row in stored if row["raw_label"]] == ["basic"]
+    with pytest.raises(ValidationFailed, match="'Atlantis'"):
+        ingest(workspace(rows, contract=contract), delivered())

@@ -150,7 +150,8 @@ def test_columns_that_the_champion_does_not_read_are_left_alone(store: MemoryFea
 def test_values_that_training_did_not_know_are_told(tmp_path: Path) -> None:
     store = MemoryFeatureStore("toy")
     store.upsert(FEATURES, feature_rows(4, contract=["Ten year", "Two year", "Weekly", None]))
-    assert run(store, tmp_path).unseen == {"contract": 2}
+    summary = run(store, tmp_path)
+    assert (summary.unseen, summary.missing, summary.set_aside_share) == ({"contract": 2}, {"contract": 1}, 0)
 
 
 def test_the_policy_tells_other_economics_apart(store: MemoryFeatureStore, tmp_path: Path) -> None:

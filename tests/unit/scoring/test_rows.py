@@ -109,7 +109,7 @@ def test_values_that_training_did_not_know_are_counted_and_scored_as_missing() -
     found = scored(rows)
     assert found.unseen == {"contract": 2}
     missing = scored(feature_rows(3, contract=pa.array([None, None, "Two year"])))
-    assert missing.unseen == {}
+    assert (missing.unseen, missing.missing) == ({}, {"contract": 2})
     assert found.rows.column("probability").equals(missing.rows.column("probability"))
 
 
