@@ -169,6 +169,7 @@ def test_a_fault_of_the_program_has_its_traceback_on_request(capsys: pytest.Capt
 
 
 def test_an_interruption_says_that_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     pipe = tmp_path / "settings.yaml"
     os.mkfifo(pipe)
     this = threading.get_ident()
@@ -187,6 +188,7 @@ def test_an_interruption_says_that_nothing_is_lost(tmp_path: Path, capsys: pytes
     assert main(["config", "show", "--config", str(pipe)]) == 130
     thread.join()
     os.close(held[0])
+    signal.signal(signal.SIGINT, before)
     assert "Interrupted. What was finished is kept" in capsys.readouterr().err
 
 
