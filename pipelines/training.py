@@ -18,7 +18,7 @@ __all__ = ["training"]
 def training(settings: Settings, contract: DatasetContract) -> None:
     """Train a model on what the source holds and register it as the challenger."""
     name, seed = settings.model_name, settings.seed
-    bronze, validation = ingest(settings, contract)
+    bronze, validation = ingest(settings, contract, purpose="training")
     features, labels = build_features(bronze, settings, contract)
     training_set, leakage = build_training_set(features, labels, settings, contract)
     tuning = tune(training_set, contract, name, settings.model, settings.tuning, settings.money, seed)

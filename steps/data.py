@@ -21,11 +21,11 @@ __all__ = ["build_features", "build_training_set", "ingest"]
 
 @step(enable_cache=False)
 def ingest(
-    settings: Settings, contract: DatasetContract
+    settings: Settings, contract: DatasetContract, purpose: str = "tables"
 ) -> tuple[Annotated[TableSnapshot, "bronze"], Annotated[ValidationReport, "validation"]]:
     """Take the source's rows into the bronze table; those that break the contract go to quarantine, with the rule."""
     with stage("ingest", evidence="validation"):
-        bronze, report = features.ingest(connect(contract, settings.model_name), settings)
+        bronze, report = features.ingest(connect(contract, settings.model_name), settings, purpose=purpose)
         return bronze, report
 
 

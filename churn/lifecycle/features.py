@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,7 @@ from ..data.contract import DatasetContract
 from ..data.delivery import PART_ROWS, Delivery, check, numbered
 from ..data.ingest import RAW_LABEL, Source, conform, rows_as_arrived, to_bronze
 from ..data.labels import labels_of
+from ..data.outcomes import Needed, outcomes_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from ..data.tables import LABEL_TIME
 from ..data.training_set import bronze_to_features
@@ -26,20 +28,45 @@ __all__ = ["NOT_FOLLOWED", "build_features", "check_delivery", "deliver", "descr
 NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next, which replaces them"
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
 
+Purpose = Literal["tables", "training", "scoring"]
+"""What rows are taken in for: to be kept, to be trained on, or to be scored."""
+
 
 def ingest(
-    workspace: Workspace, settings: Settings, *, scoring: bool = False
+    workspace: Workspace, settings: Settings, *, purpose: Purpose = "tables"
 ) -> tuple[TableSnapshot, ValidationReport]:
     """Bring the bronze table up to date: a delivered table is added to it; a simulation, or numbered rows, replace it.
 
-    Without a delivery the rows that were delivered before are what there is. With `scoring`, every row is taken that is
-    a customer at a time, however many others there are; see `churn.data.scorable`.
+    Without a delivery the rows that were delivered before are what there is. Where they are only to be scored, every
+    row is taken that is a customer at a time, however many others there are; see `churn.data.scorable`.
 
     Raises:
         ConfigError: a table is delivered to a data set whose rows are simulated.
         DataError: nothing was ever delivered.
         ValidationFailed: too many rows break the contract; none is used. The report is its evidence.
+        NotEnoughData: the rows are to train on, and there is one class, or too few customers churned, or stayed.
     """
+    snapshot, report = _ingested(workspace, settings, scoring=purpose == "scoring")
+    if purpose != "scoring":
+        _tell_outcomes(workspace, settings, snapshot.ref, required=purpose == "training")
+    return snapshot, report
+
+
+def _tell_outcomes(workspace: Workspace, settings: Settings, bronze: TableRef, *, required: bool) -> None:
+    needed = Needed(settings.model.folds, settings.evaluation.min_per_class, settings.gate.min_churners)
+    outcomes = outcomes_of(
+        lambda columns: workspace.tables.scan(bronze, columns),
+        workspace.contract,
+        settings.split,
+        cutoff=settings.training_set.cutoff or workspace.clock(),
+        enough=max(needed),
+    )
+    if required:
+        outcomes.require(needed)
+    note("ingest", outcomes.remark(needed))
+
+
+def _ingested(workspace: Workspace, settings: Settings, *, scoring: bool) -> tuple[TableSnapshot, ValidationReport]:
     delivery = _delivery(workspace, settings)
     if delivery is None:
         return _delivered_before(workspace)

@@ -47,7 +47,7 @@ def score(workspace: Workspace, settings: Settings) -> BatchSummary:
     version = champion_of(workspace.approval(settings.approval).read().champion, workspace.model)
     intake = None
     if settings.data is not None:
-        bronze, intake = ingest(workspace, settings, scoring=True)
+        bronze, intake = ingest(workspace, settings, purpose="scoring")
         build_features(workspace, settings, bronze)
     features = store.latest(contract.table("features").name)
     with tempfile.TemporaryDirectory() as folder:

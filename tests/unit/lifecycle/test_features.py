@@ -212,7 +212,7 @@ def test_customers_of_a_new_country_are_taken_where_they_are_only_scored(part_ro
     rows.loc[rows.index[5], "tenure"] = -1
     rows.loc[rows.index[7], "customer_id"] = None
     at = workspace(rows, contract=contract, part_rows=part_rows)
-    bronze, report = ingest(at, delivered(), scoring=True)
+    bronze, report = ingest(at, delivered(), purpose="scoring")
     assert (bronze.ref.rows, report.accepted, report.quarantined) == (39, 39, 1)
     assert {rule.column: (rule.broken, rule.set_aside) for rule in report.broken_rules} == {
         "plan": (39, False),
