@@ -58,9 +58,16 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
 
 def session_of(arguments: argparse.Namespace) -> Session:
-    """Return the settings, the profile and the data set; raises as `read_configuration` and `load_contract` do."""
+    """Return the settings, the profile and the data set, whose workbooks are read at the sheet that was asked for.
+
+    Raises as `read_configuration` and `load_contract` do.
+    """
     settings, profile = configuration_of(arguments)
-    return Session(settings, profile, load_contract(CONFIGS, settings.dataset))
+    contract = load_contract(CONFIGS, settings.dataset)
+    if sheet := getattr(arguments, "sheet", None):
+        written = contract.file_format.model_copy(update={"sheet": sheet})
+        contract = contract.model_copy(update={"file_format": written})
+    return Session(settings, profile, contract)
 
 
 def writable(path: Path) -> Path:

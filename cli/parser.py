@@ -206,6 +206,9 @@ def _settings_options(overrides: str) -> _Parser:
         help="a table to deliver to the data set: CSV, JSON lines, Excel, Parquet or Delta",
     )
     group.add_argument(
+        "--sheet", metavar="NAME", help="the sheet of a workbook (default: the contract's, or its first)"
+    )
+    group.add_argument(
         "--dataset",
         metavar="NAME|FILE",
         help="the data set, by its contract (default: the one `use` chose, else telco_simulated)",

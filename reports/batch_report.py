@@ -59,7 +59,7 @@ def what_did_not_fit(summary: BatchSummary) -> list[str]:
     sentences = []
     for rule in summary.intake.broken_rules if summary.intake else ():
         counted = rule.column in (summary.missing if rule.rule == NEVER_MISSING else summary.unseen)
-        if rule.set_aside or not counted:
+        if rule.set_aside or not counted or rule.checked != summary.rows:
             what = "set aside" if rule.set_aside else "scored as missing"
             rows = f"{rule.broken:,} of {rule.checked:,} delivered rows ({percent(rule.broken / rule.checked)})"
             examples = f", such as {', '.join(rule.examples)}" if rule.rule != NEVER_MISSING else ""

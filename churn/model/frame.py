@@ -47,6 +47,7 @@ CodedColumns = Mapping[str, Column]
 
 MISSING_WORDS = frozenset({"nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat"})
 """Words, in lower case, that are missing values in ids, numbers, times and outcomes; a category may be called so."""
+_TRUTH = ("true", "false")
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.(?:0{1,2}|0{4,}|(?<=\d{4}\.)000)|-?\d(?:\.\d+)?[eE]\+\d+")
 """How programs write a whole number that they hold as a float; 1.000 is not among them: it may be a thousand."""
 
@@ -77,12 +78,14 @@ def canonical_text(value: object) -> str:
     `1`, `1.0`, `"1.0"` and `" 1"` agree, and so do `True` and `"TRUE"`, a day and its midnight, and texts that differ
     by characters which nobody sees.
     """
+    if isinstance(value, str) and value.isalnum() and value.isascii():  # most of them
+        return value.lower() if value.lower() in _TRUTH else value
     if isinstance(value, float | np.floating | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
     if isinstance(value, dt.datetime) and value.time() == dt.time():
         return value.date().isoformat()
     text = visible_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
-    if len(text) in (4, 5) and text.lower() in ("true", "false"):
+    if text.lower() in _TRUTH:
         return text.lower()
     whole = _WHOLE.fullmatch(text) if "." in text or "+" in text else None
     if whole is not None and math.isfinite(number := float(text)) and number.is_integer():

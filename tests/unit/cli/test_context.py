@@ -88,3 +88,9 @@ def test_the_next_command_repeats_what_this_one_was_about(tmp_path: Path) -> Non
     assert "--data " not in repeated(parsed("--data", "delivered once.csv"))
     assert again.model == "x y"
     assert repeated(parsed()) == ""
+
+
+def test_the_sheet_of_one_delivery_takes_the_place_of_the_contracts_and_makes_no_other_data_set() -> None:
+    contract, again = session_of(parsed("--sheet", "March")).contract, session_of(parsed()).contract
+    assert (contract.file_format.sheet, again.file_format.sheet) == ("March", None)
+    assert contract.digest == again.digest

@@ -168,14 +168,16 @@ def intake(quarantined: int) -> ValidationReport:
 
 
 def test_delivered_rows_that_were_set_aside_above_the_limit_are_warned_of_with_an_exit_code() -> None:
-    code, lines = scored(intake=intake(3), unseen={"plan": 4})
+    code, lines = scored(intake=intake(3), unseen={"plan": 4}, rows=40)
     assert "  id is never missing: 3 of 40 delivered rows (7.5%) do not; set aside" in lines
     assert "  fee is a finite number: 1 of 40 delivered rows (2.5%) do not, such as 'x'; scored as missing" in lines
     assert not [line for line in lines if "plan is one of" in line], "the customers with unknown plans are counted"
     warning = "Warning: 7.5% of the rows were set aside, and validation.max_quarantine_share allows 5.0%"
     assert [line for line in lines if line.startswith(warning)]
     assert code == 5
-    assert scored(intake=intake(2))[0] == 0
+    allowed, among_others = scored(intake=intake(2), unseen={"plan": 4}, rows=4000)
+    assert allowed == 0
+    assert "  plan is one of a: 4 of 40 delivered rows (10.0%) do not, such as 'b'; scored as missing" in among_others
 
 
 CHECKS = (

@@ -182,3 +182,9 @@ def test_numbers_are_read_as_the_contract_says_files_are_written() -> None:
 def test_columns_that_the_contract_does_not_know_may_share_a_name() -> None:
     batch = take({**ROW, "🐈": 1, "🐕": 2})
     assert batch.ignored == ("", "")
+
+
+def test_a_key_that_pandas_wrote_as_an_index_is_a_column() -> None:
+    indexed = pd.DataFrame([ROW, {**ROW, "Member ID": "m2"}]).set_index("Member ID")
+    batch = conform(Source("gym", pa.Table.from_pandas(indexed)), CONTRACT)
+    assert batch.frame["member_id"].tolist() == ["m1", "m2"]
