@@ -56,7 +56,8 @@ def validation_section(report: ValidationReport) -> Section:
     kept += "; other values that break one are scored as missing." if report.scoring else "."
     what = "rows were set aside" if report.scoring else "rows broke the contract"
     then = "the others were scored" if report.scoring else "none of the batch was used"
-    above = f"More {what} than the {percent(report.max_quarantine_share)} that validation.max_quarantine_share allows: {then}."
+    limit = f"the {percent(report.max_quarantine_share)} that validation.max_quarantine_share allows"
+    above = f"More {what} than {limit}: {then}."
     verdict = Callout(kept, "good") if report.passed else Callout(above, "bad")
     cards = [
         Card("rows from the source", report.rows, report.source),
