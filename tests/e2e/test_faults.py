@@ -155,12 +155,13 @@ def test_a_file_without_rows_is_refused(shop: Shop, content: str, why: str) -> N
     assert f"{shop.data} {why}" in refused.paragraph
 
 
-def test_outcomes_that_are_not_known_yet_are_left_out_and_too_few_rows_are_not_trained_on(shop: Shop) -> None:
+def test_outcomes_that_are_not_known_yet_are_left_out_and_too_few_churners_are_not_trained_on(shop: Shop) -> None:
     frame = members()
     frame.loc[:59, "day"] = days_ago(34)
     frame.loc[60:, "day"] = days_ago(36)
-    assert "are too few to train on: at least 50 are needed" in shop.train(frame).paragraph
-    assert (shop.rows["churn_labels"], shop.rows["churn_training"]) == (100, 40)
+    told = shop.train(frame).paragraph
+    assert "1 customers of the holdout rows churned, and 10 are needed to evaluate on" in told, "of 8 who are there"
+    assert shop.rows == {"bronze_customers": 100}
     assert shop.versions == 0
 
 
@@ -171,7 +172,7 @@ def test_no_known_outcome_at_all_is_told(shop: Shop) -> None:
 
 
 def test_one_outcome_alone_is_not_trained_on(shop: Shop) -> None:
-    assert "0 customers of the training rows churned" in shop.train(members().assign(left="No")).paragraph
+    assert "'left' is 'No' in 100 rows. A model learns from" in shop.train(members().assign(left="No")).paragraph
     assert shop.versions == 0
 
 
