@@ -76,7 +76,8 @@ class RunLog:
         """End the log."""
         if self._handler is not None:
             logging.getLogger().removeHandler(self._handler)
-            self._handler.close()
+            with suppress(OSError):  # what a full disk refused is tried again
+                self._handler.close()
             self._handler = None
 
     def _record(self, level: int, text: str, error: BaseException | None = None) -> None:
