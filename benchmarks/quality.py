@@ -1,8 +1,10 @@
-"""Quality of the trainer beside its peers on the same rows: `python benchmarks/quality.py [--zoo | --simulator]`.
+"""Quality of the trainer beside its peers on the same rows: `python benchmarks/quality.py`.
 
 Without an option: IBM's Telco data (TELCO_CSV, or ../shared/data beside the checkout), stratified 80/20 splits.
-Intervals are 95 % and corrected for overlapping training sets (Nadeau and Bengio 2003, "Inference for the
-generalization error"). CPU seconds are those of the fit, imports and prediction left out.
+With --tables FOLDER: every table of a folder that `python benchmarks/tables.py FOLDER` has filled, beside each
+library's defaults. Intervals are 95 %: over customers for tables, else corrected for overlapping training sets (Nadeau
+and Bengio 2003, "Inference for the generalization error"). CPU seconds are those of the fit, imports and prediction
+left out.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.customers import Rows, contract_of, labelled, outcomes, read_telco, split, subset
 from benchmarks.measure import print_row, seeds, stopwatch
-from benchmarks.quality_peers import METHODS, Fitted, automl, warm_up
+from benchmarks.quality_peers import BASELINES, METHODS, Fitted, automl, ours, warm_up
 from benchmarks.quality_zoo import ZOO, Problem
+from benchmarks.tables import Table, read_tables
 from churn.data.contract import DatasetContract
 from churn.data.labels import sides_of
 from churn.evaluation.oracle import expected_loss, reachable
@@ -36,6 +40,7 @@ from churn.evaluation.significance import corrected_resampled_t
 from churn.model.frame import FloatArray
 from churn.model.money import CostMatrix, MoneySettings
 from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
+from churn.training.blending import Difference, paired_difference
 
 Method = Callable[[Rows, int], Fitted]
 METRICS = ("AUC", "PR AUC", "log loss", "Brier", "ECE", "F1", "$/customer", "CPU s")
@@ -44,24 +49,86 @@ COSTS = CostMatrix(tp=1500, fp=-500, fn=-2000, tn=0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--splits", type=seeds, default="100-119", help="split seeds, such as 0-9 or 100-119 (default)")
+    parser.add_argument("--splits", type=seeds, help="split seeds, such as 0-9 (100-119; 0-2 with --tables)")
     parser.add_argument("--peer", choices=("autogluon", "flaml"), help="also an AutoML library, installed apart by uv")
     parser.add_argument("--peer-seconds", type=float, default=120.0, help="time limit of the AutoML library")
+    parser.add_argument("--peer-python", help="interpreter of an environment that has the AutoML library")
+    parser.add_argument("--tables", type=Path, help="every table of this folder instead")
     parser.add_argument("--zoo", action="store_true", help="made-up data sets unlike Telco instead")
     parser.add_argument("--draws", type=int, default=5, help="draws of each made-up data set")
-    parser.add_argument("--only", default="", help="only the made-up data sets whose name contains this")
+    parser.add_argument("--only", default="", help="only the tables or made-up data sets whose name contains this")
     parser.add_argument("--simulator", action="store_true", help="simulated businesses with known truth instead")
     options = parser.parse_args()
     methods: dict[str, Method] = dict(METHODS)
     if options.peer:
-        methods[options.peer] = automl(options.peer, options.peer_seconds)
+        methods[options.peer] = automl(options.peer, options.peer_seconds, options.peer_python)
     warm_up()
-    if options.zoo:
+    if options.tables:
+        peers = {options.peer: methods[options.peer]} if options.peer else {}
+        chosen = [table for table in read_tables(options.tables) if options.only in table.name]
+        tables(chosen, options.splits or range(3), {"ours": ours, **BASELINES, **peers}, best_of=[*BASELINES])
+    elif options.zoo:
         zoo([problem for problem in ZOO if options.only in problem.name], options.draws)
     elif options.simulator:
         simulator()
     else:
-        telco(options.splits, methods)
+        telco(options.splits or range(100, 120), methods)
+
+
+def tables(
+    chosen: Sequence[Table], splits: Sequence[int], methods: Mapping[str, Method], *, best_of: Sequence[str]
+) -> None:
+    """Print the log loss on each table; that on which ours is furthest behind the best of `best_of` comes first."""
+    peers = [name for name in methods if name not in ("ours", *best_of)]
+    found = [on_table(table, splits, methods, best_of) for table in chosen]
+    found.sort(key=lambda result: -result.behind["best"].mean)
+    compared = ["best", *peers]
+    behind = [f"ours - {name}" for name in compared]
+    print(f"\nlog loss, {len(splits)} splits 80/20; best: the best of {', '.join(best_of)}; ± 95 % over customers")
+    print_row("", ["rows", "churn", *methods, "CPU s", *(f"{name} CPU s" for name in peers)], first=12)
+    for result in found:
+        cells = [f"{result.rows}", f"{result.churn:.3f}", *(f"{loss:.4f}" for loss in result.losses.values())]
+        print_row(result.name, [*cells, *(f"{result.cpu_seconds[name]:.1f}" for name in ("ours", *peers))], first=12)
+    losses = [np.mean([result.losses[name] for result in found]) for name in methods]
+    cpu = [np.mean([result.cpu_seconds[name] for result in found]) for name in ("ours", *peers)]
+    print_row("mean", ["", "", *(f"{loss:.4f}" for loss in losses), *(f"{value:.1f}" for value in cpu)], first=12)
+    print()
+    print_row("", behind, first=12, width=24)
+    for result in found:
+        gaps = [result.behind[name] for name in compared]
+        print_row(result.name, [f"{gap.mean:+.4f} ± {1.96 * gap.se:.4f}" for gap in gaps], first=12, width=24)
+
+
+class OnTable(NamedTuple):
+    """The mean log loss and CPU seconds of each method on one table, and how far ours is behind others."""
+
+    name: str
+    rows: int
+    churn: float
+    losses: dict[str, float]
+    cpu_seconds: dict[str, float]
+    behind: dict[str, Difference]
+
+
+def on_table(table: Table, splits: Sequence[int], methods: Mapping[str, Method], best_of: Sequence[str]) -> OnTable:
+    losses: dict[str, list[FloatArray]] = {name: [] for name in methods}
+    spent: dict[str, list[float]] = {name: [] for name in methods}
+    asked = []
+    for seed in splits:
+        rows = split(table.contract, table.data, seed)
+        asked.append(rows.test.entity.astype(str))
+        for name, method in methods.items():
+            fitted = method(rows, seed)
+            losses[name].append(log_losses(rows.test.label.astype(np.float64), fitted.probability))
+            spent[name].append(fitted.cpu_seconds)
+        print(f"{table.name} {seed}: " + ", ".join(f"{name} {losses[name][-1].mean():.4f}" for name in methods))
+    every = {name: np.concatenate(values) for name, values in losses.items()}
+    customer = np.unique(np.concatenate(asked), return_inverse=True)[1]
+    means = {name: float(np.mean(values)) for name, values in every.items()}
+    others = {"best": min(best_of, key=means.__getitem__)} | {name: name for name in methods if name not in best_of}
+    behind = {name: paired_difference(every["ours"], every[other], customer) for name, other in others.items()}
+    cpu = {name: float(np.mean(values)) for name, values in spent.items()}
+    return OnTable(table.name, len(table.data.label), float(np.mean(table.data.label)), means, cpu, behind)
 
 
 def telco(splits: Sequence[int], methods: Mapping[str, Method]) -> None:

@@ -20,7 +20,7 @@ from benchmarks.measure import stopwatch
 from churn.model.frame import FloatArray
 from churn.training.train import ModelSettings, train
 
-__all__ = ["METHODS", "Fitted", "automl", "warm_up"]
+__all__ = ["BASELINES", "METHODS", "Fitted", "automl", "warm_up"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,23 @@ def ours(rows: Rows, seed: int) -> Fitted:
 def xgboost_defaults(rows: Rows, seed: int) -> Fitted:
     from xgboost import XGBClassifier
 
-    # XGBoost 3.2 stumbles over a category without a single value.
-    learn = rows.frame(rows.train).dropna(axis="columns", how="all")
-    ask = rows.frame(rows.test)[list(learn)]
-    for name, kind in rows.kinds().items():
-        if kind == "categorical" and name in learn:
-            learn[name] = learn[name].astype("category")
-            ask[name] = pd.Categorical(ask[name], categories=learn[name].cat.categories)
+    return _fit_trees(XGBClassifier(enable_categorical=True, random_state=seed, n_jobs=1), rows)
+
+
+def lightgbm_defaults(rows: Rows, seed: int) -> Fitted:
+    from lightgbm import LGBMClassifier
+
+    return _fit_trees(LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1), rows)
+
+
+def catboost_defaults(rows: Rows, seed: int) -> Fitted:
+    from catboost import CatBoostClassifier
+
+    categorical = [name for name, kind in rows.kinds().items() if kind == "categorical"]
+    learn, ask = (rows.frame(data).fillna(dict.fromkeys(categorical, "missing")) for data in (rows.train, rows.test))
+    options = {"random_seed": seed, "thread_count": 1, "verbose": False, "allow_writing_files": False}
     with stopwatch() as spent:
-        model = XGBClassifier(enable_categorical=True, random_state=seed, n_jobs=1).fit(learn, rows.train.label)
+        model = CatBoostClassifier(**options).fit(learn, rows.train.label, cat_features=categorical)
     return Fitted(model.predict_proba(ask)[:, 1].astype(np.float64), 0.5, spent.cpu_seconds)
 
 
@@ -120,6 +128,20 @@ def _demo_classifier(trial: Any) -> Any:
     )
 
 
+def _fit_trees(classifier: Any, rows: Rows) -> Fitted:
+    """Fit a classifier that takes pandas' categories."""
+    # XGBoost 3.2 stumbles over a category without a single value.
+    learn = rows.frame(rows.train).dropna(axis="columns", how="all")
+    ask = rows.frame(rows.test)[list(learn)]
+    for name, kind in rows.kinds().items():
+        if kind == "categorical" and name in learn:
+            learn[name] = learn[name].astype("category")
+            ask[name] = pd.Categorical(ask[name], categories=learn[name].cat.categories)
+    with stopwatch() as spent:
+        model = classifier.fit(learn, rows.train.label)
+    return Fitted(model.predict_proba(ask)[:, 1].astype(np.float64), 0.5, spent.cpu_seconds)
+
+
 def _one_hot(rows: Rows) -> Any:
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -150,6 +172,14 @@ METHODS: dict[str, Callable[[Rows, int], Fitted]] = {
     "plain logistic": plain_logistic,
 }
 
+BASELINES: dict[str, Callable[[Rows, int], Fitted]] = {
+    "XGBoost": xgboost_defaults,
+    "LightGBM": lightgbm_defaults,
+    "CatBoost": catboost_defaults,
+    "logistic": plain_logistic,
+}
+"""The defaults of each library: what anyone gets without thinking."""
+
 _PACKAGES = {"autogluon": "autogluon.tabular[lightgbm,xgboost,catboost]", "flaml": "flaml[automl]"}
 _AUTOML = """
 import json, resource, sys, pandas as pd
@@ -177,8 +207,8 @@ json.dump({"cpu": used, "probability": probability.tolist()}, open(f"{folder}/ou
 """
 
 
-def automl(name: str, seconds: float) -> Callable[[Rows, int], Fitted]:
-    """Return the AutoML library as a trainer: run by uv in an environment of its own, for log loss, `seconds` long."""
+def automl(name: str, seconds: float, python: str | None = None) -> Callable[[Rows, int], Fitted]:
+    """Return the AutoML library as a trainer: for log loss, `seconds` long, by an interpreter that has it or by uv."""
 
     def fit(rows: Rows, seed: int) -> Fitted:
         with tempfile.TemporaryDirectory() as folder:
@@ -186,8 +216,9 @@ def automl(name: str, seconds: float) -> Callable[[Rows, int], Fitted]:
             learn.to_pickle(f"{folder}/learn.pkl")
             rows.frame(rows.test).to_pickle(f"{folder}/ask.pkl")
             environment = ["uv", "run", "--isolated", "--no-project", "--python", "3.11", "--with", _PACKAGES[name]]
-            program = ["python", "-c", _AUTOML, name, folder, str(seconds)]
-            subprocess.run([*environment, *program], check=True, capture_output=True)
+            interpreter = [python] if python else [*environment, "python"]
+            program = [*interpreter, "-c", _AUTOML, name, folder, str(seconds)]
+            subprocess.run(program, check=True, capture_output=True)
             found = json.loads(Path(folder, "out.json").read_text(encoding="utf-8"))
         return Fitted(np.array(found["probability"]), 0.5, found["cpu"])
 
