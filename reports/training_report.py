@@ -193,6 +193,7 @@ def model_section(model: ChurnModel) -> Section:
         "digest": model.digest,
         "additive terms": 0 if model.additive is None else len(model.schema.kinds),
         "trees": trees,
+        "symmetric trees": 0 if model.symmetric is None else len(model.symmetric.levels),
         **{f"threshold for {name}": value for name, value in model.thresholds.items()},
     }
     reads: list[dict[str, Cell]] = [

@@ -9,12 +9,22 @@ from pathlib import Path
 
 from ..core.errors import ModelError
 
-__all__ = ["BOOSTER", "FEATURES", "MODEL", "MODEL_FORMAT", "json_bytes", "manifest", "read_files", "write_files"]
+__all__ = [
+    "BOOSTER",
+    "FEATURES",
+    "MODEL",
+    "MODEL_FORMAT",
+    "SYMMETRIC",
+    "json_bytes",
+    "manifest",
+    "read_files",
+    "write_files",
+]
 
 MODEL_FORMAT = 1
 """Version of the saved form; raised when a change makes older files unreadable."""
 
-MODEL, BOOSTER, FEATURES = "model.json", "booster.ubj", "features.py"
+MODEL, BOOSTER, SYMMETRIC, FEATURES = "model.json", "booster.ubj", "symmetric.json", "features.py"
 _MANIFEST = "manifest.json"
 _REMEDY = "fetch the model again from its registry, or train it again."
 
@@ -70,7 +80,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
         raise ModelError(
             f"The model in {folder} has format {number}; this version reads format {MODEL_FORMAT}: {remedy}"
         )
-    strange = sorted(present.keys() - {MODEL, BOOSTER, FEATURES})
+    strange = sorted(present.keys() - {MODEL, BOOSTER, SYMMETRIC, FEATURES})
     if strange:
         raise ModelError(f"{folder} holds {', '.join(strange)}, which is none of a model's files: {_REMEDY}")
     absent = sorted({MODEL, *digests} - present.keys())

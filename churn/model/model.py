@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
 
+from ..core.canonical import canonical
 from ..core.errors import ContractError, ModelError, nearest
 from ..core.frozen import Frozen
 from .additive import AdditiveModel
 from .encoding import Encoded, Encoder
 from .features import FeatureFunction, FeatureSpec, compute_features, load_functions
-from .files import BOOSTER, FEATURES, MODEL, json_bytes, manifest, read_files, write_files
+from .files import BOOSTER, FEATURES, MODEL, SYMMETRIC, json_bytes, manifest, read_files, write_files
 from .frame import CodedColumns, Column, FloatArray, Kind, n_rows
+from .symmetric import SymmetricTrees
 from .tree_shap import TreeTables
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class _Content(Frozen):
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """Churn log-odds as one sum: an intercept, an additive model's terms and the margin of a gradient-boosted ensemble.
+    """Churn log-odds as one sum: an intercept, an additive model's terms and the margins of gradient-boosted trees.
 
     Whatever weights and calibration training chose are in the parts and in `tree_weight`, so a prediction is one sum.
     A value that is missing, infinite or was never seen in training never fails: it is scored as a missing value.
@@ -87,6 +89,7 @@ class ChurnModel:
         additive: The interpretable part, or None.
         booster: One XGBoost booster over all features in model order, or None.
         tree_weight: What the booster's margin is multiplied by.
+        symmetric: Symmetric trees over the same features, or None.
         thresholds: Probabilities from which a customer counts as a churner, by the name of the rule that chose them.
         details: What training wants to be remembered, as plain JSON values; part of the digest, so no times in it.
         feature_source: Source text of the user's own feature functions, saved with the model.
@@ -99,6 +102,7 @@ class ChurnModel:
     additive: AdditiveModel | None = None
     booster: Booster | None = None
     tree_weight: float = 1.0
+    symmetric: SymmetricTrees | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     feature_source: str | None = None
@@ -137,6 +141,8 @@ class ChurnModel:
             total += self.tree_weight * self.booster.inplace_predict(
                 self.encoder.matrix(encoded), predict_type="margin", validate_features=False
             )
+        if self.symmetric is not None:
+            total += self.symmetric.logit(self.encoder.matrix(encoded))
         return total
 
     def probability(self, columns: CodedColumns) -> FloatArray:
@@ -147,7 +153,7 @@ class ChurnModel:
         """Return what each feature adds to the log-odds, shape `(n_rows, n_features + 1)`, in model order.
 
         The last column is the bias, the log-odds of the average training customer. A row sums to its `logit`. The
-        boosted part is explained by exact SHAP values (Lundberg et al. 2020, "From local explanations to global
+        trees are explained by exact SHAP values (Lundberg et al. 2020, "From local explanations to global
         understanding with explainable AI for trees"), the additive part by its terms.
 
         Raises:
@@ -157,6 +163,8 @@ class ChurnModel:
         added = np.zeros((n_rows(encoded), len(encoded) + 1))
         if self.booster is not None and len(added):
             added[:, :-1] = self.tree_weight * self._tree_contributions(encoded)
+        if self.symmetric is not None:
+            added[:, :-1] += self.symmetric.contributions(self.encoder.matrix(encoded))
         if self.additive is not None:
             position = {name: index for index, name in enumerate(encoded)}
             for name, values in self.additive.terms(encoded):
@@ -192,6 +200,7 @@ class ChurnModel:
         files = read_files(folder)
         try:
             content = _Content.model_validate_json(files[MODEL])
+            symmetric = SymmetricTrees.model_validate_json(files[SYMMETRIC]) if SYMMETRIC in files else None
         except ValidationError as error:
             raise ModelError(
                 f"{folder / MODEL} does not hold a model ({error.error_count()} faults): train it again."
@@ -204,6 +213,7 @@ class ChurnModel:
             additive=content.additive,
             booster=_booster(files[BOOSTER]) if BOOSTER in files else None,
             tree_weight=content.tree_weight,
+            symmetric=symmetric,
             thresholds=content.thresholds,
             details=content.details,
             feature_source=source,
@@ -245,6 +255,8 @@ class ChurnModel:
         files = {MODEL: json_bytes(content.model_dump(mode="json"))}
         if self.booster is not None:
             files[BOOSTER] = bytes(self.booster.save_raw("ubj"))
+        if self.symmetric is not None:
+            files[SYMMETRIC] = canonical(self.symmetric).encode("ascii")
         if self.feature_source is not None:
             files[FEATURES] = self.feature_source.encode("utf-8")
         return files

@@ -15,7 +15,7 @@ from .frame import FloatArray, IntArray
 if TYPE_CHECKING:
     import xgboost
 
-__all__ = ["MAX_DEPTH", "TreeTables", "cost_bound", "explanation_costs"]
+__all__ = ["MAX_DEPTH", "Matrix", "Split", "TreeTables", "cost_bound", "explanation_costs"]
 
 MAX_DEPTH = 6
 """Deeper trees have no tables, which grow as two to the power of the depth; XGBoost explains them, and takes longer."""
@@ -25,7 +25,7 @@ _LEAF_US, _DEPTH_US = 0.070, 0.006
 Matrix = npt.NDArray[np.float32]
 
 
-class _Split(NamedTuple):
+class Split(NamedTuple):
     """One question that trees ask of a feature; `categories` is None for a number."""
 
     feature: int
@@ -37,7 +37,7 @@ class _Split(NamedTuple):
 class _Leaf(NamedTuple):
     """The steps to a leaf, each a split, its branch (1 is right) and the share of the rows that took it; its value."""
 
-    steps: tuple[tuple[_Split, int, float], ...]
+    steps: tuple[tuple[Split, int, float], ...]
     value: float
 
 
@@ -49,7 +49,7 @@ def explanation_costs(booster: xgboost.Booster) -> FloatArray:
     leaf and feature. Trees too deep for tables cost XGBoost's TreeSHAP, by leaf and by the square of its depth.
     """
     tabled, walked, deepest = [0.0], [0.0], 0
-    splits: set[_Split] = set()
+    splits: set[Split] = set()
     for tree in _trees(booster):
         splits_before = len(splits)
         splits.update(split for leaf in tree for split, _, _ in leaf.steps)
@@ -79,9 +79,11 @@ class _Questions:
     """For each split of categories, the codes that go right and one more that never does, `(n_splits, n_codes + 1)`."""
 
     @classmethod
-    def of(cls, splits: Sequence[_Split]) -> Self:
+    def of(cls, splits: Sequence[Split]) -> Self:
         chosen = [split.categories for split in splits if split.categories is not None]
-        goes_right = np.zeros((len(chosen), max((max(codes) for codes in chosen), default=0) + 2), dtype=bool)
+        goes_right = np.zeros(
+            (len(chosen), max((code for codes in chosen for code in codes), default=0) + 2), dtype=bool
+        )
         for row, codes in enumerate(chosen):
             goes_right[row, list(codes)] = True
         return cls(
@@ -160,11 +162,37 @@ class TreeTables:
             _shap(slot[rows], share[rows], value[rows])[feature[rows] >= 0]
             for rows in (slice(at, at + _BLOCK_LEAVES) for at in range(0, len(leaves), _BLOCK_LEAVES))
         ]
+        table = np.concatenate(blocks) if blocks else np.zeros((0, 1), dtype=np.float32)
+        return cls._from_pairs(tuple(splits), edges, feature, table)
+
+    @classmethod
+    def symmetric(
+        cls, splits: Sequence[Split], levels: IntArray, feature: IntArray, shap: npt.NDArray[np.float32]
+    ) -> Self:
+        """Return the tables of symmetric trees: a row's answers along one path name its leaf.
+
+        Args:
+            splits: Every split, those of numbers first.
+            levels: The split at each level of a tree, shape `(n_trees, depth)`.
+            feature: Its feature at the first level of a tree that asks for it, -1 at later ones, of the same shape.
+            shap: The SHAP value of each level's feature for every way to answer, `(n_trees, depth, 2**depth)`.
+        """
+        return cls._from_pairs(splits, 2 * levels + 1, feature, shap[feature >= 0])
+
+    @classmethod
+    def _from_pairs(
+        cls, splits: Sequence[Split], edges: IntArray, feature: IntArray, table: npt.NDArray[np.float32]
+    ) -> Self:
+        """Return the tables of paths; `feature`, of the shape of `edges`, is -1 where a step makes no pair."""
         pair_leaf, at = np.nonzero(feature >= 0)
         order = np.argsort(feature[pair_leaf, at], kind="stable")
         features, starts = np.unique(feature[pair_leaf, at][order], return_index=True)
-        table = np.concatenate(blocks) if blocks else np.zeros((0, 1), dtype=np.float32)
-        return cls(_Questions.of(tuple(splits)), edges, pair_leaf[order], starts, features, table[order])
+        return cls(_Questions.of(splits), edges, pair_leaf[order], starts, features, table[order])
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of CPU a row that `contributions` cost; see `explanation_costs`."""
+        return _PAIR_US * len(self.pair_leaf) + _SPLIT_US * len(self.questions.feature)
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return what each feature adds to the log-odds, shape `(n_rows, n_features)`, against the mean of training.
@@ -175,7 +203,7 @@ class TreeTables:
         added = np.zeros(matrix.shape)
         for start in range(0, len(matrix) if len(self.pair_leaf) else 0, _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            way = self._ways(np.ascontiguousarray(matrix[rows].T))
+            way = self.ways(np.ascontiguousarray(matrix[rows].T))
             pairs = max(_BLOCK_CELLS // way.shape[1], 1)
             for feature, first, end in zip(
                 self.features, self.starts, [*self.starts[1:], len(self.pair_leaf)], strict=True
@@ -190,7 +218,7 @@ class TreeTables:
         cells = way[self.pair_leaf[pairs]] + np.arange(0, table.size, table.shape[1])[:, None]
         return table.ravel().take(cells, mode="wrap").sum(axis=0)  # "wrap" spares NumPy a check of every index
 
-    def _ways(self, columns: Matrix) -> npt.NDArray[np.uint8]:
+    def ways(self, columns: Matrix) -> npt.NDArray[np.uint8]:
         """Return the way in which each row answers the steps to each leaf, one bit a step, `(n_leaves, n_rows)`."""
         taken = self.questions.branches(columns)
         way = np.zeros((len(self.edges), columns.shape[1]), dtype=np.uint8)
@@ -227,7 +255,7 @@ def _trees(booster: xgboost.Booster) -> Iterator[list[_Leaf]]:
     for tree in json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]:
         left, right, cover = tree["left_children"], tree["right_children"], tree["sum_hessian"]
         splits, leaves = _splits(tree), []
-        waiting: list[tuple[int, tuple[tuple[_Split, int, float], ...]]] = [(0, ())]
+        waiting: list[tuple[int, tuple[tuple[Split, int, float], ...]]] = [(0, ())]
         while waiting:
             node, steps = waiting.pop()
             if left[node] == -1:
@@ -239,7 +267,7 @@ def _trees(booster: xgboost.Booster) -> Iterator[list[_Leaf]]:
         yield leaves
 
 
-def _splits(tree: Mapping[str, Any]) -> list[_Split]:
+def _splits(tree: Mapping[str, Any]) -> list[Split]:
     """Return the split of each node; a leaf's means nothing."""
     right: dict[int, tuple[int, ...]] = {}
     parts = (tree[f"categories_{name}"] for name in ("nodes", "segments", "sizes"))
@@ -247,6 +275,6 @@ def _splits(tree: Mapping[str, Any]) -> list[_Split]:
         right[node] = tuple(tree["categories"][start : start + size])
     columns = zip(tree["split_indices"], tree["split_conditions"], tree["default_left"], strict=True)
     return [
-        _Split(feature, 0.0 if node in right else threshold, right.get(node), bool(default))
+        Split(feature, 0.0 if node in right else threshold, right.get(node), bool(default))
         for node, (feature, threshold, default) in enumerate(columns)
     ]

@@ -28,7 +28,7 @@ RECIPE = "recipe"
 
 _MODULE = "recipe_features.py"
 _MAKES_A_MODEL = ("churn.training.train", "churn.data.training_set")
-_LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost")
+_LIBRARIES = ("catboost", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost")
 _BUDGET = {"max_trials", "min_rows", "min_trials", "mode", "parallel_trials", "timeout_seconds"}
 """Settings of the search that say how long it may look, not what for."""
 

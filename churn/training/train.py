@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -18,18 +18,19 @@ from ..data.training_set import TrainingData
 from ..evaluation.ranking import logit_losses
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel, sigmoid
+from .additive import AdditiveFit, fit_additive
 from .blending import Blend, BlendScore, choose_blend, mean_logit, paired_difference
 from .boosting import BoostedFolds, BoostingParams, fit_folds, refit
 from .calibration import Calibration, best_f1_threshold, calibrate
 from .folds import customer_codes
 from .preparation import Prepared, prepare
-
-if TYPE_CHECKING:
-    from .additive import AdditiveFit
+from .symmetric import SymmetricFolds, fit_symmetric_folds, grow_symmetric
 
 __all__ = ["Candidate", "Doubling", "ModelSettings", "TrainingData", "TrainingReport", "TrainingResult", "train"]
 
-Candidate = Literal["additive", "boosting", "deep_boosting"]
+Candidate = Literal["additive", "boosting", "deep_boosting", "symmetric"]
+_XGBOOST: tuple[Candidate, ...] = ("boosting", "deep_boosting")
+Fit = AdditiveFit | BoostedFolds | SymmetricFolds
 _DEFAULT: tuple[Candidate, ...] = ("additive", "boosting")
 
 
@@ -38,7 +39,9 @@ class ModelSettings(Frozen):
 
     folds: int = Field(default=5, ge=2, le=20, description="Folds by customer, the same for every candidate.")
     candidates: tuple[Candidate, ...] = Field(
-        default=("additive", "boosting", "deep_boosting"), min_length=1, description="What may enter the blend."
+        default=("additive", "boosting", "deep_boosting", "symmetric"),
+        min_length=1,
+        description="What may enter the blend; symmetric trees only where a blend with deeper trees beats the default.",
     )
     boosting: BoostingParams = Field(default=BoostingParams(), description="The trees that tuning improves on.")
     deep_boosting: BoostingParams = Field(
@@ -155,8 +158,10 @@ def train(
     watch = _Watch()
     with watch.part("prepare"):
         ready = prepare(data, contract, settings.folds, seed)
-    fits: dict[Candidate, AdditiveFit | BoostedFolds] = {}
-    for name in settings.candidates:
+    fits: dict[Candidate, Fit] = {}
+    for name in sorted(settings.candidates, key=lambda name: name == "symmetric"):
+        if name == "symmetric" and not _deeper_trees_pay(ready, fits, settings):
+            continue
         with watch.part(name):
             fits[name] = _fit(name, ready, settings, seed, threads)
     with watch.part("choose"):
@@ -171,13 +176,26 @@ def train(
     return replace(result, report=report)
 
 
+def _deeper_trees_pay(ready: Prepared, fits: Mapping[Candidate, Fit], settings: ModelSettings) -> bool:
+    """Return whether a blend with deeper trees beats the default one, or there are no deeper trees to ask."""
+    if "deep_boosting" not in fits:
+        return True
+    return _choose(ready, fits, settings)[0] != settings.default_blend
+
+
+def _choose(
+    ready: Prepared, fits: Mapping[Candidate, Fit], settings: ModelSettings
+) -> tuple[Blend, tuple[BlendScore, ...]]:
+    oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
+    return choose_blend(oof, ready.label, ready.customer, settings.default_blend, apart=_XGBOOST)
+
+
 def _conclude(
-    ready: Prepared, fits: Mapping[Candidate, AdditiveFit | BoostedFolds], settings: ModelSettings, available: int
+    ready: Prepared, fits: Mapping[Candidate, Fit], settings: ModelSettings, available: int
 ) -> TrainingResult:
     """Choose the blend, calibrate it and find its threshold; the model has no parts yet."""
     oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
-    trees = [name for name, fit in fits.items() if isinstance(fit, BoostedFolds)]
-    chosen, blends = choose_blend(oof, ready.label, ready.customer, settings.default_blend, apart=trees)
+    chosen, blends = _choose(ready, fits, settings)
     logit = mean_logit(oof, chosen)
     calibration = calibrate(logit, ready.label, ready.fold, ready.customer)
     probability = sigmoid(calibration.slope * logit + calibration.intercept)
@@ -202,7 +220,7 @@ def _with_doubling(
     data: TrainingData,
     contract: DatasetContract,
     settings: ModelSettings,
-    fits: Mapping[Candidate, AdditiveFit | BoostedFolds],
+    fits: Mapping[Candidate, Fit],
     *,
     seed: int,
     threads: int,
@@ -225,15 +243,14 @@ def _with_doubling(
     return report.model_copy(update={"doubling": doubling})
 
 
-def _fit(
-    name: Candidate, ready: Prepared, settings: ModelSettings, seed: int, threads: int
-) -> AdditiveFit | BoostedFolds:
+def _fit(name: Candidate, ready: Prepared, settings: ModelSettings, seed: int, threads: int) -> Fit:
     if name == "additive":
-        from .additive import fit_additive
-
         return fit_additive(
             ready.encoded, ready.model.categories, ready.label, ready.fold, customer=ready.customer, seed=seed
         )
+    if name == "symmetric":
+        rows = ready.encoded, ready.model.categories, ready.label, ready.fold
+        return fit_symmetric_folds(*rows, seed=seed, threads=threads)
     params = settings.trees(name)
     return fit_folds(ready.matrices, params, seed, budget=settings.explanation_budget, threads=threads)
 
@@ -241,30 +258,36 @@ def _fit(
 def _assemble(
     ready: Prepared,
     result: TrainingResult,
-    fits: Mapping[Candidate, AdditiveFit | BoostedFolds],
+    fits: Mapping[Candidate, Fit],
     settings: ModelSettings,
     seed: int,
 ) -> ChurnModel:
     """Return the model of the chosen parts, each learned from all rows; mean and calibration become their weights."""
     calibration = result.report.calibration
     weight = calibration.slope / len(result.report.chosen)
-    model = replace(result.model, intercept=calibration.intercept)
-    for name, fit in fits.items():
-        if name not in result.report.chosen:
-            continue
-        if isinstance(fit, BoostedFolds):
-            booster = refit(ready.matrices, settings.trees(name), fit, seed, budget=settings.explanation_budget)
-            model = replace(model, booster=booster, tree_weight=weight)
-        else:
+    model, budget = replace(result.model, intercept=calibration.intercept), settings.explanation_budget
+    chosen = {name: fits[name] for name in result.report.chosen}
+    for fit in chosen.values():
+        if isinstance(fit, AdditiveFit):
             model = replace(model, additive=fit.model.scaled(weight))
+        elif isinstance(fit, SymmetricFolds):
+            rows = ready.encoded, ready.model.categories, ready.label
+            trees = grow_symmetric(*rows, rounds=fit.rounds, seed=seed).scaled(weight)
+            model, budget = replace(model, symmetric=trees), budget - trees.explanation_cost
+    for name, fit in chosen.items():
+        if isinstance(fit, BoostedFolds):
+            booster = refit(ready.matrices, settings.trees(name), fit, seed, budget=budget)
+            model = replace(model, booster=booster, tree_weight=weight)
     return model
 
 
-def _fitted(fits: Mapping[Candidate, AdditiveFit | BoostedFolds]) -> dict[str, float]:
+def _fitted(fits: Mapping[Candidate, Fit]) -> dict[str, float]:
     fitted: dict[str, float] = {}
     for name, fit in fits.items():
         if isinstance(fit, BoostedFolds):
             fitted |= {f"{name}_rounds": fit.rounds, f"{name}_explanation_us": round(fit.explanation_cost, 1)}
+        elif isinstance(fit, SymmetricFolds):
+            fitted["symmetric_rounds"] = fit.rounds
         else:
             fitted |= {"additive_penalty": fit.penalty, "additive_curvature": fit.curvature}
     return fitted

@@ -10,6 +10,7 @@ import pytest
 from churn.core.errors import ContractError, ModelError
 from churn.model.model import ChurnModel, sigmoid
 from churn.training.boosting import BoostingParams
+from churn.training.symmetric import grow_symmetric
 from churn.training.train import ModelSettings, train
 from tests.fakes.data.customers import CONTRACT, customers, raw_columns
 
@@ -24,7 +25,8 @@ def model() -> ChurnModel:
         train(data, CONTRACT, ModelSettings(folds=3, candidates=(name,), boosting=FAST), seed=0).model
         for name in ("additive", "boosting")
     )
-    return replace(additive, booster=boosting.booster, intercept=boosting.intercept)
+    symmetric = grow_symmetric(additive.encode(data.columns), additive.categories, data.label, rounds=15, seed=0)
+    return replace(additive, booster=boosting.booster, symmetric=symmetric, intercept=boosting.intercept)
 
 
 def test_a_probability_belongs_to_its_log_odds(model: ChurnModel) -> None:
@@ -77,7 +79,7 @@ def test_no_rows_give_no_predictions(model: ChurnModel) -> None:
     assert model.contributions(nothing).shape == (0, 6)
 
 
-@pytest.mark.parametrize("without", ["additive", "booster", None])
+@pytest.mark.parametrize("without", ["additive", "booster", "symmetric", None])
 def test_contributions_add_up_to_the_log_odds(model: ChurnModel, without: str | None) -> None:
     model = model if without is None else replace(model, **{without: None})
     added = model.contributions(RAW)
@@ -87,14 +89,14 @@ def test_contributions_add_up_to_the_log_odds(model: ChurnModel, without: str | 
 
 
 def test_the_additive_part_contributes_its_terms(model: ChurnModel) -> None:
-    alone = replace(model, booster=None)
+    alone = replace(model, booster=None, symmetric=None)
     assert alone.additive is not None
     terms = dict(alone.additive.terms(alone.encode(RAW)))
     for index, name in enumerate(("tenure", "charges", "plan", "noise", "spent")):
         np.testing.assert_allclose(alone.contributions(RAW)[:, index], terms[name], atol=1e-12)
 
 
-@pytest.mark.parametrize("without", ["additive", "booster", None])
+@pytest.mark.parametrize("without", ["additive", "booster", "symmetric", None])
 def test_a_saved_model_predicts_the_same(model: ChurnModel, without: str | None, tmp_path: Path) -> None:
     model = model if without is None else replace(model, **{without: None})
     model = model.with_thresholds(profit=0.125)
@@ -108,8 +110,14 @@ def test_a_saved_model_predicts_the_same(model: ChurnModel, without: str | None,
 
 def test_a_saved_model_is_json_and_ubj_only(model: ChurnModel, tmp_path: Path) -> None:
     model.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["booster.ubj", "manifest.json", "model.json"]
-    json.loads((tmp_path / "model.json").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "booster.ubj",
+        "manifest.json",
+        "model.json",
+        "symmetric.json",
+    ]
+    for name in ("model.json", "symmetric.json"):
+        json.loads((tmp_path / name).read_text())
 
 
 def test_the_digest_changes_with_the_content(model: ChurnModel) -> None:
@@ -126,7 +134,7 @@ def test_feature_functions_of_the_user_s_own_travel_with_the_model(model: ChurnM
     assert set(again.complete({**RAW, "charges": np.ones(200)})["spent"]) == {7.0}
 
 
-@pytest.mark.parametrize("name", ["model.json", "booster.ubj", "manifest.json"])
+@pytest.mark.parametrize("name", ["model.json", "symmetric.json", "booster.ubj", "manifest.json"])
 def test_a_missing_file_is_refused(model: ChurnModel, name: str, tmp_path: Path) -> None:
     model.save(tmp_path)
     (tmp_path / name).unlink()
@@ -134,7 +142,7 @@ def test_a_missing_file_is_refused(model: ChurnModel, name: str, tmp_path: Path)
         ChurnModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.json", "booster.ubj"])
+@pytest.mark.parametrize("name", ["model.json", "symmetric.json", "booster.ubj"])
 def test_a_changed_file_is_refused(model: ChurnModel, name: str, tmp_path: Path) -> None:
     model.save(tmp_path)
     content = bytearray((tmp_path / name).read_bytes())

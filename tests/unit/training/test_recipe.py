@@ -92,7 +92,7 @@ def test_two_recipes_that_do_not_say_their_code_are_not_known_to_be_of_the_same(
 
 def test_the_code_is_that_of_training_and_the_libraries_are_those_that_compute() -> None:
     assert recipe().code == training_code()
-    assert set(computing_libraries()) == {"numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost"}
+    assert set(computing_libraries()) == {"catboost", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost"}
 
 
 def test_a_recipe_survives_being_stored() -> None:

@@ -50,13 +50,33 @@ def test_out_of_fold_probabilities_are_not_those_of_the_model_that_saw_the_rows(
     assert oof < seen - 0.005
 
 
-@pytest.mark.parametrize("name", ["additive", "boosting", "deep_boosting"])
+@pytest.mark.parametrize("name", ["additive", "boosting", "deep_boosting", "symmetric"])
 def test_a_single_candidate_is_the_model(name: str) -> None:
     settings = ModelSettings.model_validate(SETTINGS.model_dump() | {"candidates": (name,)})
     found = train(DATA, CONTRACT, settings, seed=0)
     assert found.report.chosen == (name,)
     assert (found.model.additive is None) == (name != "additive")
-    assert (found.model.booster is None) == (name == "additive")
+    assert (found.model.booster is None) == (name in ("additive", "symmetric"))
+    assert (found.model.symmetric is None) == (name != "symmetric")
+
+
+def test_symmetric_trees_are_grown_only_where_deeper_trees_pay(result: TrainingResult) -> None:
+    assert "symmetric" in SETTINGS.candidates
+    assert "symmetric" not in result.report.seconds
+    random = np.random.default_rng(0)
+    x = {name: random.normal(size=1200) for name in ("tenure", "charges", "noise")}
+    truth = 3 * np.sign(x["tenure"] * x["charges"] * x["noise"])
+    entity = np.array([f"c{row}" for row in range(1200)], dtype=object)
+    columns = {**raw_columns(1200, seed=1), **x}
+    data = TrainingData(columns, (random.random(1200) < sigmoid(truth)).astype(np.int8), entity)
+    found = train(data, CONTRACT, ModelSettings(), seed=0)
+    assert "symmetric" in found.report.seconds
+    assert len(found.report.blends) == 11
+    assert "symmetric" in found.report.chosen
+    assert found.model.symmetric is not None
+    assert found.model.symmetric.explanation_cost < 100
+    again = train(data, CONTRACT, ModelSettings(), seed=0, threads=1)
+    assert again.model.digest == found.model.digest
 
 
 def test_the_same_input_gives_the_same_bits(result: TrainingResult) -> None:
