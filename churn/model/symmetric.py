@@ -60,13 +60,12 @@ class SymmetricTrees(Frozen):
         total = np.full(len(matrix), self.bias)
         if not self.levels:
             return total
-        values = np.array(self.values)
-        offsets = np.arange(0, values.size, values.shape[1])[:, None]
+        values, offsets = self._leaves
         for start in range(0, len(matrix), _BLOCK_ROWS):
             # One row alone is doubled: NumPy would add a single column in another order, and change the last bits.
             rows = np.atleast_2d(matrix[start : start + _BLOCK_ROWS])
             leaf = self._tables.ways(np.ascontiguousarray(np.repeat(rows, 2, axis=0).T if len(rows) == 1 else rows.T))
-            total[start : start + len(rows)] += values.ravel()[leaf + offsets].sum(axis=0)[: len(rows)]
+            total[start : start + len(rows)] += values[leaf + offsets].sum(axis=0)[: len(rows)]
         return total
 
     def contributions(self, matrix: Matrix) -> FloatArray:
@@ -76,12 +75,18 @@ class SymmetricTrees(Frozen):
     def scaled(self, weight: float) -> SymmetricTrees:
         """Return the trees whose log-odds are `weight` times as large."""
         values = tuple(tuple(weight * value for value in leaves) for leaves in self.values)
-        return self.model_copy(update={"values": values, "bias": weight * self.bias})
+        return SymmetricTrees.model_validate({**dict(self), "values": values, "bias": weight * self.bias})
 
     @property
     def explanation_cost(self) -> float:
         """Microseconds of CPU a row that exact contributions cost, by the model of `explanation_costs`."""
         return self._tables.cost if self.levels else 0.0
+
+    @cached_property
+    def _leaves(self) -> tuple[FloatArray, IntArray]:
+        """The values of all leaves, and where those of each tree begin, shape `(n_trees, 1)`."""
+        values = np.array(self.values)
+        return values.ravel(), np.arange(0, values.size, values.shape[1])[:, None]
 
     @cached_property
     def _tables(self) -> TreeTables:
