@@ -132,7 +132,7 @@ def _shap(slot: IntArray, values: FloatArray, covers: FloatArray) -> npt.NDArray
     followed = ((1 - joined) * 2 * powers).sum(axis=2)
     worth = np.take_along_axis(expected, (answered + followed[:, :, None]).reshape(trees, -1), axis=1)
     shap = np.einsum("lc,tca->tla", gain, worth.reshape(trees, len(leaves), len(leaves)))
-    return shap.astype(np.float32)
+    return np.asarray(shap, dtype=np.float32)
 
 
 def _expectations(values: FloatArray, covers: FloatArray, depth: int) -> FloatArray:

@@ -140,7 +140,8 @@ class _Columns:
 
     @classmethod
     def of(cls, encoded: Encoded, categories: Mapping[str, Sequence[str]]) -> _Columns:
-        numbers, number_of, codes, category_of = [], [], [], []
+        numbers, codes, category_of = [], [], []
+        number_of: list[tuple[int, int | None]] = []
         for position, (name, values) in enumerate(encoded.items()):
             levels = np.unique(values).tolist() if name in categories else []
             if name not in categories:
@@ -189,11 +190,9 @@ class _Columns:
                 position, code = self.number_of[split["float_feature_index"]]
                 if code is None:
                     return False, numbers.setdefault((position, split["border"]), len(numbers))
-                asked = position, (code,)
-            else:
-                ctr, border = shares[split["split_index"]]
-                asked = self._above(ctr, border, label)
-            return True, categories.setdefault(asked, len(categories))
+                return True, categories.setdefault((position, (code,)), len(categories))
+            ctr, border = shares[split["split_index"]]
+            return True, categories.setdefault(self._above(ctr, border, label), len(categories))
 
         bias = float(stored["scale_and_bias"][1][0])
         trees = []

@@ -266,7 +266,7 @@ def _assemble(
     calibration = result.report.calibration
     weight = calibration.slope / len(result.report.chosen)
     model, budget = replace(result.model, intercept=calibration.intercept), settings.explanation_budget
-    chosen = {name: fits[name] for name in result.report.chosen}
+    chosen = {name: fit for name, fit in fits.items() if name in result.report.chosen}
     for fit in chosen.values():
         if isinstance(fit, AdditiveFit):
             model = replace(model, additive=fit.model.scaled(weight))
