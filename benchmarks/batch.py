@@ -332,6 +332,7 @@ def explained() -> list[tuple[str, float, float, float]]:
         ("additive + boosting, simulated telco", simulated, telco, ("additive", "boosting")),
         ("additive + deep boosting, the same", simulated, telco, ("additive", "deep_boosting")),
         ("deep boosting at the budget, parity of three", parity, made_up, ("deep_boosting",)),
+        ("symmetric trees, parity of three", parity, made_up, ("symmetric",)),
     ):
         model = train(data, of, ModelSettings(candidates=candidates), seed=0).model  # type: ignore[arg-type]
         part = {name: values[:5000] for name, values in data.columns.items()}
@@ -339,10 +340,13 @@ def explained() -> list[tuple[str, float, float, float]]:
         encoded = model.encode(part)
         types = ["c" if name in model.categories else "float" for name in encoded]
         matrix = xgboost.DMatrix(model.encoder.matrix(encoded), feature_types=types, nthread=1)
-        model.booster.set_param({"nthread": 1})  # type: ignore[union-attr]
-        alone = cpu_us(lambda model=model, matrix=matrix: model.booster.predict(matrix, pred_contribs=True))  # type: ignore[misc]
         whole = cpu_us(lambda model=model, part=part: model.contributions(part))  # type: ignore[misc]
-        found.append((name, whole, float(explanation_costs(model.booster)[-1]), alone))  # type: ignore[arg-type]
+        if model.booster is None:
+            found.append((name, whole, model.symmetric.explanation_cost, np.nan))  # type: ignore[union-attr]
+            continue
+        model.booster.set_param({"nthread": 1})
+        alone = cpu_us(lambda model=model, matrix=matrix: model.booster.predict(matrix, pred_contribs=True))  # type: ignore[misc]
+        found.append((name, whole, float(explanation_costs(model.booster)[-1]), alone))
     return found
 
 
