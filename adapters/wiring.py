@@ -23,6 +23,7 @@ __all__ = [
     "activate",
     "active_profile",
     "check_orchestrator",
+    "clear_killed",
     "connect",
     "diagnose",
     "ensure_stack",
@@ -31,6 +32,7 @@ __all__ = [
     "read_table",
     "running_dashboards",
     "start_dashboards",
+    "start_run",
 ]
 
 _PROFILE = "CHURN_PROFILE"
@@ -119,6 +121,27 @@ def ensure_stack(profile: Profile, experiment: str) -> str:
 
     ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
     return register(profile)
+
+
+def start_run(profile: Profile) -> None:
+    """Note that a pipeline runs, and clear what killed ones left where no other one does."""
+    from .local.killed_runs import start
+
+    start(profile.state, lambda: _end_killed_runs(profile))
+
+
+def clear_killed(profile: Profile) -> int | None:
+    """Clear what killed runs left; return how many records were ended, None where a pipeline runs."""
+    from .local.killed_runs import clear
+
+    return clear(profile.state, lambda: _end_killed_runs(profile))
+
+
+def _end_killed_runs(profile: Profile) -> int:
+    from .local.zenml import fail_killed_runs, stack_name
+    from .mlflow.killed_runs import end_killed_runs
+
+    return fail_killed_runs(stack_name(profile), now()) + end_killed_runs(profile.mlflow.tracking_uri)
 
 
 def start_dashboards(profile: Profile, *, detach: bool, zenml_port: int, mlflow_port: int) -> Any:

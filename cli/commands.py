@@ -122,6 +122,11 @@ def data_vacuum(arguments: argparse.Namespace) -> int:
     removed = vacuum(session.workspace, session.settings.retention)
     for table, size in sorted(removed.items()):
         print(f"{table or 'left by killed runs'}: {size / 1e6:,.1f} MB removed")
+    ended = wiring.clear_killed(session.profile)
+    if ended is None:
+        print("A pipeline runs: what killed ones left in ZenML, MLflow and temporary folders is left alone meanwhile.")
+    elif ended:
+        print(f"Records of killed runs and models ended in ZenML and MLflow: {ended:,}")
     days = session.settings.retention.days
     print(f"Kept: the newest versions, those of the last {days:g} days, and what registered models were trained on.")
     return 0

@@ -79,6 +79,7 @@ def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dic
     name, experiment = arguments.pipeline, settings.registered_name(contract)
     wiring.activate(profile)
     os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, experiment)
+    wiring.start_run(profile)
     source_utils.set_custom_source_root(str(ROOT))
     _leave_the_screen_to_the_display(arguments)
     pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name).with_options(

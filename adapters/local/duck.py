@@ -13,6 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .at_work import AtWork
+
 __all__ = ["ROW_GROUP", "Duck", "Staged", "literal", "quoted", "stage"]
 
 ROW_GROUP = 61_440
@@ -76,6 +78,7 @@ class Duck:
             "enable_external_file_cache": False,  # or what was read once would fill the memory
             "autoinstall_known_extensions": False,
         }
+        AtWork(self.spill).note(in_place_of_dead=True)
         with duckdb.connect(config=settings) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
@@ -85,6 +88,7 @@ def stage(connection: duckdb.DuckDBPyConnection, query: str, table: Path) -> Sta
     """Write the rows of a query to new files in a folder of their own within the folder `table`."""
     folder = table / str(uuid.uuid4())
     folder.mkdir(parents=True)
+    AtWork(table.parent).note(in_place_of_dead=True)
     try:
         copy = f"COPY ({query}) TO {literal(str(folder))} ({_PARQUET}, RETURN_STATS)"
         written = connection.execute(copy).fetchall()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from churn.data.tables import INGESTED_AT
 from .delta_table import DeltaVersion, Stamp
 from .digest import Digest, digest_of
 from .duck import Duck, literal, quoted, stage
-from .vacuum import remove, versions_with
+from .vacuum import parquet_files, remove, versions_with
 
 __all__ = ["erase_from_newest", "erase_from_older"]
 
@@ -58,13 +58,8 @@ def erase_from_older(table: Path, newest: DeltaVersion | None, column: str, valu
     Those of writers that never committed are among them.
     """
     needed = {*newest.files} if newest else set()
-    files = [file for file in _parquet_files(table) if file not in needed and _holds(file, column, values)]
+    files = [file for file in parquet_files(table) if file not in needed and _holds(file, column, values)]
     versions = versions_with(table, files)
     for file in files:
         remove(file)
     return versions
-
-
-def _parquet_files(table: Path) -> Iterable[Path]:
-    log = table / "_delta_log"
-    return (file for file in sorted(table.rglob("*.parquet")) if log not in file.parents)

@@ -12,7 +12,10 @@ from pathlib import Path
 from churn.core.errors import StoreError
 from churn.ports.files import Files, ReplacedWord, path_parts, pattern_of
 
-__all__ = ["LocalFiles"]
+__all__ = ["LocalFiles", "remove_drafts"]
+
+_DRAFT = ".draft-"
+"""How a file is called until all of it is written."""
 
 _MODEL = "MLmodel"
 """A folder with this file is a registered model, whose files are bound to a digest."""
@@ -33,7 +36,7 @@ class LocalFiles(Files):
         path = self.root.joinpath(*path_parts(name))
         with _explained(path):
             _make_private(path.parent)
-            handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            handle, draft = tempfile.mkstemp(prefix=_DRAFT, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 for chunk in chunks:
@@ -79,7 +82,7 @@ class LocalFiles(Files):
                     held.append(name)
                     continue
                 changed.append(name)
-                draft = path.with_name(f".{path.name}.draft")
+                draft = path.with_name(f"{_DRAFT}{path.name}")
                 draft.write_bytes(pattern.sub(by.encode(), content))
                 draft.chmod(path.stat().st_mode)
                 os.replace(draft, path)
@@ -90,6 +93,13 @@ class LocalFiles(Files):
         path = self.root.joinpath(*path_parts(name))
         with _explained(path), suppress(FileNotFoundError):
             path.unlink()
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the files below a folder that were not written to their end; nobody may be writing there."""
+    for path in _files(folder):
+        if path.name.startswith(_DRAFT):
+            path.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> Iterator[Path]:

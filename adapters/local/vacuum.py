@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["committed_files", "remove", "vacuum_dataset", "versions_with"]
+from .at_work import AtWork, remove_unheld
 
-_UNDER_WAY = 24 * 3600.0  # seconds for which the files of a write that has not committed are left alone
+__all__ = ["committed_files", "parquet_files", "remove", "vacuum_dataset", "versions_with"]
+
+_UNDER_WAY = 24 * 3600.0  # seconds for which files that are not committed are left alone while somebody is at work
 _SPILL = ".spill-*"
 
 
@@ -59,34 +61,61 @@ def vacuum_dataset(folder: Path, before: dt.datetime, keep: Mapping[str, Collect
     Args:
         folder: The folder that holds a folder for each table.
         before: Versions that were replaced before this time go. Files of writers that never committed, and what a
-            query that was killed had put aside, go where they are as old, and a day old at least.
+            query that was killed had put aside, go at once where no process is at work here, else after a day.
         keep: Versions that stay, by table.
 
     Returns:
         The bytes that were removed, by table; under "" what queries had put aside.
     """
-    limit = before.timestamp()
-    unfinished = min(limit, time.time() - _UNDER_WAY)
-    freed: dict[str, int] = {}
-    for table in sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")):
-        freed[table.name] = sum(remove(file) for file in _unneeded(table, limit, unfinished, keep.get(table.name, ())))
-    for spill in folder.glob(_SPILL):
-        if spill.stat().st_mtime < unfinished:
+    limit, freed = before.timestamp(), dict[str, int]()
+    tables = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    uncommitted = {table: _uncommitted(table) for table in tables}
+    spills = [*folder.glob(_SPILL)]
+    # Looked at last: whoever begins to write after that writes files that are not among these.
+    written_before = time.time() - (_UNDER_WAY if AtWork(folder).anybody() else 0.0)
+    for table in tables:
+        gone = [file for file in uncommitted[table] if _modified(file) <= written_before]
+        freed[table.name] = sum(map(remove, [*gone, *_unneeded(table, limit, keep.get(table.name, ()))]))
+    for spill in spills:
+        if _modified(spill) <= written_before:
             freed[""] = freed.get("", 0) + sum(file.stat().st_size for file in spill.rglob("*") if file.is_file())
             shutil.rmtree(spill, ignore_errors=True)
+    for note in AtWork(folder).left_by_killed():
+        note.unlink(missing_ok=True)
+    remove_unheld(folder.glob("*.lock"))
+    remove_unheld(folder.glob(".*.lock"))
     return {name: size for name, size in freed.items() if size}
 
 
-def _unneeded(table: Path, before: float, unfinished: float, keep: Collection[int]) -> Iterator[Path]:
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else time.time()
+
+
+def _is_readable(table: Path) -> bool:
+    """Return whether the log says of every version which files it needs: no other program has shortened it."""
     log = table / "_delta_log"
-    if log.is_dir() and not (log / f"{0:020}.json").exists():
-        return  # another program has shortened the log: which files older versions need is not known
+    return not log.is_dir() or (log / f"{0:020}.json").exists()
+
+
+def parquet_files(table: Path) -> Iterator[Path]:
+    """Yield every Parquet file with rows, of whatever version, and those that no commit names."""
+    log = table / "_delta_log"
+    return (file for file in sorted(table.rglob("*.parquet")) if log not in file.parents)
+
+
+def _uncommitted(table: Path) -> list[Path]:
+    """Return the files that no commit names: of writers that are at work, or were killed."""
+    if not _is_readable(table):
+        return []
     lives = _lives(table)
-    for file in [file for file in table.rglob("*.parquet") if log not in file.parents]:
-        life = lives.get(file)
-        is_unneeded = file.stat().st_mtime < unfinished if life is None else not life.is_needed(before, keep)
-        if is_unneeded:
-            yield file
+    return [file for file in parquet_files(table) if file not in lives]
+
+
+def _unneeded(table: Path, before: float, keep: Collection[int]) -> Iterator[Path]:
+    """Yield the files of versions that are not kept."""
+    if _is_readable(table):
+        lives = _lives(table)
+        yield from (file for file in parquet_files(table) if file in lives and not lives[file].is_needed(before, keep))
 
 
 def _lives(table: Path) -> dict[Path, _Life]:

@@ -6,6 +6,7 @@ beside whatever stacks the user has.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import sys
@@ -32,6 +33,7 @@ __all__ = [
     "component_settings",
     "config_folder",
     "ensure_stack",
+    "fail_killed_runs",
     "stack_name",
     "store_url",
 ]
@@ -199,3 +201,27 @@ def _version(client: Client, model: str, name: str, description: str) -> ModelVe
         return client.create_model_version(model, name=name, description=description or None)
     except EntityExistsError:
         return client.get_model_version(model, name)
+
+
+def fail_killed_runs(stack: str, now: dt.datetime) -> int:
+    """Let ZenML say "failed" of the runs and steps of a stack that it takes for running; return how many runs."""
+    from zenml.client import Client
+    from zenml.enums import ExecutionStatus
+    from zenml.models import PipelineRunUpdate, StepRunUpdate
+
+    client, ended = Client(), now.replace(tzinfo=None)
+    known = client.list_stacks(name=stack).items
+    if not known:
+        return 0
+    runs = [
+        run
+        for status in (ExecutionStatus.RUNNING, ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING)
+        for run in client.list_pipeline_runs(stack_id=known[0].id, status=status.value, size=1000).items
+    ]
+    for run in runs:
+        for step in client.list_run_steps(pipeline_run_id=run.id, size=1000).items:
+            if not step.status.is_finished:
+                client.zen_store.update_run_step(step.id, StepRunUpdate(status=ExecutionStatus.FAILED, end_time=ended))
+        killed = PipelineRunUpdate(status=ExecutionStatus.FAILED, status_reason="The process was killed.")
+        client.zen_store.update_run(run.id, killed)
+    return len(runs)

@@ -103,6 +103,19 @@ def test_the_trials_are_those_of_an_uninterrupted_run(
     assert trials(project) == trials(uninterrupted)
 
 
+def test_the_next_run_clears_what_the_killed_ones_left(project: Project, last: Ran) -> None:
+    last.succeeded()
+    assert [run["status"] for run in project.zenml()["runs"]].count("running") == 0
+    assert {status for run in project.zenml()["runs"] for status in run["steps"].values()} <= {
+        *("completed", "cached", "failed"),
+    }
+    assert rows_in(project, "runs WHERE status = 'RUNNING'") == 0
+    assert rows_in(project, "logged_models WHERE status = 1 AND lifecycle_stage = 'active'") == 0
+    assert not any(path.name.startswith(".at-work") for path in project.state.iterdir())
+    project.run("data", "vacuum", f"--set=profile.state={project.state}").succeeded()
+    assert [path for path in project.state.rglob("*.lock") if path.parent.name != "stacks"] == []
+
+
 def test_the_same_command_then_ends_in_the_model_of_an_uninterrupted_run(
     project: Project, uninterrupted: Project, last: Ran
 ) -> None:

@@ -95,4 +95,8 @@ def _run(program: str, arguments: list[str], work: Path, environment: dict[str, 
         os.dup2(file, descriptor)
         os.close(file)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    sys.exit(programs[program](arguments))
+    atexit._clear()  # those of the process that was forked; this one's own are not called by multiprocessing
+    try:
+        sys.exit(programs[program](arguments))
+    finally:
+        atexit._run_exitfuncs()

@@ -122,7 +122,24 @@ def test_streamed_rows_leave_no_files_but_those_of_the_table(store: LocalFeature
         assert {*folder.rglob("*.parquet")} == committed_files(folder)
 
 
-def test_what_killed_writers_and_queries_left_is_removed_when_it_is_a_day_old(
+def test_what_killed_writers_left_is_removed_at_once_where_nobody_is_at_work(tmp_path: Path) -> None:
+    script = """
+store.upsert(FEATURES, some(0, 1000))
+delta_table.DeltaVersion.overwrite = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store.replace(FEATURES, some(500, 1000))
+"""
+    child(tmp_path, script).communicate(timeout=60)
+    (tmp_path / "telco" / ".spill-1").mkdir()
+    (tmp_path / "telco" / ".campaign.lock").touch()
+    store = LocalFeatureStore(tmp_path, "telco")
+    assert set(store.vacuum(dt.datetime.now(dt.UTC) - dt.timedelta(days=30))) == {"features"}
+    assert {path.name for path in (tmp_path / "telco").iterdir()} == {"features"}
+    folder = tmp_path / "telco" / "features"
+    assert {*folder.rglob("*.parquet")} == committed_files(folder)
+    assert_whole(store, store.latest("features"))
+
+
+def test_what_killed_writers_and_queries_left_is_removed_after_a_day_where_somebody_is_at_work(
     store: LocalFeatureStore, tmp_path: Path
 ) -> None:
     ref = store.upsert(FEATURES, some(0, 1000))
@@ -140,8 +157,7 @@ store.replace(FEATURES, some(500, 1000))
     assert store.vacuum(now) == {}
     for path in left:
         os.utime(path, (now.timestamp() - 90_000,) * 2)
-    assert store.vacuum(now - dt.timedelta(days=30)) == {}
-    freed = store.vacuum(now)
+    freed = store.vacuum(now - dt.timedelta(days=30))
     assert (set(freed), freed[""]) == ({"", "features"}, 100)
     assert not any(path.exists() for path in left)
     assert_whole(store, ref)

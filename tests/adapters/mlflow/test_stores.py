@@ -18,6 +18,7 @@ import pytest
 
 from adapters.mlflow.app import STORE
 from adapters.mlflow.client import ask, connect, ensure_experiment
+from adapters.mlflow.killed_runs import end_killed_runs
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker, active_run_id
 from churn.core.errors import NotFound, StoreError
@@ -189,6 +190,29 @@ def test_a_trial_that_a_killed_run_left_half_recorded_is_completed(uri: str, tra
         {"depth": "2"},
         {"value": 0.4},
     )
+
+
+def test_runs_and_models_of_killed_processes_are_ended(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert end_killed_runs(uri) == 0
+    experiment = ensure_experiment(uri, "training", tmp_path / "artifacts")
+    client = connect(uri)
+    running, finished = (client.create_run(experiment).info.run_id for _ in range(2))
+    client.set_terminated(finished)
+    pending = client.create_logged_model(experiment, name="half", source_run_id=running)
+    ready = client.create_logged_model(experiment, name="whole", source_run_id=finished)
+    client.finalize_logged_model(ready.model_id, "READY")
+    place = Path(pending.artifact_location.removeprefix("file:"))
+    place.mkdir(parents=True)
+    assert end_killed_runs(uri) == 2
+    assert [client.get_run(run).info.status for run in (running, finished)] == ["KILLED", "FINISHED"]
+    assert [model.model_id for model in client.search_logged_models([experiment])] == [ready.model_id]
+    assert not place.exists()
+    assert end_killed_runs(uri) == 0
+
+
+def test_the_runs_on_a_server_may_be_of_others_and_stay() -> None:
+    assert end_killed_runs("http://127.0.0.1:1") == 0
 
 
 def test_a_store_is_used_without_touching_the_global_one_or_the_current_folder(tmp_path: Path) -> None:
