@@ -184,11 +184,11 @@ def _stages(*_: Any) -> Any:
     return ZenmlStageMirror()
 
 
-def _tracker(profile: Profile, contract: DatasetContract, model: str) -> Any:
-    """Return the record of the run that the stack's experiment tracker has opened for this step."""
+def _tracker(profile: Profile, contract: DatasetContract, model: str, run_id: str | None = None) -> Any:
+    """Return the record of a run; without an id, of the one that the stack's tracker has opened for this step."""
     from .mlflow.tracker import MlflowTracker, active_run_id
 
-    return MlflowTracker(profile.mlflow.tracking_uri, model, profile.mlflow.artifacts, run_id=active_run_id())
+    return MlflowTracker(profile.mlflow.tracking_uri, model, profile.mlflow.artifacts, run_id=run_id or active_run_id())
 
 
 def _files(profile: Profile, *_: Any) -> Any:

@@ -171,17 +171,19 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def ui(arguments: argparse.Namespace) -> int:
     """Start the dashboards and keep them up until the user ends them."""
-    profile = configuration_of(arguments).profile
     if arguments.stop:
+        profile = configuration_of(arguments).profile
         dashboards = wiring.running_dashboards(profile)
         if dashboards is not None:
             dashboards.stop()
         print("The dashboards are stopped." if dashboards else "No dashboards run in the background.")
         return 0
+    settings, profile, contract = session_of(arguments)
     print("Starting the ZenML dashboard and the MLflow UI …", flush=True)
     ports = {"zenml_port": arguments.zenml_port, "mlflow_port": arguments.mlflow_port}
     dashboards = wiring.start_dashboards(profile, detach=arguments.detach, **ports)
-    print(*dashboards.notes, *(f"{name:<7} {page}" for name, page in dashboards.pages.items()), sep="\n")
+    pages = dashboards.pages | dashboards.links(contract.name, settings.registered_name(contract))
+    print(*dashboards.notes, *(f"{name:<15} {page}" for name, page in pages.items()), sep="\n")
     if arguments.detach or dashboards.found:
         already = "already" if dashboards.found else "in the background"
         print(f"Both run {already}; `python run.py ui --stop` ends them.")

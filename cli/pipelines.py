@@ -83,6 +83,7 @@ def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dic
     source_utils.set_custom_source_root(str(ROOT))
     _leave_the_screen_to_the_display(arguments)
     pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name).with_options(
+        run_name=f"{name}-{contract.name}-{{date}}-{{time}}",
         enable_cache=False if arguments.no_cache else None,
         settings={"experiment_tracker": {"experiment_name": experiment}},
     )

@@ -10,6 +10,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
 from churn.data.snapshot import TableSnapshot
+from reports.markdown import in_markdown
 from reports.page import Section, page
 
 from .views import VIEWS
@@ -17,17 +18,19 @@ from .views import VIEWS
 __all__ = ["JsonMaterializer", "TableMaterializer", "save_page"]
 
 _DATA = "data.json"
-_PAGE = "page.html"
+_PAGE, _SUMMARY = "page.html", "summary.md"
 
 
 def save_page(
     materializer: BaseMaterializer, title: str, sections: tuple[Section, ...]
 ) -> dict[str, VisualizationType]:
-    """Store a page beside an artifact and return it as ZenML asks for it."""
-    path = os.path.join(materializer.uri, _PAGE)
-    with materializer.artifact_store.open(path, "w") as file:
-        file.write(page(title, sections))
-    return {path: VisualizationType.HTML}
+    """Store a page beside an artifact, and before it a summary in Markdown, which ZenML shows without a click."""
+    whole, summary = (os.path.join(materializer.uri, name) for name in (_PAGE, _SUMMARY))
+    pages = ("The whole page is the next visualization: press Load Preview.", f"Its file: {whole}")
+    for path, text in ((summary, in_markdown(title, sections, pages=pages)), (whole, page(title, sections))):
+        with materializer.artifact_store.open(path, "w") as file:
+            file.write(text)
+    return {summary: VisualizationType.MARKDOWN, whole: VisualizationType.HTML}
 
 
 class JsonMaterializer(BaseMaterializer):

@@ -45,8 +45,8 @@ def campaign_sections(campaign: Campaign, *, beside: bool = False) -> tuple[Sect
     return tuple(sections)
 
 
-def campaign_page(campaign: Campaign) -> str:
-    """Return the page as one HTML file, which lies beside the lists."""
+def campaign_page(campaign: Campaign, *, beside: bool = True) -> str:
+    """Return the page as one HTML file, which lies beside the lists unless `beside` is false."""
     facts: dict[str, Cell] = {
         "batch": campaign.batch_id,
         "customers": campaign.customers,
@@ -55,7 +55,7 @@ def campaign_page(campaign: Campaign) -> str:
         "model": f"{campaign.model}, version {campaign.version}",
     }
     return page(
-        "Retention campaign", campaign_sections(campaign, beside=True), lead=campaign_headline(campaign), facts=facts
+        "Retention campaign", campaign_sections(campaign, beside=beside), lead=campaign_headline(campaign), facts=facts
     )
 
 

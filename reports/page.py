@@ -32,6 +32,7 @@ __all__ = [
     "Table",
     "Text",
     "page",
+    "written",
 ]
 
 __package_data__ = ("templates/*",)
@@ -219,7 +220,7 @@ def _is_words(cell: Cell) -> bool:
     return isinstance(cell, str | bool)
 
 
-def _written(cell: Cell) -> str:
+def written(cell: Cell) -> str:
     """Return a cell's text, with the digits it bears."""
     if isinstance(cell, str):
         return cell
@@ -249,5 +250,5 @@ def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"written": _written, "unbroken": _unbroken}
+    environment.filters |= {"written": written, "unbroken": _unbroken}
     return environment

@@ -19,6 +19,7 @@ from churn.training.train import TrainingReport
 from . import charts
 from .data_report import leakage_section, table_section, validation_section
 from .evaluation_report import evaluation_sections
+from .markdown import in_markdown
 from .page import Block, Callout, Cell, Code, Definitions, Figure, Section, Table, page
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "training_charts",
     "training_page",
     "training_section",
+    "training_summary",
     "tuning_section",
 ]
 
@@ -62,6 +64,17 @@ def training_page(
     ]
     title = f"{registration.name}, version {registration.version}"
     return page(title, sections, lead=headline(findings.evaluation), facts=facts)
+
+
+def training_summary(findings: Findings, registration: Registration) -> str:
+    """Return the run in a few lines of Markdown: what the model earns, five numbers, where the pages are."""
+    pages = (
+        "report.html: the page of the run",
+        f"gate.html: the page of the gate, once it has judged version {registration.version}",
+        "metrics.json: every metric with its interval",
+    )
+    title = f"{registration.name}, version {registration.version}"
+    return in_markdown(title, evaluation_sections(findings.evaluation), lead=headline(findings.evaluation), pages=pages)
 
 
 def training_charts(findings: Findings) -> dict[str, str]:

@@ -10,11 +10,12 @@ from adapters.wiring import connect
 from churn.approval.state import VersionStatus
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
-from churn.lifecycle.deployment import Deployment, check_approval, evaluate_challenger, promote_version
+from churn.lifecycle.deployment import Deployment, check_approval, evaluate_challenger, keep_gate_page, promote_version
 from churn.settings import Settings
 from reports.gate_report import gate_page
+from reports.tags import deployment_tags, gate_tag
 
-from .reporting import stage, write_page
+from .reporting import stage, tag_run, write_page
 
 __all__ = ["approval_check", "evaluation", "promotion"]
 
@@ -27,7 +28,10 @@ def evaluation(
     with stage("evaluation"):
         workspace = connect(contract, settings.model_name)
         report = evaluate_challenger(workspace, settings, version)
-        write_page(workspace, gate_page(report, next_command="python run.py ui"))
+        page = gate_page(report, next_command="python run.py ui")
+        write_page(workspace, page)
+        keep_gate_page(workspace, report, page)
+        tag_run(gate_tag(report))
         log_metadata({"version": report.challenger.version, "verdict": report.verdict, "gate_report": report.digest})
         return report
 
@@ -51,4 +55,5 @@ def promotion(
     with stage("promotion"):
         outcome = promote_version(connect(contract, settings.model_name), settings, status)
         log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
+        tag_run(*deployment_tags(outcome))
         return outcome

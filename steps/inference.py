@@ -16,12 +16,16 @@ from churn.lifecycle.campaigns import plan_campaign
 from churn.lifecycle.inference import record_batch
 from churn.scoring.batch import BATCH_ID, BatchSummary
 from churn.settings import Settings
-from reports.batch_report import batch_headline, batch_page, score_chart
+from reports.batch_report import batch_headline, batch_page, batch_sections, batch_title, score_chart
 from reports.campaign_report import campaign_headline, campaign_page
+from reports.markdown import in_markdown
+from reports.tags import batch_tags
 
-from .reporting import stage, write_page
+from .reporting import stage, tag_run, write_page
 
 __all__ = ["plan", "score"]
+
+_PAGES = ("report.html: the page of the batch", "campaign.html: whom to contact, and what that is expected to earn")
 
 
 @step(enable_cache=False, experiment_tracker=True)
@@ -36,17 +40,20 @@ def score(
         record_batch(summary, workspace.tracker, {"charts/scores.svg": score_chart(summary), "report.html": page})
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": summary.model_version})
         write_page(workspace, page)
+        workspace.tracker.describe(in_markdown(batch_title(summary), batch_sections(summary), pages=_PAGES))
+        tag_run(*batch_tags(summary))
         conclude("score", batch_headline(summary))
         return snapshot_of(workspace.tables, summary.predictions, where={BATCH_ID: summary.batch_id}), summary
 
 
-@step(enable_cache=False)
+@step(enable_cache=False, experiment_tracker=True)
 def plan(summary: BatchSummary, settings: Settings, contract: DatasetContract) -> Annotated[Campaign, "campaign"]:
     """Choose whom to contact within the limits, write the lists and the page, and let the chosen rest from now on."""
     with stage("plan"):
         workspace = connect(contract, settings.model_name)
         campaign, contacts = plan_campaign(workspace, settings, summary)
         workspace.files.put(f"campaigns/{campaign.batch_id}.html", [campaign_page(campaign).encode()])
+        workspace.tracker.log_file("campaign.html", campaign_page(campaign, beside=False))
         expected = {"expected_profit": campaign.plan.profit.point, "expected_cost": campaign.plan.cost.point}
         log_metadata({"batch_id": campaign.batch_id, "contacts": campaign.plan.contacts, **expected})
         conclude("plan", f"{campaign_headline(campaign)} List: {contacts}")

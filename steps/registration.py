@@ -23,9 +23,10 @@ from churn.ports.registry import MODEL_DIGEST
 from churn.settings import Settings
 from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
-from reports.training_report import training_charts, training_page
+from reports.tags import training_tag
+from reports.training_report import training_charts, training_page, training_summary
 
-from .reporting import stage, write_page
+from .reporting import stage, tag_run, write_page
 
 __all__ = ["register", "write_report"]
 
@@ -88,4 +89,6 @@ def write_report(
         workspace = connect(contract, settings.model_name)
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)
+        workspace.tracker.describe(training_summary(findings, registration))
+        tag_run(training_tag(registration))
         return HTMLString(page)

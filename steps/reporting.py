@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zenml import get_step_context, save_artifact
+from zenml import add_tags, get_step_context, save_artifact
 
 from churn.core import progress
 from churn.core.errors import ChurnError
 from churn.lifecycle.workspace import Workspace
 
-__all__ = ["stage", "write_page"]
+__all__ = ["stage", "tag_run", "write_page"]
 
 
 @contextmanager
@@ -29,3 +29,8 @@ def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
 def write_page(workspace: Workspace, page: str) -> None:
     """Store the page of the pipeline run that this step belongs to."""
     workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
+
+
+def tag_run(*tags: str) -> None:
+    """Let the dashboard's list of runs say what came out of this one."""
+    add_tags(tags=list(tags))

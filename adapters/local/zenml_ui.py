@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from ..mlflow.app import STORE
 from .servers import HOST, Server, end_with_this_process, free_port, open_local, spawn, stop, wait_for_answers, watch
@@ -24,6 +27,8 @@ __all__ = ["Dashboards", "running", "start"]
 
 STATE_FILE = "ui.json"
 _PAGES = {"ZenML": "/projects/default/pipelines", "MLflow": "/#/experiments?workflowType=machine_learning"}
+_PIPELINES = ("training", "deployment", "inference")
+_CLASSIC = "workflowType=machine_learning"  # MLflow's pages else open on its agents' view
 _REMOTE = ("http://", "https://")
 
 _QUIET = {"ZENML_ANALYTICS_OPT_IN": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -64,6 +69,23 @@ class Dashboards:
     def pages(self) -> dict[str, str]:
         """The page to open first, by the name of the dashboard."""
         return {server.name: server.address + _PAGES[server.name] for server in self.servers}
+
+    def links(self, dataset: str, model: str) -> dict[str, str]:
+        """Return the pages of a data set that people look for, by what they show; of what is not there, none.
+
+        They are its newest training, deployment and inference run in ZenML, and its experiment (`MLflow`) and its
+        registered model in MLflow. A server that wants a login gives no links.
+
+        Args:
+            dataset: The data set, with which the names of its runs begin behind the pipeline.
+            model: The name of its experiment and its registered model.
+        """
+        found: dict[str, str] = {}
+        for server in self.servers:
+            look_up = _zenml_links if server.name == "ZenML" else _mlflow_links
+            with suppress(OSError, ValueError, KeyError):
+                found |= look_up(server.address, dataset, model)
+        return found
 
     def wait(self) -> None:
         """Return after Ctrl-C, when the servers have ended.
@@ -182,6 +204,26 @@ def _skip_survey(address: str) -> None:
     if user["body"]["email_opted_in"] is None:
         metadata = {**user["metadata"]["user_metadata"], "finished_onboarding_survey": True}
         _json(f"{address}/api/v1/current-user", {"email_opted_in": False, "user_metadata": metadata})
+
+
+def _zenml_links(address: str, dataset: str, _: str) -> dict[str, str]:
+    links = {}
+    for pipeline in _PIPELINES:
+        query = urlencode({"name": f"startswith:{pipeline}-{dataset}-", "sort_by": "desc:created", "size": 1})
+        for run in _json(f"{address}/api/v1/runs?{query}")["items"]:
+            links[f"last {pipeline}"] = f"{address}/projects/default/runs/{run['id']}"
+    return links
+
+
+def _mlflow_links(address: str, _: str, model: str) -> dict[str, str]:
+    name, links = urlencode({"experiment_name": model}), {}
+    with suppress(urllib.error.HTTPError):
+        experiment = _json(f"{address}/api/2.0/mlflow/experiments/get-by-name?{name}")["experiment"]
+        links["MLflow"] = f"{address}/#/experiments/{experiment['experiment_id']}/runs?{_CLASSIC}"
+    with suppress(urllib.error.HTTPError):
+        _json(f"{address}/api/2.0/mlflow/registered-models/get?{urlencode({'name': model})}")
+        links["versions"] = f"{address}/#/models/{quote(model, safe='')}?{_CLASSIC}"
+    return links
 
 
 def _json(url: str, put: Mapping[str, object] | None = None) -> Any:

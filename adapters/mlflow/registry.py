@@ -114,6 +114,15 @@ class MlflowModelRegistry(ModelRegistry):
             tagging = partial(self._client.set_model_version_tag, name, str(version), tag, value)
             self._ask(f"tag version {version} of {name!r} with {tag!r}", tagging)
 
+    def describe(self, name: str, text: str, version: int | None = None) -> None:
+        """Set the description of a version or, without one, of the model."""
+        if version is None:
+            what = f"describe the model {name!r}"
+            self._ask(what, lambda: self._client.update_registered_model(name, text))
+        else:
+            what = f"describe version {version} of {name!r}"
+            self._ask(what, lambda: self._client.update_model_version(name, str(version), text))
+
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version; the files stay with the run that trained it."""
         self._get(name, version)

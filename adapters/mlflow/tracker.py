@@ -109,13 +109,13 @@ class MlflowTracker(ExperimentTracker):
         given = DatasetInput(_dataset(ref, sample), [InputTag(key, value) for key, value in tags.items()])
         self._ask(f"record the table {ref.name!r}", lambda: self._client.log_inputs(self.run_id(), [given]))
 
-    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
+    def log_trials(self, study: str, trials: Sequence[Trial], objective: str) -> None:
         """Record each trial as a nested run; one that a killed process left half recorded is completed."""
         known = self._recorded(study)
         for trial in trials:
             run = known.get(trial.number)
             if run is None or run.info.status == "RUNNING":
-                self._log_trial(study, trial, run)
+                self._log_trial(study, trial, objective, run)
 
     def log_file(self, name: str, content: str | bytes) -> None:
         """Store a file with the run, in place of one of the same name."""
@@ -127,6 +127,12 @@ class MlflowTracker(ExperimentTracker):
             file.write_bytes(content.encode() if isinstance(content, str) else content)
             within = None if path.parent == PurePosixPath(".") else str(path.parent)
             self._ask(f"store the file {name!r}", lambda: self._client.log_artifact(self.run_id(), str(file), within))
+
+    def describe(self, text: str) -> None:
+        """Set the description that MLflow shows on the page of the run."""
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+        self._ask("describe the run", lambda: self._client.set_tag(self.run_id(), MLFLOW_RUN_NOTE, text))
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -159,7 +165,7 @@ class MlflowTracker(ExperimentTracker):
             log = partial(self._client.log_batch, run_id, metrics=numbers[batch], params=texts[batch])
             self._ask("record parameters and metrics", log)
 
-    def _log_trial(self, study: str, trial: Trial, run: Run | None) -> None:
+    def _log_trial(self, study: str, trial: Trial, objective: str, run: Run | None) -> None:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         tags = {MLFLOW_PARENT_RUN_ID: self.run_id(), _STUDY: study, _TRIAL: str(trial.number), _STATE: trial.state}
@@ -174,7 +180,7 @@ class MlflowTracker(ExperimentTracker):
             ),
         )
         run_id = nested.info.run_id
-        self._log(run_id, trial.params, {} if trial.value is None else {"value": trial.value})
+        self._log(run_id, trial.params, {} if trial.value is None else {objective: trial.value})
         self._ask(
             f"end the run of trial {trial.number}",
             lambda: self._client.set_terminated(run_id, _STATUS.get(trial.state, "FINISHED"), end),

@@ -23,6 +23,8 @@ __all__ = ["MODERATE", "STRONG", "BatchShift", "ColumnShift", "shift_of", "shift
 
 MODERATE, STRONG = 0.1, 0.25
 """The PSI from which on a distribution has shifted, and from which on it has strongly."""
+_POINTS = 0.05
+"""The difference of the mean predictions from which on the scores have shifted, whatever their PSI."""
 _FEWEST = 100
 """Customers below which no verdict is given."""
 _ALPHA = 0.01
@@ -71,6 +73,8 @@ class BatchShift(Finite):
         rows: Rows that they were compared with.
         compared: Columns that were compared.
         score: The predicted probabilities.
+        mean_before: Their mean on the rows that are compared with.
+        mean_after: Their mean in the batch.
         features: The most shifted columns, the most shifted first.
         shifted: How many of all columns have shifted.
         verdict: `few` where the batch is too small to tell, `alike`, `shifted`, or `strong`.
@@ -80,6 +84,8 @@ class BatchShift(Finite):
     rows: int
     compared: int
     score: ColumnShift
+    mean_before: float
+    mean_after: float
     features: tuple[ColumnShift, ...]
     shifted: int
     verdict: Literal["few", "alike", "shifted", "strong"]
@@ -92,27 +98,30 @@ class BatchShift(Finite):
                 f"{self.customers:,} customers are too few to tell whether they differ from those the model was judged "
                 "on."
             )
+        mean = f"the mean prediction is {percent(self.mean_after)}, was {percent(self.mean_before)}"
         if self.verdict == "alike":
             most = max((self.score, *self.features), key=lambda column: column.psi)
             return (
                 "The customers are like those the model was judged on: no column has shifted (the largest PSI is "
-                f"{number(most.psi, 2)}, {most.description})."
+                f"{number(most.psi)}, {most.description}), and {mean}."
             )
         strongly = " strongly" if self.verdict == "strong" else ""
         named = [column.words for column in self.features[: min(self.shifted, _NAMED)]]
         if self.shifted > len(named):
             named.append(f"{self.shifted - len(named)} more columns")
-        moved = "the scores have hardly moved" if self.score.psi < MODERATE else self.score.words
-        moved = f"{moved} (PSI {number(self.score.psi, 2)})"
         if not named:
-            return f"The scores have shifted{strongly} against the customers the model was judged on: {moved}."
-        return f"The customers differ{strongly} from those the model was judged on: {'; '.join(named)}; {moved}."
+            largest = (
+                f"the most shifted column is {self.features[0].words}" if self.features else "no column was compared"
+            )
+            return f"The scores have shifted{strongly} against those the model was judged by: {mean}; {largest}."
+        return f"The customers differ{strongly} from those the model was judged on: {'; '.join(named)}; {mean}."
 
 
 def shift_of(
     before: CodedColumns,
     after: CodedColumns,
     score: ColumnShift,
+    means: tuple[float, float],
     descriptions: Mapping[str, str],
 ) -> BatchShift:
     """Compare two samples column by column.
@@ -121,6 +130,7 @@ def shift_of(
         before: What the model was judged on, `(n_rows,)` each; it also gives the ranges of the numbers.
         after: What is judged, `(n_customers,)` each.
         score: The same comparison of the scores.
+        means: The mean scores of both.
         descriptions: How one speaks of each column.
     """
     shifts = []
@@ -132,7 +142,7 @@ def shift_of(
     level = _ALPHA / (len(shifts) + 1)
     significant = [shift for shift in shifts if shift.p_value < level]
     moved = [shift for shift in significant if shift.psi >= MODERATE]
-    has_score_moved = score.p_value < level and score.psi >= MODERATE
+    has_score_moved = score.p_value < level and (score.psi >= MODERATE or round(abs(means[1] - means[0]), 9) >= _POINTS)
     ranked = sorted(shifts, key=lambda shift: (shift not in moved, -shift.psi, shift.name))
     verdict: Literal["few", "alike", "shifted", "strong"] = "alike"
     if min(customers, rows) < _FEWEST:
@@ -145,6 +155,8 @@ def shift_of(
         rows=rows,
         compared=len(shifts),
         score=score,
+        mean_before=means[0],
+        mean_after=means[1],
         features=tuple(ranked[:_SHOWN]),
         shifted=len(moved),
         verdict=verdict,

@@ -16,7 +16,7 @@ from ..approval.context import ApprovalContext, person
 from ..approval.decide import decide, record_gate
 from ..approval.promote import complete_begun, promote
 from ..approval.state import VersionStatus
-from ..core.errors import DecisionRefused, NotFound
+from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.frozen import Frozen
 from ..core.progress import advance, conclude, note
 from ..gate.judge import judge
@@ -25,18 +25,26 @@ from ..gate.report import GateReport
 from ..ports.registry import CHALLENGER, ModelVersion
 from ..ports.tables import FeatureStore
 from ..settings import Settings
+from .registration import describe_model
 from .workspace import Workspace
 
 __all__ = [
+    "GATE_PAGE",
     "Deployment",
     "DeploymentRequest",
     "check_approval",
     "deploy",
     "evaluate_challenger",
+    "keep_gate_page",
     "promote_version",
     "report_on",
     "request_of",
 ]
+
+
+GATE_PAGE = "gate.html"
+"""The file of a training run that holds the page of its version's gate."""
+_VERDICT = "\n\n**Gate of "
 
 
 def evaluate_challenger(workspace: Workspace, settings: Settings, version: int | None) -> GateReport:
@@ -70,6 +78,7 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
         report, new = report_on(request, workspace.tables, ask)
     if new and not request.live:
         record_gate(context, report, who=who)
+        _describe_verdict(workspace, request.challenger, report)
     judged = "" if new else f", judged on {report.at:%Y-%m-%d %H:%M} UTC"
     advance("evaluation", 0, 0, f"{len(report.checks)} checks{judged}")
     conclude("evaluation", report.summary)
@@ -91,7 +100,30 @@ def promote_version(workspace: Workspace, settings: Settings, status: VersionSta
     """
     outcome = deploy(workspace.approval(settings.approval), status, who=workspace.identity)
     conclude("promotion", outcome.sentence)
+    describe_model(workspace, outcome.sentence)
     return outcome
+
+
+def keep_gate_page(workspace: Workspace, report: GateReport, page: str) -> None:
+    """Leave the page of a gate as `gate.html` with the training run of the version that was judged.
+
+    Where that run is gone from the tracker, a note says so: the page is kept in the files.
+    """
+    try:
+        versions = workspace.registry.versions(report.model)
+        judged = next((version for version in versions if version.version == report.challenger.version), None)
+        if judged is not None and judged.run_id is not None:
+            workspace.record(judged.run_id).log_file(GATE_PAGE, page)
+    except (NotFound, StoreError) as error:
+        note("evaluation", f"The page of the gate is not kept with the training run: {error}")
+
+
+def _describe_verdict(workspace: Workspace, version: ModelVersion, report: GateReport) -> None:
+    """Let the registry say on the page of the version what its newest gate found, in place of an earlier one."""
+    about = version.description.partition(_VERDICT)[0]
+    run = f" Its page is `{GATE_PAGE}` of [the training run](#/runs/{version.run_id})." if version.run_id else ""
+    text = f"{about}{_VERDICT}{report.at:%Y-%m-%d}: {report.summary}.**{run}"
+    workspace.registry.describe(version.name, text, version.version)
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,7 @@ def run_batch(
                 contract,
                 store.latest_rows(features, known_until, _present(store, features, model), max_age=max_age),
                 result.scores,
+                result.mean_probability,
                 model_digest=model.digest,
                 kinds=model.kinds,
                 described=model.described,

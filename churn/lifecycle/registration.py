@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +19,23 @@ from ..data.snapshot import TableSnapshot
 from ..data.tables import LABEL
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.importance import Explanation
-from ..evaluation.metrics import METRICS
+from ..evaluation.metrics import HEADLINE, METRICS
 from ..gate.report import TRAINED_UNTIL
-from ..ports.registry import CHALLENGER, MODEL_DIGEST, ModelRegistry, ModelVersion
+from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelRegistry, ModelVersion
 from ..ports.tables import TableRef
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings
 from ..training.recipe import Recipe
 from ..training.search import TuningResult
 from ..training.train import TrainingReport
+from .workspace import Workspace
 
 __all__ = [
     "Findings",
     "Provenance",
     "Registration",
     "config_digest",
+    "describe_model",
     "provenance",
     "record_run",
     "register_challenger",
@@ -164,7 +167,7 @@ def config_digest(settings: Settings) -> str:
 def record_run(
     tracker: ExperimentTracker, settings: Settings, findings: Findings, rows: pa.Table, charts: Mapping[str, str]
 ) -> None:
-    """Leave the run's settings, data, metrics with their intervals, and charts with the tracker.
+    """Leave the run's settings, data, headline metrics and charts with the tracker; every metric is in `metrics.json`.
 
     Args:
         tracker: Where the run's record is.
@@ -179,7 +182,9 @@ def record_run(
     domain = settings.model_dump(mode="json", exclude=left_out)
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
     tracker.log_dataset(findings.training_set.ref, rows, LABEL)
-    tracker.log_metrics(_metrics(findings))
+    measured = findings.evaluation.metrics
+    tracker.log_metrics({name: measured[name].point for name in HEADLINE if name in measured})
+    tracker.log_file("metrics.json", json.dumps(_metrics(findings), indent=1, sort_keys=True))
     for name, chart in charts.items():
         tracker.log_file(f"charts/{name}.svg", chart)
 
@@ -218,6 +223,17 @@ def version_tags(
         "threshold_profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
         "threshold_cost_matrix": f"{settings.money.cost_matrix.threshold:.5g}",
     }
+
+
+def describe_model(workspace: Workspace, sentence: str) -> None:
+    """Let the registry say on the page of the model what it is, which version is live, and what happened last."""
+    champion = workspace.registry.by_alias(workspace.model, CHAMPION)
+    live = "no version" if champion is None else f"version {champion.version}"
+    text = (
+        f"{workspace.contract.description}\n\n**Live: {live}.** {sentence}\n\nEvery version with its verdict: `python "
+        "run.py models`."
+    )
+    workspace.registry.describe(workspace.model, text)
 
 
 def _metrics(findings: Findings) -> dict[str, float]:

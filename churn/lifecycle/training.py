@@ -24,6 +24,7 @@ from ..evaluation.metrics import METRICS
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings, Scorer, ScoringSettings
+from ..ports.registry import CHALLENGER
 from ..ports.tables import TableRef
 from ..scoring.baseline import write_baseline
 from ..settings import Settings
@@ -33,7 +34,15 @@ from ..training.train import ModelSettings, TrainingReport
 from ..training.train import train as fit
 from .decisions import package_fault
 from .model_card import model_card
-from .registration import Findings, Registration, provenance, record_run, register_challenger, version_tags
+from .registration import (
+    Findings,
+    Registration,
+    describe_model,
+    provenance,
+    record_run,
+    register_challenger,
+    version_tags,
+)
 from .workspace import Workspace
 
 __all__ = [
@@ -96,7 +105,7 @@ def tune(
         threads=workspace.threads,
         progress=partial(advance, "tune"),
     )
-    workspace.tracker.log_trials(study, result.trials)
+    workspace.tracker.log_trials(study, result.trials, result.objective)
     advance("tune", 0, 0, f"{len(result.trials)} trials" if result.trials else "no search")
     note("tune", result.reason)
     return result
@@ -209,6 +218,7 @@ def register(
         model_digest=digest,
     )
     workspace.stages.show_candidate(registration.name, registration.version, registration.description)
+    describe_model(workspace, f"Version {registration.version} is @{CHALLENGER}: the gate decides about it.")
     unchanged = ", unchanged" if registration.unchanged else ""
     conclude("register", f"{registration.name} version {registration.version} is @Challenger{unchanged}")
     return registration

@@ -83,6 +83,11 @@ class Workspace:
     studies = _Port[Studies]()
     """Where tuning studies are kept."""
 
+    def record(self, run_id: str) -> ExperimentTracker:
+        """Return the record of a run that has ended or is somebody else's."""
+        made: ExperimentTracker = self.made("tracker", run_id)
+        return made
+
     def delivered(self, data: Path) -> Delivery:
         """Return a table that a user delivers."""
         made: Delivery = self.made("source", data)

@@ -74,6 +74,14 @@ class ModelRegistry(ABC):
         """
 
     @abstractmethod
+    def describe(self, name: str, text: str, version: int | None = None) -> None:
+        """Say in Markdown what a version is, or without one the model, in place of what was said before.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+
+    @abstractmethod
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version that has no alias.
 

@@ -33,9 +33,16 @@ class ExperimentTracker(ABC):
         """Record a table as an input of the run, with its digest and version; `sample` gives the schema."""
 
     @abstractmethod
-    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
-        """Record each trial as a run nested in this one; a trial that is recorded already is left alone."""
+    def log_trials(self, study: str, trials: Sequence[Trial], objective: str) -> None:
+        """Record each trial as a run nested in this one; a trial that is recorded already is left alone.
+
+        Its value is a metric of the name `objective`.
+        """
 
     @abstractmethod
     def log_file(self, name: str, content: str | bytes) -> None:
         """Store a file under `name` (folders allowed) with the run."""
+
+    @abstractmethod
+    def describe(self, text: str) -> None:
+        """Say in Markdown what came out of the run, in place of what was said before."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..core.errors import NotFound
 from ..data.contract import DatasetContract
@@ -100,6 +101,7 @@ def batch_shift(
     contract: DatasetContract,
     customers: pa.RecordBatchReader,
     scores: Sequence[int],
+    mean: float | None,
     *,
     model_digest: str,
     kinds: Mapping[str, Kind],
@@ -114,6 +116,7 @@ def batch_shift(
         contract: Its contract.
         customers: The rows that are scored, with the columns of `kinds`.
         scores: Their number in equally wide bins of probability.
+        mean: The mean of their probabilities; None where nobody was scored.
         model_digest: The version.
         kinds: The columns that the model reads.
         described: How one speaks of them.
@@ -127,14 +130,16 @@ def batch_shift(
     except NotFound:
         return None
     judged = baseline_scores(store, contract, model_digest)
-    if judged is None:
+    if judged is None or mean is None:
         return None
+    predicted = store.scan(table, ["probability"], where={MODEL_DIGEST_COLUMN: model_digest})
+    total = sum(float(pc.sum(batch.column(0)).as_py() or 0.0) for batch in predicted)
     step = max(1, sum(scores) // _SAMPLED)
     fifths = [f"{20 * place}% to {20 * place + 20}%" for place in range(5)]
     before_after = (np.reshape(counts, (5, BINS // 5)).sum(axis=1) for counts in (judged, scores))
     score = shift_of_counts("probability", "predicted churn probability", fifths, *before_after)
     words = {feature.name: feature.description for feature in described}
-    return shift_of(before, _sampled(customers, kinds, step), score, words)
+    return shift_of(before, _sampled(customers, kinds, step), score, (total / sum(judged), mean), words)
 
 
 def _sampled(rows: pa.RecordBatchReader, kinds: Mapping[str, Kind], step: int) -> dict[str, Column]:

@@ -26,6 +26,7 @@ class Recorded:
     datasets: dict[str, tuple[str, int, int]]
     trials: dict[tuple[str, int], tuple[str, float | None, dict[str, str], float]]
     files: dict[str, bytes]
+    note: str
 
 
 @dataclass
@@ -49,6 +50,7 @@ def in_memory(folder: Path) -> Place:
                 for key, t in tracker.trials.items()
             },
             tracker.files,
+            tracker.note,
         )
 
     return Place(tracker, read)
@@ -83,13 +85,14 @@ def read_mlflow(uri: str, run_id: str) -> Recorded:
         {
             (trial.data.tags["study"], int(trial.data.tags["trial"])): (
                 trial.data.tags["trial_state"],
-                trial.data.metrics.get("value"),
+                trial.data.metrics.get("log_loss"),
                 trial.data.params,
                 (trial.info.end_time - trial.info.start_time) / 1000,
             )
             for trial in nested
         },
         {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()},
+        run.data.tags.get("mlflow.note.content", ""),
     )
 
 
@@ -154,7 +157,7 @@ def test_a_table_is_an_input_with_its_digest_and_version(place: Place) -> None:
 
 def test_each_trial_is_recorded_with_what_it_tried_and_took(place: Place) -> None:
     pruned = Trial(number=1, state="PRUNED", value=None, params={"depth": 6}, seconds=1.0)
-    place.tracker.log_trials("telco-a1", [TRIAL, pruned])
+    place.tracker.log_trials("telco-a1", [TRIAL, pruned], "log_loss")
     assert place.read().trials == {
         ("telco-a1", 0): ("COMPLETE", 0.41, {"depth": "2", "learning_rate": "0.08"}, 12.5),
         ("telco-a1", 1): ("PRUNED", None, {"depth": "6"}, 1.0),
@@ -162,16 +165,16 @@ def test_each_trial_is_recorded_with_what_it_tried_and_took(place: Place) -> Non
 
 
 def test_a_trial_that_is_recorded_already_is_left_alone(place: Place) -> None:
-    place.tracker.log_trials("telco-a1", [TRIAL])
+    place.tracker.log_trials("telco-a1", [TRIAL], "log_loss")
     place.tracker.log_trials(
-        "telco-a1", [TRIAL, Trial(number=1, state="FAIL", value=None, params={"depth": 3}, seconds=0.5)]
+        "telco-a1", [TRIAL, Trial(number=1, state="FAIL", value=None, params={"depth": 3}, seconds=0.5)], "log_loss"
     )
     assert sorted(number for _, number in place.read().trials) == [0, 1]
 
 
 def test_trials_of_two_studies_do_not_mix(place: Place) -> None:
-    place.tracker.log_trials("telco-a1", [TRIAL])
-    place.tracker.log_trials("telco-b2", [TRIAL])
+    place.tracker.log_trials("telco-a1", [TRIAL], "log_loss")
+    place.tracker.log_trials("telco-b2", [TRIAL], "log_loss")
     assert sorted(place.read().trials) == [("telco-a1", 0), ("telco-b2", 0)]
 
 
@@ -187,3 +190,9 @@ def test_a_file_cannot_leave_the_run(place: Place, name: str) -> None:
     with pytest.raises(StoreError, match="no name for a file"):
         place.tracker.log_file(name, "x")
     assert place.read().files == {}
+
+
+def test_a_run_is_described_in_markdown_and_the_last_word_counts(place: Place) -> None:
+    place.tracker.describe("**refused**")
+    place.tracker.describe("**passed** | 0.85 |")
+    assert place.read().note == "**passed** | 0.85 |"

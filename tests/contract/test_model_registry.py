@@ -138,6 +138,23 @@ def test_tags_need_a_version_that_is_there(place: Place, name: str, package: Pat
             place.registry.set_tags(name, 2, tags)
 
 
+def test_a_version_is_described_anew_and_keeps_the_rest(place: Place, name: str, package: Path) -> None:
+    before = register(place, name, package, seed="7")
+    place.registry.describe(name, "**refused**: latency", 1)
+    place.registry.describe(name, "A model of phones.")
+    (version,) = place.registry.versions(name)
+    assert version.description == "**refused**: latency"
+    assert (version.tags, version.run_id) == (before.tags, before.run_id)
+
+
+def test_what_is_not_there_cannot_be_described(place: Place, name: str, package: Path) -> None:
+    with pytest.raises(NotFound, match=name):
+        place.registry.describe(name, "x")
+    register(place, name, package)
+    with pytest.raises(NotFound, match="2"):
+        place.registry.describe(name, "x", 2)
+
+
 def test_a_version_with_an_alias_cannot_be_deleted(place: Place, name: str, package: Path) -> None:
     register(place, name, package)
     place.registry.set_alias(name, "Champion", 1)

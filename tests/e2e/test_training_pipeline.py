@@ -115,7 +115,7 @@ def test_every_trial_is_a_run_nested_in_the_pipelines_run(runs: list[Run], paren
     assert {run.data.tags["mlflow.parentRunId"] for run in trials.values()} == {parent.info.run_id}
     assert {run.info.status for run in trials.values()} <= {"FINISHED", "KILLED"}
     assert set(trials["trial 0"].data.params) == set(trials["trial 1"].data.params) > {"max_depth", "learning_rate"}
-    assert trials["trial 0"].data.metrics["value"] > 0
+    assert trials["trial 0"].data.metrics["log_loss"] > 0
 
 
 def test_the_pipelines_run_holds_parameters_metrics_data_charts_and_the_report(
@@ -126,14 +126,17 @@ def test_the_pipelines_run_holds_parameters_metrics_data_charts_and_the_report(
     assert parent.data.params["money.incentive_cost"] == "10.0"
     estimate, interval = first.metrics["ROC AUC"]
     assert f"{parent.data.metrics['roc_auc']:.3f}" == estimate
-    assert f"{parent.data.metrics['roc_auc.lower']:.3f} to {parent.data.metrics['roc_auc.upper']:.3f}" == interval
+    assert len(parent.data.metrics) <= 12
+    every = json.loads(Path(project.mlflow.download_artifacts(parent.info.run_id, "metrics.json")).read_text())
+    assert f"{every['roc_auc.lower']:.3f} to {every['roc_auc.upper']:.3f}" == interval
+    assert f"ROC AUC | {estimate}" in parent.data.tags["mlflow.note.content"]
     (given,) = parent.inputs.dataset_inputs
     table = project.tables("telco_simulated")["churn_training"]
     tags = {tag.key: tag.value for tag in given.tags}
     assert (tags["digest"], tags["version"]) == (table.content_id, str(table.version))
     assert json.loads(given.dataset.source)["path"] == table.uri
     files = project.mlflow.list_artifacts(parent.info.run_id)
-    assert {file.path for file in files} == {"charts", "report.html"}
+    assert {file.path for file in files} == {"charts", "metrics.json", "report.html"}
     charts = {Path(file.path).stem for file in project.mlflow.list_artifacts(parent.info.run_id, "charts")}
     assert charts >= {"roc", "precision_recall", "reliability", "profit", "lift", "importance", "tuning"}
 

@@ -182,13 +182,15 @@ def test_a_trial_that_a_killed_run_left_half_recorded_is_completed(uri: str, tra
     parent = client.get_run(tracker.run_id())
     tags = {"mlflow.parentRunId": tracker.run_id(), "study": "s", "trial": "0", "trial_state": "COMPLETE"}
     half = client.create_run(parent.info.experiment_id, tags=tags).info.run_id
-    tracker.log_trials("s", [Trial(number=0, state="COMPLETE", value=0.4, params={"depth": 2}, seconds=1.0)])
+    tracker.log_trials(
+        "s", [Trial(number=0, state="COMPLETE", value=0.4, params={"depth": 2}, seconds=1.0)], "log_loss"
+    )
     [run] = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id()}'")
     assert (run.info.run_id, run.info.status, run.data.params, run.data.metrics) == (
         half,
         "FINISHED",
         {"depth": "2"},
-        {"value": 0.4},
+        {"log_loss": 0.4},
     )
 
 
@@ -227,7 +229,8 @@ uri = "sqlite:///{tmp_path}/state/mlflow.db"
 package = Path("{tmp_path}/package"); package.mkdir(); (package / "MLmodel").write_text("flavors: {{}}")
 with MlflowTracker(uri, "training", "{tmp_path}/state/artifacts") as tracker:
     tracker.log_file("a.txt", "a")
-    tracker.log_trials("s", [Trial(number=0, state="COMPLETE", value=0.4, params={{"depth": 2}}, seconds=1.0)])
+    trial = Trial(number=0, state="COMPLETE", value=0.4, params={{"depth": 2}}, seconds=1.0)
+    tracker.log_trials("s", [trial], "log_loss")
     registry = MlflowModelRegistry(uri)
     registry.register("churn", package, description="d", tags={{"a": "b"}}, run_id=tracker.run_id())
     registry.set_alias("churn", "Challenger", 1)
@@ -280,7 +283,9 @@ def test_a_server_is_used_like_a_file(server: str, tmp_path: Path) -> None:
     with MlflowTracker(server, "training", None) as tracker:
         tracker.log_params({"seed": 7})
         tracker.log_file("plots/roc.svg", "<svg/>")
-        tracker.log_trials("s", [Trial(number=0, state="COMPLETE", value=0.4, params={"depth": 2}, seconds=1.0)])
+        tracker.log_trials(
+            "s", [Trial(number=0, state="COMPLETE", value=0.4, params={"depth": 2}, seconds=1.0)], "log_loss"
+        )
         made = registry.register("churn", package, description="d", tags={"a": "b"}, run_id=tracker.run_id())
     registry.set_alias("churn", "Challenger", 1)
     found = registry.by_alias("churn", "Challenger")

@@ -17,6 +17,7 @@ class _Model:
     files: dict[int, dict[str, bytes]] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
     last: int = 0
+    description: str = ""
 
 
 class InMemoryModelRegistry(ModelRegistry):
@@ -60,6 +61,19 @@ class InMemoryModelRegistry(ModelRegistry):
         if name not in self._models:
             raise NotFound(f"There is no model {name!r}.")
         self._models[name].aliases.pop(alias, None)
+
+    def describe(self, name: str, text: str, version: int | None = None) -> None:
+        if version is not None:
+            model = self._model(name, version)
+            model.versions[version] = replace(model.versions[version], description=text)
+        elif name not in self._models:
+            raise NotFound(f"There is no model {name!r}.")
+        else:
+            self._models[name].description = text
+
+    def description(self, name: str) -> str:
+        """Return what was said of a model."""
+        return self._models[name].description
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         model = self._model(name, version)

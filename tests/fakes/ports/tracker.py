@@ -25,6 +25,8 @@ class InMemoryTracker(ExperimentTracker):
     datasets: dict[str, TableRef] = field(default_factory=dict)
     trials: dict[tuple[str, int], Trial] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    objectives: set[str] = field(default_factory=set)
+    note: str = ""
 
     def run_id(self) -> str:
         return self.run
@@ -43,9 +45,13 @@ class InMemoryTracker(ExperimentTracker):
     def log_dataset(self, ref: TableRef, sample: pa.Table, label: str) -> None:
         self.datasets[f"{ref.dataset}.{ref.name}"] = ref
 
-    def log_trials(self, study: str, trials: Sequence[Trial]) -> None:
+    def log_trials(self, study: str, trials: Sequence[Trial], objective: str) -> None:
         for trial in trials:
             self.trials.setdefault((study, trial.number), trial)
+            self.objectives.add(objective)
+
+    def describe(self, text: str) -> None:
+        self.note = text
 
     def log_file(self, name: str, content: str | bytes) -> None:
         path = PurePosixPath(name)

@@ -20,8 +20,14 @@ def columns(rows: int, seed: int, *, monthly: float = 0.5, later: float = 0.0) -
     return {"plan": plan, "months": random.gamma(2, 10, rows) + later}
 
 
-def compared(after: dict[str, Any], *, score: Any = SAME, before: dict[str, Any] | None = None) -> BatchShift:
-    return shift_of(columns(4000, 1) if before is None else before, after, score, WORDS)
+def compared(
+    after: dict[str, Any],
+    *,
+    score: Any = SAME,
+    before: dict[str, Any] | None = None,
+    means: tuple[float, float] = (0.25, 0.26),
+) -> BatchShift:
+    return shift_of(columns(4000, 1) if before is None else before, after, score, means, WORDS)
 
 
 def test_the_index_is_the_one_by_hand() -> None:
@@ -73,17 +79,27 @@ def test_what_has_shifted_is_named_with_how_much(after: dict[str, Any], verdict:
     assert found.verdict == verdict
     assert found.sentence.startswith("The customers differ" + (" strongly" if verdict == "strong" else ""))
     assert named in found.sentence
-    assert found.sentence.endswith("the scores have hardly moved (PSI 0.00).")
+    assert found.sentence.endswith("the mean prediction is 26.0%, was 25.0%.")
 
 
-def test_scores_that_moved_alone_are_a_shift() -> None:
-    moved = shift_of_counts("probability", "predicted churn probability", ["low", "high"], [500, 500], [300, 700])
-    found = compared(columns(1000, 3), score=moved)
-    assert found.verdict == "shifted"
-    assert found.sentence == (
-        "The scores have shifted against the customers the model was judged on: predicted churn probability high: "
-        "70.0%, was 50.0% (+20.0 points) (PSI 0.17)."
-    )
+@pytest.mark.parametrize(
+    ("counts", "means", "verdict"),
+    [
+        (([500, 500], [300, 700]), (0.25, 0.26), "shifted"),
+        (([500, 500], [400, 600]), (0.25, 0.299), "alike"),
+        (([500, 500], [400, 600]), (0.25, 0.30), "shifted"),
+        (([500, 500], [495, 505]), (0.25, 0.35), "alike"),
+    ],
+)
+def test_scores_that_moved_alone_are_a_shift_by_their_histogram_or_their_mean(
+    counts: tuple[list[int], list[int]], means: tuple[float, float], verdict: str
+) -> None:
+    moved = shift_of_counts("probability", "predicted churn probability", ["low", "high"], *counts)
+    found = compared(columns(1000, 3), score=moved, means=means)
+    assert found.verdict == verdict
+    assert f"the mean prediction is {100 * means[1]:.1f}%, was 25.0%" in found.sentence
+    if verdict == "shifted":
+        assert found.sentence.startswith("The scores have shifted against those the model was judged by: the mean")
 
 
 @pytest.mark.parametrize(("customers", "verdict"), [(99, "few"), (100, "strong")])

@@ -101,12 +101,19 @@ def test_what_is_read_is_what_was_written(case: tuple[BaseModel, str], store: Lo
     json.loads((folder / "data.json").read_text())
 
 
-def test_the_dashboard_gets_a_page_of_its_own_that_loads_nothing(
+def test_the_dashboard_gets_a_summary_that_it_shows_at_once_then_a_page_that_loads_nothing(
     case: tuple[BaseModel, str], store: LocalArtifactStore, folder: Path
 ) -> None:
     data, title = case
-    (shown,) = materializer_of(data, str(folder), store).save_visualizations(data).items()
-    assert shown == (str(folder / "page.html"), VisualizationType.HTML)
+    shown = materializer_of(data, str(folder), store).save_visualizations(data)
+    assert list(shown.items()) == [
+        (str(folder / "summary.md"), VisualizationType.MARKDOWN),
+        (str(folder / "page.html"), VisualizationType.HTML),
+    ]
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert summary.startswith(f"### {title}".replace("_", r"\_"))
+    assert summary.count("\n| ") >= 2, "a line of numbers"
+    assert str(folder / "page.html").replace("_", r"\_") in summary
     html = (folder / "page.html").read_text(encoding="utf-8")
     assert f"<h1>{title}</h1>" in html
     assert re.findall(r"""\b(?:src|href)=["'](?!#)[^"']*""", html) == []
@@ -206,7 +213,7 @@ def test_a_model_predicts_the_same_after_it_was_stored_and_nothing_of_it_is_pick
 ) -> None:
     materializer = ModelMaterializer(str(folder), store)
     materializer.save(model)
-    (page,) = materializer.save_visualizations(model)
+    _, page = materializer.save_visualizations(model)
     assert "length of the contract" in Path(page).read_text(encoding="utf-8")
     assert sorted(path.name for path in (folder / "model").iterdir()) == [
         "booster.ubj",
