@@ -46,6 +46,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     console.print(f"{change.model} version {change.version} is @Champion again{before}.")
     for note in change.notes:
         console.print(note)
+    _describe(arguments, context, f"Version {change.version} is @Champion again{before}.")
     return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")
 
 
@@ -63,10 +64,20 @@ def retire(arguments: argparse.Namespace) -> int:
         model=arguments.model,
     )
     console.print(f"{record.model} version {record.version} is retired (record {record.sequence}).")
+    _describe(arguments, _context(arguments), f"Version {record.version} is retired.")
     state = _context(arguments).read()
     if state.live is None and state.previous is not None:
         return _end(console, state, f'rollback --reason "…"{_same_model(arguments)}', f"back to {state.previous}")
     return _end(console, state, f"models{_same_model(arguments)}", "what there is")
+
+
+def _describe(arguments: argparse.Namespace, context: ApprovalContext, sentence: str) -> None:
+    """Let the registry's page of the model say what happened last; of a model of another contract it says nothing."""
+    from churn.lifecycle.registration import describe_model
+
+    workspace = session_of(arguments).workspace
+    if context.model == workspace.model and workspace.registry.versions(workspace.model):
+        describe_model(workspace, sentence)
 
 
 def models(arguments: argparse.Namespace) -> int:

@@ -14,12 +14,22 @@ from churn.scoring.batch import BatchSummary
 
 from .chart_style import COLOURS, chart, histogram, in_percent, named, shortened
 from .data_report import validation_section
+from .markdown import in_markdown
 from .page import Block, Callout, Card, Cards, Cell, Definitions, Figure, Section, Table, Tone, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["batch_headline", "batch_page", "batch_sections", "batch_title", "score_chart", "what_did_not_fit"]
+__all__ = [
+    "batch_files",
+    "batch_headline",
+    "batch_in_markdown",
+    "batch_page",
+    "batch_sections",
+    "batch_title",
+    "score_chart",
+    "what_did_not_fit",
+]
 
 
 _MANY = 0.2
@@ -89,6 +99,17 @@ def batch_page(summary: BatchSummary, *, next_command: str) -> str:
         "next": next_command,
     }
     return page(batch_title(summary), batch_sections(summary), lead=_lead(summary), facts=facts)
+
+
+def batch_files(summary: BatchSummary, page: str) -> dict[str, str]:
+    """Return what is kept with the record of the run, by its name: the page and the chart of the scores."""
+    return {"charts/scores.svg": score_chart(summary), "report.html": page}
+
+
+def batch_in_markdown(summary: BatchSummary) -> str:
+    """Return the batch in a few lines of Markdown: are its customers known, five numbers, where the pages are."""
+    pages = ("report.html: the page of the batch", "campaign.html: whom to contact, and what that is expected to earn")
+    return in_markdown(batch_title(summary), batch_sections(summary), pages=pages)
 
 
 def batch_sections(summary: BatchSummary) -> tuple[Section, ...]:

@@ -16,16 +16,13 @@ from churn.lifecycle.campaigns import plan_campaign
 from churn.lifecycle.inference import record_batch
 from churn.scoring.batch import BATCH_ID, BatchSummary
 from churn.settings import Settings
-from reports.batch_report import batch_headline, batch_page, batch_sections, batch_title, score_chart
+from reports.batch_report import batch_files, batch_headline, batch_in_markdown, batch_page
 from reports.campaign_report import campaign_headline, campaign_page
-from reports.markdown import in_markdown
 from reports.tags import batch_tags
 
 from .reporting import stage, tag_run, write_page
 
 __all__ = ["plan", "score"]
-
-_PAGES = ("report.html: the page of the batch", "campaign.html: whom to contact, and what that is expected to earn")
 
 
 @step(enable_cache=False, experiment_tracker=True)
@@ -37,10 +34,9 @@ def score(
         workspace = connect(contract, settings.model_name)
         summary = inference.score(workspace, settings)
         page = batch_page(summary, next_command="python run.py ui")
-        record_batch(summary, workspace.tracker, {"charts/scores.svg": score_chart(summary), "report.html": page})
+        record_batch(summary, workspace.tracker, batch_files(summary, page), batch_in_markdown(summary))
         log_metadata({"rows": summary.rows, "value_at_stake": summary.value_at_stake, "version": summary.model_version})
         write_page(workspace, page)
-        workspace.tracker.describe(in_markdown(batch_title(summary), batch_sections(summary), pages=_PAGES))
         tag_run(*batch_tags(summary))
         conclude("score", batch_headline(summary))
         return snapshot_of(workspace.tables, summary.predictions, where={BATCH_ID: summary.batch_id}), summary

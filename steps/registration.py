@@ -7,7 +7,7 @@ from typing import Annotated
 from zenml import get_step_context, log_metadata, step
 from zenml.client import Client
 from zenml.model.utils import link_artifact_version_to_model_version
-from zenml.types import HTMLString
+from zenml.types import HTMLString, MarkdownString
 
 from adapters.wiring import connect
 from churn.data.contract import DatasetContract
@@ -81,14 +81,15 @@ def write_report(
     explanation: Explanation,
     settings: Settings,
     contract: DatasetContract,
-) -> Annotated[HTMLString, "report"]:
-    """Write the run's one self-contained page."""
+) -> tuple[Annotated[MarkdownString, "summary"], Annotated[HTMLString, "report"]]:
+    """Write the run's one self-contained page, and its summary that the dashboard shows at once."""
     with stage("write_report"):
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         page = training_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
         workspace = connect(contract, settings.model_name)
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)
-        workspace.tracker.describe(training_summary(findings, registration))
+        summary = training_summary(findings, registration)
+        workspace.tracker.describe(summary)
         tag_run(training_tag(registration))
-        return HTMLString(page)
+        return MarkdownString(summary), HTMLString(page)

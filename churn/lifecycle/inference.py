@@ -270,8 +270,9 @@ _RECORDED = {
 }
 
 
-def record_batch(summary: BatchSummary, tracker: ExperimentTracker, files: Mapping[str, str]) -> None:
-    """Leave the batch's counts, and files such as its page by their names, with the tracker."""
+def record_batch(summary: BatchSummary, tracker: ExperimentTracker, files: Mapping[str, str], described: str) -> None:
+    """Leave the batch's counts, its files by their names, and its description in Markdown with the tracker."""
+    tracker.describe(described)
     params = summary.model_dump(mode="json", include=_RECORDED)
     tracker.log_params({**params, "features_version": summary.features.version, "features": summary.features.name})
     counts = {name: float(getattr(summary, name)) for name in ("rows", "scored", "quarantined", "treated", "resumed")}

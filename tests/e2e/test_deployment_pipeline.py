@@ -191,9 +191,27 @@ def test_the_audit_finds_nothing_until_somebody_moves_an_alias_by_hand(project: 
 def test_the_dashboard_shows_every_step_and_which_version_is_live(zenml: dict[str, Any]) -> None:
     runs = [run for run in zenml["runs"] if list(run["steps"]) == STEPS]
     assert {run["status"] for run in runs} == {"completed"}
-    assert all("html" in pictures for run in runs for pictures in run["outputs"].values())
+    assert all(pictures == ["markdown", "html"] for run in runs for pictures in run["outputs"].values())
+    assert [run["tags"] for run in runs] == [
+        ["champion v1", "passed: v1"],
+        ["champion v1", "passed: v2", "waits: v2"],
+        ["champion v2", "passed: v2"],
+        ["champion v2", "passed: v2"],
+        ["champion v2", "refused: recipe"],
+    ]
     stages = {name: version["stage"] for name, version in zenml["models"][MODEL].items()}
     assert stages == {"v1": "production", "v2": "archived", "v3": "staging"}
+
+
+def test_the_registry_says_what_each_gate_found_and_which_version_is_live(project: Project, back: Ran) -> None:
+    descriptions = {version.version: version.description for version in project.registry.versions(MODEL)}
+    assert "version 1 passes the gate" in descriptions[1]
+    assert "version 3 is refused" in descriptions[3]
+    assert all(text.count("**Gate of ") == 1 for text in descriptions.values())
+    assert "**Live: version 1.** Version 1 is @Champion again" in project.mlflow.get_registered_model(MODEL).description
+    for version in project.registry.versions(MODEL):
+        assert version.run_id is not None
+        assert "gate.html" in {file.path for file in project.mlflow.list_artifacts(version.run_id)}
 
 
 def test_the_report_of_the_gate_is_one_page(second: Ran) -> None:

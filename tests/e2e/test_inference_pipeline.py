@@ -83,7 +83,12 @@ def test_the_run_is_recorded_in_mlflow_with_the_batch(project: Project, first: R
     runs = project.mlflow.search_runs([experiment.experiment_id], f"params.batch_id = '{batch['batch_id']}'")
     assert runs[-1].data.metrics["scored"] == batch["scored"]
     assert runs[-1].data.metrics["value_at_stake"] == pytest.approx(batch["value_at_stake"])
-    assert {file.path for file in project.mlflow.list_artifacts(runs[-1].info.run_id)} >= {"report.html", "batch.json"}
+    assert {file.path for file in project.mlflow.list_artifacts(runs[-1].info.run_id)} >= {
+        "report.html",
+        "campaign.html",
+        "batch.json",
+    }
+    assert "customers scored" in runs[-1].data.tags["mlflow.note.content"]
 
 
 def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, first: Ran) -> None:

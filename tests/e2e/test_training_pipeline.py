@@ -210,8 +210,12 @@ def test_zenml_recorded_which_steps_ran(zenml: dict[str, Any]) -> None:
 
 def test_every_artifact_has_a_picture_in_the_dashboard(zenml: dict[str, Any]) -> None:
     outputs = zenml["runs"][0]["outputs"]
-    assert len(outputs) == 13
-    assert {name: pictures for name, pictures in outputs.items() if "html" not in pictures} == {}
+    assert len(outputs) == 14
+    assert outputs.pop("write_report.summary") == ["markdown"]
+    assert outputs.pop("write_report.report") == ["html"]
+    assert {name: pictures for name, pictures in outputs.items() if pictures != ["markdown", "html"]} == {}
+    assert zenml["runs"][0]["name"].startswith("training-telco_simulated-")
+    assert zenml["runs"][0]["tags"] == ["challenger v1"]
 
 
 def test_zenmls_model_version_mirrors_the_registrys(project: Project, zenml: dict[str, Any]) -> None:

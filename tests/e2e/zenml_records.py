@@ -24,6 +24,7 @@ def run(found: PipelineRunResponse) -> dict[str, Any]:
         "pipeline": found.pipeline.name if found.pipeline else None,
         "stack": found.stack.name if found.stack else None,
         "status": str(found.status),
+        "tags": sorted(tag.name for tag in found.tags),
         "steps": {name: str(step.status) for name, step in found.steps.items()},
         "outputs": {
             f"{step}.{name}": [str(picture.type) for picture in (version.visualizations or [])]

@@ -222,7 +222,8 @@ def test_without_a_champion_the_way_to_one_is_told() -> None:
 
 def test_a_batch_leaves_its_record_with_the_tracker(store: MemoryFeatureStore, tmp_path: Path) -> None:
     tracker, summary = InMemoryTracker(), run(store, tmp_path)
-    record_batch(summary, tracker, {"report.html": "<html>", "charts/scores.svg": "<svg>"})
+    record_batch(summary, tracker, {"report.html": "<html>", "charts/scores.svg": "<svg>"}, "30 scored")
+    assert tracker.note == "30 scored"
     assert tracker.metrics["scored"] == 30
     assert tracker.metrics["value_at_stake"] == summary.value_at_stake
     assert tracker.params["batch_id"] == summary.batch_id
