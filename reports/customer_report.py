@@ -26,7 +26,7 @@ def customer_page(answer: CustomerAnswer) -> str:
         "facts true at": moment(answer.true_at),
         "known since": moment(answer.known_at),
         "as of": moment(answer.as_of),
-    }
+    } | ({"batch": answer.batch_id} if answer.batch_id else {})
     return page(
         f"Customer {answer.customer}",
         (_prediction(answer), _changes(answer), _values(answer)),
@@ -39,7 +39,7 @@ def customer_lines(answer: CustomerAnswer) -> list[str]:
     """Return what a terminal shows, line by line."""
     lines = [
         f"Customer {answer.customer}, by {answer.model} version {answer.version} (@Champion)",
-        f"Facts    true at {moment(answer.true_at)}, known since {moment(answer.known_at)}",
+        f"Facts    true at {moment(answer.true_at)}, known since {moment(answer.known_at)}{_batch(answer)}",
         f"Risk     {percent(answer.probability)} within {answer.window_days} days; the average customer "
         f"{percent(answer.average)}",
         f"Decision {_verdict(answer)}",
@@ -51,6 +51,10 @@ def customer_lines(answer: CustomerAnswer) -> list[str]:
         ]
     lines += [f"{'Change' if not place else '':<8} {text}" for place, text in enumerate(_changes_in_words(answer))]
     return lines
+
+
+def _batch(answer: CustomerAnswer) -> str:
+    return f"; of batch {answer.batch_id}: no row is in the feature table now" if answer.batch_id else ""
 
 
 def _verdict(answer: CustomerAnswer) -> str:
@@ -119,10 +123,8 @@ def _values(answer: CustomerAnswer) -> Section:
 
 
 def _changes_in_words(answer: CustomerAnswer) -> Sequence[str]:
-    flips = [change for change in answer.changes if change.flips]
-    lower = [change for change in answer.changes if not change.flips]
-    lines = [_words(change) for change in (flips[: _CHANGES // 2] + lower)[:_CHANGES]]
-    if not flips:
+    lines = [_words(change) for change in answer.changes[:_CHANGES]]
+    if not any(change.flips for change in answer.changes):
         lines.insert(0, "no single actionable value flips the decision")
     return [*lines, "(what the model says of such a customer, not the effect of changing it)"]
 

@@ -36,6 +36,7 @@ class CustomerAnswer(Frozen):
         threshold: The probability from which treating this customer pays; 1 or more: never.
         parts: Every feature, what moves the prediction most first.
         changes: See `what_if`.
+        batch_id: The batch whose table the facts are from, where the customer is in the feature table no more.
     """
 
     customer: str
@@ -55,6 +56,7 @@ class CustomerAnswer(Frozen):
     average: float
     parts: tuple[FeaturePart, ...]
     changes: tuple[Change, ...]
+    batch_id: str | None = None
 
 
 def answer(

@@ -48,13 +48,12 @@ class Change(Frozen):
 
 
 def what_if(scorer: LoadedModel, customer: Columns, contract: DatasetContract, others: Alike) -> tuple[Change, ...]:
-    """Return the changes of one actionable value that flip the decision, then those that lower the risk.
+    """Return the changes of one actionable value that lower the risk, the greatest fall first; none raises it.
 
     Categorical columns are tried with every value that occurs with the customer's fixed ones, numeric ones on a grid
     over the range that occurs, within what the contract allows. Of each column: the smallest change that flips the
     decision (of a number the nearest value, of a text the one that moves the log-odds least), and the change that
-    lowers the risk most. Flips come first, the one that moves the log-odds least before the others; then the greatest
-    fall of the risk.
+    lowers the risk most.
 
     Args:
         scorer: The model with its economics.
@@ -63,22 +62,17 @@ def what_if(scorer: LoadedModel, customer: Columns, contract: DatasetContract, o
         others: The values that occur.
     """
     now = scorer.predict(customer, explain="none")
-    flips: list[tuple[float, Change]] = []
-    lower: list[Change] = []
+    changes: list[Change] = []
     for name, column in contract.columns.items():
         if not column.actionable or name not in scorer.kinds:
             continue
         question = _Question(scorer, customer, now, name, column)
-        options = question.options(others)
+        options = question.harmless(question.options(others))
         if not len(options):
             continue
         flip, lowest = question.flip(options), question.lowest(options)
-        if flip is not None:
-            flips.append((question.moved(flip.probability), flip))
-        if lowest is not None and lowest != flip:
-            lower.append(lowest)
-    flips.sort(key=lambda item: item[0])
-    return (*(change for _, change in flips), *sorted(lower, key=lambda change: change.probability))
+        changes += [change for change in (flip, lowest if lowest != flip else None) if change is not None]
+    return tuple(sorted(changes, key=lambda change: change.probability))
 
 
 @dataclass(frozen=True)
@@ -116,6 +110,13 @@ class _Question:
         high = high if column.max is None else min(high, column.max)
         return _grid(low, high, whole=column.type == "integer", without=self.before)
 
+    def harmless(self, options: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """Return the options that do not raise the risk."""
+        if not len(options):
+            return options
+        kept: npt.NDArray[np.generic] = options[self.ask(options).probability <= self.now.probability[0]]
+        return kept
+
     def flip(self, options: npt.NDArray[np.generic]) -> Change | None:
         """Return the smallest change that flips the decision, if one does."""
         predicted = self.ask(options)
@@ -134,7 +135,7 @@ class _Question:
         clipped = float(np.clip(self.before, options.min(), options.max()))
         start = float(inner[np.argmin(np.abs(inner - flipping))]) if len(inner) else clipped
         finer = _grid(min(start, flipping), max(start, flipping), whole=False, without=self.before)
-        values = np.union1d(finer, [flipping])
+        values = self.harmless(np.union1d(finer, [flipping]))
         predicted = self.ask(values)
         far = np.where(predicted.treat != self.now.treat[0], np.abs(values - self.before), np.inf)
         return self.change(values, predicted, int(np.argmin(far)))

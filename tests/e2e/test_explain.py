@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import datetime as dt
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 import yaml
 
@@ -25,9 +27,11 @@ from churn.approval.decide import decide, record_gate
 from churn.approval.promote import promote
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import ConfigError, NotFound
+from churn.lifecycle.inference import score
 from churn.model.frame import columns_of
 from churn.ports.registry import CHALLENGER, MODEL_DIGEST
 from cli import commands
+from cli.context import session_of
 from cli.parser import build_parser
 from tests.fakes.data.deciding import PASSING, gate_report
 from tests.fakes.data.explained import CONTRACT, explaining_scorer, phone_store
@@ -92,6 +96,31 @@ def test_the_facts_are_those_of_the_time_that_is_asked_for(
     assert "Facts    true at 2025-02-01 00:00 UTC, known since 2025-03-01 00:00 UTC\n" in out
     assert "Two year" in out
     assert path.is_file()
+
+
+def test_a_customer_of_a_batch_is_explained_after_the_tables_were_made_anew(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = shutil.copytree(state, tmp_path / "state")
+    shutil.copy(state.parent / "phones.yaml", tmp_path)
+    line = arguments(again, "--customer ann --set inference.as_of=2025-04-01")
+    session = session_of(line)
+    batch = score(session.workspace, session.settings)
+    store = LocalFeatureStore(again / "tables", DATASET)
+    others = store.read(store.latest("churn_features")).filter(pc.field("customer_id") != "ann")
+    store.replace(CONTRACT.table("features"), others)
+    now = arguments(again, "--customer ann")
+    assert commands.explain(now) == 0
+    out = capsys.readouterr().out
+    assert f"known since 2025-03-01 00:00 UTC; of batch {batch.batch_id}: no row is in the feature table now\n" in out
+    assert "Raising" in out
+    store.vacuum(dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    with pytest.raises(
+        NotFound, match=rf"batch {batch.batch_id}, scored at .* by version 1, said: \d+\.\d%, treat, because"
+    ):
+        commands.explain(now)
+    with pytest.raises(NotFound, match="There is no customer 'zoe'"):
+        commands.explain(arguments(again, "--customer zoe"))
 
 
 def test_an_unknown_customer_is_told_who_there_is(state: Path) -> None:
