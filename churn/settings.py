@@ -58,8 +58,8 @@ class Component(Frozen):
 class MlflowSettings(Frozen):
     """Where MLflow keeps runs, registered models and files."""
 
-    tracking_uri: str
-    registry_uri: str
+    tracking_uri: str = Field(description="Where the runs are: a database, a server, or `databricks`.")
+    registry_uri: str = Field(description="Where the registered models are, in the same way.")
     artifacts: str = Field(description="Folder or URI for the files of runs.")
 
     @model_validator(mode="after")
@@ -99,10 +99,10 @@ class Resources(Frozen):
 class Profile(Frozen):
     """One machine or cloud: stack, URIs, resources, and nothing else. `{state}` stands for the state folder."""
 
-    name: str
+    name: str = Field(description="What the profile is called.")
     adapters: Literal["local"] = Field(description="Which adapters serve the ports.")
     state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
-    stack: dict[ComponentKind, Component]
+    stack: dict[ComponentKind, Component] = Field(description="The components of the ZenML stack, by kind.")
     mlflow: MlflowSettings
     online: OnlineSettings = OnlineSettings()
     resources: Resources = Resources()

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from adapters import wiring
 from churn.data.contract import snake_case
-from churn.settings import Settings
 
 from .completion import completion
+from .config import config_explain, config_schema, config_show
 from .console import plain_console
 from .context import CONFIGS, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
@@ -26,6 +26,7 @@ __all__ = [
     "approve",
     "audit",
     "completion",
+    "config_explain",
     "config_schema",
     "config_show",
     "data_describe",
@@ -45,27 +46,6 @@ __all__ = [
     "ui",
     "use",
 ]
-
-
-def config_show(arguments: argparse.Namespace) -> int:
-    """Print the settings in force, as YAML."""
-    import yaml
-
-    settings, profile = configuration_of(arguments)
-    shown = {**settings.model_dump(mode="json"), "profile": profile.model_dump(mode="json")}
-    if wants_json(arguments):
-        print_json(shown)
-        return 0
-    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
-    return 0
-
-
-def config_schema(arguments: argparse.Namespace) -> int:
-    """Print the JSON schema of the settings."""
-    import json
-
-    print(json.dumps(Settings.model_json_schema(), indent=2))
-    return 0
 
 
 def data_simulate(arguments: argparse.Namespace) -> int:

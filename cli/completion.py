@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from .context import CONFIGS
+from .config import setting_keys
 from .parser import build_parser, parsers
 
 __all__ = ["completion"]
@@ -20,7 +16,7 @@ def completion(arguments: argparse.Namespace) -> int:
     import shtab
 
     parser = build_parser("churn")
-    keys = shtab.cmd("printf '%s\\n' " + " ".join(_keys()))
+    keys = shtab.cmd("printf '%s\\n' " + " ".join(setting_keys()))
     for below in parsers(parser):
         for action in below._actions:
             if action.type is Path or action.dest == "dataset":
@@ -29,19 +25,3 @@ def completion(arguments: argparse.Namespace) -> int:
                 action.complete = keys  # type: ignore[attr-defined]
     print(shtab.complete(parser, arguments.shell))
     return 0
-
-
-def _keys() -> list[str]:
-    """Return the keys of all settings, as `--set` takes them."""
-    base, profile = (
-        yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")) for name in ("base", "local")
-    )
-
-    def keys(value: Any, path: str) -> Iterator[str]:
-        if isinstance(value, dict) and value:
-            for key, below in value.items():
-                yield from keys(below, f"{path}.{key}" if path else key)
-        else:
-            yield path
-
-    return list(keys({**base, "profile": profile}, ""))

@@ -15,7 +15,7 @@ from churn.settings import Configuration, Profile, Settings, load_contract, read
 if TYPE_CHECKING:
     from churn.lifecycle.workspace import Workspace
 
-__all__ = ["CONFIGS", "Session", "configuration_of", "remember", "repeated", "session_of", "writable"]
+__all__ = ["CONFIGS", "Session", "configuration_of", "overrides_of", "remember", "repeated", "session_of", "writable"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _REMEMBERED = "dataset"
@@ -41,6 +41,15 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
     Unless the profile is shared, whatever this process makes from now on can be read by this user alone.
     """
+    stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
+    configuration = read_configuration(CONFIGS, stack, extra, overrides_of(arguments), remembered=_remembered)
+    if not configuration.profile.shared:
+        os.umask(0o077)  # tables, lists and pages hold customers
+    return configuration
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """Return what the command line sets, as `--set` takes it, in the order in which later ones win."""
     overrides = [*getattr(arguments, "overrides", []), *getattr(arguments, "command_overrides", [])]
     if dataset := getattr(arguments, "dataset", None):
         overrides.append(f"dataset={_quoted(dataset)}")
@@ -50,11 +59,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
         overrides.append(f"inference.as_of={_quoted(as_of)}")
     if engine := getattr(arguments, "engine", None):
         overrides.append(f"inference.engine={engine}")
-    stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
-    configuration = read_configuration(CONFIGS, stack, extra, overrides, remembered=_remembered)
-    if not configuration.profile.shared:
-        os.umask(0o077)  # tables, lists and pages hold customers
-    return configuration
+    return overrides
 
 
 def session_of(arguments: argparse.Namespace) -> Session:

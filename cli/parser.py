@@ -155,16 +155,18 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=("auto", "local", "spark"), help="with --pipeline inference: where to score (default: auto)"
     )
-    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands", help="what to do")
     # A name of its own: what a command collects would replace what was collected before it.
     common = _settings_options("command_overrides")
     commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
-    _data_commands(commands.add_parser("data", help="simulate, fetch or describe data"), common)
+    _data_commands(
+        commands.add_parser("data", help="simulate, fetch, describe or erase data, or remove what is old"), common
+    )
     _features_commands(
         commands.add_parser("features", help="publish features to the online store, or check it"), common
     )
     _dataset_commands(commands.add_parser("dataset", help="draft a dataset contract from a table"))
-    _config_commands(commands.add_parser("config", help="show the settings in force, or their JSON schema"), common)
+    _config_commands(commands.add_parser("config", help="show the settings in force, or explain one"), common)
     _decision_commands(commands, common)
     customer = commands.add_parser(
         "explain", parents=[common], help="why a customer is at risk, and what would change it"
@@ -181,6 +183,11 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     ui.add_argument("--mlflow-port", type=_port, default=5000, metavar="N", help="default: %(default)s")
     ui.add_argument("--detach", action="store_true", help="leave them running in the background")
     ui.add_argument("--stop", action="store_true", help="end those that run in the background")
+    for each in parsers(parser):
+        for action in each._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for listed in action._choices_actions:  # the help of a command says what it does, as the list does
+                    action.choices[listed.dest].description = f"{str(listed.help).capitalize()}."
     return parser
 
 
@@ -221,7 +228,7 @@ def _settings_options(overrides: str) -> _Parser:
 
 
 def _data_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     simulate = commands.add_parser("simulate", parents=[common], help="write simulated customers to a Parquet file")
     simulate.add_argument("--out", type=Path, metavar="FILE", help="default: .churn/data/<dataset>.parquet")
     fetch = commands.add_parser("fetch", parents=[common], help="download a public data set and verify its checksum")
@@ -237,16 +244,16 @@ def _data_commands(parser: _Parser, common: _Parser) -> None:
 
 
 def _features_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
     publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
     commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
 
 
 def _dataset_commands(parser: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     infer = commands.add_parser("infer", help="draft a contract from a table, with what to check")
-    infer.add_argument("file", type=Path, metavar="FILE")
+    infer.add_argument("file", type=Path, metavar="FILE", help="the table")
     infer.add_argument("--name", help="name of the dataset (default: the file's)")
     infer.add_argument(
         "--key", metavar="COLUMN", help="the customer's key; row: number the rows of a table without one"
@@ -279,6 +286,10 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
 
 
 def _config_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True)
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     commands.add_parser("show", parents=[common], help="the settings of a run, as YAML")
+    told = commands.add_parser(
+        "explain", parents=[common], help="what a key means and may be, its value, and who set it"
+    )
+    told.add_argument("key", metavar="KEY", help="a key such as money.incentive_cost, or a section such as gate")
     commands.add_parser("schema", help="the JSON schema of the settings")

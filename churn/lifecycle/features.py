@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from ..data.ingest import RAW_LABEL, Source, conform, rows_as_arrived, to_bronze
 from ..data.labels import labels_of
 from ..data.outcomes import Needed, outcomes_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
-from ..data.tables import LABEL_TIME
+from ..data.tables import ARRIVED_AT, EVENT_TIME, INGESTED_AT, LABEL_TIME, TRUTH
 from ..data.training_set import bronze_to_features
 from ..data.validation import ValidationReport, ValidationSettings
 from ..ports.tables import FeatureStore, TableRef
@@ -160,7 +160,7 @@ def _streamed(rows: pa.RecordBatchReader, derived: Callable[[pa.Table], pa.Table
 def describe(workspace: Workspace, settings: Settings) -> tuple[ValidationReport, tuple[ColumnProfile, ...]]:
     """Return how the rows that `ingest` would take keep the contract, and what their columns hold; nothing is written.
 
-    The columns are those of the first rows, `SAMPLE` at the most.
+    The columns are those of the source, under the contract's names; their values those of the first `SAMPLE` rows.
 
     Raises:
         DataError: nothing was ever delivered, and nothing is now.
@@ -168,14 +168,32 @@ def describe(workspace: Workspace, settings: Settings) -> tuple[ValidationReport
     contract, delivery = workspace.contract, _delivery(workspace, settings)
     if delivery is None:
         snapshot, report = _delivered_before(workspace)
-        return report, snapshot.columns
+        return report, _as_delivered(snapshot.columns, contract)
     report, _ = check(delivery, contract, settings.validation, now=workspace.clock(), quarantine=lambda entries: None)
     sample: list[pa.Table] = []
+    present: set[str] = set()
     for part in delivery.parts():
+        present |= set(rows_as_arrived(part, contract).columns)
         sample.append(to_bronze(conform(part, contract).frame, contract))
         if sum(rows.num_rows for rows in sample) >= SAMPLE:
             break
-    return report, profile_of(pa.concat_tables(sample).slice(0, SAMPLE))
+    columns = _as_delivered(profile_of(pa.concat_tables(sample).slice(0, SAMPLE)), contract)
+    return report, tuple(column for column in columns if column.name in present)
+
+
+def _as_delivered(columns: Iterable[ColumnProfile], contract: DatasetContract) -> tuple[ColumnProfile, ...]:
+    """Return the columns of a bronze table as the source calls them, without those that a source does not have."""
+    clock, label = contract.event_time, contract.label
+    names = {
+        EVENT_TIME: clock.column,
+        ARRIVED_AT: clock.arrived_at,
+        INGESTED_AT: None,
+        RAW_LABEL: label.column,
+        LABEL_TIME: label.known_at,
+        TRUTH: contract.truth,
+    }
+    named = ((names.get(column.name, column.name), column) for column in columns)
+    return tuple(column.model_copy(update={"name": name}) for name, column in named if name is not None)
 
 
 def _delivery(workspace: Workspace, settings: Settings) -> Delivery | None:

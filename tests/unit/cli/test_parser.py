@@ -10,7 +10,7 @@ import pytest
 
 from cli import commands
 from cli.context import configuration_of
-from cli.parser import EXIT_CODES, PIPELINES, UsageError, build_parser
+from cli.parser import EXIT_CODES, PIPELINES, UsageError, build_parser, parsers
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
@@ -24,6 +24,7 @@ COMMANDS = {
     "features check": "features_check",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
+    "config explain money.incentive_cost": "config_explain",
     "config schema": "config_schema",
     "approve --version 2 --reason good": "approve",
     "reject --version 2 --reason bad": "reject",
@@ -176,6 +177,12 @@ def test_a_mistyped_word_is_told_with_the_one_that_may_have_been_meant(
 
 def test_a_word_that_is_like_no_other_gets_no_guess(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in refused("xyzzy", capsys)
+
+
+def test_every_command_and_option_has_its_help() -> None:
+    for each in parsers(build_parser()):
+        assert each.description, each.prog
+        assert [action.dest for action in each._actions if not action.help] == [], each.prog
 
 
 def test_the_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

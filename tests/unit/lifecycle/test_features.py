@@ -16,7 +16,7 @@ from churn.core.errors import ConfigError, ContractError, DataError, StoreError,
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
-from churn.lifecycle.features import build_features, check_delivery, deliver, ingest
+from churn.lifecycle.features import build_features, check_delivery, deliver, describe, ingest
 from churn.lifecycle.workspace import Workspace
 from churn.settings import Settings
 from tests.fakes.data.case import NOW, raw_rows, settings
@@ -93,6 +93,16 @@ def test_what_speaks_against_a_delivery_is_seen_in_its_first_rows_and_nothing_is
     check_delivery(at, delivered())
     with pytest.raises(DataError, match="Nothing was delivered"):
         check_delivery(at, settings())
+
+
+def test_a_description_has_the_columns_of_the_user_and_no_others() -> None:
+    rows = members(40)
+    at = workspace(rows, rows)
+    report, columns = describe(at, delivered())
+    assert {column.name for column in columns} == set(rows.columns) - set(report.ignored_columns)
+    ingest(at, delivered())
+    _, stored = describe(at, settings())
+    assert {column.name for column in stored} == {column.name for column in columns}
 
 
 @pytest.mark.parametrize("part_rows", [1000, 20])
