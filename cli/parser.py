@@ -187,7 +187,8 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
         for action in each._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for listed in action._choices_actions:  # the help of a command says what it does, as the list does
-                    action.choices[listed.dest].description = f"{str(listed.help).capitalize()}."
+                    said = str(listed.help)
+                    action.choices[listed.dest].description = f"{said[:1].upper()}{said[1:]}."
     return parser
 
 

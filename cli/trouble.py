@@ -20,12 +20,15 @@ _DISK = {
     errno.EISDIR: "that is a folder and not a file: choose another path",
     errno.EPERM: "this user may not do that: change the permissions, or --set profile.state=FOLDER",
 }
+_DAMAGED = "a database is damaged: `python run.py doctor` names it; restore a copy, or move it away to begin without it"
 _SQLITE = {
     "disk is full": "the disk is full: free some space",
     "readonly database": "this user may not write to the database: change its permissions",
     "unable to open database file": "the folder of the database is missing or not writable: change its permissions",
     "database is locked": "another process holds the database for long: wait for it, or stop it",
     "disk i/o error": "the disk fails or is full: check it",
+    "disk image is malformed": _DAMAGED,
+    "file is not a database": _DAMAGED,
 }
 
 

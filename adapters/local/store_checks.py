@@ -107,6 +107,8 @@ def _schema(database: Path, package: str, migrations: str) -> Schema:
         return "not made yet"
     try:
         written = {str(row[0]) for row in _rows(database, "SELECT version_num FROM alembic_version")}
+        if _rows(database, "PRAGMA quick_check(1)") != [("ok",)]:
+            return "damaged"
     except (OSError, sqlite3.Error):
         return "damaged"
     found = importlib.util.find_spec(package)

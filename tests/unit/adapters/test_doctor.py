@@ -207,6 +207,15 @@ def test_a_damaged_store_is_a_trouble(home: Path) -> None:
     assert stores.mlflow_store(f"sqlite:///{home}/mlflow.db").status == "fail"
 
 
+def test_a_store_with_a_damaged_page_is_a_trouble(home: Path) -> None:
+    path = database(home / "mlflow.db", "451aebb31d03")
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("CREATE TABLE runs AS SELECT zeroblob(100000) AS run")
+    content = path.read_bytes()
+    path.write_bytes(content[:-8192] + b"\xff" * 8192)
+    assert "(damaged)" in stores.mlflow_store(f"sqlite:///{path}").found
+
+
 def test_the_stack_is_found_once_it_is_registered(home: Path) -> None:
     assert stores.zenml_stack("churn_local").found == "churn_local is registered by the first run"
     zenml_database(home, "0.98.0", ("default", "churn_local_3fa2"))

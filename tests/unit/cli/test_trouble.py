@@ -113,6 +113,23 @@ def test_a_database_that_another_process_holds_is_told_in_words(database: Path) 
         )
 
 
+def damage(path: Path, *, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at:] = b"\xff" * (len(content) - at)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("at", "symptom"), [(0, "file is not a database"), (4096, "disk image is malformed")])
+def test_a_database_that_is_damaged_is_told_with_where_to_look(database: Path, at: int, symptom: str) -> None:
+    run(database, "INSERT INTO t VALUES (zeroblob(100000))")
+    damage(database, at=at)
+    message = told(symptom, database, "SELECT * FROM t")
+    assert message is not None
+    assert message.startswith(
+        f"SQLite says {symptom!r}: a database is damaged: `python run.py doctor` names it; restore"
+    )
+
+
 def test_a_database_without_room_is_told_in_words() -> None:
     fill = "CREATE TABLE t AS SELECT zeroblob(100000)"
     assert told("database or disk is full", ":memory:", "PRAGMA max_page_count=1", fill) == (
