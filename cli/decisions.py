@@ -40,7 +40,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     """Let a version be live again that was live before."""
     from churn.approval.promote import rollback as go_back
 
-    context, console = _context(arguments), _console(arguments)
+    context, console = _context(arguments), plain_console()
     change = go_back(context, to=arguments.to, who=_who(arguments), why=arguments.reason)
     before = "" if change.previous is None else f", in place of version {change.previous}"
     console.print(f"{change.model} version {change.version} is @Champion again{before}.")
@@ -54,7 +54,7 @@ def retire(arguments: argparse.Namespace) -> int:
     """Record that the model of a version is gone, so that nothing that was decided about it holds for another one."""
     from churn.lifecycle.decisions import retire_version
 
-    session, console = session_of(arguments), _console(arguments)
+    session, console = session_of(arguments), plain_console()
     record = retire_version(
         session.workspace,
         session.settings,
@@ -107,7 +107,7 @@ def audit(arguments: argparse.Namespace) -> int:
     """Print what does not fit what the ledger says; the exit code is 2 if anything does not."""
     from churn.lifecycle.decisions import audit_model
 
-    session, console = session_of(arguments), _console(arguments)
+    session, console = session_of(arguments), plain_console(quiet=getattr(arguments, "quiet", False))
     report = audit_model(session.workspace, session.settings, model=arguments.model, expect=arguments.expect)
     if wants_json(arguments):
         code = 2 if report.findings else 0
@@ -130,7 +130,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
 
 def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]) -> int:
-    context, console = _context(arguments), _console(arguments)
+    context, console = _context(arguments), plain_console()
     status = decide(context, arguments.version, who=_who(arguments), why=arguments.reason)
     console.print(f"{status.model} version {status.version}: {status.state}. {status.why}")
     state = context.read()
@@ -222,11 +222,6 @@ def _end(console: Screen, state: ModelState, command: str, why: str) -> int:
         console.print(f"        but @{CHAMPION} names {named}: see run.py audit")
     console.print(f"Next    python run.py {command}   ({why})", soft_wrap=True)
     return 0
-
-
-def _console(arguments: argparse.Namespace) -> Screen:
-    """Return a console for what nobody asked for: `--quiet` leaves it out."""
-    return plain_console(quiet=getattr(arguments, "quiet", False))
 
 
 def _context(arguments: argparse.Namespace) -> ApprovalContext:

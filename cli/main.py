@@ -10,19 +10,25 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
 
 from churn.core.errors import ConfigError
 
 from .output import print_json, results_alone, wants_json
-from .parser import JSON_COMMANDS, THE_PROGRAMS, as_typed, build_parser
+from .parser import JSON_COMMANDS, THE_PROGRAMS, build_parser
 from .run_log import RunLog
 from .streams import open_streams
 from .trouble import explain
 
 __all__ = ["command", "main"]
+
+_ACTIONS = {
+    *("approve", "reject", "rollback", "retire", "features_check", "features_publish"),
+    *("data_fetch", "data_forget", "data_simulate", "data_vacuum"),
+}
+"""Commands that are typed for what they do, of which `--quiet` leaves nothing; the others answer a question."""
 
 
 def command() -> None:
@@ -84,7 +90,9 @@ def _failed(error: Exception, arguments: argparse.Namespace, log: RunLog, out: T
             log.open(profile.state / "logs", arguments.command or arguments.pipeline, settings.retention.log_days)
     log.failed(error, text)
     where = f" Log: {log.path}" if log.path else ("" if debug or message else " --debug shows the traceback.")
-    print(as_typed(f"\n{text}{where}"), file=sys.stderr)
+    from .console import plain_console
+
+    plain_console(sys.stderr).print(f"\n{text}{where}")
     if wants_json(arguments):
         kind = {"pipeline": arguments.pipeline, "run": None, "version": None, "verdict": "failed", "report": None}
         print_json({**(kind if arguments.pipeline else {}), "exit": code, "error": text, "log": log.path}, out)
@@ -141,8 +149,11 @@ def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: T
     from . import commands
 
     action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)]))
-    code: int = getattr(commands, action)(arguments)
-    return code
+    run = getattr(commands, action)
+    if getattr(arguments, "quiet", False) and action in _ACTIONS:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+            return int(run(arguments))
+    return int(run(arguments))
 
 
 def _leave(codes: list[int]) -> None:

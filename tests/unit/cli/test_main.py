@@ -153,6 +153,19 @@ def test_a_line_that_is_not_understood_is_an_answer_in_json_too(line: str, capsy
     assert told["error"] in shown.err
 
 
+def test_a_command_that_acts_is_silent_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.parquet"
+    small = ["--set", "simulation.customers=5", "--set", "simulation.months=4"]
+    assert main(["data", "simulate", "--quiet", *small, "--out", str(path)]) == 0
+    assert path.is_file()
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+    assert main(["config", "show", "--quiet"]) == 0
+    assert capsys.readouterr().out
+
+
 def test_settings_are_shown_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show", "--json", "--set", "seed=7"]) == 0
     shown = capsys.readouterr().out
