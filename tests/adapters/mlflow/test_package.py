@@ -24,6 +24,7 @@ from churn.core.errors import ContractError, ModelError
 from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
+from churn.model.symmetric import SymmetricTrees
 from tests.fakes.data.scorers import customers, small_scorer
 
 SCORER = small_scorer(boosted=True)
@@ -61,6 +62,21 @@ def test_a_loaded_package_scores_what_the_scorer_does(built: Path) -> None:
     assert_equal(loaded.score(customers(), explain=False), SCORER.score(customers(), explain=False))
     assert loaded.metadata == {"data_version": 3}
     assert loaded.digest == package_digest(built)
+
+
+def test_symmetric_trees_travel_in_a_package(tmp_path: Path) -> None:
+    trees = SymmetricTrees(
+        numbers=((1, 30.5),),
+        categories=((0, (1, -1)),),
+        levels=((0, 1),),
+        values=((0.1, 0.2, 0.4, 0.8),),
+        covers=((1.0, 1.0, 1.0, 1.0),),
+        bias=0.0,
+    )
+    scorer = replace(SCORER, model=replace(SCORER.model, symmetric=trees))
+    loaded = load_package(build_package(scorer, tmp_path / "package", example=customers(), metadata={}))
+    assert_equal(loaded.score(customers()), scorer.score(customers()))
+    assert (loaded.score(customers())["probability"] != SCORER.score(customers())["probability"]).all()
 
 
 def test_categories_that_a_package_spells_otherwise_are_known_to_it(tmp_path: Path) -> None:
