@@ -142,6 +142,9 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
     parser.add_argument(
+        "--verbose", action="store_true", help="with --pipeline deployment: every check of the gate, not the main ones"
+    )
+    parser.add_argument(
         "--version",
         type=int,
         nargs="?",

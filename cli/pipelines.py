@@ -62,7 +62,8 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     from .summary import summarise
 
     result = {"pipeline": name, "dataset": contract.name, "run": run.name}
-    result |= summarise(console, name, run, settings, profile, options=repeated(arguments))
+    options = repeated(arguments)
+    result |= summarise(console, name, run, settings, profile, options=options, verbose=arguments.verbose)
     seconds = time.monotonic() - started
     console.print(board.times(started, started + seconds), style="dim")
     write_durations(kept, key, board.seconds(), seconds)

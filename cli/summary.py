@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.text import Text
 
 from churn.campaign.campaign import Campaign
@@ -15,7 +18,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.headline import headline, rows_in_words
 from churn.evaluation.metrics import HEADLINE, METRICS
-from churn.gate.checks import CHECKS, VERDICTS
+from churn.gate.checks import CHECKS, VERDICTS, failures_first, headline_checks
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
@@ -24,7 +27,7 @@ from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
 from reports.batch_report import batch_headline, what_did_not_fit
 from reports.campaign_report import campaign_headline
-from reports.gate_report import gate_verdict
+from reports.gate_report import gate_badge, gate_rule, gate_verdict
 
 from .console import Screen, table
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
 __all__ = ["summarise"]
+
+_MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "red"), "unmeasured": ("?", "yellow")}
 
 
 def summarise(
@@ -42,6 +47,7 @@ def summarise(
     profile: Profile,
     *,
     options: str = "",
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Print the summary of a finished run, and return what came out of it.
 
@@ -52,13 +58,18 @@ def summarise(
         settings: Its settings.
         profile: Where its files lie.
         options: What the next command needs to be about the same model, such as ` --data customers.csv`.
+        verbose: Whether every check of the gate is shown, not the main ones alone.
 
     Returns:
         `version` of the model and `report`, either of which may be None, `verdict` in a word, `message` in a sentence,
         and `exit`, one of `cli.parser.EXIT_CODES`.
     """
     console.print()
-    return _SUMMARIES[pipeline](console, run, settings, profile, options)
+    summaries: dict[str, Callable[..., dict[str, Any]]] = {
+        **_SUMMARIES,
+        "deployment": partial(_deployment, verbose=verbose),
+    }
+    return summaries[pipeline](console, run, settings, profile, options)
 
 
 def _training(
@@ -81,18 +92,21 @@ def _training(
 
 
 def _deployment(
-    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+    console: Screen,
+    run: PipelineRunResponse,
+    settings: Settings,
+    profile: Profile,
+    options: str,
+    *,
+    verbose: bool,
 ) -> dict[str, Any]:
     report: GateReport = _output(run, "evaluation", "gate_report")
     outcome: Deployment = _output(run, "promotion", "deployment")
-    console.print(_checks(report))
-    console.print(gate_verdict(report))
-    for check in report.checks:
-        if not check.passed:
-            console.print(f"  {CHECKS[check.name].label}: {check.sentence}")
+    _checks(console, report, verbose=verbose)
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")))
     for each in outcome.notes:
         console.print(each)
+    console.print(f"Live    {'no version' if outcome.champion is None else f'version {outcome.champion}'}")
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
     if outcome.state == "waiting":
@@ -130,13 +144,20 @@ def _inference(
     return {**result, "batch_id": summary.batch_id, "list": contacts}
 
 
-def _checks(report: GateReport) -> Group:
-    shown = table("check", "", "found", "allowed")
-    for check in report.checks:
-        named = CHECKS[check.name]
-        measured, allowed = named.measured(check, report.currency), named.allowed(check, report.currency)
-        shown.add_row(named.label, VERDICTS[check.verdict], measured, allowed)
-    return Group(f"{len(report.checks)} checks", shown)
+def _checks(console: Screen, report: GateReport, *, verbose: bool) -> None:
+    """Print the verdict, the rule, and what the checks found with what it means: all of them, or the main ones."""
+    style = "bold green" if report.passed else "bold red"
+    console.print(Text.assemble((gate_badge(report), style), f"  {gate_verdict(report)}"))
+    console.print(f"Rule    {gate_rule(report)}")
+    shown = failures_first(report.checks) if verbose else headline_checks(report.checks)
+    for check in shown:
+        named, mark = CHECKS[check.name], _MARKS[check.verdict]
+        phrases = (named.measured(check, report.currency), named.allowed(check, report.currency))
+        compared = " | ".join(phrase for phrase in phrases if phrase)
+        console.print(Text.assemble(mark, f" {named.label}: ", (compared or VERDICTS[check.verdict], "bold")))
+        console.print(Padding(Text(check.sentence, style="dim"), (0, 0, 0, 4)))
+    if hidden := len(report.checks) - len(shown):
+        console.print(f"  and {hidden} more that passed: on the page, or here with --verbose")
 
 
 def _next(console: Screen, command: str, why: str) -> None:
@@ -176,4 +197,4 @@ def _output(run: PipelineRunResponse, step: str, name: str) -> Any:
     return run.steps[step].outputs[name][0].load()
 
 
-_SUMMARIES = {"features": _features, "training": _training, "deployment": _deployment, "inference": _inference}
+_SUMMARIES = {"features": _features, "training": _training, "inference": _inference}

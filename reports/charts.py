@@ -233,12 +233,13 @@ def importance(names: Sequence[str], values: Sequence[float], *, top: int = 15) 
 
 @drawn_once
 def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *, top: int = 8) -> str:
-    """Draw how one customer's risk comes about, from the average customer's to their own, feature by feature.
+    """Draw how one customer's risk comes about, from the model's starting point to their own, feature by feature.
 
     Args:
         names: The features in words, with the customer's values.
         contributions: What each adds to the log-odds; `base` and their sum are the customer's log-odds.
-        base: The average customer's log-odds.
+        base: The log-odds that the model starts from, the mean over its training rows; not the log-odds of the churn
+            rate, which is higher where few customers are much at risk.
         top: So many features by themselves; the others are added up.
     """
     order = sorted(range(len(names)), key=lambda i: (-abs(contributions[i]), names[i]))
@@ -261,8 +262,8 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
         marks = [share for share in _SHARES if axes.get_xlim()[0] <= _log_odds(share) <= axes.get_xlim()[1]]
         axes.set_xticks([_log_odds(share) for share in marks], [percent(share, 0) for share in marks])
 
-    average, customer = (percent(1 / (1 + math.exp(-log_odds))) for log_odds in (base, ends[-1]))
-    title = f"From the average risk of {average} to this customer's {customer}"
+    start, customer = (percent(1 / (1 + math.exp(-log_odds))) for log_odds in (base, ends[-1]))
+    title = f"From the model's starting point of {start} to this customer's {customer}"
     return chart(title, "churn probability (evenly spaced in log-odds)", "", draw, height=1.0 + 0.31 * len(steps))
 
 

@@ -40,8 +40,8 @@ def customer_lines(answer: CustomerAnswer) -> list[str]:
     lines = [
         f"Customer {answer.customer}, by {answer.model} version {answer.version} (@Champion)",
         f"Facts    true at {moment(answer.true_at)}, known since {moment(answer.known_at)}{_batch(answer)}",
-        f"Risk     {percent(answer.probability)} within {answer.window_days} days; the average customer "
-        f"{percent(answer.average)}",
+        f"Risk     {percent(answer.probability)} within {answer.window_days} days; the model starts from "
+        f"{percent(answer.starting_point)}",
         f"Decision {_verdict(answer)}",
     ]
     for head, sign in (("Raising", 1), ("Lowering", -1)):
@@ -71,7 +71,9 @@ def _verdict(answer: CustomerAnswer) -> str:
 def _prediction(answer: CustomerAnswer) -> Section:
     cards = [
         Card(
-            f"churn within {answer.window_days} days", percent(answer.probability), f"average {percent(answer.average)}"
+            f"churn within {answer.window_days} days",
+            percent(answer.probability),
+            f"the model starts from {percent(answer.starting_point)}",
         ),
         Card("decision", answer.decision, f"an offer pays above {percent(answer.threshold)}"),
         Card("expected value of an offer", amount(answer.expected_value, answer.currency)),

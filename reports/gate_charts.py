@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from churn.core.estimate import Estimate
-from churn.core.wording import interval, number
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.metrics import METRICS
-from churn.gate.report import PairedMetric, RecipeMetric, SliceComparison
-from churn.model.frame import FloatArray
+from churn.gate.report import RecipeMetric, SliceComparison
 
 from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["TOP_SLICES", "fold_gains", "gain_distribution", "profit_curves", "slice_gains"]
+__all__ = ["TOP_SLICES", "ForestRow", "fold_gains", "gains_forest", "profit_curves", "slice_gains"]
 
+_FAR = 6.0
+"""Gains beyond so many allowed losses are drawn at the edge."""
 TOP_SLICES = 24
 """So many slices are drawn; more could not be read."""
 
@@ -56,33 +57,59 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class ForestRow:
+    """A gain of the challenger in units of what may be lost.
+
+    Attributes:
+        label: The metric, and where it was measured.
+        gain: The gain with its interval, in the metric's own unit.
+        unit: What is one unit of the drawing, above 0: the loss that is allowed or, where none is, the smallest
+            difference that shows.
+        words: Gain and allowed loss as they are written beside the row.
+        tone: A role of `COLOURS`.
+    """
+
+    label: str
+    gain: Estimate
+    unit: float
+    words: str
+    tone: str = "primary"
+
+
 @drawn_once
-def gain_distribution(metric: PairedMetric, title: str, unit: str, *, digits: int) -> str:
-    """Draw how the challenger's lead came out over the resamples, with zero and the loss that is allowed.
+def gains_forest(rows: Sequence[ForestRow], title: str, level: str) -> str:
+    """Draw gains of different metrics on one scale: 0 is no difference, -1 the loss that is allowed.
 
     Args:
-        metric: A paired difference; right of zero the challenger is better.
+        rows: From top to bottom.
         title: What is compared, on which rows.
-        unit: The unit of the lead.
-        digits: Decimals of the lead in words.
+        level: Coverage of the intervals, such as `90%`.
     """
 
     def draw(axes: Axes) -> None:
-        top = 1.3 * max(*metric.draws.counts, 1)
-        _bars(axes, *_split_at_zero(metric.draws.counts, metric.draws.edges))
+        places = np.arange(len(rows), 0, -1)
+        ends = [value / row.unit for row in rows for value in (row.gain.lower, row.gain.upper)]
+        low, high = max(min(*ends, -1.0), -_FAR) - 0.25, min(max(*ends, 0.5), _FAR) + 0.25
+        axes.axvspan(low, -1, color=COLOURS["secondary"], alpha=0.1, linewidth=0)
+        axes.axvline(-1, color=COLOURS["muted"], **DASHED)
         axes.axvline(0, color=COLOURS["ink"], linewidth=1.2)
-        if metric.margin is not None:
-            axes.axvline(-metric.margin, color=COLOURS["muted"], **DASHED)
-            beside(axes, "allowed loss", (-metric.margin, 0.72 * top), (5, 0), color=COLOURS["muted"])
-        _whisker(axes, metric.gain, 0.86 * top)
-        words = interval(metric.gain, lambda value: number(value, digits))
-        paper = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 1}
-        beside(axes, words, (metric.gain.point, 0.86 * top), (0, 7), ha="center", bbox=paper)
-        axes.set_ylim(0, top)
-        axes.grid(visible=False, axis="y")
-        axes.margins(x=0.08)
+        for place, row in zip(places, rows, strict=True):
+            scaled = np.clip(np.array([row.gain.lower, row.gain.point, row.gain.upper]) / row.unit, -_FAR, _FAR)
+            axes.plot(scaled[[0, 2]], [place, place], color=COLOURS[row.tone], linewidth=1.8)
+            axes.plot(scaled[[1]], [place], "o", color=COLOURS[row.tone], markersize=6.5)
+            beside(axes, row.words, (low, float(place)), (3, 9), fontsize=8.5, color=COLOURS["muted"], va="center")
+        named(axes, places, [shortened(row.label, 30) for row in rows])
+        axes.set_ylim(0.5, len(rows) + 0.75)
+        axes.set_xlim(low, high)
 
-    return chart(title, f"{unit}; right of 0 the challenger is better", "resamples of the customers", draw)
+    return chart(
+        title,
+        f"gain of the challenger, {level} intervals; 0 is no difference, -1 the allowed loss",
+        "",
+        draw,
+        height=1.2 + 0.46 * len(rows),
+    )
 
 
 @drawn_once
@@ -132,21 +159,6 @@ def slice_gains(slices: Sequence[SliceComparison], metric: str, title: str, unit
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
     return chart(title, unit, "", draw, height=1.1 + 0.26 * len(shown))
-
-
-def _bars(axes: Axes, counts: FloatArray, edges: FloatArray) -> None:
-    for side, role in ((edges[1:] <= 0, "secondary"), (edges[:-1] >= 0, "primary")):
-        if np.any(counts[side]):
-            axes.stairs(np.where(side, counts, 0), edges, fill=True, alpha=0.55, color=COLOURS[role])
-
-
-def _split_at_zero(counts: Sequence[int], edges: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-    """Return the histogram with an edge at zero: the bin that holds zero becomes two of the same height."""
-    heights, bounds = np.asarray(counts, dtype=np.float64), np.asarray(edges, dtype=np.float64)
-    place = int(np.searchsorted(bounds, 0.0))
-    if 0 < place < len(bounds) and bounds[place] != 0:
-        heights, bounds = np.insert(heights, place, heights[place - 1]), np.insert(bounds, place, 0.0)
-    return heights, bounds
 
 
 def _whisker(axes: Axes, gain: Estimate, height: float, role: str = "ink") -> None:

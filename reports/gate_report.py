@@ -10,7 +10,7 @@ from churn.core.estimate import Estimate
 from churn.core.wording import moment, percent, spoken
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.metrics import METRICS
-from churn.gate.checks import CHECKS, VERDICTS
+from churn.gate.checks import CHECKS, VERDICTS, failures_first
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
 from churn.lifecycle.deployment import Deployment
@@ -18,18 +18,35 @@ from churn.ports.ledger import Decision
 
 from . import gate_charts
 from .evaluation_report import evaluation_sections
-from .gate_evidence import LEADS, comparison_section, recipe_section, slice_section, smallest_difference
+from .gate_evidence import (
+    LEADS,
+    comparison_section,
+    forest,
+    level_of,
+    recipe_section,
+    slice_section,
+    smallest_difference,
+)
 from .page import Block, Callout, Card, Cards, Cell, Code, Definitions, Figure, Section, Table, Tone, page
 
-__all__ = ["deployment_section", "gate_page", "gate_sections", "gate_title", "gate_verdict", "status_section"]
+__all__ = [
+    "deployment_section",
+    "gate_badge",
+    "gate_page",
+    "gate_rule",
+    "gate_sections",
+    "gate_title",
+    "gate_verdict",
+    "status_section",
+]
 
 _RELATIONS: Mapping[str, str] = {
     "first": "There is no champion yet, so version {challenger} has to clear bars of its own: better than treating "
     "nobody, than treating everybody, and than giving everybody the average risk.",
     "itself": "Version {challenger} is the champion already.",
     "identical": "Version {challenger} does exactly what champion version {champion} does, so nothing can be gained.",
-    "refresh": "Version {challenger} is the recipe of champion version {champion}, trained on newer data. It has to be "
-    "sound, and no worse than the champion.",
+    "refresh": "Version {challenger} is the recipe of champion version {champion}, trained on {data} data. It has to "
+    "be sound, and no worse than the champion.",
     "again": "Version {challenger} is the recipe of champion version {champion}, trained again on the same data. To "
     "replace it, the recipe would have to be {proof}.",
     "code": "Code or libraries changed since champion version {champion} was trained, and made again by those of today "
@@ -39,18 +56,31 @@ _RELATIONS: Mapping[str, str] = {
 }
 _PROOFS = {"superiority": "better", "non-inferiority": "no worse"}
 _MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "error": "!", "unmeasured": "?"}
-_KEY_METRICS = ("profit_per_customer", "share_at_profit", "recall_at_profit", "roc_auc", "log_loss", "ece", "f1_at_f1")
+_KEY_METRICS = (
+    "campaign_profit",
+    "profit_per_customer",
+    "share_at_profit",
+    "recall_at_profit",
+    "roc_auc",
+    "log_loss",
+    "ece",
+    "f1_at_f1",
+)
 _NAMED, _SHOWN = 4, 12
 _TONES: dict[str, Tone] = {"approved": "good", "pending": "warn"}
 _OUTCOMES: dict[str, Tone] = {"promoted": "good", "unchanged": "plain", "waiting": "warn"}
 
 
-def gate_page(report: GateReport, *, next_command: str) -> str:
+def gate_page(
+    report: GateReport, *, next_command: str, status: VersionStatus | None = None, outcome: Deployment | None = None
+) -> str:
     """Return the one page of a gate: self-contained, nothing to fetch.
 
     Args:
         report: What the gate found; parts it could not compute are left out, and the checks say why.
         next_command: What to type next.
+        status: Who decided about the version, once that is known.
+        outcome: What is live now, once that is known.
     """
     facts: dict[str, Cell] = {
         "model": report.model,
@@ -58,14 +88,14 @@ def gate_page(report: GateReport, *, next_command: str) -> str:
         "champion": f"version {report.champion.version}" if report.champion else "none yet",
         "judged": moment(report.at),
     }
-    sections = [*gate_sections(report), Section("Next", [Code(next_command)])]
+    sections = [*gate_sections(report, status, outcome), Section("Next", [Code(next_command)])]
     return page(gate_title(report), sections, lead=gate_verdict(report), facts=facts)
 
 
 def gate_title(report: GateReport) -> str:
     """Return the page's heading: who stands against whom."""
-    against = f"against version {report.champion.version}" if report.champion else "without a champion"
-    return f"{report.model}: version {report.challenger.version} {against}"
+    against = f" against champion version {report.champion.version}" if report.champion else ", the first to be judged"
+    return f"{report.model}: version {report.challenger.version}{against}"
 
 
 def gate_verdict(report: GateReport) -> str:
@@ -83,26 +113,59 @@ def gate_verdict(report: GateReport) -> str:
     return f"{version} {outcome}: {'; '.join(refusals) or 'nothing was checked'}."
 
 
-def gate_sections(report: GateReport) -> tuple[Section, ...]:
+def gate_sections(
+    report: GateReport, status: VersionStatus | None = None, outcome: Deployment | None = None
+) -> tuple[Section, ...]:
     """Return the verdict, every check, both models side by side, and the evidence."""
     deciding = _deciding(report)
-    sections = [_verdict(report), _checks(report), _versions(report)]
+    sections = [_verdict(report, status, outcome), _checks(report), _versions(report)]
     sections += _first(report) if report.champion is None else _money(report)
     sections += [comparison_section(rows, report) for rows in (report.holdout, report.newest) if rows]
-    sections += [recipe_section(report.recipes)] if report.recipes else []
-    sections += [slice_section(deciding, report.currency)] if deciding and deciding.slices else []
+    sections += [recipe_section(report.recipes, level_of(report))] if report.recipes else []
+    sections += [slice_section(deciding, report)] if deciding and deciding.slices else []
     return (*sections, _method(report))
 
 
-def _verdict(report: GateReport) -> Section:
-    refusals = [check for check in report.checks if not check.passed]
-    blocks: list[Block] = [Callout(f"{_name(check)}: {check.sentence}", "bad") for check in refusals]
+def _verdict(report: GateReport, status: VersionStatus | None, outcome: Deployment | None) -> Section:
     deciding = _deciding(report)
+    blocks: list[Block] = [Cards(_badge(report, status, outcome))]
+    blocks += [Callout(f"{_name(check)}: {check.sentence}", "bad") for check in report.checks if not check.passed]
+    if drawing := forest(report, deciding):
+        blocks.append(drawing)
     if cards := _cards(report, deciding):
         blocks.append(Cards(cards))
     if deciding and (seen := smallest_difference(deciding, report.currency)):
         blocks.append(Callout(seen))
-    return Section("Verdict", blocks, _question(report))
+    return Section("Verdict", blocks, f"{_question(report)} {gate_rule(report)}")
+
+
+def gate_badge(report: GateReport) -> str:
+    """Return the verdict in one word."""
+    return "PASSED" if report.passed else "NOT JUDGED" if report.verdict == "unmeasured" else "REFUSED"
+
+
+def _badge(report: GateReport, status: VersionStatus | None, outcome: Deployment | None) -> list[Card]:
+    """Return the verdict, who decided, and what is live, each as a card."""
+    failed = [_name(check) for check in report.checks if not check.passed]
+    passed = f"{len(report.checks) - len(failed)} of {len(report.checks)} checks passed"
+    cards = [Card("gate", gate_badge(report), passed, "good" if report.passed else "bad")]
+    record = None if status is None else status.decision or status.gate
+    if status is not None:
+        by = f"by {record.who}, {moment(record.at)}" if record else ""
+        cards.append(Card("decision", status.state, by, _TONES.get(status.state, "bad")))
+    if outcome is not None:
+        live = "no version" if outcome.champion is None else f"version {outcome.champion}"
+        cards.append(Card("live now", live, _before(outcome), _OUTCOMES.get(outcome.state, "plain")))
+    elif report.champion is not None:
+        cards.append(Card("live when judged", f"version {report.champion.version}"))
+    return cards
+
+
+def _before(outcome: Deployment) -> str:
+    """Return what this run changed, in a few words."""
+    if outcome.state != "promoted":
+        return "unchanged by this run"
+    return "the first champion" if outcome.previous is None else f"before: version {outcome.previous}"
 
 
 def _deciding(report: GateReport) -> Comparison | None:
@@ -122,19 +185,22 @@ def _question(report: GateReport) -> str:
         case = "again" if challenger.recipe_digest else case
     number_of_champion = None if champion is None else champion.version
     proof = _PROOFS.get(_rule(report), "no worse")
-    return _RELATIONS[case].format(challenger=challenger.version, champion=number_of_champion, proof=proof)
+    until = (challenger.trained_until, None if champion is None else champion.trained_until)
+    data = "newer" if None not in until and until[0] != until[1] else "other"
+    return _RELATIONS[case].format(challenger=challenger.version, champion=number_of_champion, proof=proof, data=data)
 
 
 def _cards(report: GateReport, deciding: Comparison | None) -> list[Card]:
     tested = {metric.name: metric for metric in deciding.metrics} if deciding else {}
-    cards = [_lead_card(tested[name], report.currency) for name in LEADS if name in tested]
+    level = level_of(report)
+    cards = [_lead_card(tested[name], report.currency, level) for name in LEADS if name in tested]
     refitted = report.recipes.metrics if report.recipes else ()
-    return cards + [_lead_card(metric, report.currency, ", by the recipe") for metric in refitted]
+    return cards + [_lead_card(metric, report.currency, level, ", by the recipe") for metric in refitted]
 
 
-def _lead_card(metric: PairedMetric | RecipeMetric, currency: str, which: str = "") -> Card:
+def _lead_card(metric: PairedMetric | RecipeMetric, currency: str, level: str, which: str = "") -> Card:
     gain = METRICS[metric.name].gain
-    value, note = gain.text(metric.gain.point, currency), gain.span(metric.gain)
+    value, note = gain.text(metric.gain.point, currency), f"{gain.span(metric.gain)} ({level} interval)"
     return Card(f"{gain.heading}{which}", value, note, _tone(metric.gain))
 
 
@@ -144,8 +210,9 @@ def _tone(gain: Estimate) -> Tone:
 
 def _checks(report: GateReport) -> Section:
     lead = "Checks that did not pass come first. An exception in a check is a failed check."
-    checks = sorted(report.checks, key=lambda check: check.passed)
-    return Section("Checks", [Table.of([_check_row(check, report.currency) for check in checks])], lead)
+    return Section(
+        "Checks", [Table.of([_check_row(check, report.currency) for check in failures_first(report.checks)])], lead
+    )
 
 
 def _check_row(check: Check, currency: str) -> dict[str, Cell]:
@@ -167,9 +234,10 @@ def _versions(report: GateReport) -> Section:
     names = dict.fromkeys(name for record in records.values() for name in record)
     rows: list[list[Cell]] = [[name, *(record.get(name) for record in records.values())] for name in names]
     confidence = [percent(evaluation.confidence, 0) for evaluation in _evaluations(report).values()]
-    lead = f"Parentheses hold {confidence[0]} intervals of each model by itself, on the holdout." if confidence else ""
+    lead = f"Each model by itself on the holdout, with {confidence[0]} intervals in parentheses." if confidence else ""
     words = {heading: version.description for heading, version in _both(report).items()}
-    blocks = [Table(["what", *records], rows), Definitions(words)]
+    heads = (f"{heading} ({confidence[0]} interval)" if confidence else heading for heading in records)
+    blocks = [Table(["what", *heads], rows), Definitions(words)]
     return Section("Side by side" if report.champion else "The version", blocks, lead)
 
 
@@ -205,7 +273,8 @@ def _evaluations(report: GateReport) -> dict[str, Evaluation]:
 def _money(report: GateReport) -> list[Section]:
     if not (evaluations := _evaluations(report)):
         return []
-    caption = "Each point is whom the model's own decision rule treats; the bands hold each height by itself."
+    level = percent(next(iter(evaluations.values())).confidence, 0)
+    caption = f"The dots are whom each model's own rule treats; the {level} bands hold each height by itself."
     return [Section("Money", [Figure(gate_charts.profit_curves(evaluations), caption)])]
 
 
@@ -218,7 +287,7 @@ def _first(report: GateReport) -> list[Section]:
 def _method(report: GateReport) -> Section:
     settings = report.settings
     facts: dict[str, Cell] = {
-        "rule": _rule(report),
+        "rule": gate_rule(report),
         "chance of a wrong yes, in each test": percent(settings.alpha, 0),
         "resamples of the customers": settings.resamples,
         "folds": f"{settings.repeats} times {settings.folds}",
@@ -231,6 +300,21 @@ def _method(report: GateReport) -> Section:
     }
     lead = "An approval is bound to the digest of this report and to the champion it was given against."
     return Section("How it was judged", [Definitions(facts)], lead)
+
+
+def gate_rule(report: GateReport) -> str:
+    """Return the rule that was applied, in a sentence."""
+    rule, no_worse = (
+        _rule(report),
+        "no metric of the version is worse beyond chance, and none may have lost more than is allowed",
+    )
+    words = {
+        "recipe": f"on the same folds the recipe is {_PROOFS.get(rule, 'no worse')} ({rule}), and {no_worse}",
+        "code": f"{no_worse}" + (", and its log loss is better beyond chance (superiority)" * (rule == "superiority")),
+        "refresh": f"{no_worse} (non-inferiority)",
+        "first": "the version clears absolute bars, each by the lower end of its interval",
+    }
+    return f"It passes if {words[report.relation]}." if report.relation in words else "There was nothing to compare."
 
 
 def _rule(report: GateReport) -> str:
@@ -268,7 +352,7 @@ def deployment_section(outcome: Deployment) -> Section:
     """Return what a deployment run changed, and what is live now."""
     facts: dict[str, Cell] = {
         "live now (@Champion)": "no version" if outcome.champion is None else f"version {outcome.champion}",
-        "live before this run": None if outcome.previous is None else f"version {outcome.previous}",
+        "changed by this run": _before(outcome),
     }
     verdict = Callout(outcome.sentence, _OUTCOMES.get(outcome.state, "bad"))
     return Section(outcome.state.capitalize(), [verdict, *map(Callout, outcome.notes), Definitions(facts)])

@@ -10,7 +10,14 @@ from adapters.wiring import connect
 from churn.approval.state import VersionStatus
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
-from churn.lifecycle.deployment import Deployment, check_approval, evaluate_challenger, keep_gate_page, promote_version
+from churn.lifecycle.deployment import (
+    Deployment,
+    check_approval,
+    evaluate_challenger,
+    keep_gate_page,
+    kept_report,
+    promote_version,
+)
 from churn.settings import Settings
 from reports.gate_report import gate_page
 from reports.tags import deployment_tags, gate_tag
@@ -18,6 +25,8 @@ from reports.tags import deployment_tags, gate_tag
 from .reporting import stage, tag_run, write_page
 
 __all__ = ["approval_check", "evaluation", "promotion"]
+
+_NEXT = "python run.py models"
 
 
 @step(enable_cache=False)
@@ -28,7 +37,7 @@ def evaluation(
     with stage("evaluation"):
         workspace = connect(contract, settings.model_name)
         report = evaluate_challenger(workspace, settings, version)
-        page = gate_page(report, next_command="python run.py ui")
+        page = gate_page(report, next_command=_NEXT)
         write_page(workspace, page)
         keep_gate_page(workspace, report, page)
         tag_run(gate_tag(report))
@@ -53,7 +62,10 @@ def promotion(
 ) -> Annotated[Deployment, "deployment"]:
     """Let @Champion name the version if it is approved; whatever else is true, nothing moves."""
     with stage("promotion"):
-        outcome = promote_version(connect(contract, settings.model_name), settings, status)
+        workspace = connect(contract, settings.model_name)
+        outcome, report = promote_version(workspace, settings, status), kept_report(workspace, status)
+        if report is not None:
+            write_page(workspace, gate_page(report, status=status, outcome=outcome, next_command=_NEXT))
         log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
         tag_run(*deployment_tags(outcome))
         return outcome

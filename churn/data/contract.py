@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -214,6 +215,13 @@ class DatasetContract(Frozen):
     def functions(self) -> Mapping[str, FeatureFunction]:
         """The feature functions: built in and the user's own."""
         return load_functions(self.feature_module)
+
+    @property
+    def slice_names(self) -> dict[str, str]:
+        """The columns of `slices` by what reports call them: the description, with the name where two share one."""
+        words = {name: self.columns[name].description for name in self.slices}
+        shared = [text for text, count in Counter(words.values()).items() if count > 1]
+        return {f"{text} ({name})" if text in shared else text: name for name, text in words.items()}
 
     @property
     def stored_features(self) -> tuple[FeatureSpec, ...]:

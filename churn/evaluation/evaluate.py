@@ -151,7 +151,7 @@ def evaluate_holdout(
         thresholds=model.thresholds,
         money=money,
         value=customer_values(holdout, contract, money),
-        slices={name: holdout.columns[name] for name in contract.slices},
+        slices={words: holdout.columns[name] for words, name in contract.slice_names.items()},
         settings=settings,
         seed=seed,
         truth=holdout.truth,

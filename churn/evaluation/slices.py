@@ -67,7 +67,7 @@ def _quarters(values: FloatArray) -> tuple[IntArray, list[str]]:
 class Slice(Finite):
     """One value of a column: `SLICE_METRICS` by name, or the reason why there are none."""
 
-    column: str
+    column: str = Field(description="What the contract calls the column.")
     value: str
     rows: int
     churn_share: float

@@ -5,7 +5,7 @@ Terminal, page and decisions take names and phrases from here; a tag keeps the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from ..evaluation.metrics import METRICS
 from ..ports.ledger import Verdict
 from .report import Check
 
-__all__ = ["CHECKS", "VERDICTS", "Checklist", "NamedCheck"]
+__all__ = ["CHECKS", "VERDICTS", "Checklist", "NamedCheck", "failures_first", "headline_checks"]
 
 VERDICTS: Mapping[Verdict, str] = {
     "pass": "passed",
@@ -100,6 +100,8 @@ def _of_metric(check: str, metric: str, reading: Reading) -> NamedCheck:
     return NamedCheck(METRICS[metric].label, gain.unit, gain.digits, name=check, reading=reading)
 
 
+_PROFIT = METRICS["profit_per_customer"].label
+
 CHECKS = Checklist(
     (check.name, check)
     for check in (
@@ -109,17 +111,44 @@ CHECKS = Checklist(
         _of_metric("f1", "f1", "p_at_least"),
         NamedCheck("recipe", digits=4, name="recipe", reading="loss"),
         NamedCheck(METRICS["ece"].label, "%", 1, name="calibration"),
-        NamedCheck("slices", "worse", 0, name="slices"),
-        NamedCheck("profit above treating nobody", "money", 2, name="better_than_nobody", reading="bound"),
-        NamedCheck("profit above treating everybody", "money", 2, name="better_than_everybody", reading="bound"),
+        NamedCheck("slices", "groups worse", 0, name="slices"),
+        NamedCheck(f"{_PROFIT} above treating nobody", "money", 2, name="better_than_nobody", reading="bound"),
+        NamedCheck(f"{_PROFIT} above treating everybody", "money", 2, name="better_than_everybody", reading="bound"),
         NamedCheck("log loss below that of the churn rate", digits=4, name="better_than_prior", reading="bound"),
         NamedCheck("ROC AUC above chance", digits=4, name="better_than_chance", reading="bound"),
         _of_metric("better_log_loss", "log_loss", "bound"),
         NamedCheck("description", "words", 0, name="description", reading="at least"),
         NamedCheck("predictions", "apart", name="predictions"),
-        NamedCheck("reasons", "%", 1, name="reasons", reading="at least"),
+        NamedCheck("customers with reasons", "%", 1, name="reasons", reading="at least"),
         NamedCheck("package size", "MB", 1, name="size"),
         NamedCheck("package digest", name="digest"),
     )
 )
 """Every check with a number or with a name that differs from its key."""
+
+_HEADLINE = (
+    "recipe",
+    "better_log_loss",
+    "profit",
+    "log_loss",
+    "roc_auc",
+    "better_than_nobody",
+    "better_than_everybody",
+    "better_than_prior",
+    "calibration",
+    "slices",
+    "f1",
+)
+_SHOWN = 5
+
+
+def failures_first(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks that did not pass, then the others, each in their order."""
+    return sorted(checks, key=lambda check: check.passed)
+
+
+def headline_checks(checks: Sequence[Check]) -> list[Check]:
+    """Return every check that did not pass, then the five that say most of those that did."""
+    passed = {check.name: check for check in checks if check.passed}
+    most = [passed[name] for name in _HEADLINE if name in passed][:_SHOWN]
+    return [*(check for check in checks if not check.passed), *most]

@@ -21,7 +21,7 @@ from ..evaluation.slices import slice_masks
 from ..model.frame import FloatArray, IntArray
 from ..model.money import MoneySettings, expected_value
 from .inputs import MORE_OUTCOMES
-from .report import Comparison, Histogram, PairedMetric, SliceComparison
+from .report import Comparison, PairedMetric, SliceComparison
 from .settings import GateSettings
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "weight_blocks",
 ]
 
-_HISTOGRAM_BINS = 40
 LOSSES = frozenset({"log_loss", "brier", "ece"})
 """The metrics of which less is better."""
 _CALIBRATION_BINS = 10
@@ -359,14 +358,12 @@ def _paired(
     gain = estimate(float(_gain(metric, old, new)[0]), draws, 1 - 2 * settings.alpha)
     if gain is None:
         return None
-    counts, edges = np.histogram(draws[np.isfinite(draws)], bins=_HISTOGRAM_BINS)
     return PairedMetric(
         name=metric,
         champion=float(old[metric][0]),
         challenger=float(new[metric][0]),
         gain=gain,
         detectable=detectable(gain.se, settings.alpha),
-        draws=Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist())),
     )
 
 

@@ -134,8 +134,8 @@ class EvaluationRows:
         return self.training.data.entity
 
     def slices(self, contract: DatasetContract) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Return the columns whose values are judged as groups of customers, each of shape `(n_rows,)`."""
-        return {name: self.training.columns[name] for name in contract.slices}
+        """Return the columns by whose values groups of customers are judged, in words, each of shape `(n_rows,)`."""
+        return {words: self.training.columns[name] for words, name in contract.slice_names.items()}
 
     def where(self, mask: npt.NDArray[np.bool_]) -> EvaluationRows:
         """Return the rows where `mask`, of shape `(n_rows,)`, is true."""

@@ -119,16 +119,16 @@ def recipe_check(recipes: RecipeComparison | None, settings: GateSettings) -> Ch
     if min(loss.p_worse, auc.p_worse) < settings.alpha:
         passed, words = False, "that is worse, and not by chance"
     named = [(metric, METRICS[metric.name]) for metric in (loss, auc)]
-    improved = " and ".join(f"{name.label} by {name.gain.interval(metric.gain)}" for metric, name in named)
+    gained = ", ".join(f"{name.gain.label} {name.gain.interval(metric.gain)}" for metric, name in named)
     detectable = " and ".join(name.gain.text(metric.detectable) for metric, name in named)
     return Check(
         name="recipe",
         verdict="pass" if passed else "fail",
         value=value,
         threshold=threshold,
-        sentence=f"Made anew {recipes.folds * recipes.repeats} times on the same {recipes.customers:,} customers, the "
-        f"challenger's recipe improves {improved}; {words}. Improvements under {detectable} may stay "
-        "unseen on so many.",
+        sentence=f"Made anew {recipes.folds * recipes.repeats} times on the same {recipes.customers:,} customers, "
+        f"against the champion's recipe: {gained} ({percent(1 - 2 * settings.alpha, 0)} intervals; positive is better)"
+        f"; {words}. Differences under {detectable} may stay unseen on so many.",
     )
 
 
@@ -143,7 +143,7 @@ class _Result(NamedTuple):
 
 def _superior(loss: RecipeMetric, auc: RecipeMetric, settings: GateSettings) -> _Result:
     passed = loss.p_better < settings.alpha
-    words = f"chance alone would show such a log loss in {percent(loss.p_better)} of comparisons"
+    words = f"between equal recipes chance alone shows such a log loss in {percent(loss.p_better)} of comparisons"
     if loss.gain.se == auc.gain.se == loss.gain.point == auc.gain.point == 0:
         words = "there is no difference at all"
     elif not passed:
@@ -306,4 +306,4 @@ def _slice(part: SliceComparison, currency: str) -> str:
         for name in ("profit_per_customer", "log_loss")
         if name in part.gains and part.gains[name].point < 0
     ]
-    return f"{part.column} {part.value} ({', '.join(losses)})"
+    return f"{part.column}: {part.value} ({', '.join(losses)})"

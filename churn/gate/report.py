@@ -150,7 +150,7 @@ class PairedMetric(Finite):
         description="One-sided p-value of a loss, not corrected for the number of metrics; None if not tested.",
     )
     detectable: float = Field(description="The smallest true gain found with 80 % power at alpha, one-sided.")
-    draws: Histogram = Field(description="The gain over the resamples.")
+    draws: Histogram | None = Field(default=None, description="The gain over the resamples, in earlier reports.")
 
 
 class SliceComparison(Finite):

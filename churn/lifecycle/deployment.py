@@ -36,6 +36,7 @@ __all__ = [
     "deploy",
     "evaluate_challenger",
     "keep_gate_page",
+    "kept_report",
     "promote_version",
     "report_on",
     "request_of",
@@ -90,6 +91,11 @@ def check_approval(workspace: Workspace, settings: Settings, report: GateReport)
     status = decide(workspace.approval(settings.approval), report.challenger.version, who=workspace.identity)
     note("approval_check", status.why)
     return status
+
+
+def kept_report(workspace: Workspace, status: VersionStatus) -> GateReport | None:
+    """Return the report that a version was judged by, or None where it was not judged or the report was not kept."""
+    return None if status.gate is None else stored_report(workspace.tables, status.gate.digests["gate_report"])
 
 
 def promote_version(workspace: Workspace, settings: Settings, status: VersionStatus) -> Deployment:

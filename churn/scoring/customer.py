@@ -31,8 +31,8 @@ class CustomerAnswer(Frozen):
     Attributes:
         true_at: When the facts were true (UTC).
         known_at: When they could first be seen (UTC).
-        base: The log-odds of the average customer; with the parts' contributions, those of this one.
-        average: The probability of the average customer, 0 to 1.
+        base: The log-odds that the model starts from; with the parts' contributions, those of this customer.
+        starting_point: The same as a probability, 0 to 1; not the churn rate of the training rows.
         threshold: The probability from which treating this customer pays; 1 or more: never.
         parts: Every feature, what moves the prediction most first.
         changes: See `what_if`.
@@ -53,7 +53,7 @@ class CustomerAnswer(Frozen):
     customer_value: float
     threshold: float
     base: float
-    average: float
+    starting_point: float
     parts: tuple[FeaturePart, ...]
     changes: tuple[Change, ...]
     batch_id: str | None = None
@@ -110,7 +110,7 @@ def answer(
         customer_value=value,
         threshold=float(optimal_threshold(value, money)),
         base=float(added[-1]),
-        average=float(sigmoid(added[-1])),
+        starting_point=float(sigmoid(added[-1])),
         parts=tuple(sorted(parts, key=lambda part: -abs(part.added))),
         changes=what_if(scorer, inputs, contract, others),
     )

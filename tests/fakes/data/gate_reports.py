@@ -5,15 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import numpy as np
-
 from churn.approval.state import VersionStatus
 from churn.core.estimate import Estimate
 from churn.gate.report import (
     Check,
     Comparison,
     GateReport,
-    Histogram,
     PairedMetric,
     RecipeComparison,
     RecipeMetric,
@@ -36,7 +33,6 @@ def estimate(point: float, se: float) -> Estimate:
 
 def paired(name: str, champion: float, gain: float, se: float, margin: float | None = None) -> PairedMetric:
     """Return a paired metric whose challenger leads by `gain`; less is better for log loss and calibration error."""
-    counts, edges = np.histogram(np.random.default_rng(len(name)).normal(gain, se, 2000), 40)
     return PairedMetric(
         name=name,
         champion=champion,
@@ -44,7 +40,6 @@ def paired(name: str, champion: float, gain: float, se: float, margin: float | N
         gain=estimate(gain, se),
         margin=margin,
         detectable=2.486 * se,
-        draws=Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist())),
     )
 
 

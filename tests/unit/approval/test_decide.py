@@ -14,7 +14,7 @@ from churn.approval.promote import promote, rollback
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import ConfigError, DecisionRefused, NotFound, WriteConflict
 from churn.core.estimate import Estimate
-from churn.gate.report import Check, Comparison, Histogram, PairedMetric
+from churn.gate.report import Check, Comparison, PairedMetric
 from churn.ports.ledger import breaks
 from churn.ports.registry import CHAMPION, MODEL_DIGEST
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, PASSING, START, Office, gate_report, office, register
@@ -28,7 +28,6 @@ def test_the_verdict_of_the_gate_is_on_record_with_what_it_rests_on() -> None:
     gain = Estimate(point=0.2, lower=-0.1, upper=0.5, se=0.2)
     metric = PairedMetric(
         name="profit_per_customer", champion=9.0, challenger=9.2, gain=gain, detectable=0.5,
-        draws=Histogram(edges=(0.0, 1.0), counts=(200,)),
     )  # fmt: skip
     holdout = Comparison(
         name="holdout", rows=100, customers=90, churners=20, since=START, until=START, resamples=200, metrics=(metric,)

@@ -186,23 +186,37 @@ CHECKS = (
 )
 
 
-def deployed(state: str, checks: tuple[Check, ...], **outcome: Any) -> tuple[int, list[str]]:
+def deployed(state: str, checks: tuple[Check, ...], *, verbose: bool = False, **outcome: Any) -> tuple[int, list[str]]:
     report = gate_report().model_copy(update={"checks": checks})
     ended = Deployment(model="churn_gym", version=7, champion=6, state=state, sentence="That is that.", **outcome)  # type: ignore[arg-type]
     run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
     output, fake = StringIO(), cast(Any, run)
-    result = summarise(plain_console(output), "deployment", fake, *configuration(), options=" --stack cloud")
+    result = summarise(
+        plain_console(output), "deployment", fake, *configuration(), options=" --stack cloud", verbose=verbose
+    )
     assert (result["verdict"], result["version"], result["message"]) == (state, 7, "That is that.")
-    return result["exit"], output.getvalue().splitlines()
+    return result["exit"], [line.rstrip() for line in output.getvalue().splitlines()]
 
 
 def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own() -> None:
     code, lines = deployed("refused", CHECKS)
     assert code == 3
-    assert "  recipe: It is not proven better." in lines
-    assert not [line for line in lines if "The package has" in line]
-    (row,) = [re.split(" {2,}", line.strip()) for line in lines if line.startswith(" package size")]
-    assert row == ["package size", "passed", "0.8 MB", "at most 200.0 MB"]
+    assert lines[1] == "REFUSED  Version 5 is refused: recipe failed."
+    assert lines[2].startswith(
+        "Rule    It passes if on the same folds the recipe is better (superiority), and no metric"
+    )
+    assert lines[3:6] == [
+        "✗ recipe: p 0.500 | p below 0.05",
+        "    It is not proven better.",
+        "  and 1 more that passed: on the page, or here with --verbose",
+    ]
+    assert "Live    version 6" in lines
+
+
+def test_every_check_is_told_with_what_it_means_where_that_is_asked_for() -> None:
+    _, lines = deployed("refused", CHECKS, verbose=True)
+    assert lines[5:7] == ["✓ package size: 0.8 MB | at most 200.0 MB", "    The package has 0.8 MB."]
+    assert not [line for line in lines if "--verbose" in line]
 
 
 def test_a_version_that_waits_is_told_with_the_command_that_approves_it_and_has_an_exit_code() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from churn.gate.checks import CHECKS
+from churn.gate.checks import CHECKS, failures_first, headline_checks
 from churn.gate.report import Check
 
 
@@ -29,10 +29,10 @@ def check(name: str, value: float | str | None, threshold: float | str | None) -
         (check("recipe", 0.009, 0.05), "recipe", "p 0.009", "p below 0.05"),
         (check("recipe", -0.002, -0.005), "recipe", "lost at most 0.0020", "lost at most 0.0050"),
         (check("calibration", 0.018, 0.05), "calibration error (ECE)", "1.8%", "at most 5.0%"),
-        (check("slices", 0.0, 0.0), "slices", "0 worse", "at most 0 worse"),
+        (check("slices", 0.0, 0.0), "slices", "0 groups worse", "at most 0 groups worse"),
         (
             check("better_than_everybody", 1.204, 0.0),
-            "profit above treating everybody",
+            "profit per customer and month above treating everybody",
             "at least 1.20 EUR",
             "above 0.00 EUR",
         ),
@@ -50,3 +50,14 @@ def test_number_and_bar_are_phrases_with_their_unit(
     named = CHECKS[measured.name]
     assert named.label == label
     assert (named.measured(measured, "EUR"), named.allowed(measured, "EUR")) == (found, allowed)
+
+
+def test_what_failed_comes_first_and_of_the_others_the_five_that_say_most() -> None:
+    names = ("digest", "size", "log_loss", "roc_auc", "profit", "f1", "calibration", "slices", "latency")
+    checks = [check(name, 1.0, 0.0) for name in names]
+    checks[1] = checks[1].model_copy(update={"verdict": "fail"})
+    checks[8] = checks[8].model_copy(update={"verdict": "error"})
+    assert [one.name for one in failures_first(checks)][:3] == ["size", "latency", "digest"]
+    assert len(failures_first(checks)) == len(checks)
+    shown = [one.name for one in headline_checks(checks)]
+    assert shown == ["size", "latency", "profit", "log_loss", "roc_auc", "calibration", "slices"]

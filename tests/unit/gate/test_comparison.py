@@ -166,14 +166,8 @@ def test_where_there_is_a_capacity_the_profit_within_it_is_tested() -> None:
     assert (other.margin, other.p_worse) == (None, None)
 
 
-def test_the_histogram_holds_every_draw(better: PairedRows) -> None:
-    found = metrics(better)
-    assert list(found) == NAMES
-    for metric in found.values():
-        assert sum(metric.draws.counts) == 400
-        assert len(metric.draws.edges) == len(metric.draws.counts) + 1
-        assert metric.draws.edges[0] <= metric.gain.lower
-        assert metric.gain.upper <= metric.draws.edges[-1]
+def test_every_metric_is_compared(better: PairedRows) -> None:
+    assert list(metrics(better)) == NAMES
 
 
 def test_what_was_compared_is_told() -> None:

@@ -175,7 +175,7 @@ def test_the_recipe_sentence_says_what_was_found_and_what_could_not_have_been_se
         )
     )
     assert "10 times on the same 5,610 customers" in better
-    assert "Improvements under 0.0046 and 0.0046 may stay unseen on so many." in better
+    assert "Differences under 0.0046 and 0.0046 may stay unseen on so many." in better
     assert "no difference at all" in same
     assert "worse, and not by chance" in worse
 
@@ -289,7 +289,7 @@ def test_slices_that_are_worse_are_named_with_what_they_lose() -> None:
     check = slices_check(rows, "USD")
     assert (check.verdict, check.value, check.threshold) == ("fail", 1.0, 0.0)
     assert "Of 2 groups of customers (1 more are too small to judge)" in check.sentence
-    assert "contract Two year (log loss worse by 0.2500)" in check.sentence
+    assert "contract: Two year (log loss worse by 0.2500)" in check.sentence
 
 
 def test_rows_without_slices_have_none_that_is_worse() -> None:

@@ -84,7 +84,13 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     "importance of nothing": (lambda: charts.importance(["months"], [0.0]), ("months", "0.00")),
     "reasons": (
         lambda: charts.reasons(["contract: Monthly", "tenure: 2", "a", "b"], [0.9, -0.5, 0.1, 0.1], -1.0, top=2),
-        ("From the average risk of 26.9% to this customer's 40.1%", "+0.90", "-0.50", "all others (2)", "+0.20"),
+        (
+            "From the model's starting point of 26.9% to this customer's 40.1%",
+            "+0.90",
+            "-0.50",
+            "all others (2)",
+            "+0.20",
+        ),
     ),
     "tuning": (
         lambda: charts.tuning_history([0.42, None, 0.41], "log loss over the folds"),
@@ -181,7 +187,7 @@ def test_importance_shows_the_strongest_features_strongest_first() -> None:
 
 def test_the_reasons_add_up_to_the_customers_risk() -> None:
     # logit(0.5) = 0 and logit(0.8808) = 2.
-    title = "From the average risk of 50.0% to this customer&#x27;s 88.1%"
+    title = "From the model&#x27;s starting point of 50.0% to this customer&#x27;s 88.1%"
     assert title in charts.reasons(["a", "b"], [3.0, -1.0], 0.0)
 
 

@@ -59,7 +59,7 @@ def test_the_screen_says_facts_risk_decision_reasons_and_changes() -> None:
     assert customer_lines(said()) == [
         "Customer 7590-VHVEG, by churn_telco version 7 (@Champion)",
         "Facts    true at 2025-05-29 00:00 UTC, known since 2025-05-30 00:00 UTC",
-        "Risk     50.0% within 90 days; the average customer 26.9%",
+        "Risk     50.0% within 90 days; the model starts from 26.9%",
         "Decision treat: an offer is expected to earn 22.50 EUR; the customer is worth 200 EUR, so that an offer pays "
         "above 16.4%.",
         "Raising  +1.20  length of the contract: Month-to-month",
@@ -92,7 +92,7 @@ def test_a_decision_that_nothing_flips_is_told_on_both() -> None:
 def test_the_page_shows_every_part_the_waterfall_and_that_nothing_of_it_is_causal() -> None:
     page = customer_page(said())
     assert '<h1>Customer <span class="unbroken">7590-VHVEG</span></h1>' in page
-    assert "From the average risk of 26.9% to this customer" in page
+    assert "From the model&#x27;s starting point of 26.9% to this customer" in page
     assert "It is not the effect of changing it" in page
     for part in said().parts:
         assert part.words in page

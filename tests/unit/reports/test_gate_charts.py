@@ -8,21 +8,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from churn.gate.report import Histogram
 from reports.chart_style import COLOURS
-from reports.gate_charts import TOP_SLICES, fold_gains, gain_distribution, profit_curves, slice_gains
-from tests.fakes.data.gate_reports import METRICS, RECIPES, SLICES, estimate, evaluation, paired, part
+from reports.gate_charts import TOP_SLICES, ForestRow, fold_gains, gains_forest, profit_curves, slice_gains
+from tests.fakes.data.gate_reports import RECIPES, SLICES, estimate, evaluation, part
 
 pytestmark = pytest.mark.slow
 
-LOG_LOSS, _, PROFIT, PR_AUC, *_ = METRICS
 MANY = tuple(part("plan", f"value {i}", 100 + i, 0.001 * (i - 20), 0.0, 1.0, worse=i == 59) for i in range(60))
 
 
-def distribution(edges: tuple[float, ...], counts: tuple[int, ...]) -> str:
-    """Return the drawing of a lead that came out like this."""
-    metric = LOG_LOSS.model_copy(update={"draws": Histogram(edges=edges, counts=counts), "margin": None})
-    return gain_distribution(metric, "Log loss saved", "nats", digits=4)
+def row(point: float, se: float, *, unit: float = 0.005, tone: str = "primary") -> ForestRow:
+    return ForestRow("log loss", estimate(point, se), unit, "0.0010 (0.0002 to 0.0018)", tone)
 
 
 CASES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
@@ -37,15 +33,12 @@ CASES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
         lambda: profit_curves({"challenger, version 1": evaluation(0.4)}),
         ("profit per customer and month, USD",),
     ),
-    "a tested lead": (
-        lambda: gain_distribution(PROFIT, "USD gained, on the holdout", "USD per customer gained", digits=2),
-        ("0.11 (-0.10 to 0.32)", "allowed loss", "USD per customer gained; right of 0 the challenger is better"),
+    "gains": (
+        lambda: gains_forest([row(0.001, 0.0005), row(-0.01, 0.001, tone="secondary")], "Gains", "90%"),
+        ("log loss", "0.0010 (0.0002 to 0.0018)", "0 is no difference, -1 the allowed loss", "90% intervals"),
     ),
-    "a lead without a margin": (
-        lambda: gain_distribution(PR_AUC, "Average precision", "gained", digits=4),
-        ("0.0041 (-0.0022 to 0.0104)",),
-    ),
-    "no difference at all": (lambda: distribution((-0.5, 0.5), (2000,)), ("0.0022 (0.0001 to 0.0043)",)),
+    "a gain without any spread": (lambda: gains_forest([row(0.0, 0.0, unit=1.0)], "Equal", "90%"), ("log loss",)),
+    "a gain beyond the drawing": (lambda: gains_forest([row(9.0, 0.1)], "Far", "90%"), ("log loss",)),
     "folds": (
         lambda: fold_gains(RECIPES.metrics[0], "Log loss by fold", "log loss saved"),
         ("mean, with its interval", "log loss saved"),
@@ -94,21 +87,10 @@ def test_a_chart_follows_the_theme_of_its_page(drawn: tuple[str, tuple[str, ...]
         assert colour not in svg.replace(f"var(--{role}, {colour})", "")
 
 
-@pytest.mark.parametrize(
-    ("edges", "behind", "ahead"),
-    [
-        ((0.1, 0.2, 0.3), False, True),
-        ((0.0, 0.2, 0.3), False, True),
-        ((-0.3, -0.2, -0.1), True, False),
-        ((-0.3, -0.2, 0.0), True, False),
-        ((-0.3, -0.1, 0.3), True, True),
-    ],
-)
-def test_resamples_where_the_challenger_is_behind_have_another_colour(
-    edges: tuple[float, ...], behind: bool, ahead: bool
-) -> None:
-    svg = distribution(edges, (7, 9))
-    assert (uses(svg, "secondary"), uses(svg, "primary")) == (behind, ahead)
+def test_a_gain_whose_check_failed_has_another_colour() -> None:
+    failed = gains_forest([row(-0.01, 0.001, tone="secondary")], "Failed", "90%")
+    assert uses(failed, "secondary")
+    assert not uses(failed, "primary")
 
 
 def test_a_model_alone_is_drawn_as_the_challenger() -> None:
@@ -139,8 +121,3 @@ def test_names_from_the_data_are_text_and_nothing_else() -> None:
     svg = slice_gains([evil], "log_loss", "by group", "saved")
     assert "<script>: alert(1) & $x$" in texts(svg)
     assert "<script" not in svg
-
-
-def test_a_lead_within_the_drawing_shows_its_allowed_loss_only_where_it_is_tested() -> None:
-    assert "allowed loss" not in texts(gain_distribution(PR_AUC, "t", "u", digits=4))
-    assert "allowed loss" in texts(gain_distribution(paired("roc_auc", 0.8, 0.0, 0.002, 0.0), "t", "u", digits=4))

@@ -58,8 +58,9 @@ def test_a_deployment_says_what_is_live_and_what_is_not_right_yet() -> None:
     section = deployment_section(noted)
     assert blocks(section, Callout)[1:] == [Callout("The dashboard still shows version 3.")]
     (facts,) = blocks(section, Definitions)
-    assert facts.items == {"live now (@Champion)": "version 5", "live before this run": "version 3"}
+    assert facts.items == {"live now (@Champion)": "version 5", "changed by this run": "before: version 3"}
     (nothing,) = blocks(
-        deployment_section(DEPLOYMENT.model_copy(update={"champion": None, "previous": None})), Definitions
+        deployment_section(DEPLOYMENT.model_copy(update={"state": "refused", "champion": None, "previous": None})),
+        Definitions,
     )
-    assert nothing.items == {"live now (@Champion)": "no version", "live before this run": None}
+    assert nothing.items == {"live now (@Champion)": "no version", "changed by this run": "unchanged by this run"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports.gate_evidence import comparison_section, recipe_section, slice_section, smallest_difference
+from reports.gate_evidence import comparison_section, forest, recipe_section, slice_section, smallest_difference
 from reports.page import Callout, Figure, Section, Table
 from tests.fakes.data.gate_reports import HOLDOUT, METRICS, NEWEST, RECIPES, SLICES, estimate, gate_report, paired, part
 
@@ -46,11 +46,11 @@ def test_every_metric_of_both_models_stands_in_one_row(holdout: Section) -> None
         "metric": "ROC AUC",
         "champion": "0.840",
         "challenger": "0.843",
-        "challenger better by": "0.0031 (0.0001 to 0.0061)",
+        "challenger better by (90% interval)": "0.0031 (0.0001 to 0.0061)",
         "allowed loss": "0.0100",
         "smallest difference that shows": "0.0045",
     }
-    assert found["profit per customer and month"]["challenger better by"] == "0.11 USD (-0.10 to 0.32)"
+    assert found["profit per customer and month"]["challenger better by (90% interval)"] == "0.11 USD (-0.10 to 0.32)"
     assert found["F1"]["allowed loss"] is None
     assert list(found)[:3] == ["profit per customer and month", "ROC AUC", "log loss"]
     assert len(found) == len(METRICS)
@@ -69,22 +69,26 @@ def test_the_reader_learns_on_whom_both_were_compared(holdout: Section) -> None:
     assert "Neither training saw them, and all are newer than what the champion learned from. " in newest
 
 
-def test_the_tested_differences_are_drawn_and_no_other(holdout: Section) -> None:
-    drawings = [figure.svg for figure in blocks(holdout, Figure)]
-    assert len(drawings) == 3
-    for words in ("Log loss saved", "ROC AUC gained", "Profit per customer and month gained"):
-        assert sum(f'aria-label="{words}, on the holdout"' in svg for svg in drawings) == 1
+def test_every_tested_gain_is_drawn_in_units_of_what_may_be_lost() -> None:
+    tested = tuple(metric.model_copy(update={"p_worse": 0.5}) for metric in METRICS[:3] + METRICS[6:7])
+    figure = forest(gate_report(), HOLDOUT.model_copy(update={"metrics": tested}))
+    assert figure is not None
+    for words in ("recipe: log loss", "recipe: ROC AUC", "F1", "profit per customer and month"):
+        assert f">{words}<" in figure.svg
+    assert "0.0022 (0.0001 to 0.0043); allowed loss 0.0100" in figure.svg
+    assert "0.0026 (-0.0074 to 0.0126); no allowed loss" in figure.svg
+    assert forest(gate_report(recipes=None), None) is None
 
 
 def test_both_recipes_are_compared_with_how_likely_luck_is() -> None:
-    section = recipe_section(RECIPES)
+    section = recipe_section(RECIPES, "90%")
     assert "same 5 folds of 5,634 training customers, drawn 2 times" in section.lead
     assert rows(section)[0] == {
         "metric": "log loss",
         "champion's": "0.4128",
         "challenger's": "0.4110",
-        "challenger better by": "0.0018 (0.0008 to 0.0028)",
-        "p-value": "0.9%",
+        "challenger better by (90% interval)": "0.0018 (0.0008 to 0.0028)",
+        "p-value": "0.009",
         "smallest difference that shows": "0.0017",
     }
     drawings = [figure.svg for figure in blocks(section, Figure)]
@@ -97,25 +101,25 @@ def test_a_recipe_that_is_behind_is_told_with_how_likely_luck_is_to_show_such_a_
     behind = RECIPES.metrics[1].model_copy(
         update={"gain": estimate(-0.0015, 0.0008), "p_better": 0.95, "p_worse": 0.05}
     )
-    (row,) = rows(recipe_section(RECIPES.model_copy(update={"metrics": (behind,)})))
-    assert (row["challenger better by"], row["p-value"]) == ("-0.0015 (-0.0028 to -0.0002)", "5.0%")
+    (row,) = rows(recipe_section(RECIPES.model_copy(update={"metrics": (behind,)}), "90%"))
+    assert (row["challenger better by (90% interval)"], row["p-value"]) == ("-0.0015 (-0.0028 to -0.0002)", "0.050")
 
 
 def with_slices(*slices: Any) -> Section:
-    return slice_section(HOLDOUT.model_copy(update={"slices": slices}), "USD")
+    return slice_section(HOLDOUT.model_copy(update={"slices": slices}), gate_report())
 
 
 def test_a_group_that_is_worse_is_named() -> None:
     worse = part("contract", "Two year", 326, -0.02, -1.2, 0.004, worse=True)
     section = with_slices(*SLICES, worse)
-    assert blocks(section, Callout) == [Callout("Worse in: contract Two year.", "bad")]
-    assert rows(section)[-1] | {"log loss saved": ""} == {
-        "column": "contract",
+    assert blocks(section, Callout) == [Callout("Worse in: contract: Two year.", "bad")]
+    assert rows(section)[-1] | {"log loss saved (90% interval)": ""} == {
+        "group of": "contract",
         "value": "Two year",
         "rows": 326,
-        "log loss saved": "",
-        "profit per customer and month gained, USD": "-1.20 (-1.58 to -0.82)",
-        "p-value": "0.4%",
+        "log loss saved (90% interval)": "",
+        "profit per customer and month gained, USD (90% interval)": "-1.20 (-1.58 to -0.82)",
+        "p-value": "0.004",
         "verdict": "worse",
     }
     assert blocks(with_slices(*SLICES), Callout) == [Callout("Worse in no group.", "good")]

@@ -9,15 +9,18 @@ import pytest
 
 from churn.core.estimate import Estimate
 from churn.gate.report import GateReport
-from reports.gate_report import gate_page, gate_sections, gate_title, gate_verdict
+from reports.gate_report import gate_page, gate_rule, gate_sections, gate_title, gate_verdict
 from reports.page import Callout, Card, Cards, Definitions, Section, Table
 from tests.fakes.data.gate_reports import (
+    AT,
     CHECKS,
+    DEPLOYMENT,
     FAILED,
     HOLDOUT,
     NEWEST,
     SLICES,
     UNANSWERED,
+    VERSION_STATUS,
     contestant,
     estimate,
     first_report,
@@ -79,7 +82,7 @@ def test_a_verdict_names_four_checks_and_counts_the_others() -> None:
 
 def test_the_page_gives_the_verdict_before_anything_else_and_the_next_command_last(whole: str) -> None:
     order = [
-        "churn_telco: version 5 against version 3",
+        "churn_telco: version 5 against champion version 3",
         "Version 5 passes the gate",
         "Differences under 0.31 USD of profit per customer and month",
         ">Checks</h2>",
@@ -103,7 +106,7 @@ def test_the_page_fetches_and_runs_nothing(whole: str) -> None:
 
 def test_no_two_drawings_of_the_page_share_an_identifier(whole: str) -> None:
     found = [re.findall(r'\bid="([^"]+)"', svg) for svg in re.findall(r"<svg.*?</svg>", whole, re.DOTALL)]
-    assert len(found) == 1 + 3 + 3 + 2 + 2
+    assert len(found) == 1 + 1 + 2 + 2
     every = [name for names in found for name in set(names)]
     assert len(every) == len(set(every))
 
@@ -134,6 +137,8 @@ def test_every_check_is_listed_with_what_was_found_and_what_it_means() -> None:
 
 def test_a_refusal_says_at_once_why() -> None:
     refused = section(without_evaluations(checks=(*CHECKS, FAILED, UNANSWERED)), "Verdict")
+    badge, *_ = blocks(refused, Cards)
+    assert badge.cards[0] == Card("gate", "REFUSED", "4 of 6 checks passed", "bad")
     assert blocks(refused, Callout) == [
         Callout("slices: One group is worse off.", "bad"),
         Callout(f"model card: {UNANSWERED.sentence}", "bad"),
@@ -161,7 +166,14 @@ def test_a_refusal_says_at_once_why() -> None:
             },
             "another recipe than champion version 3",
         ),
-        ({"relation": "refresh"}, "the recipe of champion version 3, trained on newer data"),
+        ({"relation": "refresh"}, "the recipe of champion version 3, trained on other data"),
+        (
+            {
+                "relation": "refresh",
+                "champion": contestant(3, 0.8).model_copy(update={"trained_until": AT, "evaluation": None}),
+            },
+            "the recipe of champion version 3, trained on newer data",
+        ),
         ({"relation": "identical", "challenger": contestant(3, 0.8)}, "Version 3 is the champion already."),
         ({"relation": "identical"}, "does exactly what champion version 3 does, so nothing can be gained"),
         ({"relation": "first", "champion": None}, "There is no champion yet, so version 5 has to clear bars"),
@@ -173,16 +185,16 @@ def test_the_reader_learns_what_the_challenger_has_to_prove(changes: dict[str, A
 
 def cards(**changes: Any) -> list[Card]:
     report = without_evaluations(**{"holdout": HOLDOUT.model_copy(update={"slices": ()})} | changes)
-    (block,) = blocks(section(report, "Verdict"), Cards)
+    _, block = blocks(section(report, "Verdict"), Cards)
     found: list[Card] = block.cards
     return found
 
 
 def test_the_leads_come_first_in_money() -> None:
     assert [(card.label, card.value, card.note) for card in cards()] == [
-        ("Profit per customer and month gained", "0.11 USD", "-0.10 to 0.32"),
-        ("ROC AUC gained", "0.0031", "0.0001 to 0.0061"),
-        ("Log loss saved", "0.0022", "0.0001 to 0.0043"),
+        ("Profit per customer and month gained", "0.11 USD", "-0.10 to 0.32 (90% interval)"),
+        ("ROC AUC gained", "0.0031", "0.0001 to 0.0061 (90% interval)"),
+        ("Log loss saved", "0.0022", "0.0001 to 0.0043 (90% interval)"),
     ]
     by_recipe = cards(recipes=gate_report().recipes)[3:]
     assert [card.label for card in by_recipe] == [
@@ -226,8 +238,12 @@ def test_the_groups_are_those_of_the_rows_that_decide() -> None:
 def test_both_models_stand_side_by_side() -> None:
     part = section(gate_report(**BARE), "Side by side")
     (table,) = blocks(part, Table)
-    assert list(table.columns) == ["what", "champion, version 3", "challenger, version 5"]
-    assert "95% intervals of each model by itself" in part.lead
+    assert list(table.columns) == [
+        "what",
+        "champion, version 3 (95% interval)",
+        "challenger, version 5 (95% interval)",
+    ]
+    assert "Each model by itself on the holdout, with 95% intervals" in part.lead
     auc = [each.evaluation.metrics["roc_auc"] for each in (contestant(3, 0.8), contestant(5, 0.4)) if each.evaluation]
     shown = rows(part)
     assert shown["ROC AUC"] == [f"{x.point:.3f} ({x.lower:.3f} to {x.upper:.3f})" for x in auc]
@@ -242,7 +258,7 @@ def test_both_models_stand_side_by_side() -> None:
 def test_a_first_version_shows_its_whole_evaluation_and_no_comparison() -> None:
     titles = [part.title for part in gate_sections(first_report())]
     assert titles == ["Verdict", "Checks", "The version", "At a glance", "Money", "Quality", "How it was judged"]
-    assert gate_title(first_report()) == "churn_telco: version 5 without a champion"
+    assert gate_title(first_report()) == "churn_telco: version 5, the first to be judged"
 
 
 def test_what_could_not_be_computed_is_left_out_and_the_page_is_whole() -> None:
@@ -259,7 +275,8 @@ def test_a_report_says_how_it_was_judged_and_what_an_approval_is_bound_to() -> N
     assert facts.items["digest of this report"] == report.digest
     assert facts.items["churn_training"] == "version 7, d1d1d1d1d1d1"
     assert facts.items["seconds"] == "holdout 2.1, recipes 31.4"
-    assert (facts.items["rule"], facts.items["chance of a wrong yes, in each test"]) == ("superiority", "5%")
+    assert str(facts.items["rule"]).startswith("It passes if on the same folds the recipe is better (superiority)")
+    assert facts.items["chance of a wrong yes, in each test"] == "5%"
     assert facts.items["customers a campaign can contact"] == "all"
 
 
@@ -274,3 +291,40 @@ def test_names_from_the_registry_cannot_become_markup() -> None:
     html = gate_page(report, next_command=evil)
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 20 * 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"relation": "refresh"}, "It passes if no metric of the version is worse beyond chance, and none"),
+        ({"relation": "first", "champion": None}, "clears absolute bars, each by the lower end of its interval"),
+        ({"relation": "recipe"}, "on the same folds the recipe is better (superiority), and no metric"),
+        (
+            {"relation": "code", "settings": gate_report().settings.model_copy(update={"code_change": "superiority"})},
+            "and its log loss is better beyond chance (superiority)",
+        ),
+        ({"relation": "identical"}, "There was nothing to compare."),
+    ],
+)
+def test_the_rule_is_the_one_that_was_applied(changes: dict[str, Any], words: str) -> None:
+    report = without_evaluations(**changes)
+    assert words in gate_rule(report)
+    assert gate_rule(report) in section(report, "Verdict").lead
+
+
+def badge(**changes: Any) -> list[Card]:
+    cards: Cards = blocks(gate_sections(without_evaluations(), **changes)[0], Cards)[0]
+    return list(cards.cards)
+
+
+def test_the_badge_says_the_verdict_who_decided_and_what_is_live_now() -> None:
+    assert badge() == [
+        Card("gate", "PASSED", "4 of 4 checks passed", "good"),
+        Card("live when judged", "version 3"),
+    ]
+    assert badge(status=VERSION_STATUS, outcome=DEPLOYMENT)[1:] == [
+        Card("decision", "pending", "by Ada, 2025-06-01 09:30 UTC", "warn"),
+        Card("live now", "version 5", "before: version 3", "good"),
+    ]
+    refused = DEPLOYMENT.model_copy(update={"state": "refused", "champion": 3, "previous": None})
+    assert badge(outcome=refused)[1:] == [Card("live now", "version 3", "unchanged by this run", "plain")]

@@ -27,7 +27,7 @@ def test_base_and_parts_add_up_to_the_probability() -> None:
     assert said.base + sum(part.added for part in said.parts) == pytest.approx(
         math.log(said.probability / (1 - said.probability))
     )
-    assert said.average == pytest.approx(1 / (1 + math.exp(-said.base)))
+    assert said.starting_point == pytest.approx(1 / (1 + math.exp(-said.base)))
 
 
 def test_the_parts_hold_every_feature_the_strongest_first() -> None:
