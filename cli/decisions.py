@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-
-from rich.table import Table
 
 from churn.approval.context import ApprovalContext
 from churn.approval.state import ModelState, VersionStatus
-from churn.evaluation.metrics import METRICS
-from churn.ports.registry import CHAMPION
+from churn.core.wording import percent
+from churn.ports.registry import CHAMPION, HOLDOUT
 
-from .console import Screen, plain_console, table
+from .console import Screen, plain_console
 from .context import repeated, session_of
 from .output import print_json, wants_json
+from .versions import OTHER_HOLDOUT, gains_table, gate_of, history_table, number_of, versions_table
 
 __all__ = ["approve", "audit", "models", "reject", "retire", "rollback"]
-
-_METRICS = ("roc_auc", "log_loss", "profit_per_customer")
 
 
 def approve(arguments: argparse.Namespace) -> int:
@@ -93,9 +90,17 @@ def models(arguments: argparse.Namespace) -> int:
         return 0
     statuses = {number: context.status(number, state) for number in state.versions}
     console.print(state.model)
-    console.print(_versions(state, statuses))
+    listed, reference = versions_table(state, statuses)
+    console.print(listed)
+    if reference is not None:
+        console.print(OTHER_HOLDOUT.format(version=reference))
+    settings = session_of(arguments).settings
+    level = percent(1 - 2 * settings.gate.alpha, 0)
+    if (gains := gains_table(statuses, currency=settings.money.currency, level=level)) is not None:
+        console.print("The gate, on the same rows")
+        console.print(gains)
     if state.history:
-        console.print(_history(state))
+        console.print(history_table(state))
     for number, status in statuses.items():
         if status.state == "pending" or state.versions[number] == state.challenger:
             console.print(f"Version {number}: {status.state}. {status.why}")
@@ -139,23 +144,6 @@ def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]
     return _end(console, state, f"models{_same_model(arguments)}", "what there is")
 
 
-def _versions(state: ModelState, statuses: dict[int, VersionStatus]) -> Table:
-    listed = table("version")
-    listed.add_column("aliases", no_wrap=True)
-    for head in ("approval", "gate", *(METRICS[name].label for name in _METRICS)):
-        listed.add_column(head, overflow="fold")
-    for number, version in state.versions.items():
-        metrics = [_metric(version.tags, name) for name in _METRICS]
-        aliases = "\n".join(f"@{alias}" for alias in version.aliases)
-        listed.add_row(str(number), aliases, statuses[number].state, _gate(statuses[number]), *metrics)
-    return listed
-
-
-def _metric(tags: Mapping[str, str], name: str) -> str:
-    """Return a metric of a version; keys with a dot are those of earlier versions of this project."""
-    return tags.get(f"metric_{name}") or tags.get(f"metric.{name}", "")
-
-
 def _models_as_json(state: ModelState, statuses: dict[int, VersionStatus]) -> dict[str, Any]:
     """Return the same as the tables, with every metric as a number."""
     versions = [
@@ -164,32 +152,18 @@ def _models_as_json(state: ModelState, statuses: dict[int, VersionStatus]) -> di
             "aliases": version.aliases,
             "approval": statuses[number].state,
             "why": statuses[number].why,
-            "gate": _gate(statuses[number]),
+            "gate": gate_of(statuses[number]),
             "metrics": {
-                name.removeprefix("metric_"): float(value)
+                name.removeprefix("metric_"): number_of(value)
                 for name, value in version.tags.items()
                 if name.startswith("metric_")
             },
+            "holdout": version.tags.get(HOLDOUT),
             "data": {name: version.tags.get(f"data_{name}") for name in ("table", "version", "digest")},
         }
         for number, version in state.versions.items()
     ]
     return {"model": state.model, "live": state.live, "versions": versions, "history": state.history, "exit": 0}
-
-
-def _history(state: ModelState) -> Table:
-    listed = table("live", "from (UTC)", "to (UTC)", "by", "because")
-    for live in state.history:
-        until = f"{live.until:%Y-%m-%d %H:%M}" if live.until else "now"
-        listed.add_row(str(live.version), f"{live.since:%Y-%m-%d %H:%M}", until, live.who, live.why)
-    return listed
-
-
-def _gate(status: VersionStatus) -> str:
-    if status.gate is None:
-        return "not judged"
-    refused = [name for name, verdict in status.gate.verdicts.items() if verdict != "pass"]
-    return "passed" if status.gate.kind == "gate_passed" else f"refused: {', '.join(refused) or 'no check'}"
 
 
 def _next_for(arguments: argparse.Namespace, state: ModelState, statuses: dict[int, VersionStatus]) -> tuple[str, str]:

@@ -18,10 +18,11 @@ from ..data.contract import DatasetContract
 from ..data.snapshot import TableSnapshot
 from ..data.tables import LABEL
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.headline import rows_in_words
 from ..evaluation.importance import Explanation
 from ..evaluation.metrics import HEADLINE, METRICS
 from ..gate.report import TRAINED_UNTIL
-from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelRegistry, ModelVersion
+from ..ports.registry import CHALLENGER, CHAMPION, HOLDOUT, MODEL_DIGEST, ModelRegistry, ModelVersion
 from ..ports.tables import TableRef
 from ..ports.tracker import ExperimentTracker
 from ..settings import Settings
@@ -103,7 +104,7 @@ def _earliest(
     return next(filter(whole, sorted(same, key=lambda version: version.version)), None)
 
 
-_TAGGED = ("roc_auc", "log_loss", "brier", "profit_per_customer")
+_TAGGED = ("campaign_profit", "roc_auc", "log_loss", "brier", "profit_per_customer")
 """The metrics that are tags of a version."""
 _AFTER_TRAINING = {"gate", "approval", "campaign", "inference", "retention"}
 """Settings of what becomes of a model, which it does not follow from."""
@@ -181,6 +182,7 @@ def record_run(
     left_out = {"simulation", "tuning", "evaluation", *_AFTER_TRAINING}
     domain = settings.model_dump(mode="json", exclude=left_out)
     tracker.log_params(_flat({**domain, "chosen": chosen, "config_digest": config_digest(settings)}))
+    tracker.log_params({HOLDOUT: _holdout(findings.evaluation)})
     tracker.log_dataset(findings.training_set.ref, rows, LABEL)
     measured = findings.evaluation.metrics
     tracker.log_metrics({name: measured[name].point for name in HEADLINE if name in measured})
@@ -218,6 +220,7 @@ def version_tags(
         "config_digest": config_digest(settings),
         "contract_digest": contract.digest,
         "seed": str(settings.seed),
+        HOLDOUT: _holdout(evaluation),
         **{f"metric_{name}": value for name, value in metrics.items()},
         **thresholds,
         "threshold_profit": f"{lowest:.5g}" if lowest == highest else f"{lowest:.5g} to {highest:.5g}",
@@ -234,6 +237,13 @@ def describe_model(workspace: Workspace, sentence: str) -> None:
         "run.py models`."
     )
     workspace.registry.describe(workspace.model, text)
+
+
+def _holdout(evaluation: Evaluation) -> str:
+    """Return the data that metrics are of: first digits that differ between other rows, then the rows in words."""
+    rows = rows_in_words(evaluation.rows, evaluation.customers, evaluation.churners, evaluation.churned_customers)
+    until = f", to {evaluation.periods[-1].since}" if evaluation.periods else ""
+    return f"{evaluation.data_digest}: {rows}{until}"
 
 
 def _metrics(findings: Findings) -> dict[str, float]:

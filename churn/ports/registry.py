@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CHALLENGER", "CHAMPION", "MODEL_DIGEST", "PREVIOUS_CHAMPION", "ModelRegistry", "ModelVersion"]
+__all__ = ["CHALLENGER", "CHAMPION", "HOLDOUT", "MODEL_DIGEST", "PREVIOUS_CHAMPION", "ModelRegistry", "ModelVersion"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,10 @@ CHALLENGER = "Challenger"
 
 MODEL_DIGEST = "model_digest"
 """The tag that holds the digest of what the version does: model, scoring code, economics."""
+
+
+HOLDOUT = "holdout"
+"""The tag that says of which rows the metrics of a version are: digits that differ between other rows, then words."""
 
 
 CHAMPION = "Champion"
