@@ -27,4 +27,4 @@ def training(settings: Settings, contract: DatasetContract) -> None:
         training_set, model, contract, name, settings.money, settings.evaluation, settings.reasons, seed
     )
     version = register(training_set, tuning, model, card, verdict, reasons, settings, contract)
-    write_report(version, training_set, validation, leakage, tuning, card, verdict, reasons, settings, contract)
+    write_report(version, training_set, model, validation, leakage, tuning, card, verdict, reasons, settings, contract)

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .chart_values import values_of
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 __all__ = [
     "COLOURS",
@@ -32,6 +33,7 @@ __all__ = [
     "in_percent",
     "named",
     "shortened",
+    "small_multiples",
 ]
 
 _KEPT = 32
@@ -112,6 +114,33 @@ def chart(title: str, x_label: str, y_label: str, draw: Callable[[Axes], None], 
         draw(axes)
         if isinstance(axes.xaxis.get_major_locator(), AutoLocator):
             axes.locator_params(axis="x", nbins=5)
+        return _svg(figure, title)
+
+
+def small_multiples(
+    title: str, y_label: str, parts: Sequence[tuple[str, T]], draw: Callable[[Axes, T], None], *, columns: int = 2
+) -> str:
+    """Return one small drawing for each part, all on the same height, as an SVG element.
+
+    Args:
+        title: What the drawings show, in plain words.
+        y_label: What lies along the vertical axes, with its unit.
+        parts: Heading and values of each drawing.
+        draw: Draws the values on the axes; every colour it uses is one of `COLOURS`.
+        columns: Drawings beside each other.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rows = -(-len(parts) // columns)
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title, "axes.labelsize": 9, "xtick.labelsize": 8}):
+        figure = Figure(figsize=(WIDTH, 0.6 + 1.9 * rows), dpi=72, layout="constrained")
+        figure.suptitle(textwrap.fill(title, _TITLE_CHARACTERS), x=0.012, ha="left")
+        figure.supylabel(y_label, fontsize=9, color=COLOURS["muted"])
+        for number, (heading, values) in enumerate(parts, start=1):
+            axes = figure.add_subplot(rows, columns, number)
+            axes.set_title(heading, fontsize=9.5, loc="left")
+            draw(axes, values)
         return _svg(figure, title)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from churn.core.wording import percent, signed, spoken
 from churn.evaluation.evaluate import BandedCurve, Evaluation
 from churn.evaluation.metrics import METRICS
+from churn.model.money import CostMatrix
 
 from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, histogram, in_percent, named, shortened
 
@@ -199,7 +200,9 @@ def _thresholds(evaluation: Evaluation) -> list[tuple[str, float]]:
     lowest, highest = evaluation.campaign.threshold
     by_value = [("expected value", lowest)] if lowest == highest else []
     named = [(spoken(name), threshold) for name, threshold in evaluation.thresholds.items()]
-    return [*by_value, ("cost matrix", evaluation.money.cost_matrix.threshold), *named]
+    matrix = evaluation.money.cost_matrix
+    by_matrix = [("cost matrix", matrix.threshold)] if matrix != CostMatrix() else []
+    return [*by_value, *by_matrix, *named]
 
 
 HOLDOUT_CHARTS: Mapping[str, Callable[[Evaluation], str]] = {
@@ -259,7 +262,12 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
         named(axes, places, [name for name, _ in steps])
         low, high = min(base, *ends), max(base, *ends)
         axes.set_xlim(low - 0.12 * (high - low), high + 0.16 * (high - low))
-        marks = [share for share in _SHARES if axes.get_xlim()[0] <= _log_odds(share) <= axes.get_xlim()[1]]
+        left, right = axes.get_xlim()
+        marks: list[float] = []
+        for share in _SHARES:
+            room = right - left if not marks else _log_odds(share) - _log_odds(marks[-1])
+            if left <= _log_odds(share) <= right and room > (right - left) / 6:
+                marks.append(share)
         axes.set_xticks([_log_odds(share) for share in marks], [percent(share, 0) for share in marks])
 
     start, customer = (percent(1 / (1 + math.exp(-log_odds))) for log_odds in (base, ends[-1]))
@@ -268,12 +276,16 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
 
 
 @drawn_once
-def tuning_history(values: Sequence[float | None], objective: str) -> str:
+def tuning_history(
+    values: Sequence[float | None], objective: str, *, pruned: Sequence[int] = (), se: float = 0.0
+) -> str:
     """Draw each trial's value and the best so far; lower is better, the first is the fixed configuration.
 
     Args:
         values: One for each trial in order; None where the trial was pruned or failed.
         objective: What was minimised, such as `log loss over the folds`.
+        pruned: The trials that were given up because they were behind; they have no value of their own.
+        se: Standard error of the best trial's gain over the fixed configuration; 0 where that is the best.
     """
 
     def draw(axes: Axes) -> None:
@@ -282,11 +294,25 @@ def tuning_history(values: Sequence[float | None], objective: str) -> str:
         done = [(number, value) for number, value in enumerate(values) if value is not None]
         numbers, losses = [number for number, _ in done], [value for _, value in done]
         axes.plot(numbers, losses, "o", color=COLOURS["primary"], alpha=0.55, label="trial")
-        axes.step(numbers, np.minimum.accumulate(losses), color=COLOURS["ink"], where="post", label="best so far")
+        if done:
+            axes.step(numbers, np.minimum.accumulate(losses), color=COLOURS["ink"], where="post", label="best so far")
         if done and numbers[0] == 0:
-            axes.axhline(losses[0], color=COLOURS["muted"], label="fixed configuration", **DASHED)
+            fixed = losses[0]
+            axes.axhline(fixed, color=COLOURS["muted"], label="fixed configuration", **DASHED)
+            if se > 0:
+                low, high = fixed - 2 * se, fixed + 2 * se
+                axes.axhspan(
+                    low, high, label="noise: ±2 standard errors", color=COLOURS["muted"], alpha=0.18, linewidth=0
+                )
+        if done:
+            # A range of no more than noise would make it look like a cliff.
+            room = max(max(losses) - min(losses), 3 * se, 0.01 * abs(losses[0]))
+            axes.set_ylim(min(losses) - 0.6 * room, max(losses) + 0.9 * room)
+        top = axes.get_ylim()[1]
+        if pruned:
+            axes.plot(pruned, [top] * len(pruned), "x", color=COLOURS["secondary"], label="pruned", clip_on=False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 1), borderaxespad=0.2)
+        axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0.97))
 
     return chart("What tuning found", "trial", f"{objective} (lower is better)", draw)
 

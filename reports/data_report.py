@@ -27,8 +27,9 @@ def table_section(snapshot: TableSnapshot) -> Section:
         "place": ref.uri,
     }
     rows = [_column_row(column, snapshot.sampled) for column in snapshot.columns]
-    caption = "" if snapshot.sampled == ref.rows else f"From a sample of {snapshot.sampled:,} rows."
-    return Section(f"Table {ref.name}", [Definitions(facts), Table.of(rows, caption, right=["missing"])])
+    sampled = "" if snapshot.sampled == ref.rows else f", from a sample of {snapshot.sampled:,} rows"
+    caption = f"All {len(rows)} columns{sampled}"
+    return Section(f"Table {ref.name}", [Definitions(facts), Table.of(rows, caption, right=["missing"], folded=True)])
 
 
 def _column_row(column: ColumnProfile, rows: int) -> dict[str, Cell]:

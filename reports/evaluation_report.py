@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from churn.core.wording import amount, interval, percent, spoken
@@ -10,9 +11,9 @@ from churn.evaluation.headline import A_CUSTOMER_MONTH, campaign_of, rows_in_wor
 from churn.evaluation.metrics import METRICS
 from churn.evaluation.oracle import Reachable
 from churn.evaluation.slices import SLICE_METRICS, Slice
-from churn.model.money import MoneySettings
+from churn.model.money import CostMatrix, MoneySettings
 
-from . import charts
+from . import charts, model_charts
 from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text
 
 __all__ = ["evaluation_sections", "money_section"]
@@ -34,6 +35,7 @@ _POLICY = ("share", "recall", "precision", "f1", "profit", "cost_matrix_profit")
 def evaluation_sections(evaluation: Evaluation) -> tuple[Section, ...]:
     """Return what a holdout says of a model, for a training report or for a page of its own."""
     sections = [_glance(evaluation), money_section(evaluation), _quality(evaluation)]
+    sections += [_by_date(evaluation)] if len(evaluation.periods) > 1 else []
     sections += [_slices(evaluation)] if evaluation.slices else []
     sections += [_reachable(evaluation.reachable, evaluation.currency)] if evaluation.reachable else []
     return tuple(sections)
@@ -93,50 +95,46 @@ def _is_calibrated(evaluation: Evaluation) -> bool:
 
 def money_section(evaluation: Evaluation) -> Section:
     """Return the economics in words, every decision rule with what it earns, and the profit curve."""
-    heads = [METRICS[name].column(evaluation.currency) for name in _POLICY]
+    shown = _POLICY if _has_matrix(evaluation.money) else _POLICY[:-1]
+    heads = [METRICS[name].column(evaluation.currency) for name in shown]
     means = "; ".join(f"{METRICS[name].label}: {METRICS[name].meaning}" for name in _POLICY[:4])
     blocks = [
-        Table(["who is treated", *heads], _policies(evaluation), f"{means}.", right=heads),
-        Text(_cost_matrix(evaluation.money)),
+        Table(["who is treated", *heads], _policies(evaluation, shown), f"{means}.", right=heads),
+        *([Text(_cost_matrix(evaluation.money))] if _has_matrix(evaluation.money) else []),
         Figure(
             charts.profit(evaluation),
             "Where the lines agree, the model's own forecast of its profit can be trusted.",
         ),
         Figure(charts.score_distribution(evaluation), "Each rule treats the customers to the right of its line."),
     ]
-    return Section("Money", blocks, _economics(evaluation.money))
+    pooled = "" if evaluation.unit == "customers" else " All dates of the holdout are pooled: each amount is for one "
+    pooled += "customer on one date." if pooled else ""
+    return Section("Money", blocks, f"{_economics(evaluation.money)}{pooled}")
 
 
-def _policies(evaluation: Evaluation) -> list[list[Cell]]:
+def _has_matrix(money: MoneySettings) -> bool:
+    """Whether a cost matrix of one's own is set; figures of the one that stands there by default mislead."""
+    return money.cost_matrix != CostMatrix()
+
+
+def _policies(evaluation: Evaluation, shown: Sequence[str]) -> list[list[Cell]]:
     metrics, matrix = evaluation.metrics, evaluation.money.cost_matrix
-    rules = {"profit": "expected value above 0", "cost_matrix": f"above {percent(matrix.threshold)}, the cost matrix"}
+    rules = {"profit": "expected value above 0"}
+    if _has_matrix(evaluation.money):
+        rules["cost_matrix"] = f"above {percent(matrix.threshold)}, the cost matrix"
     for name, threshold in evaluation.thresholds.items():
         rules[name] = f"from {percent(threshold)}, the {spoken(name)} threshold"
     everybody, nobody = (METRICS["share"].text(share) for share in (1.0, 0.0))
     churned = METRICS["precision"].text(metrics["churn_share"].point)
     applied: list[list[Cell]] = [
-        [words, *(_measured(evaluation, f"{name}_at_{rule}") for name in _POLICY)] for rule, words in rules.items()
+        [words, *(_measured(evaluation, f"{name}_at_{rule}") for name in shown)] for rule, words in rules.items()
     ]
-    return [
-        *applied,
-        [
-            "everybody",
-            everybody,
-            everybody,
-            churned,
-            None,
-            *(_measured(evaluation, name) for name in ("profit_if_all", "cost_matrix_profit_if_all")),
-        ],
-        [
-            "nobody",
-            nobody,
-            nobody,
-            None,
-            None,
-            METRICS["profit"].number(0.0),
-            _measured(evaluation, "cost_matrix_profit_if_none"),
-        ],
-    ]
+    all_of_them: list[Cell] = ["everybody", everybody, everybody, churned, None, _measured(evaluation, "profit_if_all")]
+    none: list[Cell] = ["nobody", nobody, nobody, None, None, METRICS["profit"].number(0.0)]
+    if _has_matrix(evaluation.money):
+        all_of_them.append(_measured(evaluation, "cost_matrix_profit_if_all"))
+        none.append(_measured(evaluation, "cost_matrix_profit_if_none"))
+    return [*applied, all_of_them, none]
 
 
 def _measured(evaluation: Evaluation, name: str) -> str | None:
@@ -207,11 +205,23 @@ def _calibration(evaluation: Evaluation) -> Callout:
     return Callout(f"{predicted_and_observed} The average gap of {gap} {verdict} {advice}", "warn")
 
 
+def _by_date(evaluation: Evaluation) -> Section:
+    drawing = model_charts.churn_by_date(evaluation.periods, evaluation.confidence)
+    lead = "Where predictions leave the intervals on several dates, the customers or the business have changed."
+    return Section("By date", [Figure(drawing)], lead)
+
+
 def _slices(evaluation: Evaluation) -> Section:
     rows = [_slice_row(part, evaluation.currency) for part in evaluation.slices]
-    table = Table.of(rows, right=list(rows[0])[2:])
+    drawings = [
+        Figure(model_charts.slice_dots(evaluation.slices, name, overall.point, evaluation.confidence))
+        for name in ("roc_auc", "calibration_ratio")
+        if (overall := evaluation.metrics.get(name)) and any(name in part.metrics for part in evaluation.slices)
+    ]
+    level = percent(evaluation.confidence, 0)
+    table = Table.of(rows, f"All {len(rows)} groups, {level} intervals", right=list(rows[0])[2:], folded=True)
     lead = "Where the model is better or worse than on average; a ratio above 1 means that more churned than predicted."
-    return Section("Slices", [table], lead)
+    return Section("Groups of customers", [*drawings, table], lead)
 
 
 def _slice_row(part: Slice, currency: str) -> dict[str, Cell]:
@@ -223,7 +233,7 @@ def _slice_row(part: Slice, currency: str) -> dict[str, Cell]:
     }
     first = next(iter(measured))
     return {
-        "column": part.column,
+        "group of": part.column,
         "value": part.value,
         "rows": part.rows,
         METRICS["churn_share"].label: percent(part.churn_share),

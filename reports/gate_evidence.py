@@ -8,6 +8,7 @@ from churn.core.wording import interval, number, percent
 from churn.evaluation.headline import A_CUSTOMER_MONTH, rows_in_words
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import Comparison, GateReport, PairedMetric, RecipeComparison, RecipeMetric, SliceComparison
+from churn.model.money import CostMatrix, MoneySettings
 
 from . import gate_charts
 from .page import Callout, Cell, Figure, Section, Table
@@ -16,6 +17,7 @@ __all__ = [
     "LEADS",
     "comparison_section",
     "forest",
+    "gains_table",
     "level_of",
     "recipe_section",
     "slice_section",
@@ -44,14 +46,26 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
         f"drawn anew {comparison.resamples:,} times, the same draw for both; parentheses hold "
         f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes."
     )
-    lead_head = f"{_LEAD} ({level_of(report)} interval)"
-    right = ["champion", "challenger", lead_head, "allowed loss", _SMALLEST]
+    seen = smallest_difference(comparison, report.currency)
+    evaluated = report.challenger.evaluation
+    table = gains_table(
+        comparison, None if evaluated is None else evaluated.money, report.currency, level=level_of(report)
+    )
+    return Section(heading, [table, *([Callout(seen)] if seen else [])], lead)
+
+
+def gains_table(comparison: Comparison, money: MoneySettings | None, currency: str, *, level: str) -> Table:
+    """Return every metric of both versions with its paired difference, those that are tested first.
+
+    The profit by a cost matrix is left out unless one is set in `money`.
+    """
+    hidden = () if money is not None and money.cost_matrix != CostMatrix() else ("cost_matrix_profit",)
+    right = ["champion", "challenger", f"{_LEAD} ({level} interval)", "allowed loss", _SMALLEST]
     by_name = {metric.name: metric for metric in comparison.metrics}
     tested = [by_name[name] for name in LEADS if name in by_name]
-    metrics = [*tested, *(metric for metric in comparison.metrics if metric.name not in LEADS)]
-    seen = smallest_difference(comparison, report.currency)
-    table = Table(["metric", *right], [_paired_row(metric, report.currency) for metric in metrics], right=right)
-    return Section(heading, [table, *([Callout(seen)] if seen else [])], lead)
+    others = (metric for metric in comparison.metrics if metric.name not in (*LEADS, *hidden))
+    metrics = [*tested, *others]
+    return Table(["metric", *right], [_paired_row(metric, currency) for metric in metrics], right=right)
 
 
 def level_of(report: GateReport) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from churn.core.wording import number, percent
+import datetime as dt
+
+from churn.core.wording import moment, number, percent, spoken
 from churn.data.leakage import LeakageReport
 from churn.data.validation import ValidationReport
 from churn.evaluation.headline import headline
 from churn.evaluation.importance import Explanation
 from churn.evaluation.metrics import METRICS
+from churn.gate.report import Comparison
 from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
 from churn.ports.registry import CHALLENGER
@@ -16,13 +19,15 @@ from churn.training.calibration import CalibrationScore
 from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
 
-from . import charts
+from . import charts, model_charts
 from .data_report import leakage_section, table_section, validation_section
 from .evaluation_report import evaluation_sections
+from .gate_evidence import gains_table
 from .markdown import in_markdown
 from .page import Block, Callout, Cell, Code, Definitions, Figure, Section, Table, page
 
 __all__ = [
+    "champion_section",
     "explanation_section",
     "model_section",
     "registration_section",
@@ -41,18 +46,33 @@ def training_page(
     validation: ValidationReport,
     leakage: LeakageReport,
     settings: Settings,
+    at: dt.datetime | None = None,
+    against: Comparison | str | None = None,
 ) -> str:
-    """Return the self-contained page of a training run: what the model is good for first, then how it came about."""
-    ref = findings.training_set.ref
+    """Return the self-contained page of a training run: what the model is good for first, then how it came about.
+
+    Args:
+        findings: What the run found.
+        registration: Which version it ended in.
+        validation: What became of the source's rows.
+        leakage: The checks of the training set.
+        settings: The run's settings.
+        at: When it was trained.
+        against: The champion on the same holdout; a text says why it could not be compared, None that there is none.
+    """
+    ref, tags = findings.training_set.ref, registration.tags
     facts: dict[str, Cell] = {
-        "data": validation.source,
-        "dataset": ref.dataset,
-        "training set": f"version {ref.version}, {ref.rows:,} rows",
+        "trained": None if at is None else moment(at),
+        "commit": tags.get("git_commit", "")[:12] or None,
+        "data": f"{validation.source} ({ref.dataset})",
+        "training set": f"version {ref.version}, {ref.rows:,} rows, digest {ref.content_id[:12]}",
+        "holdout": f"digest {findings.evaluation.data_digest}",
         "seed": settings.seed,
         "model": f"version {registration.version}" + (", unchanged" if registration.unchanged else ""),
     }
     sections = [
         *evaluation_sections(findings.evaluation),
+        *([champion_section(against, settings)] if against is not None else []),
         explanation_section(findings.explanation),
         training_section(findings.training),
         tuning_section(findings.tuning),
@@ -60,7 +80,7 @@ def training_page(
         validation_section(validation),
         table_section(findings.training_set),
         registration_section(registration),
-        Section("Next", [Code("python run.py ui")]),
+        Section("Next", [Code("python run.py --pipeline deployment")]),
     ]
     title = f"{registration.name}, version {registration.version}"
     return page(title, sections, lead=headline(findings.evaluation), facts=facts)
@@ -96,16 +116,33 @@ def explanation_section(explanation: Explanation) -> Section:
             f"Mean over {explanation.rows:,} rows of the holdout; 0.69 doubles or halves the odds of churn.",
         )
     ]
+    if explanation.shapes:
+        blocks.append(
+            Figure(
+                model_charts.shape_functions(explanation.shapes, words),
+                "Above 0 a value raises the risk, below it lowers it; 0.69 doubles the odds. Marks and widths show "
+                "where customers are. The trees of the model add what these curves leave out.",
+            )
+        )
+    if explanation.grid is not None:
+        blocks.append(
+            Figure(
+                model_charts.risk_map(explanation.grid, words),
+                "Observed churn of the holdout in bold, by the strongest number and the strongest category; below it "
+                "what the model predicts, and the rows.",
+            )
+        )
+    value_head = f"expected value, {explanation.currency}"
     rows: list[dict[str, Cell]] = [
         {
             "customer": example.customer,
             "churn probability": percent(example.probability),
-            f"expected value, {explanation.currency}": number(example.expected_value, 2),
+            value_head: number(example.expected_value, 2),
             "what raises the risk": "; ".join(example.reasons),
         }
         for example in explanation.examples
     ]
-    blocks.append(Table.of(rows, "The customers most worth treating.", right=["churn probability"]))
+    blocks.append(Table.of(rows, "The customers most worth treating.", right=["churn probability", value_head]))
     if explanation.examples:
         first = explanation.examples[0]
         chart = charts.reasons(
@@ -115,11 +152,26 @@ def explanation_section(explanation: Explanation) -> Section:
     return Section("Why", blocks, lead="Exact contributions to the log-odds: they add up to the prediction.")
 
 
+def champion_section(against: Comparison | str, settings: Settings) -> Section:
+    """Return how the new version does beside the one that is live, on the same holdout; the gate decides, not this."""
+    if isinstance(against, str):
+        return Section("Beside the champion", [Callout(against, "warn")])
+    lead = "Before the gate, on the holdout of this run. The gate asks more, and decides."
+    table = gains_table(against, settings.money, settings.money.currency, level=percent(1 - 2 * settings.gate.alpha, 0))
+    return Section("Beside the champion", [table], lead)
+
+
 def tuning_section(result: TuningResult) -> Section:
     """Return what tuning tried, and what it bought."""
     metric, blocks = METRICS[result.objective], list[Block]([Callout(result.reason)])
     if result.best is not None:
-        blocks.append(Figure(_tuning_chart(result), "Trial 0 is the fixed configuration that has to be beaten."))
+        blocks.append(
+            Figure(
+                _tuning_chart(result),
+                "Trial 0 is the fixed configuration that has to be "
+                "beaten; a trial within the grey band is no different from it.",
+            )
+        )
         rows: list[dict[str, Cell]] = [
             {
                 "trial": trial.number,
@@ -139,7 +191,9 @@ def _tuning_chart(result: TuningResult) -> str:
     sign = 1 if result.objective == "log_loss" else -1
     values = [None if trial.value is None else sign * trial.value for trial in result.trials]
     label = METRICS[result.objective].label
-    return charts.tuning_history(values, f"{label if sign == 1 else f'negative {label}'}, out of fold")
+    pruned = [number for number, trial in enumerate(result.trials) if trial.state == "PRUNED"]
+    objective = f"{label if sign == 1 else f'negative {label}'}, out of fold"
+    return charts.tuning_history(values, objective, pruned=pruned, se=result.gain_se)
 
 
 def _drawn(report: TrainingReport) -> dict[str, Cell]:
@@ -156,16 +210,16 @@ def training_section(report: TrainingReport) -> Section:
     facts: dict[str, Cell] = {
         "trained on": f"{rows}, churn rate {percent(report.churn_rate)}",
         **_drawn(report),
-        "made of": " + ".join(report.chosen) + (" (mean of their log-odds)" if len(report.chosen) > 1 else ""),
+        "made of": spoken(" + ".join(report.chosen)) + (" (mean of their log-odds)" if len(report.chosen) > 1 else ""),
         "calibration": _calibration_in_words(report),
         "threshold for F1": report.thresholds["f1"],
-        **{name.replace("_", " "): value for name, value in report.fitted.items()},
+        **{_fitted_name(name): value for name, value in report.fitted.items()},
         "CPU seconds": round(sum(report.cpu_seconds.values()), 2),
     }
     loss = METRICS["log_loss"]
     candidates: list[dict[str, Cell]] = [
         {
-            "candidate": " + ".join(blend.members),
+            "candidate": spoken(" + ".join(blend.members)),
             loss.label: loss.number(blend.log_loss),
             "behind the default": f"{loss.number(blend.behind_default)} ± {loss.number(blend.behind_default_se)}",
             "choice": "chosen" if blend.chosen else "default" if blend.default else "",
@@ -180,6 +234,12 @@ def training_section(report: TrainingReport) -> Section:
         Table.of(calibration, "Calibration, out of fold"),
     ]
     return Section("Model card", blocks, lead="Everything here was measured on training customers, out of fold.")
+
+
+def _fitted_name(name: str) -> str:
+    """Return the name of something that was fitted, with its unit."""
+    plain = spoken(name.removesuffix("_us"))
+    return f"{plain}, microseconds a row" if name.endswith("_us") else plain
 
 
 def _calibration_in_words(report: TrainingReport) -> str:
@@ -236,6 +296,7 @@ def registration_section(registration: Registration) -> Section:
         "version": f"{registration.version} ({state})",
         "alias": f"@{CHALLENGER}",
         "MLflow run": registration.run_id,
-        **registration.tags,
     }
-    return Section("Registered version", [Definitions(facts)], lead=registration.description)
+    tags: list[dict[str, Cell]] = [{"tag": name, "value": value} for name, value in registration.tags.items()]
+    blocks = [Definitions(facts), Table.of(tags, f"All {len(tags)} tags", folded=True)]
+    return Section("Registered version", blocks, lead=registration.description)

@@ -17,6 +17,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.importance import Explanation
 from churn.lifecycle import training as use_case
+from churn.lifecycle.beside_champion import beside_champion
 from churn.lifecycle.registration import Findings, Registration
 from churn.model.model import ChurnModel
 from churn.ports.registry import MODEL_DIGEST
@@ -73,6 +74,7 @@ def _link_artifacts(registration: Registration) -> None:
 def write_report(
     registration: Registration,
     training_set: TableSnapshot,
+    model: ChurnModel,
     validation: ValidationReport,
     leakage: LeakageReport,
     tuning: TuningResult,
@@ -85,8 +87,16 @@ def write_report(
     """Write the run's one self-contained page, and its summary that the dashboard shows at once."""
     with stage("write_report"):
         findings = Findings(training_set, tuning, training, evaluation, explanation)
-        page = training_page(findings, registration, validation=validation, leakage=leakage, settings=settings)
         workspace = connect(contract, settings.model_name)
+        page = training_page(
+            findings,
+            registration,
+            validation=validation,
+            leakage=leakage,
+            settings=settings,
+            at=workspace.clock(),
+            against=beside_champion(workspace, settings, training_set, model, registration),
+        )
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)
         summary = training_summary(findings, registration)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..core.frozen import Frozen
 from ..model.frame import Columns, FloatArray
+from ..model.model import InputColumn
 from ..model.reasons import Described, global_importance, values_in_words
 from ..model.scorer import Scorer
+from .shapes import RiskGrid, Shape, risk_grid, shapes_of
 
 __all__ = [
     "CustomerReasons",
@@ -41,9 +45,18 @@ class Explanation(Frozen):
     importance: dict[str, float]
     descriptions: dict[str, str]
     examples: tuple[CustomerReasons, ...]
+    shapes: tuple[Shape, ...] = ()
+    grid: RiskGrid | None = None
 
 
-def explain_rows(scorer: Scorer, columns: Columns, customers: npt.NDArray[np.object_], *, seed: int) -> Explanation:
+def explain_rows(
+    scorer: Scorer,
+    columns: Columns,
+    customers: npt.NDArray[np.object_],
+    *,
+    seed: int,
+    label: npt.NDArray[np.int8] | None = None,
+) -> Explanation:
     """Explain the model on rows it was not trained on.
 
     Every row is scored; the examples are the customers of the greatest expected value, each with the best of their
@@ -54,10 +67,12 @@ def explain_rows(scorer: Scorer, columns: Columns, customers: npt.NDArray[np.obj
         columns: Every input and feature, arrays of shape `(n_rows,)`.
         customers: The customer of each row, shape `(n_rows,)`.
         seed: Draws the customers for the importance.
+        label: 1 churned, 0 stayed, shape `(n_rows,)`; needed for the churn by two inputs.
     """
     features: list[Described] = [*scorer.model.schema.inputs, *scorer.model.schema.features]
     code = pd.factorize(customers)[0]
-    best = _best_rows(scorer.score(columns, explain=False)["expected_value"].to_numpy(), code)
+    scored = scorer.score(columns, explain=False)
+    best = _best_rows(scored["expected_value"].to_numpy(), code)
     chosen = {name: values[best] for name, values in columns.items()}
     scores, contributions = scorer.score(chosen), scorer.model.contributions(chosen)
     examples = tuple(
@@ -73,14 +88,31 @@ def explain_rows(scorer: Scorer, columns: Columns, customers: npt.NDArray[np.obj
         for index, row in enumerate(best)
     )
     sample = _sampled_rows(code, seed)
-    sampled = scorer.model.contributions({name: values[sample] for name, values in columns.items()})
+    sampled_rows = {name: values[sample] for name, values in columns.items()}
+    sampled = scorer.model.contributions(sampled_rows)
+    importance = global_importance(sampled, [feature.name for feature in features])
+    grid = None
+    if label is not None and len(pair := _pair(scorer.model.schema.inputs, importance)) == 2:
+        probability = scored["probability"].to_numpy(dtype=np.float64)
+        grid = risk_grid({name: columns[name] for name in pair}, label.astype(np.float64), probability)
     return Explanation(
         rows=len(sample),
         currency=scorer.settings.money.currency,
-        importance=global_importance(sampled, [feature.name for feature in features]),
+        importance=importance,
         descriptions={feature.name: feature.description for feature in features},
         examples=examples,
+        shapes=shapes_of(scorer.model, sampled_rows),
+        grid=grid,
     )
+
+
+def _pair(inputs: Sequence[InputColumn], importance: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the strongest number and the strongest category among the inputs, else the two strongest inputs."""
+    ranked = sorted(inputs, key=lambda column: -importance[column.name])
+    first = {column.kind: column.name for column in reversed(ranked)}
+    if len(first) == 2:
+        return first["numeric"], first["categorical"]
+    return tuple(column.name for column in ranked[:2])
 
 
 def _best_rows(expected_value: FloatArray, customer: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

@@ -146,7 +146,7 @@ def evaluate_model(
     measured = evaluate_holdout(model, holdout, contract, money=money, settings=evaluation, seed=seed)
     advance("evaluate", 1, 2, "reasons and what matters most")
     scorer = Scorer(model, scoring_settings(contract, money, reasons))
-    explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed)
+    explanation = explain_rows(scorer, holdout.columns, holdout.data.entity, seed=seed, label=holdout.data.label)
     advance("evaluate", 2, 2, "")
     auc = METRICS["roc_auc"]
     note("evaluate", f"{auc.label} {auc.interval(measured.metrics[auc.name])} on {measured.customers:,} customers")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pandas as pd
+
 from churn.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from churn.model.money import MoneySettings
 from tests.fakes.data.predictions import predictions
@@ -23,4 +25,5 @@ def evaluation(noise: float = 0.5) -> Evaluation:
         slices={},
         settings=EvaluationSettings(resamples=100),
         seed=1,
+        event_time=pd.Series(pd.Timestamp("2025-01-01", tz="UTC"), index=range(600)),
     )

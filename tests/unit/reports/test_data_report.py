@@ -38,7 +38,7 @@ def test_a_sample_is_called_one() -> None:
     (whole,) = blocks(table_section(SNAPSHOT), Table)
     ref = SNAPSHOT.ref.model_copy(update={"rows": 900_000})
     (part,) = blocks(table_section(SNAPSHOT.model_copy(update={"ref": ref, "sampled": 200_000})), Table)
-    assert (whole.caption, part.caption) == ("", "From a sample of 200,000 rows.")
+    assert (whole.caption, part.caption) == ("All 4 columns", "All 4 columns, from a sample of 200,000 rows")
 
 
 def test_the_spread_of_numbers_is_a_line_of_bars_in_which_no_row_is_lost() -> None:

@@ -92,13 +92,9 @@ def test_the_headline_gives_the_range_of_break_evens() -> None:
 
 def test_the_money_section_has_every_way_to_decide(evaluation: Evaluation) -> None:
     table = block_of((money_section(evaluation),), "Money", Table)
-    assert [row[0] for row in table.rows] == [
-        "expected value above 0",
-        "above 12.5%, the cost matrix",
-        "from 35.0%, the F1 threshold",
-        "everybody",
-        "nobody",
-    ]
+    rules = ["expected value above 0", "from 35.0%, the F1 threshold", "everybody", "nobody"]
+    assert [row[0] for row in table.rows] == rules
+    assert not [head for head in table.columns if "cost" in head]
     profit = evaluation.metrics["profit_per_customer"]
     assert table.rows[0][5] == f"{profit.point:.2f} ({profit.lower:.2f} to {profit.upper:.2f})"
 
@@ -109,8 +105,17 @@ def test_the_economics_are_put_in_words(evaluation: Evaluation) -> None:
     by_revenue = MoneySettings.model_validate({"customer_value": {"margin": 0.3, "months": 24}})
     other = evaluation.model_copy(update={"money": by_revenue})
     assert "30% of the monthly revenue for 24 months (200 USD where" in money_section(other).lead
-    matrix = block_of((money_section(evaluation),), "Money", Text)
-    assert "a churner missed -2,000 USD" in matrix.text
+
+
+def test_the_cost_matrix_is_shown_only_where_one_is_set() -> None:
+    assert not [block for block in money_section(evaluated()).blocks if isinstance(block, Text)]
+    own = MoneySettings.model_validate({"cost_matrix": {"tp": 900, "fp": -300, "fn": -1000, "tn": 0}})
+    section = money_section(evaluated(money=own))
+    assert "a churner missed -1,000 USD" in block_of((section,), "Money", Text).text
+    table = block_of((section,), "Money", Table)
+    assert "above 13.6%, the cost matrix" in [row[0] for row in table.rows]
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert "cost-matrix profit" in table.columns[-1]
 
 
 def test_the_glance_warns_where_the_model_earns_no_more_than_treating_everybody(evaluation: Evaluation) -> None:
@@ -137,7 +142,7 @@ def test_calibration_beyond_chance_is_a_warning(evaluation: Evaluation) -> None:
 
 
 def test_a_slice_that_was_skipped_says_why(sections: tuple[Section, ...]) -> None:
-    table: Table = block_of(sections, "Slices", Table)
+    table: Table = block_of(sections, "Groups of customers", Table)
     by_value = {row[1]: row for row in table.rows}
     assert by_value["rare"][4] == "fewer than 50 rows"
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", str(by_value["usual"][4]))
@@ -145,7 +150,7 @@ def test_a_slice_that_was_skipped_says_why(sections: tuple[Section, ...]) -> Non
 
 def test_the_truth_and_slices_are_sections_only_where_there_are_any(sections: tuple[Section, ...]) -> None:
     titles = [section.title for section in sections]
-    assert titles == ["At a glance", "Money", "Quality", "Slices", "Against the truth"]
+    assert titles == ["At a glance", "Money", "Quality", "Groups of customers", "Against the truth"]
     bare = evaluation_sections(evaluated(slices={}))
     assert [section.title for section in bare] == ["At a glance", "Money", "Quality"]
 
