@@ -66,7 +66,7 @@ class ForestRow:
         gain: The gain with its interval, in the metric's own unit.
         unit: What is one unit of the drawing, above 0: the loss that is allowed or, where none is, the smallest
             difference that shows.
-        words: Gain and allowed loss as they are written beside the row.
+        words: The gain as it is written above the row.
         tone: A role of `COLOURS`.
     """
 
@@ -98,9 +98,11 @@ def gains_forest(rows: Sequence[ForestRow], title: str, level: str) -> str:
             scaled = np.clip(np.array([row.gain.lower, row.gain.point, row.gain.upper]) / row.unit, -_FAR, _FAR)
             axes.plot(scaled[[0, 2]], [place, place], color=COLOURS[row.tone], linewidth=1.8)
             axes.plot(scaled[[1]], [place], "o", color=COLOURS[row.tone], markersize=6.5)
-            beside(axes, row.words, (low, float(place)), (3, 9), fontsize=8.5, color=COLOURS["muted"], va="center")
-        named(axes, places, [shortened(row.label, 30) for row in rows])
-        axes.set_ylim(0.5, len(rows) + 0.75)
+            paper = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 0.5}
+            words = f"{row.label} {row.words}"
+            beside(axes, words, (low, float(place)), (2, 13), fontsize=8.5, va="center", bbox=paper)
+        axes.set_yticks([])
+        axes.set_ylim(0.6, len(rows) + 0.85)
         axes.set_xlim(low, high)
 
     return chart(
@@ -108,7 +110,7 @@ def gains_forest(rows: Sequence[ForestRow], title: str, level: str) -> str:
         f"gain of the challenger, {level} intervals; 0 is no difference, -1 the allowed loss",
         "",
         draw,
-        height=1.2 + 0.46 * len(rows),
+        height=1.3 + 0.5 * len(rows),
     )
 
 
@@ -156,7 +158,7 @@ def slice_gains(slices: Sequence[SliceComparison], metric: str, title: str, unit
             _whisker(axes, part.gains[metric], float(place), "secondary" if part.worse else "primary")
         named(axes, places, [shortened(f"{part.column}: {part.value}", 40) for part in shown])
         axes.set_ylim(0.4, len(shown) + 0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(3))
 
     return chart(title, unit, "", draw, height=1.1 + 0.26 * len(shown))
 

@@ -107,9 +107,8 @@ def _forest_row(
     metric: PairedMetric | RecipeMetric, margin: float | None, currency: str, where: str, failed: bool
 ) -> gate_charts.ForestRow:
     gain = METRICS[metric.name].gain
-    allowed = f"allowed loss {gain.text(margin, currency)}" if margin else "no allowed loss"
     unit = margin or metric.detectable or 1.0
-    words = f"{gain.interval(metric.gain, currency)}; {allowed}"
+    words = gain.interval(metric.gain, currency) + ("" if margin else ", no allowed loss")
     label = f"{where}{METRICS[metric.name].label}"
     return gate_charts.ForestRow(label, metric.gain, unit, words, "secondary" if failed else "primary")
 

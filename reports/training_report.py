@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from churn.core.wording import moment, number, percent, spoken
 from churn.data.leakage import LeakageReport
 from churn.data.validation import ValidationReport
@@ -46,7 +44,6 @@ def training_page(
     validation: ValidationReport,
     leakage: LeakageReport,
     settings: Settings,
-    at: dt.datetime | None = None,
     against: Comparison | str | None = None,
 ) -> str:
     """Return the self-contained page of a training run: what the model is good for first, then how it came about.
@@ -57,12 +54,11 @@ def training_page(
         validation: What became of the source's rows.
         leakage: The checks of the training set.
         settings: The run's settings.
-        at: When it was trained.
         against: The champion on the same holdout; a text says why it could not be compared, None that there is none.
     """
     ref, tags = findings.training_set.ref, registration.tags
     facts: dict[str, Cell] = {
-        "trained": None if at is None else moment(at),
+        "registered": None if registration.registered_at is None else moment(registration.registered_at),
         "commit": tags.get("git_commit", "")[:12] or None,
         "data": f"{validation.source} ({ref.dataset})",
         "training set": f"version {ref.version}, {ref.rows:,} rows, digest {ref.content_id[:12]}",

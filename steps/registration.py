@@ -88,14 +88,9 @@ def write_report(
     with stage("write_report"):
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         workspace = connect(contract, settings.model_name)
+        against = beside_champion(workspace, settings, training_set, model, registration)
         page = training_page(
-            findings,
-            registration,
-            validation=validation,
-            leakage=leakage,
-            settings=settings,
-            at=workspace.clock(),
-            against=beside_champion(workspace, settings, training_set, model, registration),
+            findings, registration, validation=validation, leakage=leakage, settings=settings, against=against
         )
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)

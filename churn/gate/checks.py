@@ -119,7 +119,7 @@ CHECKS = Checklist(
         _of_metric("better_log_loss", "log_loss", "bound"),
         NamedCheck("description", "words", 0, name="description", reading="at least"),
         NamedCheck("predictions", "apart", name="predictions"),
-        NamedCheck("customers with reasons", "%", 1, name="reasons", reading="at least"),
+        NamedCheck("rows with reasons", "%", 1, name="reasons", reading="at least"),
         NamedCheck("package size", "MB", 1, name="size"),
         NamedCheck("package digest", name="digest"),
     )

@@ -191,8 +191,8 @@ def _predictions(sample: _Scored) -> Check:
         valid and decided and gap <= 1e-9,
         value=gap,
         threshold=1e-9,
-        yes=f"On {len(batch):,} fresh customers it gives probabilities and decisions, alone as in a batch.",
-        no="On fresh customers it gives values that are no probabilities or decisions."
+        yes=f"On {len(batch):,} rows that no training saw it gives probabilities and decisions, alone as in a batch.",
+        no="On rows that no training saw it gives values that are no probabilities or decisions."
         if not (valid and decided)
         else f"A customer scored alone differs from the same customer in a batch by up to {gap:.2g}.",
     )
@@ -210,10 +210,10 @@ def _reasons(sample: _Scored, settings: ReasonSettings) -> Check:
         not foreign and (share > 0 or not settings.top),
         value=share,
         threshold="in the contract's words",
-        yes=f"{share:.0%} of customers get reasons for a raised risk, all in the words of the contract.",
+        yes=f"{share:.0%} of these rows get reasons for a raised risk, all in the words of the contract.",
         no=f"A reason such as {foreign[0]!r} is not in the words of the contract."
         if foreign
-        else "No customer gets a reason: see `reasons` in the settings.",
+        else "No row gets a reason: see `reasons` in the settings.",
     )
 
 

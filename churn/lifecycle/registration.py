@@ -54,6 +54,7 @@ class Registration(Frozen):
     unchanged: bool = Field(description="Whether the version was there before, because the model is the same.")
     description: str
     tags: dict[str, str]
+    registered_at: dt.datetime | None = Field(default=None, description="When the registry first had the version.")
 
 
 def register_challenger(
@@ -94,6 +95,7 @@ def register_challenger(
         unchanged=version.run_id != run_id,
         description=version.description,
         tags=dict(version.tags),
+        registered_at=version.created_at,
     )
 
 

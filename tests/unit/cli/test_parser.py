@@ -81,6 +81,7 @@ def test_a_pipeline_takes_every_setting_and_set_as_often_as_it_is_given() -> Non
         "data": Path("in.csv"),
         "dataset": "own.yaml",
         "no_cache": True,
+        "verbose": False,
         "version": None,
         "as_of": None,
         "engine": None,

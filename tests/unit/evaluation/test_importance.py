@@ -104,7 +104,7 @@ def test_the_section_shows_importance_examples_and_how_the_first_comes_about() -
     (table,) = [block for block in section.blocks if isinstance(block, Table)]
     assert "months as a customer" in figures[0].svg
     first = explanation().examples[0]
-    assert f"customer {first.customer} " in figures[1].caption
+    assert f"customer {first.customer} " in figures[-1].caption
     assert table.columns == ["customer", "churn probability", "expected value, USD", "what raises the risk"]
     assert [row[0] for row in table.rows] == [example.customer for example in explanation().examples]
     assert table.rows[0][1] == f"{100 * first.probability:.1f}%"

@@ -56,6 +56,7 @@ def test_a_new_model_becomes_a_version_and_the_challenger(package: Path) -> None
         unchanged=False,
         description="Trained in run-1.",
         tags={**TAGS, MODEL_DIGEST: "aa"},
+        registered_at=registry.versions(NAME)[0].created_at,
     )
     assert (numbers(registry), challenger(registry)) == ([1], 1)
 

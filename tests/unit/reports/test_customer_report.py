@@ -44,7 +44,7 @@ def said(**changes: Any) -> CustomerAnswer:
         "customer_value": 200.0,
         "threshold": 0.164,
         "base": -1.0,
-        "average": 0.269,
+        "starting_point": 0.269,
         "parts": (
             FeaturePart(words="length of the contract: Month-to-month", added=1.2, actionable=True),
             FeaturePart(words="months as a customer: 60", added=-0.2, actionable=False),
