@@ -66,5 +66,5 @@ def _compared(
         challenger=VersionScores(model.probability(rows.training.columns), float(model.thresholds["f1"])),
         slices={},
     )
-    gate = settings.gate_rules(workspace.threads).gate
-    return compare(paired, settings.money, gate, name="holdout", seed=settings.seed)
+    everybody = settings.gate.model_copy(update={"capacity": None})
+    return compare(paired, settings.money, everybody, name="holdout", seed=settings.seed)

@@ -145,6 +145,14 @@ def test_an_equal_model_is_refused_and_the_exit_code_says_so(equal: Ran) -> None
     assert f"{MODEL} version 3 is not promoted." in equal.out
 
 
+def test_the_page_of_a_training_run_holds_a_new_version_against_the_one_that_is_live(
+    project: Project, equal: Ran
+) -> None:
+    pages = [page.read_text(encoding="utf-8") for page in sorted((project.state / "reports").glob("training-*.html"))]
+    assert ["Beside the champion" in page for page in pages] == [False, True, True]
+    assert all("challenger better by (90% interval)" in page for page in pages[1:])
+
+
 def test_a_rollback_brings_the_version_back_that_was_live(project: Project, back: Ran) -> None:
     back.succeeded()
     assert (alias(project, CHAMPION), alias(project, CHALLENGER)) == (1, 3)
