@@ -27,8 +27,8 @@ __all__ = [
 _SHOWN = ("campaign_profit", "roc_auc", "log_loss")
 _GAINS = ("profit_at_capacity", "profit_per_customer", "roc_auc", "log_loss")
 OTHER_HOLDOUT = (
-    "* measured on another holdout than version {version}: such figures cannot be compared with each other. What the "
-    "gate found on the same rows can."
+    "* as far as is on record, measured on another holdout than version {version}: such figures cannot be compared. "
+    "What the gate found on the same rows can."
 )
 _DIGITS = 8
 
