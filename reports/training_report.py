@@ -40,10 +40,10 @@ __all__ = [
 def training_page(
     findings: Findings,
     registration: Registration,
+    settings: Settings,
     *,
     validation: ValidationReport,
     leakage: LeakageReport,
-    settings: Settings,
     against: Comparison | str | None = None,
 ) -> str:
     """Return the self-contained page of a training run: what the model is good for first, then how it came about.
@@ -51,9 +51,9 @@ def training_page(
     Args:
         findings: What the run found.
         registration: Which version it ended in.
+        settings: The run's settings.
         validation: What became of the source's rows.
         leakage: The checks of the training set.
-        settings: The run's settings.
         against: The champion on the same holdout; a text says why it could not be compared, None that there is none.
     """
     ref, tags = findings.training_set.ref, registration.tags

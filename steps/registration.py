@@ -89,12 +89,9 @@ def write_report(
         findings = Findings(training_set, tuning, training, evaluation, explanation)
         workspace = connect(contract, settings.model_name)
         against = beside_champion(workspace, settings, training_set, model, registration)
-        page = training_page(
-            findings, registration, validation=validation, leakage=leakage, settings=settings, against=against
-        )
+        page = training_page(findings, registration, settings, validation=validation, leakage=leakage, against=against)
         write_page(workspace, page)
         workspace.tracker.log_file("report.html", page)
-        summary = training_summary(findings, registration)
-        workspace.tracker.describe(summary)
+        workspace.tracker.describe(summary := training_summary(findings, registration))
         tag_run(training_tag(registration))
         return MarkdownString(summary), HTMLString(page)
