@@ -27,7 +27,9 @@ def version(number: int, holdout: str, **tags: str) -> ModelVersion:
 
 def shown(drawing: object) -> list[str]:
     output = StringIO()
-    plain_console(output).print(drawing)
+    console = plain_console(output)
+    console.width = 200  # whatever the terminal of the tests has
+    console.print(drawing)
     return [line.rstrip() for line in output.getvalue().splitlines() if line.strip()]
 
 
