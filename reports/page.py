@@ -40,8 +40,8 @@ __package_data__ = ("templates/*",)
 Cell = str | int | float | bool | Estimate | None
 """What a table or card may hold; numbers are rounded and stand to the right, `None` is a dash."""
 Tone = Literal["plain", "good", "warn", "bad"]
-_HYPHENED = re.compile(r"(?<!\S)((?=\S{3,24}(?!\S))(?=\S*\d)\S*\w-\S+)")
-"""A short word with hyphens and digits, such as a customer's id or a date; longer ones have to break on a phone."""
+_HYPHENED = re.compile(r"(?<!\S)((?=\S{3,24}(?!\S))(?:(?=\S*\d)\S*\w|-)-\S+)")
+"""A short word with hyphens, such as a customer's id, a date or an option; longer ones have to break on a phone."""
 
 
 @dataclass(frozen=True)

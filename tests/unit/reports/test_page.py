@@ -164,3 +164,13 @@ def test_a_folded_table_opens_on_demand() -> None:
 
 def test_the_same_page_is_the_same_bytes() -> None:
     assert page("Report", EVERYTHING) == page("Report", EVERYTHING)
+
+
+@pytest.mark.parametrize("word", ["7590-VHVEG", "2025-06-01", "--data", "v1.2-rc3"])
+def test_ids_dates_and_options_are_not_broken_at_their_hyphens(word: str) -> None:
+    assert f'<span class="unbroken">{word}</span>' in page("t", [Section("s", [Text(f"what {word} is")])])
+
+
+@pytest.mark.parametrize("word", ["non-inferiority", "-5", "(-82.97", "1a-" + "x" * 24, "-", "a<b-1>c"[:3]])
+def test_other_words_are_left_as_they_are(word: str) -> None:
+    assert "unbroken" not in page("t", [Section("s", [Text(f"what {word} is")])]).partition("<body>")[2]
