@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..core.errors import ContractError, nearest
 from ..model.frame import as_strings, without_missing_words
@@ -172,6 +173,10 @@ def _known(source: Source, contract: DatasetContract) -> tuple[pa.Table, tuple[s
 
 
 def _as_arrived(table: pa.Table) -> pd.DataFrame:
+    for position, field in enumerate(table.schema):
+        # To pandas, texts are equal that are so up to their first zero byte.
+        if pa.types.is_string(field.type) and pc.any(pc.match_substring(table.column(position), "\0")).as_py():
+            table = table.set_column(position, field, pc.replace_substring(table.column(position), "\0", ""))
     rows: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     return rows
 

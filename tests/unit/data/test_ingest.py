@@ -188,3 +188,11 @@ def test_a_key_that_pandas_wrote_as_an_index_is_a_column() -> None:
     indexed = pd.DataFrame([ROW, {**ROW, "Member ID": "m2"}]).set_index("Member ID")
     batch = conform(Source("gym", pa.Table.from_pandas(indexed)), CONTRACT)
     assert batch.frame["member_id"].tolist() == ["m1", "m2"]
+
+
+def test_zero_bytes_are_dropped_and_make_no_two_values_one() -> None:
+    rows = [{**ROW, "Member ID": f"m\0{number}", "visits": "4\0" * number or "4"} for number in range(3)]
+    batch = take(*rows)
+    assert batch.frame["member_id"].tolist() == ["m0", "m1", "m2"]
+    assert batch.frame["visits"].tolist() == [4, 4, 44]
+    assert (batch.copies, batch.faults) == (0, ())
