@@ -77,10 +77,8 @@ def _is_held(note: Path) -> bool:
     try:
         with FileLock(note, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, OSError):  # one that may not be opened is of another user, who may be at work
         return True
-    except OSError:
-        return False
 
 
 def _ended(key: tuple[int, Path]) -> None:

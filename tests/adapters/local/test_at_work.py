@@ -53,6 +53,12 @@ def test_a_folder_that_is_not_there_or_cannot_be_written_has_no_notes(tmp_path: 
     assert not AtWork(tmp_path / "nowhere").anybody()
 
 
+def test_a_note_that_cannot_be_opened_counts_as_somebody_at_work(tmp_path: Path) -> None:
+    (tmp_path / ".at-work-of-another-user").mkdir()
+    assert AtWork(tmp_path).anybody()
+    assert AtWork(tmp_path).left_by_killed() == []
+
+
 def test_nothing_is_cleared_while_another_run_is_at_work(tmp_path: Path, worker: subprocess.Popen[bytes]) -> None:
     calls: list[int] = []
     assert clear(tmp_path, lambda: calls.append(1) or 1) is None  # type: ignore[func-returns-value]
