@@ -16,8 +16,8 @@ def features_publish(arguments: argparse.Namespace) -> int:
     session = session_of(arguments)
     published = publish_features(session.workspace, session.settings, full=arguments.full)
     features, parity = published.features, published.parity
-    said = "nothing new" if published.unchanged else f"{published.written:,} written, {published.removed:,} removed"
-    print(f"{features.name} version {features.version}, as of {published.as_of:%Y-%m-%d %H:%M} UTC: {said}")
+    done = f"{published.written:,} customers written, {published.removed:,} removed"
+    print(f"{features.name} version {features.version}, as of {published.as_of:%Y-%m-%d %H:%M} UTC: {done}.")
     print(f"{parity.online:,} customers are online; {parity.compared:,} were compared and agree.")
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from churn.core.errors import StoreError
 from churn.ports.online import OnlineColumns, OnlineRow, OnlineStore, OnlineWriter, Publication
 
-from .packed_rows import FORMAT, check_format, columns_text, names_in, pack, unpack
+from .packed_rows import FORMAT, check_format, columns_text, names_in, pack, publication_of, unpack
 
 __all__ = ["PostgresOnlineStore"]
 
@@ -67,7 +66,7 @@ class PostgresOnlineStore(OnlineStore):
             if not self._is_there(connection):
                 return None
             found = self._ask(connection, "SELECT publication FROM {schema}.publications").fetchone()
-        return Publication.model_validate_json(found[0]) if found else None
+        return publication_of(found[0], self._address) if found else None
 
     @contextmanager
     def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
@@ -80,7 +79,7 @@ class PostgresOnlineStore(OnlineStore):
                 self._ask(connection, "INSERT INTO {schema}.format VALUES (%s)", FORMAT)
             text = columns_text(columns)
             ((layout,),) = self._ask(connection, "SELECT max(layout) FROM {schema}.layouts WHERE columns = %s", text)
-            if full or layout is None:
+            if layout is None:
                 made = "INSERT INTO {schema}.layouts (columns) VALUES (%s) RETURNING layout"
                 ((layout,),) = self._ask(connection, made, text)
             yield _Writer(connection, self._of_schema, layout, full=full)
@@ -217,14 +216,9 @@ class _Writer(OnlineWriter):
                     copy.write_row(row)
             cursor.execute(self._statement, (self._layout, table_version))
 
-    def remove_before(self, oldest: dt.datetime) -> int:
-        time = round(oldest.timestamp() * 1_000_000)
-        query = self._of_schema("DELETE FROM {schema}.features WHERE event_time < %s")
-        return self._connection.execute(query, (time,)).rowcount
-
-    def remove_unwritten(self) -> int:
-        query = self._of_schema("DELETE FROM {schema}.features WHERE layout <> %s")
-        return self._connection.execute(query, (self._layout,)).rowcount
+    def remove(self, customers: Sequence[str]) -> int:
+        query = self._of_schema("DELETE FROM {schema}.features WHERE customer = ANY(%s)")
+        return self._connection.execute(query, (list(customers),)).rowcount
 
     def record(self, publication: Publication) -> None:
         with self._connection.transaction():

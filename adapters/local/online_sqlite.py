@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from filelock import FileLock
 from churn.core.errors import StoreError
 from churn.ports.online import OnlineColumns, OnlineRow, OnlineStore, OnlineWriter, Publication
 
-from .packed_rows import FORMAT, check_format, columns_text, names_in, pack, unpack
+from .packed_rows import FORMAT, check_format, columns_text, names_in, pack, publication_of, unpack
 
 __all__ = ["SqliteOnlineStore"]
 
@@ -58,7 +57,7 @@ class SqliteOnlineStore(OnlineStore):
             if (connection := self._reader()) is None:
                 return None
             found = connection.execute("SELECT publication FROM publications ORDER BY number DESC LIMIT 1").fetchone()
-        return Publication.model_validate_json(found[0]) if found else None
+        return publication_of(found[0], str(self._path)) if found else None
 
     @contextmanager
     def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
@@ -71,7 +70,7 @@ class SqliteOnlineStore(OnlineStore):
             connection.execute("PRAGMA cache_size = -65536")
             text = columns_text(columns)
             known = connection.execute("SELECT max(layout) FROM layouts WHERE columns = ?", (text,)).fetchone()[0]
-            if full or known is None:
+            if known is None:
                 known = connection.execute("INSERT INTO layouts (columns) VALUES (?)", (text,)).lastrowid
             yield _Writer(connection, known, full=full)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -181,12 +180,10 @@ class _Writer(OnlineWriter):
                 self._statement, ((table_version, self._layout, *packed) for packed in pack(ordered))
             )
 
-    def remove_before(self, oldest: dt.datetime) -> int:
-        time = round(oldest.timestamp() * 1_000_000)
-        return self._connection.execute("DELETE FROM features WHERE event_time < ?", (time,)).rowcount
-
-    def remove_unwritten(self) -> int:
-        return self._connection.execute("DELETE FROM features WHERE layout <> ?", (self._layout,)).rowcount
+    def remove(self, customers: Sequence[str]) -> int:
+        with self._transaction():
+            names = ((customer,) for customer in customers)
+            return self._connection.executemany("DELETE FROM features WHERE customer = ?", names).rowcount
 
     def record(self, publication: Publication) -> None:
         with self._transaction():

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from churn.core.errors import StoreError
-from churn.ports.online import OnlineColumns, OnlineRow
+from churn.ports.online import OnlineColumns, OnlineRow, Publication
 
-__all__ = ["FORMAT", "check_format", "columns_text", "names_in", "pack", "unpack"]
+__all__ = ["FORMAT", "check_format", "columns_text", "names_in", "pack", "publication_of", "unpack"]
 
 FORMAT = 1
 """The format of a store: its tables, and how a row is packed."""
@@ -55,6 +56,17 @@ def columns_text(columns: OnlineColumns) -> str:
 def names_in(text: str) -> tuple[str, ...]:
     """Return the names of the columns from `columns_text`."""
     return tuple(name for name, _ in orjson.loads(text))
+
+
+def publication_of(text: str, place: str) -> Publication:
+    """Return the record of a publication from its JSON; raises as `check_format` does."""
+    try:
+        return Publication.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(
+            f"The online store {place} was published by another version of this project: remove it (it is a copy of "
+            "the feature table) and run `python run.py features publish`."
+        ) from error
 
 
 def check_format(found: int, place: str) -> None:

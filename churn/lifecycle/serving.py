@@ -93,7 +93,6 @@ class Published(Frozen):
         written: Rows that were sent.
         removed: Customers who left and were removed.
         full: Whether every row was sent.
-        unchanged: Whether there was nothing to do.
         parity: The check that followed.
     """
 
@@ -102,7 +101,6 @@ class Published(Frozen):
     written: int
     removed: int
     full: bool
-    unchanged: bool
     parity: Parity
 
 
@@ -122,8 +120,9 @@ def online_columns(contract: DatasetContract) -> OnlineColumns:
 def publish_features(workspace: Workspace, settings: Settings, *, full: bool = False) -> Published:
     """Bring the online store up to date with the feature table, and check a sample of it.
 
-    Only rows that became known, or were written, since the last publication are sent; customers who left by the rule
-    of batch inference (`inference.max_age_days`) are removed.
+    Only rows that became known, or were written, since the last publication are sent, and those of customers who are
+    not online; customers whom a batch would not score (`inference.max_age_days`) are removed. The keys of all customers
+    are held meanwhile, about 100 bytes each.
 
     Args:
         workspace: The data set.
@@ -136,54 +135,43 @@ def publish_features(workspace: Workspace, settings: Settings, *, full: bool = F
     """
     contract, store, online = workspace.contract, workspace.tables, workspace.online
     newest, columns = _newest(workspace, settings), online_columns(contract)
-    before = online.publication()
-    full = full or before is None or (before.columns, before.max_age) != (columns, newest.max_age)
     with online.publishing(columns, full=full) as writer:
-        before = None if full else online.publication()  # as it is now that nobody else publishes
-        if before is not None and before.as_of > newest.as_of:
+        before = online.publication()
+        full = full or before is None or before.columns != columns
+        if before is not None and not full and before.as_of > newest.as_of:
             raise StoreError(
                 f"The online store holds what was known by {before.as_of:%Y-%m-%d %H:%M} UTC, and "
                 f"{newest.features.name} ends at {newest.as_of:%Y-%m-%d %H:%M} UTC: if the older table is meant to "
                 "replace it, publish by `python run.py features publish --full`."
             )
-        if before is not None and _same(before, newest):
-            parity = check_features(workspace, settings)
-            note("publish", f"nothing new since version {before.features.version} of {newest.features.name}")
-            return Published(
-                features=newest.features,
-                as_of=newest.as_of,
-                written=0,
-                removed=0,
-                full=False,
-                unchanged=True,
-                parity=_agreeing(parity),
-            )
-        written, ingested, last = 0, _NEVER, _NEVER
-        for batch, ingested_until, event in _online_batches(store, contract, newest, before):
-            ingested, last = max(ingested, ingested_until), max(last, event)
-            if batch.num_rows:
-                writer.write(batch, newest.features.version)
-                written += batch.num_rows
-        removed = writer.remove_unwritten() if full else writer.remove_before(last - newest.max_age)
+        held, active, written, ingested = {*online.customers()}, set[str](), 0, _NEVER
+        for rows, ingested_at in _online_batches(store, contract, newest):
+            customers = rows.column("customer").to_pylist()
+            active.update(customers)
+            ingested = max(ingested, pc.max(ingested_at).as_py() or _NEVER)
+            if before is not None and not full:
+                absent = pa.array([customer not in held for customer in customers])
+                sent = rows.filter(pc.or_(absent, _later(rows, ingested_at, before)))
+            else:
+                sent = rows
+            if sent.num_rows:
+                writer.write(sent, newest.features.version)
+                written += sent.num_rows
+        removed = writer.remove([*(held - active)])
         writer.record(
             Publication(
                 features=newest.features,
                 columns=columns,
                 as_of=newest.as_of,
                 ingested_until=ingested,
-                max_age=newest.max_age,
                 published_at=workspace.clock(),
             )
         )
     note("publish", f"{written:,} customers written, {removed:,} removed")
+    parity = check_features(workspace, settings)
+    parity.require()
     return Published(
-        features=newest.features,
-        as_of=newest.as_of,
-        written=written,
-        removed=removed,
-        full=full,
-        unchanged=False,
-        parity=_agreeing(check_features(workspace, settings)),
+        features=newest.features, as_of=newest.as_of, written=written, removed=removed, full=full, parity=parity
     )
 
 
@@ -204,7 +192,7 @@ def check_features(workspace: Workspace, settings: Settings) -> Parity:
     held = set(online.customers())
     share = min(1.0, settings.serving.parity_sample / max(1, len(held)))
     missing, compared, active, differences = [], 0, 0, []
-    for batch, *_ in _online_batches(store, contract, newest, None):
+    for batch, _ in _online_batches(store, contract, newest):
         customers = batch.column("customer").to_pylist()
         active += len(customers)
         missing += [customer for customer in customers if customer not in held]
@@ -229,11 +217,6 @@ def check_features(workspace: Workspace, settings: Settings) -> Parity:
     )
 
 
-def _agreeing(parity: Parity) -> Parity:
-    parity.require()
-    return parity
-
-
 def _newest(workspace: Workspace, settings: Settings) -> _Newest:
     contract, store = workspace.contract, workspace.tables
     try:
@@ -251,35 +234,34 @@ def _newest(workspace: Workspace, settings: Settings) -> _Newest:
     return _Newest(features, as_of, settings.inference.max_age(contract.label.window_days))
 
 
-def _same(before: Publication, newest: _Newest) -> bool:
-    return before.features.content_id == newest.features.content_id and before.as_of == newest.as_of
-
-
 def _online_batches(
-    store: FeatureStore, contract: DatasetContract, newest: _Newest, before: Publication | None
-) -> Iterator[tuple[pa.RecordBatch, dt.datetime, dt.datetime]]:
-    """Return the rows that are to be online and were not published before, with the newest writing and event of all."""
+    store: FeatureStore, contract: DatasetContract, newest: _Newest
+) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+    """Return the rows that are to be online, and when each was written to the table."""
     columns = online_columns(contract)
-    rows = store.latest_rows(newest.features, newest.as_of, batch_rows=_BATCH_ROWS, max_age=newest.max_age)
-    for batch in rows:
-        if not batch.num_rows:
-            continue
-        event, ingested = batch.column(EVENT_TIME), batch.column(INGESTED_AT)
+    for batch in store.latest_rows(newest.features, newest.as_of, batch_rows=_BATCH_ROWS, max_age=newest.max_age):
+        event = batch.column(EVENT_TIME)
         arrived = pc.coalesce(batch.column(ARRIVED_AT), event) if ARRIVED_AT in batch.schema.names else event
         spelled = {name: uncoded(values) for name, values in coded_columns(batch, columns).items()}
         arrays = [
             pa.array(spelled[name], pa.float64() if kind == "numeric" else pa.string(), from_pandas=True)
             for name, kind in columns.items()
         ]
-        online = pa.RecordBatch.from_arrays(
+        rows = pa.RecordBatch.from_arrays(
             [pc.cast(batch.column(contract.entity_key), pa.string()), event, arrived, *arrays],
             names=["customer", "event_time", "arrived_at", *columns],
         )
-        if before is not None:
-            since = [(event, before.as_of), (arrived, before.as_of), (ingested, before.ingested_until)]
-            later = [pc.greater(times, pa.scalar(moment, times.type)) for times, moment in since]
-            online = online.filter(reduce(pc.or_, later))
-        yield online, pc.max(ingested).as_py() or _NEVER, pc.max(event).as_py()
+        yield rows, batch.column(INGESTED_AT)
+
+
+def _later(rows: pa.RecordBatch, ingested_at: pa.Array, before: Publication) -> pa.Array:
+    """Return which rows became known, or were written, after a publication."""
+    known = [pc.greater(rows.column(name), _scalar(before.as_of)) for name in ("event_time", "arrived_at")]
+    return reduce(pc.or_, [*known, pc.greater(ingested_at, _scalar(before.ingested_until))])
+
+
+def _scalar(moment: dt.datetime) -> pa.Scalar:
+    return pa.scalar(moment, pa.timestamp("us", tz="UTC"))
 
 
 def _differences(row: OnlineRow, offline: Mapping[str, Any], columns: OnlineColumns) -> list[Difference]:

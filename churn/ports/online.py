@@ -48,7 +48,6 @@ class Publication(Frozen):
         columns: The stored columns.
         as_of: What was known by then is there: the watermark from which the next publication goes on.
         ingested_until: When the newest published row was written to the tables: the same for rows that were corrected.
-        max_age: Customers whose newest event lies more than this before the newest of all have left.
         published_at: When it was published, by the clock.
     """
 
@@ -56,7 +55,6 @@ class Publication(Frozen):
     columns: OnlineColumns
     as_of: UtcTime
     ingested_until: UtcTime
-    max_age: dt.timedelta
     published_at: UtcTime
 
 
@@ -77,12 +75,8 @@ class OnlineWriter(ABC):
         """
 
     @abstractmethod
-    def remove_before(self, oldest: dt.datetime) -> int:
-        """Remove the customers whose event lies before that, and return how many they were."""
-
-    @abstractmethod
-    def remove_unwritten(self) -> int:
-        """Remove the customers whom this full publication did not write, and return how many they were."""
+    def remove(self, customers: Sequence[str]) -> int:
+        """Remove customers, and return how many of them were there."""
 
     @abstractmethod
     def record(self, publication: Publication) -> None:
@@ -106,8 +100,7 @@ class OnlineStore(ABC):
 
         Args:
             columns: The stored columns.
-            full: Whether rows may replace newer ones, and `remove_unwritten` is called at the end. Needed where the
-                columns are not those of the last publication.
+            full: Whether rows may replace newer ones.
         """
 
     @abstractmethod

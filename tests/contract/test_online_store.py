@@ -52,7 +52,6 @@ def publication(version: int = 0, **changed: Any) -> Publication:
         "columns": COLUMNS,
         "as_of": NOW,
         "ingested_until": NOW,
-        "max_age": dt.timedelta(days=30),
         "published_at": NOW,
     }
     return Publication(features=features, **{**values, **changed})
@@ -61,8 +60,6 @@ def publication(version: int = 0, **changed: Any) -> Publication:
 def publish(store: OnlineStore, *rows: Any, version: int = 0, full: bool = False, columns: Any = COLUMNS) -> None:
     with store.publishing(columns, full=full) as writer:
         writer.write(batch(*rows), version)
-        if full:
-            writer.remove_unwritten()
         writer.record(publication(version, columns=columns))
 
 
@@ -140,35 +137,31 @@ def test_no_customer_goes_back_in_time(store: OnlineStore, event: float, arrival
     assert found.values["plan"] == plan
 
 
-def test_a_full_publication_takes_its_rows_and_no_others(store: OnlineStore) -> None:
+def test_a_full_publication_takes_its_rows_in_any_case(store: OnlineStore) -> None:
     publish(store, ("a", 5, 5, "old", 1.0), ("b", 5, 5, "old", 1.0))
-    with store.publishing(COLUMNS, full=True) as writer:
-        writer.write(batch(("a", 4, 4, "new", 1.0)), 1)
-        assert writer.remove_unwritten() == 1
-    assert [(row.customer, row.values["plan"], row.event_time) for row in store.rows(["a", "b"])] == [
-        ("a", "new", day(4))
-    ]
+    publish(store, ("a", 4, 4, "new", 1.0), version=1, full=True)
+    found = {row.customer: (row.values["plan"], row.event_time) for row in store.rows(["a", "b"])}
+    assert found == {"a": ("new", day(4)), "b": ("old", day(5))}
 
 
-def test_customers_whose_event_is_older_than_a_time_are_removed(store: OnlineStore) -> None:
+def test_customers_are_removed_by_name(store: OnlineStore) -> None:
     publish(store, ("a", 1, 9, "x", 1.0), ("b", 2, 9, "x", 1.0), ("c", 3, 9, "x", 1.0))
     with store.publishing(COLUMNS, full=False) as writer:
-        assert writer.remove_before(day(2)) == 1
-    assert sorted(store.customers()) == ["b", "c"]
+        assert writer.remove(["a", "c", "z"]) == 2
+        assert writer.remove([]) == 0
+    assert [*store.customers()] == ["b"]
 
 
-def test_other_columns_need_a_full_publication_and_rows_of_both_can_be_read_meanwhile(store: OnlineStore) -> None:
+def test_rows_with_other_columns_stand_beside_the_old_ones(store: OnlineStore) -> None:
     publish(store, ("a", 1, 1, "gold", 1.0), ("b", 1, 1, "gold", 2.0))
     other = {"tier": "categorical", "paid": "numeric"}
     with store.publishing(other, full=True) as writer:
         writer.write(batch(("a", 1, 1, "new", 3.0)).rename_columns(["customer", "event_time", "arrived_at", *other]), 1)
-        assert {row.customer: row.values for row in store.rows(["a", "b"])} == {
-            "a": {"tier": "new", "paid": 3.0},
-            "b": {"plan": "gold", "spend": 2.0},
-        }
-        writer.remove_unwritten()
         writer.record(publication(1, columns=other))
-    assert [*store.customers()] == ["a"]
+    assert {row.customer: row.values for row in store.rows(["a", "b"])} == {
+        "a": {"tier": "new", "paid": 3.0},
+        "b": {"plan": "gold", "spend": 2.0},
+    }
 
 
 def test_a_publication_that_breaks_off_leaves_whole_batches_and_the_record_of_before(store: OnlineStore) -> None:

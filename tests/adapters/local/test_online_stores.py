@@ -26,6 +26,15 @@ def test_a_file_of_another_format_is_refused_and_stays(tmp_path: Path) -> None:
         publish(store, ("a", 1, 1, "x", 1.0))
 
 
+def test_a_publication_of_another_version_of_the_project_is_named(tmp_path: Path) -> None:
+    store = SqliteOnlineStore(tmp_path, "telco")
+    publish(store, ("a", 1, 1, "x", 1.0))
+    with sqlite3.connect(tmp_path / "telco.db") as file:
+        file.execute("UPDATE publications SET publication = '{\"later\": 1}'")
+    with pytest.raises(StoreError, match=r"telco\.db was published by another version of this project: remove it"):
+        store.publication()
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "telco.db").write_text("no database\n" * 100)
     with pytest.raises(StoreError, match=r"telco\.db does not answer \(file is not a database\).*publish"):

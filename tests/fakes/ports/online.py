@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -46,7 +45,7 @@ class InMemoryOnlineStore(OnlineStore):
 
 class _Writer(OnlineWriter):
     def __init__(self, store: InMemoryOnlineStore, full: bool) -> None:
-        self._store, self._full, self._written = store, full, set[str]()
+        self._store, self._full = store, full
 
     def write(self, rows: pa.RecordBatch, table_version: int) -> None:
         for values in rows.to_pylist():
@@ -56,18 +55,12 @@ class _Writer(OnlineWriter):
             old = self._store.held.get(customer)
             if self._full or old is None or (event, arrived) >= (old.event_time, old.arrived_at):
                 self._store.held[customer] = row
-            self._written.add(customer)
 
-    def remove_before(self, oldest: dt.datetime) -> int:
-        return self._removed([row.customer for row in self._store.held.values() if row.event_time < oldest])
-
-    def remove_unwritten(self) -> int:
-        return self._removed([customer for customer in self._store.held if customer not in self._written])
-
-    def _removed(self, customers: Sequence[str]) -> int:
-        for customer in customers:
+    def remove(self, customers: Sequence[str]) -> int:
+        present = [customer for customer in customers if customer in self._store.held]
+        for customer in present:
             del self._store.held[customer]
-        return len(customers)
+        return len(present)
 
     def record(self, publication: Publication) -> None:
         self._store.recorded(publication)

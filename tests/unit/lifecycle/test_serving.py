@@ -60,7 +60,7 @@ def test_the_newest_row_of_each_customer_goes_online() -> None:
     case = Case()
     case.features(("a", 1, 1.0), ("a", 2, 2.0), ("b", 1, 3.0))
     published = case.published()
-    assert (published.written, published.removed, published.full, published.unchanged) == (2, 0, True, False)
+    assert (published.written, published.removed, published.full) == (2, 0, True)
     assert (case.values("a"), case.values("b")) == ({2.0}, {3.0})
     assert (published.parity.customers, published.parity.online, published.parity.compared) == (2, 2, 2)
 
@@ -70,7 +70,7 @@ def test_nothing_is_sent_where_nothing_is_new() -> None:
     case.features(("a", 1, 1.0))
     case.published()
     again = case.published()
-    assert (again.written, again.unchanged, again.parity.compared) == (0, True, 1)
+    assert (again.written, again.full, again.parity.compared) == (0, False, 1)
 
 
 def test_only_rows_that_became_known_or_were_written_since_are_sent() -> None:
@@ -103,14 +103,34 @@ def test_customers_who_left_are_removed_by_the_rule_of_batches() -> None:
     assert [*case.online.customers()] == ["b"]
 
 
-def test_another_rule_of_who_left_publishes_everybody_again() -> None:
+def test_another_rule_of_who_left_brings_customers_back() -> None:
     case = Case()
     case.features(("a", 1, 1.0), ("b", 40, 1.0))
     short, long = settings("inference.max_age_days=10"), settings("inference.max_age_days=100")
     publish_features(case.workspace, short)
     assert [*case.online.customers()] == ["b"]
-    assert publish_features(case.workspace, long).full
+    assert publish_features(case.workspace, long).written == 1
     assert sorted(case.online.customers()) == ["a", "b"]
+
+
+def test_customers_who_are_no_longer_in_the_table_are_removed() -> None:
+    case = Case()
+    case.features(("a", 1, 1.0), ("b", 1, 1.0))
+    case.published()
+    newest = case.tables.latest("churn_features")
+    case.tables.replace(FEATURES, case.tables.read(newest).filter(pa.array([True, False])))
+    assert case.published().removed == 1
+    assert [*case.online.customers()] == ["a"]
+
+
+def test_other_columns_publish_everybody_again() -> None:
+    case = Case()
+    case.features(("a", 1, 1.0))
+    case.published()
+    publication = case.online.publication()
+    assert publication is not None
+    case.online.recorded(publication.model_copy(update={"columns": {"other": "numeric"}}))
+    assert case.published().full
 
 
 def test_the_check_names_customers_columns_and_values_that_differ() -> None:
