@@ -109,9 +109,16 @@ def without_missing_words(texts: pd.Series, keep: Collection[str] = ()) -> pd.Se
 
 def as_strings(values: pd.Series) -> npt.NDArray[np.object_]:
     """Return `values` as text of shape `(n_rows,)` in its canonical spelling; missing and blank values become None."""
-    codes, uniques = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
-    texts = np.array([*(canonical_text(value) or None for value in uniques), None], dtype=object)
-    return texts[codes]
+    objects = values.to_numpy(dtype=object)
+    if pd.api.types.infer_dtype(objects, skipna=True).startswith("mixed"):  # where 1 and True would be one value
+        texts = [
+            None if missing else canonical_text(value) or None
+            for value, missing in zip(objects, pd.isna(objects), strict=True)
+        ]
+        return np.array(texts, dtype=object)
+    codes, uniques = pd.factorize(objects, use_na_sentinel=True)
+    distinct = np.array([*(canonical_text(value) or None for value in uniques), None], dtype=object)
+    return distinct[codes]
 
 
 def columns_of(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[np.generic]]:

@@ -64,3 +64,8 @@ def test_a_column_that_a_frame_lacks_is_missing_in_every_row() -> None:
     assert n_rows(columns) == 2
     assert np.isnan(columns["b"]).all()
     assert columns["c"].tolist() == [None, None]
+
+
+def test_values_that_python_takes_for_one_are_told_apart() -> None:
+    values = pd.Series([1, True, "x", None, 0.0, False], dtype=object)
+    assert as_strings(values).tolist() == ["1", "true", "x", None, "0", "false"]
