@@ -74,6 +74,9 @@ class LoadedModel(RowScorer, Protocol):
     def described(self) -> Sequence[Described]:
         """The inputs and features in the model's order, with how to speak of them."""
 
+    def use_threads(self, threads: int) -> None:
+        """Let one call of `predict` take this many threads; the numbers stay the same."""
+
     def complete(self, columns: CodedColumns) -> CodedColumns:
         """Return every input and feature in the model's order."""
 

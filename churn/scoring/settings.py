@@ -47,3 +47,16 @@ class ServingSettings(Frozen):
     parity_sample: int = Field(
         default=1000, ge=1, description="Customers whose online row is compared with the feature table, about."
     )
+    stale_after_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="Features older than that are said to be stale; null means `inference.max_age_days`.",
+    )
+    unknown_columns: Literal["ignore", "refuse"] = Field(
+        default="ignore", description="What becomes of a column of a request that the data set does not know."
+    )
+    refresh_seconds: float = Field(default=5, gt=0, description="How often the ledger is asked who is the champion.")
+    max_rows: int = Field(default=1000, ge=1, description="Rows of one request.")
+    max_megabytes: float = Field(default=4, gt=0, description="Size of one request.")
+    max_concurrent: int = Field(default=64, ge=1, description="Requests at a time; more are told to come again.")
+    body_seconds: float = Field(default=10, gt=0, description="How long a client may take to send a request.")

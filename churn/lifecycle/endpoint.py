@@ -1,0 +1,212 @@
+"""What the endpoint answers: the champion by the ledger, loaded once, on the newest features of a customer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ..core.errors import ChurnError, DataError, NotFound, nearest
+from ..core.frozen import Frozen
+from ..model.frame import canonical_text
+from ..ports.online import OnlineRow
+from ..scoring.online import OnlineScore, Value, score_rows, spelled
+from ..scoring.rows import LoadedModel
+from ..settings import Settings
+from .inference import champion_of
+from .workspace import Workspace
+
+__all__ = ["Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served"]
+
+RowStatus = Literal["ok", "stale", "unknown"]
+"""Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online."""
+
+
+class Served(NamedTuple):
+    """A version that answers.
+
+    Attributes:
+        name: The registered model.
+        version: Its version.
+        model: It, loaded and checked against the digest that the ledger has.
+    """
+
+    name: str
+    version: int
+    model: LoadedModel
+
+
+class Answer(NamedTuple):
+    """What is said of one row of a request.
+
+    Attributes:
+        customer: The key; None where the request named none.
+        status: See `RowStatus`.
+        score: None for an unknown customer.
+        features_at: When the features that were looked up were true (UTC); None where the request brought them all.
+    """
+
+    customer: str | None
+    status: RowStatus
+    score: OnlineScore | None
+    features_at: dt.datetime | None
+
+
+class Answers(NamedTuple):
+    """What is said of a request, all of it by one version.
+
+    Attributes:
+        served: The version.
+        rows: An answer for each row of the request.
+        ignored: Columns of the request that neither the model nor the data set knows.
+        unseen: Rows whose value training did not know, by column; they are scored as missing there.
+    """
+
+    served: Served
+    rows: list[Answer]
+    ignored: list[str]
+    unseen: dict[str, int]
+
+
+class Readiness(Frozen):
+    """Whether requests are answered, and what does not work.
+
+    Attributes:
+        ready: Whether a version is loaded.
+        version: Which; None before the first.
+        degraded: What does not work, in words: a registry that does not answer, a version that cannot be loaded.
+    """
+
+    ready: bool
+    version: int | None
+    degraded: tuple[str, ...]
+
+
+class Endpoint:
+    """The champion of one data set in one process. What is loaded goes on answering when registry or ledger go away."""
+
+    def __init__(self, workspace: Workspace, settings: Settings) -> None:
+        """Load nothing yet: see `refresh`."""
+        self._workspace, self._settings = workspace, settings
+        self._served: Served | None = None
+        self._trouble: str | None = None
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether requests are answered."""
+        served = self._served
+        trouble = () if self._trouble is None else (self._trouble,)
+        return Readiness(ready=served is not None, version=served and served.version, degraded=trouble)
+
+    @property
+    def served(self) -> Served | None:
+        """The version that answers."""
+        return self._served
+
+    def refresh(self) -> bool:
+        """Load the champion if it is not the one that answers, and return whether another one answers now.
+
+        The version that answers stays where the new one cannot be loaded or checked, and `readiness` says why. A new
+        one has scored a row before it answers.
+
+        Raises:
+            ChurnError: no version answers yet, and none can be loaded.
+        """
+        workspace = self._workspace
+        try:
+            champion = workspace.approval(self._settings.approval).read().champion
+            version = champion_of(champion, workspace.model)
+            if self._served is not None and self._served.version == version.version:
+                self._trouble = None
+                return False
+            with tempfile.TemporaryDirectory() as folder:
+                model: LoadedModel = workspace.load(version, Path(folder))
+            model.use_threads(1)  # a request is too small to be divided
+            score_rows(model, [{}], explain=True)
+        except ChurnError as error:
+            if self._served is None:
+                raise
+            self._trouble = str(error)
+            return False
+        self._served, self._trouble = Served(workspace.model, version.version, model), None
+        return True
+
+    def answer(self, rows: Sequence[Mapping[str, object]], *, explain: bool) -> Answers:
+        """Score the rows of a request.
+
+        A row with every input of the model is scored as it is. Of another one that names a customer the newest
+        features are looked up, and what the row has beside the key takes their place. A row that names nobody, or
+        somebody who is not online, is scored as it is where it has all that may not be missing.
+
+        Args:
+            rows: JSON objects.
+            explain: Whether to give reasons.
+
+        Raises:
+            NotFound: no version is loaded.
+            DataError: a row has neither key nor all columns, a value is no number, text, truth value or null, or a
+                column is unknown and `serving.unknown_columns` is `refuse`.
+            StoreError: features are to be looked up and the online store does not answer.
+        """
+        served = self._served
+        if served is None:
+            raise NotFound(f"No version of {self._workspace.model} is loaded.")
+        ignored = self._unknown_columns(rows)
+        prepared = [self._prepared(served, row) for row in rows]
+        known = [values for _, _, values in prepared if values is not None]
+        scores, unseen = score_rows(served.model, known, explain=explain) if known else ([], {})
+        waiting = iter(scores)
+        answers = [
+            Answer(customer, self._status(at), next(waiting), at)
+            if values is not None
+            else Answer(customer, "unknown", None, None)
+            for customer, at, values in prepared
+        ]
+        return Answers(served, answers, ignored, unseen)
+
+    def _prepared(
+        self, served: Served, row: Mapping[str, object]
+    ) -> tuple[str | None, dt.datetime | None, Mapping[str, Value] | None]:
+        """Return the customer of a row, the time of features that were looked up, and its values; None if unknown."""
+        kinds, key = served.model.kinds, self._workspace.contract.entity_key
+        given = {name: spelled(name, row[name], kind) for name, kind in kinds.items() if name in row}
+        customer = None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
+        found: OnlineRow | None = None
+        if customer is not None and len(given) < len(kinds):
+            found = self._workspace.online.get(customer)
+        if found is not None:
+            return customer, found.event_time, {**found.values, **given}
+        missing = [name for name in served.model.needed if name not in row]
+        if missing and customer is None:
+            raise DataError(
+                f"A row has neither the customer's key {key!r}, by which features are looked up, nor {missing[0]!r}: "
+                "give the key, or every column that may not be missing."
+            )
+        return customer, None, None if missing else given
+
+    def _status(self, features_at: dt.datetime | None) -> RowStatus:
+        settings, window = self._settings, self._workspace.contract.label.window_days
+        days = settings.serving.stale_after_days
+        limit = settings.inference.max_age(window) if days is None else dt.timedelta(days=days)
+        is_stale = features_at is not None and self._workspace.clock() - features_at > limit
+        return "stale" if is_stale else "ok"
+
+    def _unknown_columns(self, rows: Sequence[Mapping[str, object]]) -> list[str]:
+        contract = self._workspace.contract
+        known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
+        known |= set(self._served.model.kinds) if self._served else set()
+        unknown = sorted({name for row in rows for name in row} - known)
+        if unknown and self._settings.serving.unknown_columns == "refuse":
+            raise DataError(
+                f"{unknown[0]!r} is no column of {contract.name!r}{nearest(unknown[0], known) or '.'} Leave it out, or "
+                "let `serving.unknown_columns` be `ignore`."
+            )
+        return unknown
+
+
+def _key(name: str, value: object) -> object:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise DataError(f"The customer's key {name!r} is {value!r:.80}: give a text or a number.")
+    return value

@@ -1,0 +1,96 @@
+"""An endpoint of a small business: a ledger with versions that were live, real scorers, and features in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from churn.core.errors import StoreError
+from churn.data.contract import DatasetContract
+from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.workspace import Workspace
+from churn.model.model import ChurnModel
+from churn.model.scorer import Scorer, ScoringSettings
+from churn.ports.online import OnlineRow, OnlineStore
+from churn.ports.registry import ModelVersion
+from tests.fakes.data.case import settings
+from tests.fakes.data.deciding import MODEL, Office, office
+from tests.fakes.data.scorers import ADDITIVE, CATEGORIES, SCHEMA
+from tests.fakes.ports.online import InMemoryOnlineStore
+
+CONTRACT = DatasetContract.model_validate(
+    {
+        "name": "gym",
+        "description": "Members.",
+        "entity_key": "customer_id",
+        "event_time": {"column": None, "as_of": "2024-01-01"},
+        "label": {"column": "churn", "positive": "Yes", "negative": "No", "window_days": 30},
+        "columns": {
+            "contract": {"type": "categorical", "description": "length of the contract"},
+            "tenure": {"type": "integer", "description": "months as a customer"},
+            "monthly_charges": {"type": "number", "description": "monthly charges"},
+            "total_charges": {"type": "number", "nullable": True, "description": "charges so far"},
+        },
+        "features": [feature.model_dump() for feature in SCHEMA.features],
+    }
+)
+FULL = {"contract": "Month-to-month", "tenure": 10, "monthly_charges": 50.0, "total_charges": 480.0}
+"""Every input of the model."""
+NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
+
+
+class Gone(InMemoryOnlineStore):
+    """A store that does not answer."""
+
+    def get(self, customer: str) -> OnlineRow | None:
+        raise StoreError("The online store does not answer.")
+
+
+class LoadedScorer(Scorer):
+    """A scorer as it comes out of a package."""
+
+    def use_threads(self, threads: int) -> None:
+        pass
+
+
+class EndpointCase:
+    """An endpoint whose version n has an intercept of -n log-odds more than the additive model's own."""
+
+    def __init__(self, *overrides: str, online: OnlineStore | None = None, live: tuple[int, ...] = (1,)) -> None:
+        self.office: Office = office(3, *live)
+        self.online = online or InMemoryOnlineStore()
+        self.now, self.broken, self.loaded = NOW, set[int](), list[int]()
+        make: dict[str, Any] = {
+            "registry": lambda: self.office.registry,
+            "ledger": lambda: self.office.ledger,
+            "stages": lambda: self.office.stages,
+            "online": lambda: self.online,
+            "load": self._load,
+        }
+        workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
+        self.endpoint = Endpoint(workspace, settings(*overrides))
+
+    def scorer(self, version: int) -> Scorer:
+        model = ChurnModel(schema=SCHEMA, categories=CATEGORIES, additive=ADDITIVE, intercept=-float(version))
+        return LoadedScorer(model, ScoringSettings())
+
+    def _load(self, version: ModelVersion, into: Path) -> Scorer:
+        self.loaded.append(version.version)
+        if version.version in self.broken:
+            raise StoreError(f"The files of version {version.version} are gone.")
+        return self.scorer(version.version)
+
+    def online_features(self, customer: str, *, at: dt.datetime = NOW, **changed: Any) -> None:
+        """Let the online store have the values of `FULL` for a customer, some of them changed."""
+        values = {**FULL, **changed}
+        times = pa.array([at], pa.timestamp("us", tz="UTC"))
+        columns = [
+            pa.array([value]) if isinstance(value, str) else pa.array([value], pa.float64())
+            for value in values.values()
+        ]
+        names = ["customer", "event_time", "arrived_at", *values]
+        with self.online.publishing({}, full=False) as writer:
+            writer.write(pa.RecordBatch.from_arrays([pa.array([customer]), times, times, *columns], names=names), 4)
