@@ -33,6 +33,7 @@ __all__ = [
     "running_dashboards",
     "start_dashboards",
     "start_run",
+    "tokens_of",
 ]
 
 _PROFILE = "CHURN_PROFILE"
@@ -157,6 +158,13 @@ def running_dashboards(profile: Profile) -> Any:
     from .local.zenml_ui import running
 
     return running(profile.state)
+
+
+def tokens_of(contract: DatasetContract) -> Any:
+    """Return the tokens of a data set's endpoint, on the active profile."""
+    from .local.tokens import TokenFile
+
+    return TokenFile(active_profile().state / "endpoint" / f"{contract.name}.tokens.json")
 
 
 def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:

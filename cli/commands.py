@@ -17,6 +17,7 @@ from .console import plain_console
 from .context import CONFIGS, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
+from .endpoint import endpoint_token, serve
 from .explain import explain
 from .forget import data_forget
 from .online import features_check, features_publish
@@ -36,6 +37,7 @@ __all__ = [
     "data_vacuum",
     "dataset_infer",
     "doctor",
+    "endpoint_token",
     "explain",
     "features_check",
     "features_publish",
@@ -43,6 +45,7 @@ __all__ = [
     "reject",
     "retire",
     "rollback",
+    "serve",
     "ui",
     "use",
 ]

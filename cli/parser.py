@@ -177,6 +177,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     customer.add_argument("--customer", required=True, metavar="ID", help="the customer's key")
     customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
+    _endpoint_commands(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
     script = commands.add_parser("completion", help="print the script that completes `churn` in a shell")
@@ -252,6 +253,22 @@ def _features_commands(parser: _Parser, common: _Parser) -> None:
     publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
     publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
     commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
+
+
+def _endpoint_commands(commands: Any, common: _Parser) -> None:
+    serve = commands.add_parser("serve", parents=[common], help="answer scoring requests over HTTP with @Champion")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8080, metavar="N", help="port to listen at (default: %(default)s)")
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    serve.add_argument("--no-auth", action="store_true", help="ask for no token; for this machine alone")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM), to answer over HTTPS")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    endpoint = commands.add_parser("endpoint", help="the tokens of the endpoint")
+    actions = endpoint.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    token = actions.add_parser("token", parents=[common], help="create, list or revoke the tokens that requests need")
+    token.add_argument("what", choices=("create", "list", "revoke"), help="what to do")
+    token.add_argument("--name", metavar="NAME", help="whose token, or what for")
+    token.add_argument("--scope", choices=("query", "admin"), default="query", help="scores alone, or metrics as well")
 
 
 def _dataset_commands(parser: _Parser) -> None:

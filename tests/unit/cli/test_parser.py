@@ -22,6 +22,8 @@ COMMANDS = {
     "data forget --customer 7590-VHVEG --reason asked": "data_forget",
     "features publish --full": "features_publish",
     "features check": "features_check",
+    "serve --port 8081 --no-auth": "serve",
+    "endpoint token create --name me": "endpoint_token",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config explain money.incentive_cost": "config_explain",

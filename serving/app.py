@@ -1,0 +1,218 @@
+"""The endpoint over HTTP: scoring, state, health and metrics; `churn.lifecycle.endpoint` decides what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Protocol
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.exceptions import HTTPException
+
+from churn.core.progress import note
+from churn.lifecycle.endpoint import Endpoint
+from churn.scoring.settings import ServingSettings
+
+from .refusals import Headers, Refused, answered, json_response, refusal
+from .schema import REQUEST_SCHEMA, answer_of, read_request
+
+__all__ = ["Authority", "Service", "create_app"]
+
+Scope = Literal["query", "admin"]
+_IN_LOOP_ROWS = 8
+"""Requests of more rows are scored in a thread, so that small ones do not wait for them."""
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+
+
+class Authority(Protocol):
+    """Who may ask, such as `adapters.local.tokens.TokenFile`."""
+
+    def scope_of(self, text: str) -> Scope | None:
+        """Return what a bearer token may do, None for one that nobody made; raises StoreError."""
+
+
+class Service:
+    """One endpoint in one process, with its limits and what it counts."""
+
+    def __init__(self, endpoint: Endpoint, name: str, settings: ServingSettings, authority: Authority | None) -> None:
+        """Count from zero.
+
+        Args:
+            endpoint: What answers.
+            name: The name of the endpoint in its paths.
+            settings: Limits.
+            authority: Who may ask; None answers everybody, which is for this machine alone.
+        """
+        self.endpoint, self.name, self.settings, self.authority = endpoint, name, settings, authority
+        self._registry, self._running = CollectorRegistry(), 0
+        self._requests = Counter("churn_requests", "Scoring requests.", ["status", "version"], registry=self._registry)
+        self._rows = Counter("churn_rows", "Rows that were answered.", ["status"], registry=self._registry)
+        self._seconds = Histogram("churn_request_seconds", "A request.", registry=self._registry, buckets=_SECONDS)
+
+    def allow(self, request: Request, needed: Scope) -> None:
+        """Refuse who may not ask for that."""
+        if self.authority is None:
+            return
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        scope = self.authority.scope_of(token.strip()) if kind.lower() == "bearer" else None
+        if scope is None:
+            challenge = {"WWW-Authenticate": "Bearer"}
+            raise Refused(401, "Send a token that exists, as `Authorization: Bearer TOKEN`.", challenge)
+        if needed == "admin" and scope != "admin":
+            raise Refused(403, "This token may ask for scores alone: take one with the scope admin.")
+
+    def known(self, name: str) -> None:
+        """Refuse the name of another endpoint."""
+        if name != self.name:
+            raise Refused(404, f"There is no endpoint {name!r:.200} here; there is {self.name!r}.")
+
+    async def score(self, request: Request) -> Response:
+        """Answer a scoring request, unless too many are answered already."""
+        if self._running >= self.settings.max_concurrent:
+            self._requests.labels("429", "").inc()
+            raise Refused(429, "Too many requests at a time: come again in a second.", {"Retry-After": "1"})
+        self._running += 1
+        try:
+            return await self._scored(request)
+        except BaseException as error:
+            self._requests.labels(str(getattr(error, "status", "error")), "").inc()
+            raise
+        finally:
+            self._running -= 1
+
+    async def _scored(self, request: Request) -> Response:
+        begun = time.perf_counter()
+        self.allow(request, "query")
+        asked = read_request(await self._body(request), self.settings.max_rows)
+        parsed = time.perf_counter()
+        if len(asked.rows) > _IN_LOOP_ROWS:
+            answers = await asyncio.to_thread(self.endpoint.answer, asked.rows, explain=asked.explain)
+        else:
+            answers = self.endpoint.answer(asked.rows, explain=asked.explain)
+        scored = time.perf_counter()
+        served = f"{answers.served.name}-{answers.served.version}"
+        content = orjson.dumps(answer_of(answers, served))
+        done = time.perf_counter()
+        for row in answers.rows:
+            self._rows.labels(row.status).inc()
+        self._requests.labels("200", str(answers.served.version)).inc()
+        self._seconds.observe(done - begun)
+        spans = {"parse": parsed - begun, "score": scored - parsed, "write": done - scored}
+        timing = ", ".join(f"{span};dur={seconds * 1000:.3f}" for span, seconds in spans.items())
+        headers = {"served-model-name": served, "Server-Timing": timing}
+        return Response(content, media_type="application/json", headers=headers)
+
+    async def _body(self, request: Request) -> bytes:
+        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refused(415, f"The content type is {kind!r:.100}: send application/json.")
+        limit, parts, size = int(self.settings.max_megabytes * 1e6), [], 0
+        try:
+            async with asyncio.timeout(self.settings.body_seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        megabytes = f"{self.settings.max_megabytes:g} MB (`serving.max_megabytes`)"
+                        raise Refused(413, f"A request may have {megabytes}: send several.", {"Connection": "close"})
+                    parts.append(part)
+        except TimeoutError as error:
+            seconds = f"{self.settings.body_seconds:g} seconds (`serving.body_seconds`)"
+            raise Refused(408, f"The request did not arrive within {seconds}.", {"Connection": "close"}) from error
+        return b"".join(parts)
+
+    def metrics(self) -> bytes:
+        """Return the counts of every process of the endpoint, for Prometheus."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def state(self) -> dict[str, Any]:
+        """Return what Databricks says of an endpoint: whether it is ready, and apart from that whether it changes."""
+        readiness, served = self.endpoint.readiness, self.endpoint.served
+        entities = []
+        if served is not None:
+            name = f"{served.name}-{served.version}"
+            version = {"entity_name": served.name, "entity_version": str(served.version)}
+            entities = [{"name": name, **version, "state": {"deployment": "DEPLOYMENT_READY"}}]
+        routes = [{"served_entity_name": entity["name"], "traffic_percentage": 100} for entity in entities]
+        ready = "READY" if readiness.ready else "NOT_READY"
+        update = "UPDATE_FAILED" if readiness.degraded else "NOT_UPDATING"
+        return {
+            "name": self.name,
+            "state": {"ready": ready, "config_update": update},
+            "config": {"served_entities": entities, "traffic_config": {"routes": routes}},
+        }
+
+    async def watch(self) -> None:
+        """Ask again and again who is the champion."""
+        while True:
+            await asyncio.sleep(self.settings.refresh_seconds)
+            if await asyncio.to_thread(self.endpoint.refresh):
+                note("serve", f"version {self.endpoint.readiness.version} answers now")
+
+
+def create_app(service: Service, version: str) -> Headers:
+    """Return the ASGI application; `version` is that of this program. The champion is loaded before it is ready."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(service.endpoint.refresh)
+        watching = asyncio.create_task(service.watch())
+        yield
+        watching.cancel()
+
+    about = "Scores customers, in the protocol of Databricks Model Serving."
+    app = FastAPI(title=service.name, version=version, lifespan=lifespan, description=about)
+    body = {"required": True, "content": {"application/json": {"schema": dict(REQUEST_SCHEMA)}}}
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        return refusal(error.status_code, str(error.detail), error.headers)
+
+    @app.post("/invocations", openapi_extra={"requestBody": body}, summary="Score customers")
+    @answered
+    async def invocations(request: Request) -> Response:
+        return await service.score(request)
+
+    @app.post("/serving-endpoints/{name}/invocations", openapi_extra={"requestBody": body}, summary="Score customers")
+    @answered
+    async def named_invocations(request: Request, name: str) -> Response:
+        service.known(name)
+        return await service.score(request)
+
+    @app.get("/api/2.0/serving-endpoints/{name}", summary="State, served version and traffic")
+    @answered
+    async def state(request: Request, name: str) -> Response:
+        service.allow(request, "query")
+        service.known(name)
+        return json_response(service.state())
+
+    @app.get("/health/live", summary="Whether the process answers")
+    async def live() -> Response:
+        return json_response({"status": "ok"})
+
+    @app.get("/health/ready", summary="Whether a version is loaded, and what does not work")
+    async def ready() -> Response:
+        readiness = service.endpoint.readiness
+        return json_response(readiness.model_dump(), 200 if readiness.ready else 503)
+
+    @app.get("/version", summary="The versions of the program and of the model")
+    async def versions() -> Response:
+        return json_response({"program": version, "model_version": service.endpoint.readiness.version})
+
+    @app.get("/metrics", summary="Counts and times, for Prometheus")
+    @answered
+    async def metrics(request: Request) -> Response:
+        service.allow(request, "admin")
+        return Response(service.metrics(), media_type="text/plain; version=0.0.4")
+
+    return Headers(app)

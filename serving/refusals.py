@@ -1,0 +1,107 @@
+"""Answers other than scores, in the form of Databricks' errors, and what every answer carries."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import wraps
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+
+from churn.core.errors import ChurnError, DataError, StoreError
+from churn.core.progress import note
+
+__all__ = ["Headers", "Refused", "answered", "json_response", "refusal"]
+
+Handler = Callable[..., Awaitable[Response]]
+_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+]
+_ID = "x-request-id"
+
+
+class Refused(Exception):
+    """A request that is not answered.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Further headers.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.headers = status, dict(headers or {})
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer in JSON."""
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as Databricks' clients read it."""
+    return json_response({"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message}, status, headers)
+
+
+def answered(handler: Handler) -> Handler:
+    """Let a route answer errors in words: 400 for what the client can mend, 503 for what may pass, and no traceback."""
+
+    @wraps(handler)
+    async def answering(request: Request, *arguments: Any, **options: Any) -> Response:
+        try:
+            return await handler(request, *arguments, **options)
+        except Refused as error:
+            return refusal(error.status, str(error), error.headers)
+        except DataError as error:
+            return refusal(400, str(error))
+        except StoreError as error:
+            return refusal(503, str(error), {"Retry-After": "5"})
+        except ChurnError as error:
+            return refusal(500, str(error))
+        except Exception as error:  # noqa: BLE001 - the last place where it can be told in words
+            identity = request.scope["request_id"]
+            note("serve", f"request {identity} failed with {type(error).__name__}: {error}")
+            return refusal(500, f"The request could not be answered. The log has why, under its id {identity}.")
+
+    return answering
+
+
+class Headers:
+    """An ASGI application whose every answer has the id of its request and headers that keep browsers careful.
+
+    A client may give the id as `X-Request-Id`: up to 100 printable ASCII characters.
+    """
+
+    def __init__(self, application: Any) -> None:
+        """Take the application."""
+        self._application = application
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == _ID.encode()), b"")
+        is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
+        scope["request_id"] = sent.decode() if is_fit else uuid.uuid4().hex
+        added = [*_SECURITY, (_ID.encode(), scope["request_id"].encode())]
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._application(scope, receive, sending)

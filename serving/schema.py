@@ -1,0 +1,164 @@
+"""Requests and answers in the protocol of Databricks Model Serving and of MLflow's scoring server.
+
+https://docs.databricks.com/aws/en/machine-learning/model-serving/score-custom-model-endpoints
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from churn.core.errors import DataError
+from churn.lifecycle.endpoint import Answer, Answers
+
+__all__ = ["REQUEST_SCHEMA", "Request", "answer_of", "read_request"]
+
+_FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
+_OPTIONS = {"params", "client_request_id"}
+_ROW = {"type": "object", "description": "The customer's key, columns of the data set, or both."}
+REQUEST_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "Exactly one of the four forms of a table.",
+    "minProperties": 1,
+    "properties": {
+        "dataframe_records": {"type": "array", "items": _ROW},
+        "dataframe_split": {
+            "type": "object",
+            "required": ["columns", "data"],
+            "properties": {
+                "columns": {"type": "array", "items": {"type": "string"}},
+                "data": {"type": "array", "items": {"type": "array"}},
+                "index": {"type": "array"},
+            },
+        },
+        "inputs": {"description": "Rows as objects, or an array of values for each column."},
+        "instances": {"type": "array", "items": _ROW},
+        "params": {
+            "type": "object",
+            "properties": {"reasons": {"type": "boolean", "description": "Whether to say why; false by default."}},
+        },
+        "client_request_id": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+
+
+class Request(NamedTuple):
+    """What a client asks.
+
+    Attributes:
+        rows: JSON objects, one a customer.
+        explain: Whether to give reasons.
+    """
+
+    rows: list[dict[str, object]]
+    explain: bool
+
+
+def read_request(body: bytes, max_rows: int) -> Request:
+    """Return what the body of a request asks.
+
+    Raises:
+        DataError: it is no JSON, has none or several of the forms, no row, too many rows, or a table that has not the
+            shape of its form.
+    """
+    try:
+        asked = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"The body is no JSON ({error}): send one object in UTF-8.") from error
+    if not isinstance(asked, dict):
+        raise DataError(f"The body is {_kind(asked)}: send an object with one of {', '.join(_FORMS)}.")
+    if unknown := sorted(set(asked) - {*_FORMS, *_OPTIONS}):
+        raise DataError(
+            f"The body has {unknown[0]!r}, which means nothing here: it may have {', '.join(_FORMS)}, params."
+        )
+    forms = [name for name in _FORMS if asked.get(name) is not None]
+    if len(forms) != 1:
+        had = " and ".join(forms) or "none of them"
+        raise DataError(f"The body must have exactly one of {', '.join(_FORMS)}, and has {had}.")
+    rows = _split(asked[forms[0]]) if forms[0] == "dataframe_split" else _rows(forms[0], asked[forms[0]])
+    if not rows:
+        raise DataError(f"{forms[0]!r} has no rows: send at least one.")
+    if len(rows) > max_rows:
+        raise DataError(
+            f"{forms[0]!r} has {len(rows):,} rows, and a request may have {max_rows:,} (`serving.max_rows`): send "
+            "several requests, or score the table by `--pipeline inference`."
+        )
+    return Request(rows, _wants_reasons(asked.get("params")))
+
+
+def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
+    """Return the body of an answer."""
+    body: dict[str, Any] = {
+        "predictions": [_prediction(answer) for answer in answers.rows],
+        "served-model-name": served_name,
+        "model": {"name": answers.served.name, "version": str(answers.served.version)},
+    }
+    if answers.ignored:
+        body["ignored_columns"] = answers.ignored
+    if answers.unseen:
+        body["unseen_values"] = answers.unseen
+    return body
+
+
+def _prediction(answer: Answer) -> dict[str, Any]:
+    score = answer.score
+    said: dict[str, Any] = {"customer": answer.customer, "status": answer.status}
+    if score is None:
+        return {**said, "probability": None, "decision": None, "expected_value": None}
+    said["probability"], said["decision"] = score.probability, score.decision
+    said["expected_value"], said["customer_value"] = score.expected_value, score.customer_value
+    if score.reasons:
+        said["reasons"] = score.reasons
+    if answer.features_at is not None:
+        said["features_at"] = answer.features_at
+    return said
+
+
+def _split(table: object) -> list[dict[str, object]]:
+    names = table.get("columns") if isinstance(table, dict) else None
+    data = table.get("data") if isinstance(table, dict) else None
+    if not isinstance(names, list) or not isinstance(data, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(
+            "'dataframe_split' must be an object with `columns`, a list of names, and `data`, a list of rows."
+        )
+    if len(set(names)) < len(names):
+        raise DataError("'dataframe_split' names a column twice: keep one of each name.")
+    for number, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise DataError(f"Row {number} of 'dataframe_split' is not a list of {len(names)} values, one a column.")
+    return [dict(zip(names, row, strict=True)) for row in data]
+
+
+def _rows(form: str, table: object) -> list[dict[str, object]]:
+    if form == "inputs" and isinstance(table, dict):
+        table = _of_columns(table)
+    if not isinstance(table, list):
+        raise DataError(f"{form!r} is {_kind(table)}: send a list of objects, one a customer.")
+    for number, row in enumerate(table):
+        if not isinstance(row, dict):
+            raise DataError(f"Row {number} of {form!r} is {_kind(row)}: send an object with the customer's columns.")
+    return table
+
+
+def _of_columns(columns: Mapping[str, object]) -> list[dict[str, object]]:
+    lists = {name: values if isinstance(values, list) else [values] for name, values in columns.items()}
+    if len({len(values) for values in lists.values()}) > 1:
+        raise DataError("The columns of 'inputs' have different lengths: give one value a row in each.")
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def _wants_reasons(params: object) -> bool:
+    if params is None:
+        return False
+    reasons = params.get("reasons", False) if isinstance(params, dict) else None
+    if not isinstance(reasons, bool) or (isinstance(params, dict) and set(params) - {"reasons"}):
+        raise DataError("'params' may hold `reasons` alone, true or false.")
+    return reasons
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")

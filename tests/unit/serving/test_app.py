@@ -1,0 +1,263 @@
+"""The endpoint over HTTP: answers, refusals, headers, tokens, limits; without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from serving.app import Service, create_app
+from tests.fakes.data.case import settings
+from tests.fakes.data.deciding import MODEL
+from tests.fakes.data.endpoint import FULL, EndpointCase, Gone
+
+pytestmark = pytest.mark.slow
+
+PATH = f"/serving-endpoints/{MODEL}/invocations"
+
+
+class Tokens:
+    """Two tokens by their names."""
+
+    def scope_of(self, text: str) -> Literal["query", "admin"] | None:
+        return {"asks": "query", "rules": "admin"}.get(text)  # type: ignore[return-value]
+
+
+def client(case: EndpointCase, *overrides: str, tokens: Tokens | None = None) -> TestClient:
+    service = Service(case.endpoint, MODEL, settings(*overrides).serving, tokens)
+    return TestClient(create_app(service, "1.2.3"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def case() -> EndpointCase:
+    case = EndpointCase()
+    case.online_features("a")
+    return case
+
+
+@pytest.fixture
+def http(case: EndpointCase) -> Iterator[TestClient]:
+    with client(case) as opened:
+        yield opened
+
+
+def test_an_answer_names_customer_score_and_version(http: TestClient, case: EndpointCase) -> None:
+    answer = http.post(PATH, json={"dataframe_records": [{"customer_id": "a"}], "params": {"reasons": True}})
+    assert answer.status_code == 200
+    body = answer.json()
+    (row,) = body["predictions"]
+    assert (row["customer"], row["status"], row["decision"]) == ("a", "ok", "treat")
+    assert 0 < row["probability"] < 1
+    assert row["features_at"] == "2024-05-02T00:00:00+00:00"
+    assert len(row["reasons"]) == 3
+    assert (body["model"], body["served-model-name"]) == ({"name": MODEL, "version": "1"}, f"{MODEL}-1")
+    assert answer.headers["served-model-name"] == f"{MODEL}-1"
+    assert {part.partition(";")[0] for part in answer.headers["server-timing"].split(", ")} == {
+        "parse",
+        "score",
+        "write",
+    }
+
+
+def test_both_paths_answer_the_same(http: TestClient) -> None:
+    body = {"instances": [FULL]}
+    assert http.post(PATH, json=body).json() == http.post("/invocations", json=body).json()
+
+
+def test_many_rows_are_answered_in_their_order(http: TestClient) -> None:
+    rows = [{**FULL, "customer_id": f"c{number}", "tenure": number} for number in range(100)]
+    answered = http.post(PATH, json={"instances": rows}).json()["predictions"]
+    assert [row["customer"] for row in answered] == [f"c{number}" for number in range(100)]
+
+
+def test_an_unknown_customer_is_an_answer(http: TestClient) -> None:
+    answer = http.post(PATH, json={"instances": [{"customer_id": "nobody"}]})
+    (row,) = answer.json()["predictions"]
+    assert (answer.status_code, row["status"], row["probability"]) == (200, "unknown", None)
+
+
+def test_unknown_columns_and_values_are_said(http: TestClient) -> None:
+    body = http.post(PATH, json={"instances": [{**FULL, "tenurre": 1, "contract": "x"}]}).json()
+    assert (body["ignored_columns"], body["unseen_values"]) == (["tenurre"], {"contract": 1})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "code"),
+    [
+        (
+            "POST",
+            "/serving-endpoints/other/invocations",
+            {"json": {"instances": [FULL]}},
+            404,
+            "RESOURCE_DOES_NOT_EXIST",
+        ),
+        ("GET", "/api/2.0/serving-endpoints/other", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", "/nowhere", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", PATH, {}, 405, "BAD_REQUEST"),
+        ("POST", PATH, {"content": b"{"}, 400, "BAD_REQUEST"),
+        ("POST", PATH, {"json": {"instances": [{}]}}, 400, "BAD_REQUEST"),
+        ("POST", PATH, {"content": b"a,b", "headers": {"content-type": "text/csv"}}, 415, "BAD_REQUEST"),
+    ],
+)
+def test_a_refusal_has_the_form_of_databricks_errors(
+    http: TestClient, method: str, path: str, sent: Any, status: int, code: str
+) -> None:
+    answer = http.request(method, path, **sent)
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code)
+    assert answer.json()["message"]
+
+
+def test_every_answer_has_an_id_and_careful_headers(http: TestClient) -> None:
+    for answer in (http.get("/health/live"), http.get("/nowhere"), http.post(PATH, content=b"{")):
+        assert len(answer.headers["x-request-id"]) == 32
+        assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
+    assert http.get("/version", headers={"x-request-id": "mine-7"}).headers["x-request-id"] == "mine-7"
+    for odd in ("x" * 101, "a b", "a\tb"):
+        assert http.get("/version", headers={"x-request-id": odd}).headers["x-request-id"] != odd
+
+
+def test_state_and_health_say_which_version_answers(http: TestClient) -> None:
+    state = http.get(f"/api/2.0/serving-endpoints/{MODEL}").json()
+    assert state["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
+    assert state["config"]["served_entities"][0]["entity_version"] == "1"
+    assert state["config"]["traffic_config"]["routes"] == [
+        {"served_entity_name": f"{MODEL}-1", "traffic_percentage": 100}
+    ]
+    assert http.get("/health/ready").json() == {"ready": True, "version": 1, "degraded": []}
+    assert http.get("/version").json() == {"program": "1.2.3", "model_version": 1}
+
+
+def test_a_version_that_cannot_be_loaded_shows_in_state_and_health(http: TestClient, case: EndpointCase) -> None:
+    case.office.go_live(2)
+    case.broken.add(2)
+    case.endpoint.refresh()
+    assert http.get(f"/api/2.0/serving-endpoints/{MODEL}").json()["state"]["config_update"] == "UPDATE_FAILED"
+    assert http.get("/health/ready").json()["degraded"] == ["The files of version 2 are gone."]
+    assert http.post(PATH, json={"instances": [FULL]}).json()["model"]["version"] == "1"
+
+
+def test_another_champion_answers_within_the_time_of_a_refresh(case: EndpointCase) -> None:
+    with client(case, "serving.refresh_seconds=0.02") as http:
+        assert http.get("/version").json()["model_version"] == 1
+        case.office.go_live(2)
+        for _ in range(200):
+            if http.get("/version").json()["model_version"] == 2:
+                break
+        else:
+            pytest.fail("version 2 never answered")
+
+
+def test_an_online_store_that_is_gone_is_503_and_whole_rows_are_answered() -> None:
+    with client(EndpointCase(online=Gone())) as http:
+        refused = http.post(PATH, json={"instances": [{"customer_id": "a"}]})
+        assert (refused.status_code, refused.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+        assert refused.headers["retry-after"] == "5"
+        assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
+
+
+def test_a_fault_of_the_program_shows_a_client_its_id_and_nothing_else(case: EndpointCase) -> None:
+    class Broken:
+        def get(self, customer: str) -> None:
+            raise ZeroDivisionError("secret")
+
+    case.online = Broken()  # type: ignore[assignment]
+    with client(case) as http:
+        answer = http.post(PATH, json={"instances": [{"customer_id": "a"}]}, headers={"x-request-id": "r1"})
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+    assert answer.json()["message"] == "The request could not be answered. The log has why, under its id r1."
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "status"),
+    [
+        (None, PATH, 401),
+        ("Bearer nobody", PATH, 401),
+        ("Basic asks", PATH, 401),
+        ("Bearer", PATH, 401),
+        ("Bearer asks", PATH, 200),
+        ("bearer rules", PATH, 200),
+        ("Bearer asks", "/metrics", 403),
+        ("Bearer rules", "/metrics", 200),
+        (None, "/metrics", 401),
+        (None, f"/api/2.0/serving-endpoints/{MODEL}", 401),
+        ("Bearer asks", f"/api/2.0/serving-endpoints/{MODEL}", 200),
+        (None, "/health/live", 200),
+        (None, "/health/ready", 200),
+    ],
+)
+def test_who_may_ask_what(case: EndpointCase, header: str | None, path: str, status: int) -> None:
+    headers = {} if header is None else {"authorization": header}
+    with client(case, tokens=Tokens()) as http:
+        sent: Any = {"json": {"instances": [FULL]}} if path == PATH else {}
+        answer = http.request("POST" if path == PATH else "GET", path, headers=headers, **sent)
+    assert answer.status_code == status
+    assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
+
+
+def test_a_request_has_a_largest_size(case: EndpointCase) -> None:
+    with client(case, "serving.max_megabytes=0.001") as http:
+        small, large = (b'{"instances": [{"x": "' + b"y" * size + b'"}]}' for size in (900, 1100))
+        assert http.post(PATH, content=small).status_code == 400  # no customer in it
+        answer = http.post(PATH, content=large)
+        assert (answer.status_code, "0.001 MB" in answer.json()["message"]) == (413, True)
+
+
+def test_more_requests_at_a_time_than_allowed_are_told_to_come_again(case: EndpointCase) -> None:
+    async def ask() -> tuple[list[int], str | None]:
+        app = create_app(Service(case.endpoint, MODEL, settings("serving.max_concurrent=2").serving, None), "1")
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        waiting = asyncio.Event()
+
+        async def slowly() -> Any:
+            yield b'{"instances": ['
+            await waiting.wait()
+            yield b"{}]}"
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            slow = [asyncio.create_task(http.post(PATH, content=slowly())) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            refused = await http.post(PATH, json={"instances": [FULL]})
+            waiting.set()
+            return [refused.status_code, *[(await task).status_code for task in slow]], refused.headers["retry-after"]
+
+    case.endpoint.refresh()
+    assert asyncio.run(ask()) == ([429, 400, 400], "1")
+
+
+def test_a_client_that_does_not_send_its_request_is_refused(case: EndpointCase) -> None:
+    async def ask() -> int:
+        app = create_app(Service(case.endpoint, MODEL, settings("serving.body_seconds=0.05").serving, None), "1")
+
+        async def never() -> Any:
+            yield b"{"
+            await asyncio.sleep(5)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:  # type: ignore[arg-type]
+            return (await http.post(PATH, content=never())).status_code
+
+    case.endpoint.refresh()
+    assert asyncio.run(ask()) == 408
+
+
+def test_what_was_asked_is_counted(http: TestClient) -> None:
+    http.post(PATH, json={"instances": [FULL, {"customer_id": "nobody"}]})
+    http.post(PATH, content=b"{")
+    text = http.get("/metrics").text
+    for line in ('churn_requests_total{status="200",version="1"} 1.0', 'churn_rows_total{status="unknown"} 1.0'):
+        assert line in text
+    assert "churn_request_seconds_count 1.0" in text
+
+
+def test_the_protocol_is_described(http: TestClient) -> None:
+    document = http.get("/openapi.json").json()
+    assert document["info"]["version"] == "1.2.3"
+    assert set(document["paths"]) == {
+        *("/invocations", "/serving-endpoints/{name}/invocations", "/api/2.0/serving-endpoints/{name}"),
+        *("/health/live", "/health/ready", "/version", "/metrics"),
+    }
+    form = document["paths"]["/invocations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"dataframe_records", "dataframe_split", "inputs", "instances"} <= set(form["properties"])

@@ -1,0 +1,48 @@
+"""What the server says before it listens: about its address, its files, and a model that is not live."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import wiring
+from churn.core.errors import ConfigError, NotFound
+from churn.settings import read_configuration
+from serving.server import ServeOptions, serve
+from tests.fakes.data.case import CONFIGS
+from tests.fakes.data.endpoint import CONTRACT
+
+pytestmark = pytest.mark.slow
+
+
+def options(folder: Path, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> ServeOptions:
+    settings, profile = read_configuration(CONFIGS, overrides=[f"profile.state={folder}"])
+    monkeypatch.setenv("CHURN_PROFILE", profile.model_dump_json())
+    assert wiring.active_profile() == profile
+    return ServeOptions(contract=CONTRACT, settings=settings, **{"port": 0, **changed})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_without_tokens_nobody_else_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    with pytest.raises(ConfigError, match=f"this machine alone, and {host} is open to others: leave --no-auth out"):
+        serve(options(tmp_path, monkeypatch, authenticated=False, host=host))
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"cannot listen at 127\.0\.0\.1:{port} \(Address already in use\)"):
+            serve(options(tmp_path, monkeypatch, port=port))
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"no file .*nowhere\.pem: give a certificate and its key"):
+        serve(options(tmp_path, monkeypatch, certificate=tmp_path / "nowhere.pem"))
+
+
+def test_a_data_set_without_a_champion_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound, match=r"churn_gym has no @Champion .*--pipeline deployment"):
+        serve(options(tmp_path, monkeypatch))
