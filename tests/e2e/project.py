@@ -70,7 +70,7 @@ class Ran:
     def steps(self) -> dict[str, list[str]]:
         """The lines that each step printed, by step, in the order in which they began."""
         steps: dict[str, list[str]] = {}
-        for name, text in re.findall(r"^  ([a-z_]+) +(.+)$", self.out, flags=re.MULTILINE):
+        for name, text in re.findall(r"^  ([a-z_]+) {2,}(.+)$", self.out, flags=re.MULTILINE):
             steps.setdefault(name, []).append(text)
         return steps
 

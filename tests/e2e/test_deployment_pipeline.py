@@ -128,7 +128,7 @@ def test_a_better_recipe_waits_for_a_person_and_nothing_moves(second: Ran) -> No
 def test_after_the_approval_the_next_run_goes_on_without_another_gate(approved: Ran, third: Ran) -> None:
     approved.succeeded()
     third.succeeded()
-    assert "(judged on " in third.out
+    assert "18 checks, judged on " in third.out
     assert "refitted" not in third.out
     assert f"{MODEL} version 2 is @Champion, version 1 is @PreviousChampion." in third.out
 

@@ -80,7 +80,7 @@ def test_it_writes_in_the_home_and_in_the_state_folder_alone(project: Project, c
     assert entries(project.work) == []
     assert entries(project.temporary) == []
     assert set(entries(ROOT)) - checkout == set()
-    assert entries(project.state) == ["artifacts", "mlflow.db", "mlflow.db.lock", "tables"]
+    assert entries(project.state) == [*("artifacts", "durations.json", "logs", "mlflow.db", "mlflow.db.lock", "tables")]
 
 
 def test_it_calls_nobody(project: Project, first: Ran, callers: Callers) -> None:
