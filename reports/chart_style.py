@@ -133,7 +133,7 @@ def small_multiples(
     from matplotlib.figure import Figure
 
     rows = -(-len(parts) // columns)
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title, "axes.labelsize": 9, "xtick.labelsize": 8}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title, "axes.labelsize": 9, "xtick.labelsize": 9}):
         figure = Figure(figsize=(WIDTH, 0.6 + 1.9 * rows), dpi=72, layout="constrained")
         figure.suptitle(textwrap.fill(title, _TITLE_CHARACTERS), x=0.012, ha="left")
         figure.supylabel(y_label, fontsize=9, color=COLOURS["muted"])

@@ -100,7 +100,7 @@ def gains_forest(rows: Sequence[ForestRow], title: str, level: str) -> str:
             axes.plot(scaled[[1]], [place], "o", color=COLOURS[row.tone], markersize=6.5)
             paper = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 0.5}
             words = f"{row.label} {row.words}"
-            beside(axes, words, (low, float(place)), (2, 13), fontsize=8.5, va="center", bbox=paper)
+            beside(axes, words, (low, float(place)), (2, 13), fontsize=9, va="center", bbox=paper)
         axes.set_yticks([])
         axes.set_ylim(0.6, len(rows) + 0.85)
         axes.set_xlim(low, high)

@@ -142,8 +142,8 @@ def risk_map(grid: RiskGrid, words: Mapping[str, str]) -> str:
                 )
                 shown: dict[str, Any] = {"ha": "center", "va": "center"}
                 axes.text(x, y - 0.22, percent(cell.observed, 0), fontweight="bold", **shown)
-                axes.text(x, y + 0.06, f"model {percent(cell.predicted, 0)}", fontsize=8.5, **shown)
-                axes.text(x, y + 0.3, f"{plain(cell.rows)} rows", fontsize=8, color=COLOURS["muted"], **shown)
+                axes.text(x, y + 0.06, f"model {percent(cell.predicted, 0)}", fontsize=9, **shown)
+                axes.text(x, y + 0.3, f"{plain(cell.rows)} rows", fontsize=9, color=COLOURS["muted"], **shown)
         named(axes, np.arange(len(grid.down_values)), [shortened(value, 18) for value in grid.down_values])
         axes.set_xticks(np.arange(len(grid.across_values)), [shortened(value, 16) for value in grid.across_values])
         axes.grid(visible=False)

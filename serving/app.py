@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +40,15 @@ class Authority(Protocol):
 class Service:
     """One endpoint in one process, with its limits and what it counts."""
 
-    def __init__(self, endpoint: Endpoint, name: str, settings: ServingSettings, authority: Authority | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        name: str,
+        settings: ServingSettings,
+        authority: Authority | None,
+        *,
+        one_of_several: bool = False,
+    ) -> None:
         """Count from zero.
 
         Args:
@@ -49,9 +56,10 @@ class Service:
             name: The name of the endpoint in its paths.
             settings: Limits.
             authority: Who may ask; None answers everybody, which is for this machine alone.
+            one_of_several: Whether other processes answer too, and count into the same folder.
         """
         self.endpoint, self.name, self.settings, self.authority = endpoint, name, settings, authority
-        self._registry, self._running = CollectorRegistry(), 0
+        self._registry, self._running, self._one_of_several = CollectorRegistry(), 0, one_of_several
         self._requests = Counter("churn_requests", "Scoring requests.", ["status", "version"], registry=self._registry)
         self._rows = Counter("churn_rows", "Rows that were answered.", ["status"], registry=self._registry)
         self._seconds = Histogram("churn_request_seconds", "A request.", registry=self._registry, buckets=_SECONDS)
@@ -130,7 +138,7 @@ class Service:
     def metrics(self) -> bytes:
         """Return the counts of every process of the endpoint, for Prometheus."""
         registry = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if self._one_of_several:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

@@ -93,7 +93,13 @@ def application() -> Any:
     options = ServeOptions.model_validate_json(os.environ[_OPTIONS])
     endpoint, tokens = _endpoint(options), wiring.tokens_of(options.contract)
     name = options.settings.registered_name(options.contract)
-    service = Service(endpoint, name, options.settings.serving, tokens if options.authenticated else None)
+    service = Service(
+        endpoint,
+        name,
+        options.settings.serving,
+        tokens if options.authenticated else None,
+        one_of_several=options.workers > 1,
+    )
     return create_app(service, _program_version())
 
 
