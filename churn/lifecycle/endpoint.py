@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from ..core.errors import ChurnError, DataError, NotFound, nearest
 from ..core.frozen import Frozen
 from ..model.frame import canonical_text
-from ..ports.online import OnlineRow
-from ..scoring.online import OnlineScore, Value, score_rows, spelled
+from ..ports.online import OnlineRow, OnlineValue
+from ..scoring.online import OnlineScore, score_rows, spelled
 from ..scoring.rows import LoadedModel
 from ..settings import Settings
 from .inference import champion_of
@@ -168,7 +168,7 @@ class Endpoint:
 
     def _prepared(
         self, served: Served, row: Mapping[str, object]
-    ) -> tuple[str | None, dt.datetime | None, Mapping[str, Value] | None]:
+    ) -> tuple[str | None, dt.datetime | None, Mapping[str, OnlineValue] | None]:
         """Return the customer of a row, the time of features that were looked up, and its values; None if unknown."""
         kinds, key = served.model.kinds, self._workspace.contract.entity_key
         given = {name: spelled(name, row[name], kind) for name, kind in kinds.items() if name in row}

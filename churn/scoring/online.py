@@ -12,12 +12,10 @@ import numpy.typing as npt
 from ..core.errors import DataError
 from ..model.frame import Kind, canonical_text
 from ..model.scorer import LEAVE, TREAT
+from ..ports.online import OnlineValue
 from .rows import RowScorer
 
-__all__ = ["OnlineScore", "Value", "score_rows", "spelled"]
-
-Value = float | str | None
-"""A value as the model reads it: a finite number, a text in its canonical spelling, or None where it is missing."""
+__all__ = ["OnlineScore", "score_rows", "spelled"]
 
 
 class OnlineScore(NamedTuple):
@@ -30,7 +28,7 @@ class OnlineScore(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def spelled(name: str, value: object, kind: Kind) -> Value:
+def spelled(name: str, value: object, kind: Kind) -> OnlineValue:
     """Return a JSON value as the model reads it; what is no finite number where one belongs is missing.
 
     Raises:
@@ -50,7 +48,7 @@ def spelled(name: str, value: object, kind: Kind) -> Value:
 
 
 def score_rows(
-    model: RowScorer, rows: Sequence[Mapping[str, Value]], *, explain: bool
+    model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool
 ) -> tuple[list[OnlineScore], dict[str, int]]:
     """Score customers, each by their row alone.
 
