@@ -73,7 +73,8 @@ class Parity(Frozen):
         if not self.different:
             return
         said = "; ".join(
-            f"{one.customer!r} {one.column}: online {one.online!r}, table {one.offline!r}" for one in self.differences
+            f"{differing.customer!r} {differing.column}: online {differing.online!r}, table {differing.offline!r}"
+            for differing in self.differences
         )
         raise StoreError(
             f"The online store differs from {self.features.name} version {self.features.version} for "
@@ -135,10 +136,11 @@ def publish_features(workspace: Workspace, settings: Settings, *, full: bool = F
     """
     contract, store, online = workspace.contract, workspace.tables, workspace.online
     newest, columns = _newest(workspace, settings), online_columns(contract)
+    published = online.publication()
+    full = full or published is None or published.columns != columns
     with online.publishing(columns, full=full) as writer:
-        before = online.publication()
-        full = full or before is None or before.columns != columns
-        if before is not None and not full and before.as_of > newest.as_of:
+        before = None if full else online.publication()  # as it is now that nobody else publishes
+        if before is not None and before.as_of > newest.as_of:
             raise StoreError(
                 f"The online store holds what was known by {before.as_of:%Y-%m-%d %H:%M} UTC, and "
                 f"{newest.features.name} ends at {newest.as_of:%Y-%m-%d %H:%M} UTC: if the older table is meant to "
@@ -149,7 +151,7 @@ def publish_features(workspace: Workspace, settings: Settings, *, full: bool = F
             customers = rows.column("customer").to_pylist()
             active.update(customers)
             ingested = max(ingested, pc.max(ingested_at).as_py() or _NEVER)
-            if before is not None and not full:
+            if before is not None:
                 absent = pa.array([customer not in held for customer in customers])
                 sent = rows.filter(pc.or_(absent, _later(rows, ingested_at, before)))
             else:
@@ -205,7 +207,7 @@ def check_features(workspace: Workspace, settings: Settings) -> Parity:
                 differences += _differences(row, offline, columns)
     rowless = [Difference(customer=name, column="row", online=None, offline="there") for name in missing]
     rowless += [Difference(customer=name, column="row", online="there", offline=None) for name in held]
-    differences = sorted(rowless + differences, key=lambda one: one.customer)
+    differences = sorted(rowless + differences, key=lambda difference: difference.customer)
     return Parity(
         features=newest.features,
         as_of=newest.as_of,
@@ -213,7 +215,7 @@ def check_features(workspace: Workspace, settings: Settings) -> Parity:
         online=active - len(missing) + len(held),
         compared=compared,
         differences=tuple(differences[:_SHOWN]),
-        different=len({one.customer for one in differences}),
+        different=len({difference.customer for difference in differences}),
     )
 
 

@@ -133,6 +133,19 @@ def test_other_columns_publish_everybody_again() -> None:
     assert case.published().full
 
 
+def test_other_columns_replace_rows_that_are_newer_too() -> None:
+    case = Case()
+    case.features(("a", 1, 1.0), ("a", 2, 2.0))
+    case.published()
+    publication = case.online.publication()
+    assert publication is not None
+    case.online.recorded(publication.model_copy(update={"columns": {"other": "numeric"}}))
+    newest = case.tables.latest("churn_features")
+    case.tables.replace(FEATURES, case.tables.read(newest).filter(pa.array([True, False])))
+    case.published()
+    assert case.values("a") == {1.0}
+
+
 def test_the_check_names_customers_columns_and_values_that_differ() -> None:
     case = Case()
     case.features(("a", 1, 1.0), ("b", 1, 2.0), ("c", 1, 3.0))
