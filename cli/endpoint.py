@@ -37,9 +37,12 @@ def serve(arguments: argparse.Namespace) -> int:
             f"Nobody has a token yet: python run.py endpoint token create --name me{repeated(arguments)}",
             file=sys.stderr,
         )
-    print(f"{name} answers at {address}/serving-endpoints/{name}/invocations, until Ctrl-C.", flush=True)
-    print(f"Its protocol: {address}/docs", flush=True)
-    answer(options)
+
+    def announce() -> None:
+        print(f"{name} answers at {address}/serving-endpoints/{name}/invocations, until Ctrl-C.", flush=True)
+        print(f"Its protocol: {address}/docs", flush=True)
+
+    answer(options, announce)
     return 0
 
 
@@ -53,7 +56,8 @@ def endpoint_token(arguments: argparse.Namespace) -> int:
     if arguments.what == "create":
         text = tokens.create(arguments.name or "", arguments.scope, wiring.now())
         print(text)
-        print(f"Keep it: it is shown once. Revoke it by `endpoint token revoke --name {shlex.quote(arguments.name)}`.")
+        revoke = f"python run.py endpoint token revoke --name {shlex.quote(arguments.name)}{repeated(arguments)}"
+        print(f"Keep it: it is shown once. Revoke it: {revoke}", file=sys.stderr)  # so that $(…) takes the token alone
     elif arguments.what == "revoke":
         tokens.revoke(arguments.name or "")
         print(f"{arguments.name!r} is refused from now on.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,12 @@ class ServeOptions(Frozen):
     key: Path | None = None
 
 
-def serve(options: ServeOptions) -> None:
+def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or Ctrl-C; those that are under way then are finished, within 30 seconds.
+
+    Args:
+        options: How.
+        announce: Called once everything that can be checked before has been.
 
     Raises:
         ConfigError: the port is taken, a file of TLS is missing, or others could ask without a token.
@@ -69,6 +74,7 @@ def serve(options: ServeOptions) -> None:
             raise ConfigError(f"There is no file {path}: give a certificate and its key, both in PEM.")
     _require_free(options.host, options.port)
     _endpoint(options).refresh()  # what cannot be loaded is said here, once
+    announce()
     os.environ[_OPTIONS] = options.model_dump_json()
     with tempfile.TemporaryDirectory(prefix="churn-metrics-") as folder:
         if options.workers > 1:

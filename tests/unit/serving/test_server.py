@@ -25,24 +25,29 @@ def options(folder: Path, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Se
     return ServeOptions(contract=CONTRACT, settings=settings, **{"port": 0, **changed})
 
 
+def refused(started: ServeOptions) -> None:
+    """Start the server, which must find what is wrong before it says that it answers."""
+    serve(started, lambda: pytest.fail("it said that it answers"))
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_without_tokens_nobody_else_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with pytest.raises(ConfigError, match=f"this machine alone, and {host} is open to others: leave --no-auth out"):
-        serve(options(tmp_path, monkeypatch, authenticated=False, host=host))
+        refused(options(tmp_path, monkeypatch, authenticated=False, host=host))
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"cannot listen at 127\.0\.0\.1:{port} \(Address already in use\)"):
-            serve(options(tmp_path, monkeypatch, port=port))
+            refused(options(tmp_path, monkeypatch, port=port))
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"no file .*nowhere\.pem: give a certificate and its key"):
-        serve(options(tmp_path, monkeypatch, certificate=tmp_path / "nowhere.pem"))
+        refused(options(tmp_path, monkeypatch, certificate=tmp_path / "nowhere.pem"))
 
 
 def test_a_data_set_without_a_champion_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFound, match=r"churn_gym has no @Champion .*--pipeline deployment"):
-        serve(options(tmp_path, monkeypatch))
+        refused(options(tmp_path, monkeypatch))
