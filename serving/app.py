@@ -179,7 +179,10 @@ def create_app(service: Service, version: str) -> Headers:
         watching.cancel()
 
     about = "Scores customers, in the protocol of Databricks Model Serving."
-    app = FastAPI(title=service.name, version=version, lifespan=lifespan, description=about)
+    # FastAPI's own pages load their scripts from other servers: the document is all that is served.
+    app = FastAPI(
+        title=service.name, version=version, lifespan=lifespan, description=about, docs_url=None, redoc_url=None
+    )
     body = {"required": True, "content": {"application/json": {"schema": dict(REQUEST_SCHEMA)}}}
 
     @app.exception_handler(HTTPException)
