@@ -19,8 +19,9 @@ from churn.core.progress import note
 from churn.lifecycle.endpoint import Endpoint
 from churn.scoring.settings import ServingSettings
 
+from .openapi import document
 from .refusals import Headers, Refused, answered, json_response, refusal
-from .schema import REQUEST_SCHEMA, answer_of, read_request
+from .schema import answer_of, read_request
 
 __all__ = ["Authority", "Service", "create_app"]
 
@@ -81,23 +82,25 @@ class Service:
         if name != self.name:
             raise Refused(404, f"There is no endpoint {name!r:.200} here; there is {self.name!r}.")
 
-    async def score(self, request: Request) -> Response:
-        """Answer a scoring request, unless too many are answered already."""
+    async def score(self, request: Request, name: str | None = None) -> Response:
+        """Answer a scoring request, of the endpoint `name` where its path has one, unless too many are under way."""
         if self._running >= self.settings.max_concurrent:
             self._requests.labels("429", "").inc()
             raise Refused(429, "Too many requests at a time: come again in a second.", {"Retry-After": "1"})
         self._running += 1
         try:
-            return await self._scored(request)
+            return await self._scored(request, name)
         except BaseException as error:
             self._requests.labels(str(getattr(error, "status", "error")), "").inc()
             raise
         finally:
             self._running -= 1
 
-    async def _scored(self, request: Request) -> Response:
+    async def _scored(self, request: Request, name: str | None) -> Response:
         begun = time.perf_counter()
         self.allow(request, "query")
+        if name is not None:
+            self.known(name)
         asked = read_request(await self._body(request), self.settings.max_rows)
         parsed = time.perf_counter()
         if len(asked.rows) > _IN_LOOP_ROWS:
@@ -178,49 +181,45 @@ def create_app(service: Service, version: str) -> Headers:
         yield
         watching.cancel()
 
-    about = "Scores customers, in the protocol of Databricks Model Serving."
     # FastAPI's own pages load their scripts from other servers: the document is all that is served.
-    app = FastAPI(
-        title=service.name, version=version, lifespan=lifespan, description=about, docs_url=None, redoc_url=None
-    )
-    body = {"required": True, "content": {"application/json": {"schema": dict(REQUEST_SCHEMA)}}}
+    app = FastAPI(title=service.name, version=version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.openapi = lambda: document(service.name, version)  # type: ignore[method-assign]
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
         return refusal(error.status_code, str(error.detail), error.headers)
 
-    @app.post("/invocations", openapi_extra={"requestBody": body}, summary="Score customers")
+    @app.post("/invocations")
     @answered
     async def invocations(request: Request) -> Response:
         return await service.score(request)
 
-    @app.post("/serving-endpoints/{name}/invocations", openapi_extra={"requestBody": body}, summary="Score customers")
+    @app.post("/serving-endpoints/{name}/invocations")
     @answered
     async def named_invocations(request: Request, name: str) -> Response:
-        service.known(name)
-        return await service.score(request)
+        return await service.score(request, name)
 
-    @app.get("/api/2.0/serving-endpoints/{name}", summary="State, served version and traffic")
+    @app.get("/api/2.0/serving-endpoints/{name}")
     @answered
     async def state(request: Request, name: str) -> Response:
         service.allow(request, "query")
         service.known(name)
         return json_response(service.state())
 
-    @app.get("/health/live", summary="Whether the process answers")
+    @app.get("/health/live")
     async def live() -> Response:
         return json_response({"status": "ok"})
 
-    @app.get("/health/ready", summary="Whether a version is loaded, and what does not work")
+    @app.get("/health/ready")
     async def ready() -> Response:
         readiness = service.endpoint.readiness
         return json_response(readiness.model_dump(), 200 if readiness.ready else 503)
 
-    @app.get("/version", summary="The versions of the program and of the model")
+    @app.get("/version")
     async def versions() -> Response:
         return json_response({"program": version, "model_version": service.endpoint.readiness.version})
 
-    @app.get("/metrics", summary="Counts and times, for Prometheus")
+    @app.get("/metrics")
     @answered
     async def metrics(request: Request) -> Response:
         service.allow(request, "admin")

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from churn.core.errors import ChurnError, DataError, StoreError
 from churn.core.progress import note
 
-__all__ = ["Headers", "Refused", "answered", "json_response", "refusal"]
+__all__ = ["Headers", "Refused", "answered", "error_code", "json_response", "refusal"]
 
 Handler = Callable[..., Awaitable[Response]]
 _CODES = {
@@ -51,9 +51,14 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
+def error_code(status: int) -> str:
+    """Return Databricks' word for an HTTP status that is an error."""
+    return _CODES.get(status, "BAD_REQUEST")
+
+
 def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as Databricks' clients read it."""
-    return json_response({"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message}, status, headers)
+    return json_response({"error_code": error_code(status), "message": message}, status, headers)
 
 
 def answered(handler: Handler) -> Handler:

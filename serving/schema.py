@@ -13,36 +13,10 @@ import orjson
 from churn.core.errors import DataError
 from churn.lifecycle.endpoint import Answer, Answers
 
-__all__ = ["REQUEST_SCHEMA", "Request", "answer_of", "read_request"]
+__all__ = ["Request", "answer_of", "read_request"]
 
 _FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 _OPTIONS = {"params", "client_request_id"}
-_ROW = {"type": "object", "description": "The customer's key, columns of the data set, or both."}
-REQUEST_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "description": "Exactly one of the four forms of a table.",
-    "minProperties": 1,
-    "properties": {
-        "dataframe_records": {"type": "array", "items": _ROW},
-        "dataframe_split": {
-            "type": "object",
-            "required": ["columns", "data"],
-            "properties": {
-                "columns": {"type": "array", "items": {"type": "string"}},
-                "data": {"type": "array", "items": {"type": "array"}},
-                "index": {"type": "array"},
-            },
-        },
-        "inputs": {"description": "Rows as objects, or an array of values for each column."},
-        "instances": {"type": "array", "items": _ROW},
-        "params": {
-            "type": "object",
-            "properties": {"reasons": {"type": "boolean", "description": "Whether to say why; false by default."}},
-        },
-        "client_request_id": {"type": "string"},
-    },
-    "additionalProperties": False,
-}
 
 
 class Request(NamedTuple):

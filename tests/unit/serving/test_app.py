@@ -260,5 +260,5 @@ def test_the_protocol_is_described(http: TestClient) -> None:
         *("/health/live", "/health/ready", "/version", "/metrics"),
     }
     assert [http.get(page).status_code for page in ("/docs", "/redoc")] == [404, 404]  # they load from other servers
-    form = document["paths"]["/invocations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    form = document["components"]["schemas"]["Request"]
     assert {"dataframe_records", "dataframe_split", "inputs", "instances"} <= set(form["properties"])
