@@ -16,11 +16,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.exceptions import HTTPException
 
 from churn.core.progress import note
-from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.endpoint import Answers, Endpoint
 from churn.scoring.settings import ServingSettings
 
 from .openapi import document
 from .refusals import Headers, Refused, answered, json_response, refusal
+from .schema import Request as ScoringRequest
 from .schema import answer_of, read_request
 
 __all__ = ["Authority", "Service", "create_app"]
@@ -104,9 +105,9 @@ class Service:
         asked = read_request(await self._body(request), self.settings.max_rows)
         parsed = time.perf_counter()
         if len(asked.rows) > _IN_LOOP_ROWS:
-            answers = await asyncio.to_thread(self.endpoint.answer, asked.rows, explain=asked.explain)
+            answers = await asyncio.to_thread(self._answers, asked)
         else:
-            answers = self.endpoint.answer(asked.rows, explain=asked.explain)
+            answers = self._answers(asked)
         scored = time.perf_counter()
         served = f"{answers.served.name}-{answers.served.version}"
         content = orjson.dumps(answer_of(answers, served))
@@ -119,6 +120,9 @@ class Service:
         timing = ", ".join(f"{span};dur={seconds * 1000:.3f}" for span, seconds in spans.items())
         headers = {"served-model-name": served, "Server-Timing": timing}
         return Response(content, media_type="application/json", headers=headers)
+
+    def _answers(self, asked: ScoringRequest) -> Answers:
+        return self.endpoint.answer(asked.rows, explain=asked.explain, contributions=asked.contributions)
 
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -205,6 +209,12 @@ def create_app(service: Service, version: str) -> Headers:
         service.allow(request, "query")
         service.known(name)
         return json_response(service.state())
+
+    @app.get("/model")
+    @answered
+    async def model(request: Request) -> Response:
+        service.allow(request, "query")
+        return json_response(service.endpoint.describe().model_dump())
 
     @app.get("/health/live")
     async def live() -> Response:

@@ -42,7 +42,10 @@ _FORMS = {
 }
 _PARAMS = {
     "type": ["object", "null"],
-    "properties": {"reasons": {"type": "boolean", "description": "Whether to say why, in words; false by default."}},
+    "properties": {
+        "reasons": {"type": "boolean", "description": "Whether to say why, in words; false by default."},
+        "contributions": {"type": "boolean", "description": "Whether to say what each value added; false by default."},
+    },
     "additionalProperties": False,
 }
 _REQUEST = {
@@ -53,7 +56,7 @@ _REQUEST = {
     "additionalProperties": False,
     "examples": [{"dataframe_records": [{"customer_id": "0000-HCAIT"}], "params": {"reasons": True}}],
 }
-_NUMBER, _TEXT = {"type": ["number", "null"]}, {"type": "string"}
+_NUMBER, _AMOUNT, _TEXT = {"type": ["number", "null"]}, {"type": "number"}, {"type": "string"}
 _PREDICTION = {
     "type": "object",
     "required": ["customer", "status", "probability", "decision", "expected_value"],
@@ -69,6 +72,20 @@ _PREDICTION = {
         "customer_value": {**_NUMBER, "description": "What keeping the customer is worth, in that currency."},
         "reasons": {"type": "array", "items": _TEXT, "description": "What raises the risk most, strongest first."},
         "features_at": {"type": "string", "format": "date-time", "description": "Of features that were looked up."},
+        "base": {
+            "type": "number",
+            "description": "Log-odds that the model starts from; with all contributions, those of the probability.",
+        },
+        "contributions": {
+            "type": "array",
+            "description": "What each input and feature added to the log-odds, in the model's order.",
+            "items": {
+                "type": "object",
+                "required": ["name", "value", "added"],
+                "properties": {"name": _TEXT, "value": {"type": ["string", "number", "null"]}, "added": _AMOUNT},
+            },
+        },
+        "threshold": {**_NUMBER, "description": "The probability from which an offer pays; null: at none."},
     },
     "additionalProperties": False,
 }
@@ -97,6 +114,40 @@ _ERROR = {
     "required": ["error_code", "message"],
     "properties": {"error_code": _TEXT, "message": _TEXT},
     "additionalProperties": False,
+}
+_MODEL = {
+    "type": "object",
+    "required": ["key", "currency", "window_days", "inputs", "features"],
+    "properties": {
+        "key": {**_TEXT, "description": "The column of the customer's key."},
+        "currency": {**_TEXT, "description": "Of every amount of money."},
+        "window_days": {"type": "integer", "description": "Churn is predicted within so many days."},
+        "inputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "description", "type", "nullable", "actionable", "values", "min", "max"],
+                "properties": {
+                    "name": _TEXT,
+                    "description": _TEXT,
+                    "type": {"enum": ["categorical", "integer", "number"]},
+                    "nullable": {"type": "boolean"},
+                    "actionable": {"type": "boolean", "description": "Whether the business can change it."},
+                    "values": {"type": ["array", "null"], "items": _TEXT},
+                    "min": _NUMBER,
+                    "max": _NUMBER,
+                },
+            },
+        },
+        "features": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "description"],
+                "properties": {"name": _TEXT, "description": _TEXT},
+            },
+        },
+    },
 }
 _READY = {
     "type": "object",
@@ -166,6 +217,7 @@ def document(name: str, version: str) -> dict[str, Any]:
             "/invocations": {"post": score},
             "/serving-endpoints/{name}/invocations": {**named, "post": score},
             "/api/2.0/serving-endpoints/{name}": {**named, "get": state},
+            "/model": {"get": _get("What the model reads", "Model", (401, 500, 503))},
             "/health/live": {"get": _get("Whether the process answers", "Status", (), open_to_all=True)},
             "/health/ready": {"get": ready},
             "/version": {"get": _get("The versions of program and model", "Versions", (), open_to_all=True)},
@@ -177,6 +229,7 @@ def document(name: str, version: str) -> dict[str, Any]:
                 "Request": _REQUEST,
                 "Answer": _ANSWER,
                 "Error": _ERROR,
+                "Model": _MODEL,
                 "Readiness": _READY,
                 "State": _STATE,
                 "Status": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
@@ -191,7 +244,7 @@ def document(name: str, version: str) -> dict[str, Any]:
 
 
 def _get(summary: str, schema: str, errors: tuple[int, ...], *, open_to_all: bool = False) -> dict[str, Any]:
-    security = {} if open_to_all else {"security": [{"token": []}]}
+    security: dict[str, Any] = {} if open_to_all else {"security": [{"token": []}]}
     return {"summary": summary, **security, "responses": _responses(schema, errors)}
 
 

@@ -11,7 +11,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from churn.core.errors import ChurnError, DataError, StoreError
+from churn.core.errors import ChurnError, DataError, NotFound, StoreError
 from churn.core.progress import note
 
 __all__ = ["Headers", "Refused", "answered", "error_code", "json_response", "refusal"]
@@ -72,7 +72,7 @@ def answered(handler: Handler) -> Handler:
             return refusal(error.status, str(error), error.headers)
         except DataError as error:
             return refusal(400, str(error))
-        except StoreError as error:
+        except (StoreError, NotFound) as error:  # what is not loaded yet may be soon
             return refusal(503, str(error), {"Retry-After": "5"})
         except ChurnError as error:
             return refusal(500, str(error))

@@ -25,10 +25,12 @@ class Request(NamedTuple):
     Attributes:
         rows: JSON objects, one a customer.
         explain: Whether to give reasons.
+        contributions: Whether to say what each value added to the prediction.
     """
 
     rows: list[dict[str, object]]
     explain: bool
+    contributions: bool
 
 
 def read_request(body: bytes, max_rows: int) -> Request:
@@ -60,7 +62,8 @@ def read_request(body: bytes, max_rows: int) -> Request:
             f"{forms[0]!r} has {len(rows):,} rows, and a request may have {max_rows:,} (`serving.max_rows`): send "
             "several requests, or score the table by `--pipeline inference`."
         )
-    return Request(rows, _wants_reasons(asked.get("params")))
+    wanted = _wanted(asked.get("params"))
+    return Request(rows, "reasons" in wanted, "contributions" in wanted)
 
 
 def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
@@ -88,6 +91,9 @@ def _prediction(answer: Answer) -> dict[str, Any]:
         said["reasons"] = score.reasons
     if answer.features_at is not None:
         said["features_at"] = answer.features_at
+    if answer.contributions is not None:
+        said["base"], said["threshold"] = answer.contributions.base, answer.contributions.threshold
+        said["contributions"] = [part._asdict() for part in answer.contributions.parts]
     return said
 
 
@@ -124,13 +130,12 @@ def _of_columns(columns: Mapping[str, object]) -> list[dict[str, object]]:
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
-def _wants_reasons(params: object) -> bool:
-    if params is None:
-        return False
-    reasons = params.get("reasons", False) if isinstance(params, dict) else None
-    if not isinstance(reasons, bool) or (isinstance(params, dict) and set(params) - {"reasons"}):
-        raise DataError("'params' may hold `reasons` alone, true or false.")
-    return reasons
+def _wanted(params: object) -> set[str]:
+    asked = {} if params is None else params
+    known = ("reasons", "contributions")
+    if not isinstance(asked, dict) or set(asked) - {*known} or not all(isinstance(asked[name], bool) for name in asked):
+        raise DataError("'params' may hold `reasons` and `contributions`, each true or false.")
+    return {name for name in asked if asked[name]}
 
 
 def _kind(value: object) -> str:

@@ -107,6 +107,11 @@ class PackagedScorer:
         return (*self._scorer.model.schema.inputs, *self._scorer.model.schema.features)
 
     @property
+    def categories(self) -> Mapping[str, tuple[str, ...]]:
+        """The values that training knew of each categorical input and feature."""
+        return self._scorer.model.categories
+
+    @property
     def scoring(self) -> Mapping[str, Any]:
         """The economics and the reasons in the package, as JSON values."""
         return self._scorer.settings.model_dump(mode="json")

@@ -12,6 +12,7 @@ from ..core.errors import ChurnError, DataError, NotFound, nearest
 from ..core.frozen import Frozen
 from ..model.frame import canonical_text
 from ..ports.online import OnlineRow, OnlineValue
+from ..scoring.inspection import ModelDescription, RowContributions, contributions_of, describe
 from ..scoring.online import OnlineScore, score_rows, spelled
 from ..scoring.rows import LoadedModel
 from ..settings import Settings
@@ -46,12 +47,14 @@ class Answer(NamedTuple):
         status: See `RowStatus`.
         score: None for an unknown customer.
         features_at: When the features that were looked up were true (UTC); None where the request brought them all.
+        contributions: How the prediction came about; None unless that was asked for.
     """
 
     customer: str | None
     status: RowStatus
     score: OnlineScore | None
     features_at: dt.datetime | None
+    contributions: RowContributions | None = None
 
 
 class Answers(NamedTuple):
@@ -133,7 +136,11 @@ class Endpoint:
         self._served, self._trouble = Served(workspace.model, version.version, model), None
         return True
 
-    def answer(self, rows: Sequence[Mapping[str, object]], *, explain: bool) -> Answers:
+    def describe(self) -> ModelDescription:
+        """Return what the version that answers reads; raises NotFound where none is loaded."""
+        return describe(self._loaded_version().model, self._workspace.contract)
+
+    def answer(self, rows: Sequence[Mapping[str, object]], *, explain: bool, contributions: bool = False) -> Answers:
         """Score the rows of a request.
 
         A row with every input of the model is scored as it is. Of another one that names a customer the newest
@@ -143,6 +150,7 @@ class Endpoint:
         Args:
             rows: JSON objects.
             explain: Whether to give reasons.
+            contributions: Whether to say what each value added to the prediction.
 
         Raises:
             NotFound: no version is loaded.
@@ -150,9 +158,7 @@ class Endpoint:
                 column is unknown and `serving.unknown_columns` is `refuse`.
             StoreError: features are to be looked up and the online store does not answer.
         """
-        served = self._served
-        if served is None:
-            raise NotFound(f"No version of {self._workspace.model} is loaded.")
+        served = self._loaded_version()
         ignored = self._unknown_columns(rows)
         prepared = [self._prepared(served, row) for row in rows]
         known = [values for _, _, values in prepared if values is not None]
@@ -164,7 +170,18 @@ class Endpoint:
             else Answer(customer, "unknown", None, None)
             for customer, at, values in prepared
         ]
+        if contributions and known:
+            details = iter(contributions_of(served.model, known, [score.customer_value for score in scores]))
+            answers = [
+                answer if answer.score is None else answer._replace(contributions=next(details)) for answer in answers
+            ]
         return Answers(served, answers, ignored, unseen)
+
+    def _loaded_version(self) -> Served:
+        served = self.served
+        if served is None:
+            raise NotFound(f"No version of {self._workspace.model} is loaded.")
+        return served
 
     def _prepared(
         self, served: Served, row: Mapping[str, object]

@@ -74,6 +74,10 @@ class LoadedModel(RowScorer, Protocol):
     def described(self) -> Sequence[Described]:
         """The inputs and features in the model's order, with how to speak of them."""
 
+    @property
+    def categories(self) -> Mapping[str, Sequence[str]]:
+        """The values that training knew of each categorical input and feature."""
+
     def use_threads(self, threads: int) -> None:
         """Let one call of `predict` take this many threads; the numbers stay the same."""
 

@@ -86,6 +86,10 @@ class Registered:
         return self.scorer.settings.model_dump(mode="json")
 
     @property
+    def categories(self) -> Mapping[str, Sequence[str]]:
+        return self.scorer.model.categories
+
+    @property
     def described(self) -> Sequence[Described]:
         schema = self.scorer.model.schema
         return (*schema.inputs, *schema.features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from churn.core.errors import StoreError
 from churn.data.contract import DatasetContract
 from churn.lifecycle.endpoint import Endpoint
 from churn.lifecycle.workspace import Workspace
+from churn.model.frame import CodedColumns, FloatArray
 from churn.model.model import ChurnModel
+from churn.model.reasons import Described
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.online import OnlineRow, OnlineStore
 from churn.ports.registry import ModelVersion
@@ -54,6 +57,24 @@ class LoadedScorer(Scorer):
 
     def use_threads(self, threads: int) -> None:
         pass
+
+    @property
+    def categories(self) -> Mapping[str, Sequence[str]]:
+        return self.model.categories
+
+    @property
+    def scoring(self) -> Mapping[str, Any]:
+        return self.settings.model_dump(mode="json")
+
+    @property
+    def described(self) -> Sequence[Described]:
+        return (*self.model.schema.inputs, *self.model.schema.features)
+
+    def complete(self, columns: CodedColumns) -> CodedColumns:
+        return self.model.complete(columns)
+
+    def contributions(self, columns: CodedColumns) -> FloatArray:
+        return self.model.contributions(columns)
 
 
 class EndpointCase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -60,6 +61,28 @@ def test_an_answer_names_customer_score_and_version(http: TestClient, case: Endp
         "parse",
         "score",
         "write",
+    }
+
+
+def test_contributions_on_request_add_up_to_the_probability(http: TestClient) -> None:
+    rows = [{"customer_id": "nobody"}, {"customer_id": "a", "contract": "Two year"}, FULL]
+    answer = http.post(PATH, json={"instances": rows, "params": {"contributions": True}})
+    unknown, *scored = answer.json()["predictions"]
+    assert "contributions" not in unknown
+    for row in scored:
+        assert "reasons" not in row
+        log_odds = row["base"] + sum(part["added"] for part in row["contributions"])
+        assert 1 / (1 + math.exp(-log_odds)) == pytest.approx(row["probability"], abs=1e-9)
+        assert 0 < row["threshold"] < 1
+    assert scored[0]["contributions"][0] == {"name": "contract", "value": "Two year", "added": pytest.approx(-0.5)}
+
+
+def test_the_model_says_what_it_reads(http: TestClient) -> None:
+    said = http.get("/model").json()
+    assert (said["key"], said["window_days"]) == ("customer_id", 30)
+    assert said["inputs"][0] == {
+        **{"name": "contract", "description": "length of the contract", "type": "categorical", "nullable": False},
+        **{"actionable": True, "values": ["Month-to-month", "Two year"], "min": None, "max": None},
     }
 
 
@@ -184,6 +207,8 @@ def test_a_fault_of_the_program_shows_a_client_its_id_and_nothing_else(case: End
         ("Bearer rules", "/metrics", 200),
         (None, "/metrics", 401),
         (None, f"/api/2.0/serving-endpoints/{MODEL}", 401),
+        (None, "/model", 401),
+        ("Bearer asks", "/model", 200),
         ("Bearer asks", f"/api/2.0/serving-endpoints/{MODEL}", 200),
         (None, "/health/live", 200),
         (None, "/health/ready", 200),
@@ -257,7 +282,7 @@ def test_the_protocol_is_described(http: TestClient) -> None:
     assert document["info"]["version"] == "1.2.3"
     assert set(document["paths"]) == {
         *("/invocations", "/serving-endpoints/{name}/invocations", "/api/2.0/serving-endpoints/{name}"),
-        *("/health/live", "/health/ready", "/version", "/metrics"),
+        *("/health/live", "/health/ready", "/version", "/metrics", "/model"),
     }
     assert [http.get(page).status_code for page in ("/docs", "/redoc")] == [404, 404]  # they load from other servers
     form = document["components"]["schemas"]["Request"]

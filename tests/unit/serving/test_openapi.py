@@ -85,7 +85,7 @@ def test_every_answer_is_one_that_the_document_has(token: str | None, negative: 
     ("status", "made", "sent"),
     [
         (200, {}, {"json": SCORED}),
-        (200, {}, {"json": {**SCORED, "params": {"reasons": True}}}),
+        (200, {}, {"json": {**SCORED, "params": {"reasons": True, "contributions": True}}}),
         (200, {}, {"json": {"inputs": {"customer_id": ["a", "nobody"]}}}),
         (400, {}, {"content": b"{"}),
         (401, {}, {"json": SCORED, "headers": {"authorization": "Bearer nobody"}}),

@@ -43,7 +43,10 @@ def test_one_customer_may_be_given_without_lists() -> None:
 
 def test_reasons_are_given_on_request() -> None:
     assert not read_request(b'{"instances": [{}]}', 10).explain
-    assert read_request(b'{"instances": [{}], "params": {"reasons": true}}', 10).explain
+    asked = read_request(b'{"instances": [{}], "params": {"reasons": true}}', 10)
+    assert (asked.explain, asked.contributions) == (True, False)
+    asked = read_request(b'{"instances": [{}], "params": {"reasons": false, "contributions": true}}', 10)
+    assert (asked.explain, asked.contributions) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +72,18 @@ def test_reasons_are_given_on_request() -> None:
         (b'{"dataframe_split": {"columns": [1], "data": [[1]]}}', "'dataframe_split' must be an object"),
         (b'{"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}', "Row 0 of 'dataframe_split' is not a list of 1"),
         (b'{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}', "names a column twice"),
-        (b'{"instances": [{}], "params": {"top": 3}}', "'params' may hold `reasons` alone"),
-        (b'{"instances": [{}], "params": {"reasons": 1}}', "'params' may hold `reasons` alone"),
-        (b'{"instances": [{}], "params": [true]}', "'params' may hold `reasons` alone"),
+        (
+            b'{"instances": [{}], "params": {"top": 3}}',
+            "'params' may hold `reasons` and `contributions`, each true or false",
+        ),
+        (
+            b'{"instances": [{}], "params": {"reasons": 1}}',
+            "'params' may hold `reasons` and `contributions`, each true or false",
+        ),
+        (
+            b'{"instances": [{}], "params": [true]}',
+            "'params' may hold `reasons` and `contributions`, each true or false",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_words(body: bytes, said: str) -> None:
