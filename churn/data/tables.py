@@ -73,6 +73,8 @@ TableName = Literal[
     "contacts",
     "decisions",
     "gate_reports",
+    "profile_metrics",
+    "drift_metrics",
 ]
 """The tables of a data set, by what they are for."""
 
@@ -155,6 +157,17 @@ _SCORED = _columns(
 )
 _REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank in (1, 2, 3)})
 _ROW = (_CUSTOMER, EVENT_TIME)
+_MEASURED = _columns(
+    model_name="text: the registered model",
+    model_version="integer: its version",
+    clock="text: event or scoring, the time that puts a prediction into a window",
+    length="text: day, week or month",
+    window_start="time: when the window begins",
+    source="text: batch or endpoint",
+    slice="text: the column of a slice; empty for all rows",
+    slice_value="text: its value; empty for all rows",
+    column="text: the input, probability, label, or :table for all of the rows",
+)
 _JOINED = (
     *_KEY,
     *_OUTCOME,
@@ -338,6 +351,38 @@ TABLES: dict[TableName, DeclaredTable] = {
             at="time: when the gate ran",
             verdict="text: passed or failed",
             report="text: the whole report, as JSON with its format",
+        ),
+    ),
+    "profile_metrics": DeclaredTable(
+        name="profile_metrics",
+        key=(*(column.name for column in _MEASURED), "metric", "kind"),
+        meaning="a figure of a window of predictions",
+        columns=(
+            *_MEASURED,
+            *_columns(
+                metric="text: its name in the registry of metrics",
+                kind="text: measured, realised, estimated, or backtest (estimated where outcomes are known)",
+                number="number: the figure; missing where it does not exist",
+                lower="number: lower end of its interval, if it has one",
+                upper="number: upper end of its interval, if it has one",
+                se="number: standard error, if it has one",
+                content="text: changes where the rows of the window do, or how they are measured",
+                measured_at="time: when it was measured",
+            ),
+        ),
+    ),
+    "drift_metrics": DeclaredTable(
+        name="drift_metrics",
+        key=(*(column.name for column in _MEASURED), "against", "metric"),
+        meaning="how a window of predictions differs from the baseline, or from the window before",
+        columns=(
+            *_MEASURED,
+            *_columns(
+                against="text: baseline, or before",
+                metric="text: its name in the registry of metrics",
+                number="number: the measure; missing where it does not exist",
+                measured_at="time: when it was measured",
+            ),
         ),
     ),
 }

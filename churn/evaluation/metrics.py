@@ -227,9 +227,65 @@ METRICS = Metrics(
             digits=2,
             meaning="needs no model",
         ),
+        Metric(
+            name="expected_loss",
+            label="expected loss per customer and month",
+            unit="money",
+            digits=2,
+            better="lower",
+            meaning="value of churners who were not treated, as a positive amount, over rows with a known outcome",
+        ),
+        Metric(name="true_positives", label="churners treated", digits=0, meaning="rows"),
+        Metric(name="false_positives", label="customers treated who stayed", digits=0, meaning="rows"),
+        Metric(name="false_negatives", label="churners not treated", digits=0, meaning="rows"),
+        Metric(name="true_negatives", label="customers not treated who stayed", digits=0, meaning="rows"),
+        Metric(name="rows", label="predictions", digits=0, meaning="rows scored in the window"),
+        Metric(
+            name="immature_rows",
+            label="outcomes not known yet",
+            digits=0,
+            meaning="rows that count in no realised metric",
+        ),
+        Metric(
+            name="unmatched_share",
+            label="predictions without features",
+            unit="%",
+            digits=1,
+            meaning="rows whose customer and time are not in churn_features",
+        ),
+        Metric(name="null_share", label="missing values", unit="%", digits=1, meaning="of the rows with features"),
+        Metric(name="distinct", label="distinct values", digits=0, meaning="estimated within a few percent"),
+        Metric(name="mean", label="mean", meaning="of the values that are known"),
+        Metric(name="std", label="standard deviation", meaning="of the values that are known"),
+        Metric(name="min", label="minimum", meaning="of the values that are known"),
+        Metric(name="max", label="maximum", meaning="of the values that are known"),
+        *(
+            Metric(name=f"quantile_{share}", label=f"{share}% quantile", meaning="to the bin of the baseline")
+            for share in (5, 25, 50, 75, 95)
+        ),
+        Metric(name="js_distance", label="Jensen-Shannon distance", meaning="0 is alike, 0.833 has nothing in common"),
+        Metric(name="total_variation", label="total variation", meaning="half the sum of the differences of shares"),
+        Metric(name="l_infinity", label="L-infinity distance", meaning="the largest difference of shares"),
+        Metric(name="psi", label="PSI", meaning="population stability index; from 0.1 shifted, from 0.25 strongly"),
+        Metric(name="chi_square", label="chi-square", digits=1, meaning="of the test that both have one distribution"),
+        Metric(name="chi_square_p", label="p-value of chi-square", digits=4, meaning="small where both differ"),
+        Metric(name="ks", label="Kolmogorov-Smirnov distance", meaning="the largest gap of the cumulated shares"),
+        Metric(name="ks_p", label="p-value of Kolmogorov-Smirnov", digits=4, meaning="small where both differ"),
+        Metric(name="wasserstein", label="Wasserstein distance", meaning="in the unit of the column"),
+        Metric(name="null_share_gain", label="rise of missing values", unit="pp", digits=1, meaning="of their share"),
+        Metric(name="null_p", label="p-value of missing values", digits=4, meaning="small where their share rose"),
+        Metric(
+            name="unseen_share",
+            label="values not in the baseline",
+            unit="%",
+            digits=1,
+            meaning="other categories, or numbers outside its range",
+        ),
+        Metric(name="unseen_p", label="p-value of values not in the baseline", digits=4, meaning="small where new"),
+        Metric(name="scale", label="factor", digits=2, meaning="by which all numbers seem to have been multiplied"),
     )
 )
-"""Every metric that an evaluation or a gate computes."""
+"""Every metric that an evaluation, a gate or monitoring computes."""
 
 HEADLINE = (
     "campaign_profit",

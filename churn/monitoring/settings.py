@@ -1,0 +1,77 @@
+"""What monitoring looks at, and from which difference on somebody should look; docs/monitoring.md argues the values."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ..core.frozen import Finite, Frozen
+from ..ports.windows import Clock, Length
+
+__all__ = ["MonitoringSettings", "RetrainingSettings", "Thresholds"]
+
+
+class Thresholds(Finite):
+    """How large a difference must be to count, however significant it is."""
+
+    psi: float = Field(default=0.1, gt=0, description="Population stability index of a feature or of the predictions.")
+    missing: float = Field(default=0.05, gt=0, lt=1, description="Rise of the share of missing values.")
+    unseen: float = Field(default=0.005, gt=0, lt=1, description="Share of values that the baseline does not have.")
+    scale: float = Field(default=0.05, gt=0, lt=1, description="A number that has become so much larger or smaller.")
+    roc_auc: float = Field(default=0.02, gt=0, lt=0.5, description="Loss of ROC AUC.")
+    log_loss: float = Field(default=0.02, gt=0, description="Rise of the log loss, in nats.")
+    profit_share: float = Field(default=0.05, gt=0, lt=1, description="Loss, as a share of the baseline's profit.")
+    treated: float = Field(default=0.05, gt=0, lt=1, description="Share of customers contacted before their outcome.")
+
+
+class RetrainingSettings(Frozen):
+    """When retraining is recommended."""
+
+    bad_windows: int = Field(default=2, ge=1, description="So many of the last `of_windows` must show a loss.")
+    of_windows: int = Field(default=3, ge=1, description="The windows that are looked at.")
+    cool_down_days: int = Field(default=30, ge=0, description="Days after a training in which no other is recommended.")
+    min_new_outcomes: int = Field(default=500, ge=0, description="Outcomes that the live version has not seen.")
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.bad_windows > self.of_windows:
+            raise ValueError(
+                f"`bad_windows` {self.bad_windows} is more than `of_windows` {self.of_windows}: no retraining would "
+                "ever be recommended"
+            )
+        return self
+
+
+class MonitoringSettings(Frozen):
+    """Which windows are measured, and how they are judged."""
+
+    windows: tuple[Length, ...] = Field(
+        default=("day", "week", "month"), min_length=1, description="Lengths of the windows that are measured, in UTC."
+    )
+    clocks: tuple[Clock, ...] = Field(
+        default=("event", "scoring"), min_length=1, description="By which times: of the event, of the scoring."
+    )
+    judged: Length = Field(default="day", description="The length, by event time, that alarms and advice go by.")
+    bins: int = Field(default=100, ge=10, le=1000, description="Bins of equally many baseline rows for a number.")
+    texts: int = Field(default=50, ge=1, le=1000, description="Values of a category that are counted one by one.")
+    min_rows: int = Field(default=200, ge=1, description="A window with fewer rows is measured and not judged.")
+    min_outcomes: int = Field(default=30, ge=1, description="Known outcomes of either kind that a judgement needs.")
+    alpha: float = Field(
+        default=0.002, gt=0, lt=0.5, description="Chance of a false alarm in a window, over all its tests together."
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals of estimates.")
+    late_share: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of due outcomes that are missing from which labels count as late."
+    )
+    thresholds: Thresholds = Thresholds()
+    retraining: RetrainingSettings = RetrainingSettings()
+
+    @model_validator(mode="after")
+    def _judged_is_measured(self) -> Self:
+        if self.judged not in self.windows or "event" not in self.clocks:
+            raise ValueError(
+                f"alarms go by `judged` windows ({self.judged}) of event time, which must be measured: add it to "
+                "`windows`, and `event` to `clocks`"
+            )
+        return self
