@@ -160,10 +160,10 @@ class Service:
             entities = [{"name": name, **version, "state": {"deployment": "DEPLOYMENT_READY"}}]
         routes = [{"served_entity_name": entity["name"], "traffic_percentage": 100} for entity in entities]
         ready = "READY" if readiness.ready else "NOT_READY"
-        update = "UPDATE_FAILED" if readiness.degraded else "NOT_UPDATING"
+        update = "UPDATE_FAILED" if readiness.degraded else "IN_PROGRESS"
         return {
             "name": self.name,
-            "state": {"ready": ready, "config_update": update},
+            "state": {"ready": ready, "config_update": "NOT_UPDATING" if readiness.preparing is None else update},
             "config": {"served_entities": entities, "traffic_config": {"routes": routes}},
         }
 

@@ -151,10 +151,11 @@ _MODEL = {
 }
 _READY = {
     "type": "object",
-    "required": ["ready", "version", "degraded"],
+    "required": ["ready", "version", "preparing", "degraded"],
     "properties": {
         "ready": {"type": "boolean"},
         "version": {"type": ["integer", "null"]},
+        "preparing": {"type": ["integer", "null"], "description": "The version that is being loaded."},
         "degraded": {"type": "array", "items": _TEXT, "description": "What does not work."},
     },
 }

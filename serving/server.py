@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,12 +20,14 @@ from churn.data.contract import DatasetContract
 from churn.lifecycle.endpoint import Endpoint
 from churn.settings import Settings
 
+from .agreement import SharedVersion
 from .app import Service, create_app
 
 __all__ = ["ServeOptions", "application", "serve"]
 
 _OPTIONS = "CHURN_SERVE"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_AGREEMENT = "versions"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DRAIN_SECONDS = 30
 
@@ -97,7 +102,10 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
 def application() -> Any:
     """Return the application of one process; `serve` has left its options in the environment."""
     options = ServeOptions.model_validate_json(os.environ[_OPTIONS])
-    endpoint, tokens = _endpoint(options), wiring.tokens_of(options.contract)
+    agreement = SharedVersion(Path(os.environ[_METRICS]) / _AGREEMENT) if options.workers > 1 else None
+    if agreement is not None:
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    endpoint, tokens = _endpoint(options, agreement), wiring.tokens_of(options.contract)
     name = options.settings.registered_name(options.contract)
     service = Service(
         endpoint,
@@ -116,8 +124,15 @@ def _program_version() -> str:
         return "0+checkout"
 
 
-def _endpoint(options: ServeOptions) -> Endpoint:
-    return Endpoint(wiring.connect(options.contract, options.settings.model_name), options.settings)
+def _endpoint(options: ServeOptions, agreement: SharedVersion | None = None) -> Endpoint:
+    return Endpoint(wiring.connect(options.contract, options.settings.model_name), options.settings, agreement)
+
+
+def _end_with_the_parent() -> None:
+    """Let this process end with the one that started it, also where that was killed: nobody else would end it."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _require_free(host: str, port: int) -> None:

@@ -6,12 +6,13 @@ import datetime as dt
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from ..core.errors import ChurnError, DataError, NotFound, nearest
+from ..core.errors import ChurnError, DataError, NotFound, StoreError, nearest
 from ..core.frozen import Frozen
 from ..model.frame import canonical_text
 from ..ports.online import OnlineRow, OnlineValue
+from ..ports.registry import ModelVersion
 from ..scoring.inspection import ModelDescription, RowContributions, contributions_of, describe
 from ..scoring.online import OnlineScore, score_rows, spelled
 from ..scoring.rows import LoadedModel
@@ -19,7 +20,7 @@ from ..settings import Settings
 from .inference import champion_of
 from .workspace import Workspace
 
-__all__ = ["Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served"]
+__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served"]
 
 RowStatus = Literal["ok", "stale", "unknown"]
 """Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online."""
@@ -79,62 +80,132 @@ class Readiness(Frozen):
     Attributes:
         ready: Whether a version is loaded.
         version: Which; None before the first.
+        preparing: The version that will answer once every process of the endpoint has loaded it; None where none will.
         degraded: What does not work, in words: a registry that does not answer, a version that cannot be loaded.
     """
 
     ready: bool
     version: int | None
+    preparing: int | None = None
     degraded: tuple[str, ...]
+
+
+class Agreement(Protocol):
+    """Which version answers, agreed by every process of an endpoint: at any time all of them answer with one."""
+
+    def current(self) -> int:
+        """Return the version that answers; 0 before the first. Asked for each request."""
+
+    def prepared(self, version: int) -> None:
+        """Say which version this process is ready to answer with; once every process is, it is the one that answers."""
+
+    def held_back(self, trouble: str) -> None:
+        """Say why this process stays with the version that answers."""
+
+    def troubles(self) -> Sequence[str]:
+        """Return what keeps the other processes from the version that is to answer, in words."""
+
+
+class _Alone:
+    """The agreement of a process with itself."""
+
+    def __init__(self) -> None:
+        self._version = 0
+
+    def current(self) -> int:
+        return self._version
+
+    def prepared(self, version: int) -> None:
+        self._version = version
+
+    def held_back(self, trouble: str) -> None:
+        pass
+
+    def troubles(self) -> Sequence[str]:
+        return ()
 
 
 class Endpoint:
     """The champion of one data set in one process. What is loaded goes on answering when registry or ledger go away."""
 
-    def __init__(self, workspace: Workspace, settings: Settings) -> None:
-        """Load nothing yet: see `refresh`."""
+    def __init__(self, workspace: Workspace, settings: Settings, agreement: Agreement | None = None) -> None:
+        """Load nothing yet: see `refresh`.
+
+        Args:
+            workspace: The data set.
+            settings: Its settings.
+            agreement: With the other processes of the endpoint; None where there are none.
+        """
         self._workspace, self._settings = workspace, settings
-        self._served: Served | None = None
+        self._agreement: Agreement = agreement or _Alone()
+        self._loaded: dict[int, Served] = {}
+        self._wanted: int | None = None
         self._trouble: str | None = None
+        self._store_trouble: str | None = None
 
     @property
     def readiness(self) -> Readiness:
         """Whether requests are answered."""
-        served = self._served
-        trouble = () if self._trouble is None else (self._trouble,)
-        return Readiness(ready=served is not None, version=served and served.version, degraded=trouble)
+        served = self.served
+        version = served and served.version
+        troubles = [*filter(None, [self._trouble, self._store_trouble]), *self._agreement.troubles()]
+        return Readiness(
+            ready=served is not None,
+            version=version,
+            preparing=None if self._wanted == version else self._wanted,
+            degraded=tuple(dict.fromkeys(troubles)),
+        )
 
     @property
     def served(self) -> Served | None:
         """The version that answers."""
-        return self._served
+        served = self._loaded.get(self._agreement.current())
+        # Between the two readings another version may have come, and the one before it been let go.
+        return served or self._loaded.get(self._agreement.current())
 
     def refresh(self) -> bool:
         """Load the champion if it is not the one that answers, and return whether another one answers now.
 
-        The version that answers stays where the new one cannot be loaded or checked, and `readiness` says why. A new
-        one has scored a row before it answers.
+        It answers once every process of the endpoint has loaded it. The version that answers stays where the new one
+        cannot be loaded or checked by one of them, and `readiness` says why. A new one has scored a row before it
+        answers.
 
         Raises:
-            ChurnError: no version answers yet, and none can be loaded.
+            ChurnError: no version answers yet in this process, and none can be loaded.
         """
-        workspace = self._workspace
+        before, self._store_trouble = self._agreement.current(), self._fault_of_store()
         try:
-            champion = workspace.approval(self._settings.approval).read().champion
-            version = champion_of(champion, workspace.model)
-            if self._served is not None and self._served.version == version.version:
-                self._trouble = None
-                return False
-            with tempfile.TemporaryDirectory() as folder:
-                model: LoadedModel = workspace.load(version, Path(folder))
-            model.use_threads(1)  # a request is too small to be divided
-            score_rows(model, [{}], explain=True)
+            state = self._workspace.approval(self._settings.approval).read()
+            self._wanted = champion = champion_of(state.champion, self._workspace.model).version
+            for version in {before, champion} - {0, *self._loaded}:
+                self._loaded[version] = self._load(state.version(version))
         except ChurnError as error:
-            if self._served is None:
+            if before not in self._loaded:
                 raise
             self._trouble = str(error)
+            self._agreement.held_back(self._trouble)
             return False
-        self._served, self._trouble = Served(workspace.model, version.version, model), None
-        return True
+        self._trouble = None
+        self._agreement.prepared(champion)
+        current = self._agreement.current()
+        if current not in self._loaded:  # this process starts, and another one was faster
+            return self.refresh()
+        self._loaded = {number: self._loaded[number] for number in {current, champion}}
+        return current != before
+
+    def _fault_of_store(self) -> str | None:
+        try:
+            self._workspace.online.publication()
+        except StoreError as error:
+            return f"{error} Rows with every input are answered meanwhile."
+        return None
+
+    def _load(self, version: ModelVersion) -> Served:
+        with tempfile.TemporaryDirectory() as folder:
+            model: LoadedModel = self._workspace.load(version, Path(folder))
+        model.use_threads(1)  # a request is too small to be divided
+        score_rows(model, [{}], explain=True)
+        return Served(self._workspace.model, version.version, model)
 
     def describe(self) -> ModelDescription:
         """Return what the version that answers reads; raises NotFound where none is loaded."""
@@ -159,7 +230,7 @@ class Endpoint:
             StoreError: features are to be looked up and the online store does not answer.
         """
         served = self._loaded_version()
-        ignored = self._unknown_columns(rows)
+        ignored = self._unknown_columns(served, rows)
         prepared = [self._prepared(served, row) for row in rows]
         known = [values for _, _, values in prepared if values is not None]
         scores, unseen = score_rows(served.model, known, explain=explain) if known else ([], {})
@@ -210,10 +281,10 @@ class Endpoint:
         is_stale = features_at is not None and self._workspace.clock() - features_at > limit
         return "stale" if is_stale else "ok"
 
-    def _unknown_columns(self, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    def _unknown_columns(self, served: Served, rows: Sequence[Mapping[str, object]]) -> list[str]:
         contract = self._workspace.contract
         known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
-        known |= set(self._served.model.kinds) if self._served else set()
+        known |= set(served.model.kinds)
         unknown = sorted({name for row in rows for name in row} - known)
         if unknown and self._settings.serving.unknown_columns == "refuse":
             raise DataError(

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from churn.core.errors import StoreError
 from churn.data.contract import DatasetContract
-from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.endpoint import Agreement, Endpoint
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import CodedColumns, FloatArray
 from churn.model.model import ChurnModel
 from churn.model.reasons import Described
 from churn.model.scorer import Scorer, ScoringSettings
-from churn.ports.online import OnlineRow, OnlineStore
+from churn.ports.online import OnlineRow, OnlineStore, Publication
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL, Office, office
@@ -46,10 +46,21 @@ NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
 
 
 class Gone(InMemoryOnlineStore):
-    """A store that does not answer."""
+    """A store that does not answer, as long as it is `gone`."""
+
+    gone = True
 
     def get(self, customer: str) -> OnlineRow | None:
-        raise StoreError("The online store does not answer.")
+        self._ask()
+        return super().get(customer)
+
+    def publication(self) -> Publication | None:
+        self._ask()
+        return super().publication()
+
+    def _ask(self) -> None:
+        if self.gone:
+            raise StoreError("The online store does not answer.")
 
 
 class LoadedScorer(Scorer):
@@ -80,7 +91,13 @@ class LoadedScorer(Scorer):
 class EndpointCase:
     """An endpoint whose version n has an intercept of -n log-odds more than the additive model's own."""
 
-    def __init__(self, *overrides: str, online: OnlineStore | None = None, live: tuple[int, ...] = (1,)) -> None:
+    def __init__(
+        self,
+        *overrides: str,
+        online: OnlineStore | None = None,
+        live: tuple[int, ...] = (1,),
+        agreement: Agreement | None = None,
+    ) -> None:
         self.office: Office = office(3, *live)
         self.online = online or InMemoryOnlineStore()
         self.now, self.broken, self.loaded = NOW, set[int](), list[int]()
@@ -92,7 +109,7 @@ class EndpointCase:
             "load": self._load,
         }
         workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
-        self.endpoint = Endpoint(workspace, settings(*overrides))
+        self.endpoint = Endpoint(workspace, settings(*overrides), agreement)
 
     def scorer(self, version: int) -> Scorer:
         model = ChurnModel(schema=SCHEMA, categories=CATEGORIES, additive=ADDITIVE, intercept=-float(version))

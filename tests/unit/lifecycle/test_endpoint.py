@@ -141,6 +141,16 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_answering_and_says_s
     assert case.endpoint.readiness.degraded == ()
 
 
+def test_an_online_store_that_goes_away_and_comes_back_shows_in_the_readiness() -> None:
+    store = Gone()
+    case = ready(online=store)
+    said = "The online store does not answer. Rows with every input are answered meanwhile."
+    assert (case.endpoint.readiness.ready, case.endpoint.readiness.degraded) == (True, (said,))
+    store.gone = False
+    assert not case.endpoint.refresh()
+    assert case.endpoint.readiness.degraded == ()
+
+
 def test_a_registry_of_other_models_changes_nothing_that_is_loaded() -> None:
     case = ready()
     case.office.make_anew(1)

@@ -11,10 +11,12 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from churn.ports.online import OnlineRow
 from serving.app import Service, create_app
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase, Gone
+from tests.fakes.ports.online import InMemoryOnlineStore
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +152,7 @@ def test_state_and_health_say_which_version_answers(http: TestClient) -> None:
     assert state["config"]["traffic_config"]["routes"] == [
         {"served_entity_name": f"{MODEL}-1", "traffic_percentage": 100}
     ]
-    assert http.get("/health/ready").json() == {"ready": True, "version": 1, "degraded": []}
+    assert http.get("/health/ready").json() == {"ready": True, "version": 1, "preparing": None, "degraded": []}
     assert http.get("/version").json() == {"program": "1.2.3", "model_version": 1}
 
 
@@ -183,11 +185,11 @@ def test_an_online_store_that_is_gone_is_503_and_whole_rows_are_answered() -> No
 
 
 def test_a_fault_of_the_program_shows_a_client_its_id_and_nothing_else(case: EndpointCase) -> None:
-    class Broken:
-        def get(self, customer: str) -> None:
+    class Broken(InMemoryOnlineStore):
+        def get(self, customer: str) -> OnlineRow | None:
             raise ZeroDivisionError("secret")
 
-    case.online = Broken()  # type: ignore[assignment]
+    case.online = Broken()
     with client(case) as http:
         answer = http.post(PATH, json={"instances": [{"customer_id": "a"}]}, headers={"x-request-id": "r1"})
     assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
