@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from churn.core.progress import note
 from churn.lifecycle.endpoint import Answers, Endpoint
@@ -128,19 +129,24 @@ class Service:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refused(415, f"The content type is {kind!r:.100}: send application/json.")
-        limit, parts, size = int(self.settings.max_megabytes * 1e6), [], 0
+        if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+            raise Refused(415, f"The content is encoded as {encoding!r:.100}: send it as it is.")
+        limit, body, size = int(self.settings.max_megabytes * 1e6), bytearray(), 0
         try:
             async with asyncio.timeout(self.settings.body_seconds):
                 async for part in request.stream():
                     size += len(part)
-                    if size > limit:
-                        megabytes = f"{self.settings.max_megabytes:g} MB (`serving.max_megabytes`)"
-                        raise Refused(413, f"A request may have {megabytes}: send several.", {"Connection": "close"})
-                    parts.append(part)
+                    if size <= limit:  # what is too large is read to its end, so that the client reads the answer
+                        body += part
         except TimeoutError as error:
             seconds = f"{self.settings.body_seconds:g} seconds (`serving.body_seconds`)"
             raise Refused(408, f"The request did not arrive within {seconds}.", {"Connection": "close"}) from error
-        return b"".join(parts)
+        except ClientDisconnect as error:
+            raise Refused(400, "The request ended before its body did.") from error
+        if size > limit:
+            megabytes = f"{self.settings.max_megabytes:g} MB (`serving.max_megabytes`)"
+            raise Refused(413, f"A request may have {megabytes}: send several.")
+        return bytes(body)
 
     def metrics(self) -> bytes:
         """Return the counts of every process of the endpoint, for Prometheus."""
@@ -186,7 +192,9 @@ def create_app(service: Service, version: str) -> Headers:
         watching.cancel()
 
     # FastAPI's own pages load their scripts from other servers: the document is all that is served.
-    app = FastAPI(title=service.name, version=version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=service.name, version=version, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.openapi = lambda: document(service.name, version)  # type: ignore[method-assign]
 
     @app.exception_handler(HTTPException)

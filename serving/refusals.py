@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import wraps
@@ -12,10 +13,10 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from churn.core.errors import ChurnError, DataError, NotFound, StoreError
-from churn.core.progress import note
 
-__all__ = ["Headers", "Refused", "answered", "error_code", "json_response", "refusal"]
+__all__ = ["ALWAYS", "Headers", "Refused", "answered", "error_code", "json_response", "refusal"]
 
+_LOG = logging.getLogger(__name__)
 Handler = Callable[..., Awaitable[Response]]
 _CODES = {
     401: "UNAUTHENTICATED",
@@ -25,11 +26,12 @@ _CODES = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-_SECURITY = [
+ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"cache-control", b"no-store"),
-]
+)
+"""Headers of every answer."""
 _ID = "x-request-id"
 
 
@@ -78,7 +80,7 @@ def answered(handler: Handler) -> Handler:
             return refusal(500, str(error))
         except Exception as error:  # noqa: BLE001 - the last place where it can be told in words
             identity = request.scope["request_id"]
-            note("serve", f"request {identity} failed with {type(error).__name__}: {error}")
+            _LOG.error("request %s failed", identity, exc_info=error)
             return refusal(500, f"The request could not be answered. The log has why, under its id {identity}.")
 
     return answering
@@ -102,7 +104,7 @@ class Headers:
         sent = next((value for name, value in scope["headers"] if name == _ID.encode()), b"")
         is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
         scope["request_id"] = sent.decode() if is_fit else uuid.uuid4().hex
-        added = [*_SECURITY, (_ID.encode(), scope["request_id"].encode())]
+        added = [*ALWAYS, (_ID.encode(), scope["request_id"].encode())]
 
         async def sending(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":

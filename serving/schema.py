@@ -48,7 +48,7 @@ def read_request(body: bytes, max_rows: int) -> Request:
         raise DataError(f"The body is {_kind(asked)}: send an object with one of {', '.join(_FORMS)}.")
     if unknown := sorted(set(asked) - {*_FORMS, *_OPTIONS}):
         raise DataError(
-            f"The body has {unknown[0]!r}, which means nothing here: it may have {', '.join(_FORMS)}, params."
+            f"The body has {unknown[0]!r:.80}, which means nothing here: it may have {', '.join(_FORMS)}, params."
         )
     forms = [name for name in _FORMS if asked.get(name) is not None]
     if len(forms) != 1:

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
 from adapters import wiring
 from churn.core.errors import ConfigError
 from churn.core.frozen import Frozen
@@ -22,8 +24,9 @@ from churn.settings import Settings
 
 from .agreement import SharedVersion
 from .app import Service, create_app
+from .connection import limits_of
 
-__all__ = ["ServeOptions", "application", "serve"]
+__all__ = ["ServeOptions", "application", "for_this_machine", "serve"]
 
 _OPTIONS = "CHURN_SERVE"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -95,6 +98,7 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
+            **limits_of(options.settings.serving),
             **{name: value for name, value in tls.items() if value is not None},
         )
 
@@ -114,7 +118,16 @@ def application() -> Any:
         tokens if options.authenticated else None,
         one_of_several=options.workers > 1,
     )
-    return create_app(service, _program_version())
+    made = create_app(service, _program_version())
+    return made if options.authenticated else for_this_machine(made)
+
+
+def for_this_machine(application: Any) -> Any:
+    """Return an application that answers under the names of this machine alone.
+
+    A web page from elsewhere, whose name somebody lets point to this machine, is refused.
+    """
+    return TrustedHostMiddleware(application, ["127.0.0.1", "localhost", "[::1]"], www_redirect=False)
 
 
 def _program_version() -> str:

@@ -288,13 +288,13 @@ class Endpoint:
         unknown = sorted({name for row in rows for name in row} - known)
         if unknown and self._settings.serving.unknown_columns == "refuse":
             raise DataError(
-                f"{unknown[0]!r} is no column of {contract.name!r}{nearest(unknown[0], known) or '.'} Leave it out, or "
-                "let `serving.unknown_columns` be `ignore`."
+                f"{unknown[0]!r:.80} is no column of {contract.name!r}{nearest(unknown[0], known) or '.'} Leave it "
+                "out, or let `serving.unknown_columns` be `ignore`."
             )
         return unknown
 
 
 def _key(name: str, value: object) -> object:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise DataError(f"The customer's key {name!r} is {value!r:.80}: give a text or a number.")
+        raise DataError(f"The customer's key {name!r} is a list, an object or a truth value: give a text or a number.")
     return value

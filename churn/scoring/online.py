@@ -37,7 +37,7 @@ def spelled(name: str, value: object, kind: Kind) -> OnlineValue:
     if value is None:
         return None
     if not isinstance(value, str | int | float):
-        raise DataError(f"{name!r} is {value!r:.80}: give a number, a text, true, false or null.")
+        raise DataError(f"{name!r} is a list or an object: give a number, a text, true, false or null.")
     if kind == "categorical":
         return canonical_text(value) or None
     try:

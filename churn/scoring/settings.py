@@ -59,4 +59,12 @@ class ServingSettings(Frozen):
     max_rows: int = Field(default=1000, ge=1, description="Rows of one request.")
     max_megabytes: float = Field(default=4, gt=0, description="Size of one request.")
     max_concurrent: int = Field(default=64, ge=1, description="Requests at a time; more are told to come again.")
+    max_connections: int = Field(
+        default=512, ge=1, description="Connections to one process at a time; one more is told to come again."
+    )
+    header_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="How long the headers of a request may take, and an idle connection is kept.",
+    )
     body_seconds: float = Field(default=10, gt=0, description="How long a client may take to send a request.")

@@ -64,5 +64,5 @@ def test_a_value_is_read_as_the_model_reads_it(value: object, kind: str, read: o
 
 
 def test_a_list_is_no_value() -> None:
-    with pytest.raises(DataError, match=r"'x' is \[1, 2\]: give a number, a text, true, false or null"):
+    with pytest.raises(DataError, match=r"'x' is a list or an object: give a number, a text, true, false or null"):
         spelled("x", [1, 2], "numeric")

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from adapters import wiring
 from churn.core.errors import ConfigError, NotFound
 from churn.settings import read_configuration
-from serving.server import ServeOptions, serve
+from serving.server import ServeOptions, for_this_machine, serve
 from tests.fakes.data.case import CONFIGS
 from tests.fakes.data.endpoint import CONTRACT
 
@@ -34,6 +36,21 @@ def refused(started: ServeOptions) -> None:
 def test_without_tokens_nobody_else_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with pytest.raises(ConfigError, match=f"this machine alone, and {host} is open to others: leave --no-auth out"):
         refused(options(tmp_path, monkeypatch, authenticated=False, host=host))
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[(host, 200) for host in ("127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080")],
+        *[
+            (host, 400)
+            for host in ("evil.example", "evil.example:8080", "localhost.evil.example", "192.0.2.1", "a b", "")
+        ],
+    ],
+)
+def test_without_tokens_pages_of_other_names_are_refused(host: str, status: int) -> None:
+    http = TestClient(for_this_machine(PlainTextResponse("answered")))
+    assert http.get("/", headers={"host": host}).status_code == status
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
