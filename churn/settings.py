@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from .approval.settings import ApprovalSettings
+from .approval.settings import ApprovalSettings, RolloutSettings
 from .campaign.settings import CampaignSettings
 from .core.clock import UtcTime
 from .core.errors import ConfigError, nearest
@@ -174,6 +174,7 @@ class Settings(Frozen):
     approval: ApprovalSettings
     inference: InferenceSettings
     serving: ServingSettings
+    rollout: RolloutSettings
     campaign: CampaignSettings
 
     @field_validator("model_name")

@@ -22,6 +22,7 @@ from .explain import explain
 from .forget import data_forget
 from .online import features_check, features_publish
 from .output import print_json, wants_json
+from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
 
 __all__ = [
     "approve",
@@ -45,6 +46,11 @@ __all__ = [
     "reject",
     "retire",
     "rollback",
+    "rollout_abort",
+    "rollout_advance",
+    "rollout_check",
+    "rollout_start",
+    "rollout_status",
     "serve",
     "ui",
     "use",

@@ -24,15 +24,18 @@ __all__ = [
 THE_PROGRAMS = -1
 """What `--version` without a number stands for."""
 
-JSON_COMMANDS = ("models", "audit", "doctor", "explain", "data describe", "config show", "config explain")
+JSON_COMMANDS = (
+    *("models", "audit", "doctor", "explain", "data describe", "config show", "config explain"),
+    *("rollout status", "rollout check"),
+)
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
 EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
     2: "something for you to correct; of `audit` and `doctor`: they found something",
-    3: "the gate refused the version",
-    4: "the version waits for a person: `approve` or `reject` it",
+    3: "the gate refused the version; of `rollout check`: it aborted the rollout",
+    4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
 }
@@ -299,11 +302,37 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
         command.add_argument("--version", type=int, required=True, metavar="N", help="the version")
     back = commands.add_parser("rollback", parents=[person], help="let a version be live again that was live before")
     back.add_argument("--to", type=int, metavar="N", help="a version that was live (default: the one before)")
+    _rollout_commands(commands.add_parser("rollout", help="a challenger beside the champion, step by step"), common)
     gone = commands.add_parser("retire", parents=[person], help="declare the model of a version gone, on record")
     gone.add_argument("--version", type=int, required=True, metavar="N", help="the version")
     commands.add_parser("models", parents=[model], help="versions with aliases, approval, metrics, what was live when")
     audit = commands.add_parser("audit", parents=[model], help="hold the ledger of decisions against all that it names")
     audit.add_argument("--expect", metavar="HASH", help="the hash of a record, kept elsewhere, that must be there")
+
+
+def _rollout_commands(parser: _Parser, common: _Parser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    helps = {
+        "start": "let an approved version answer a share of the customers, or score in shadow",
+        "status": "who answers whom, what the test says, and what would happen next",
+        "advance": "let it answer a larger share",
+        "abort": "end it: the champion answers everybody, and the version counts as rejected",
+        "check": "look once, for cron: abort, advance, promote or wait",
+    }
+    made = {action: commands.add_parser(action, parents=[common], help=said) for action, said in helps.items()}
+    for action in ("start", "advance", "abort"):
+        command = made[action]
+        needed = action != "advance"
+        command.add_argument(
+            "--reason", required=needed, metavar="TEXT", help="why, for whoever reads the record later"
+        )
+        command.add_argument("--as", dest="name", metavar="NAME", help="who decides (default: as with approve)")
+    made["start"].add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    made["start"].add_argument("--shadow", action="store_true", help="score every row beside it, and answer nobody")
+    for action in ("start", "advance"):
+        made[action].add_argument(
+            "--share", type=float, metavar="S", help="of the customers, 0 to 1 (default: the next of rollout.shares)"
+        )
 
 
 def _config_commands(parser: _Parser, common: _Parser) -> None:

@@ -111,8 +111,10 @@ def _deployment(
     console.print(f"Report  {page}")
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
+    if outcome.state == "rollout":
+        _next(console, f"rollout status{options}", "start, or check")
     _next(console, f"models{options}", "what is live, and what was")
-    code = {"refused": 3, "waiting": 4}.get(outcome.state, 0)
+    code = {"refused": 3, "waiting": 4, "rollout": 4}.get(outcome.state, 0)
     return _result(code, outcome.state, outcome.sentence, version=outcome.version, report=page)
 
 

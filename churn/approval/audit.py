@@ -161,11 +161,13 @@ def _unapproved(state: ModelState) -> Iterator[Finding]:
     for record in state.records:
         if record.kind == "approved":
             approved.add(record.version)
-        if record.kind == "promoted" and record.version not in approved:
+        if record.kind in {"promoted", "rollout_started"} and record.version not in approved:
             yield Finding(
                 subject=f"record {record.sequence}",
-                problem=f"Version {record.version} was promoted without an approval on record.",
-                remedy=f"Look into who wrote the record; {_ROLLBACK} goes back to the version before.",
+                problem=f"Version {record.version} was "
+                f"{'promoted' if record.kind == 'promoted' else 'rolled out'} without an approval on record.",
+                remedy=f"Look into who wrote the record; {_ROLLBACK} goes back to the version before, and "
+                '`python run.py rollout abort --reason "…"` ends a rollout.',
             )
 
 

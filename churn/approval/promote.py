@@ -16,7 +16,7 @@ from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .context import ApprovalContext, is_behind, person, reason
 from .state import ModelState, VersionStatus, settled_by, succeeded
 
-__all__ = ["Promotion", "complete_begun", "exclusive_state", "promote", "retire", "rollback"]
+__all__ = ["Promotion", "complete_begun", "exclusive_state", "not_approved", "promote", "retire", "rollback"]
 
 
 class Promotion(Frozen):
@@ -105,11 +105,12 @@ def promote(context: ApprovalContext, version: int, *, who: str) -> Promotion:
             return Promotion.recorded(change, _show(context, version), unchanged=True)
         status = context.status(version, state)
         if status.state != "approved":
-            raise _refusal(status, live)
+            raise not_approved(status, live)
         return _change(context, state, "promotion_begun", version, left=live, who=who, why=status.why)
 
 
-def _refusal(status: VersionStatus, champion: int | None) -> DecisionRefused:
+def not_approved(status: VersionStatus, champion: int | None) -> DecisionRefused:
+    """Return the error that refuses a version which is not approved, with what helps."""
     remedy = {
         "pending": f'`python run.py approve --version {status.version} --reason "…"` approves it.',
         "rejected": "Only a new verdict of the gate can reopen it: `python run.py --pipeline deployment`.",

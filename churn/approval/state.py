@@ -57,6 +57,8 @@ def succeeded(line: tuple[int, ...], version: int, *, back: bool) -> tuple[int, 
 _BEGUN = {"promotion_begun", "rollback_begun"}
 _CHANGED = {"promoted", "rolled_back"}
 GATE_KINDS = {"gate_passed", "gate_refused"}
+_REJECTED = {"rejected": "Rejected", "rollout_aborted": "Its rollout was aborted"}
+"""The records of a version that keep it from going live, in words."""
 _ROLLBACK = '`python run.py rollback --reason "…"`'
 
 
@@ -260,7 +262,7 @@ def digest_in(record: Decision, version: int) -> str:
 
 def settled_by(state: ModelState, version: int) -> Decision | None:
     """Return the newest record that says whether a version may be live."""
-    settling = {"pending", "approved", "rejected", "promoted", "rolled_back"}
+    settling = {"pending", "approved", "rejected", "promoted", "rolled_back", "rollout_aborted"}
     for record in reversed(state.records_of(version)):
         if record.version == version and record.kind in settling:
             return record
@@ -306,8 +308,8 @@ def _approval(
     if state.live == version:
         return "approved", f"Live since {_day(state.history[-1].since)}."
     answered = decision is not None and (gate is None or gate.sequence < decision.sequence)
-    if decision is not None and answered and (decision.kind == "rejected" or decision.version != version):
-        verb = "Taken back" if decision.kind == "rolled_back" else "Rejected"
+    if decision is not None and answered and (decision.kind in _REJECTED or decision.version != version):
+        verb = _REJECTED.get(decision.kind, "Taken back")
         return "rejected", f"{verb} by {decision.who} on {_day(decision.at)}: {decision.why}"
     if gate is None or decision is None or not answered:
         return "none", _unanswered(gate)
@@ -356,12 +358,15 @@ def policy_answer(settings: ApprovalSettings, state: ModelState, gate: Decision)
     """Return what becomes of a version by the verdict of the gate, and why.
 
     What the gate refused is rejected. What it passed is approved under `auto` and waits for a person under `manual`; it
-    also waits where a person rejected the version or went back from it, since no policy overrules a person.
+    also waits where a person rejected the version or went back from it, since no policy overrules a person, and where
+    its rollout was aborted: the rows that the gate judges by say nothing about what went wrong there.
     """
     if gate.kind == "gate_refused":
         return "rejected", gate.why
     if refusal := _refusal_by_a_person(state, gate.version):
-        verb = "went back from it" if refusal.kind == "rolled_back" else "rejected it"
+        verb = {"rolled_back": "went back from it", "rollout_aborted": "aborted its rollout"}.get(
+            refusal.kind, "rejected it"
+        )
         return "pending", f"{refusal.who} {verb} on {refusal.at:%Y-%m-%d}: {refusal.why}"
     if settings.policy == "manual":
         return "pending", "The policy is manual."
@@ -390,9 +395,11 @@ def check_separation_of_duties(settings: ApprovalSettings, version: ModelVersion
 
 
 def _refusal_by_a_person(state: ModelState, version: int) -> Decision | None:
-    """Return the last word of a person about a version, if it was no."""
+    """Return the last word of a person, or of a rollout, about a version, if it was no."""
     for record in reversed(state.records_of(version)):
         if record.kind == "rolled_back" and record.champion == version:
+            return record
+        if record.kind == "rollout_aborted" and record.version == version:
             return record
         if record.version == version and not record.by_policy:
             if record.kind == "rejected":

@@ -15,6 +15,7 @@ from ..approval.archive import keep_report, stored_report
 from ..approval.context import ApprovalContext, person
 from ..approval.decide import decide, record_gate
 from ..approval.promote import complete_begun, promote
+from ..approval.rollout import running
 from ..approval.state import VersionStatus
 from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.frozen import Frozen
@@ -104,7 +105,10 @@ def promote_version(workspace: Workspace, settings: Settings, status: VersionSta
     Raises:
         DecisionRefused: the ledger no longer says what `status` says.
     """
-    outcome = deploy(workspace.approval(settings.approval), status, who=workspace.identity)
+    context = workspace.approval(settings.approval)
+    outcome = (settings.rollout.before_promotion and _awaiting_rollout(context, status)) or deploy(
+        context, status, who=workspace.identity
+    )
     conclude("promotion", outcome.sentence)
     describe_model(workspace, outcome.sentence)
     return outcome
@@ -199,7 +203,7 @@ class Deployment(Frozen):
     version: int = Field(description="The version that was to go live.")
     champion: int | None = Field(description="The version that is live now.")
     previous: int | None = Field(default=None, description="The version that was live before this run changed it.")
-    state: Literal["promoted", "unchanged", "waiting", "refused"]
+    state: Literal["promoted", "unchanged", "waiting", "rollout", "refused"]
     sentence: str
     notes: tuple[str, ...] = ()
 
@@ -233,4 +237,23 @@ def deploy(context: ApprovalContext, status: VersionStatus, *, who: str) -> Depl
         if change.unchanged
         else f"{name} is @Champion{before}.",
         notes=change.notes,
+    )
+
+
+def _awaiting_rollout(context: ApprovalContext, status: VersionStatus) -> Deployment | None:
+    """Return what a deployment comes to where an approved version is first rolled out beside the champion."""
+    state = context.read()
+    if status.state != "approved" or state.live in {None, status.version}:
+        return None
+    present = running(state)
+    is_rolled_out = present is not None and present.version == status.version
+    how = "`python run.py rollout check` promotes it when it wins"
+    start = f'`python run.py rollout start --version {status.version} --reason "…"` rolls it out beside the champion'
+    return Deployment(
+        model=status.model,
+        version=status.version,
+        champion=state.live,
+        state="rollout",
+        sentence=f"{status.model} version {status.version} is approved, and is not promoted before a rollout "
+        f"(`rollout.before_promotion`): {how if is_rolled_out else start}.",
     )

@@ -40,11 +40,16 @@ DecisionKind = Literal[
     "undone",
     "retired",
     "erased",
+    "rollout_started",
+    "rollout_advanced",
+    "rollout_aborted",
 ]
 """What happened. A change of the champion is begun before the registry is touched, and `promoted`, `rolled_back` or
 `undone` after it. `retired` says that the model is gone: what was recorded of the version before is about no model that
 the registry may have under that number. `erased` says that the data of a customer was erased, not whose: its model is
-the name of the data set, its version 0."""
+the name of the data set, its version 0. The records of a rollout carry the `share` of the customers that the version
+answers from then on, 0 in shadow; one that is aborted counts as rejected, and one that ends otherwise has no record of
+its own."""
 
 
 def _utc(time: dt.datetime) -> dt.datetime:
@@ -83,8 +88,9 @@ class Record(Entry):
     previous: str = Field(description="The hash of the record before; empty in the first one.")
 
 
-RECORD_FORMAT = StoredFormat("record of the ledger", Record, newest=2, error=StoreError)
-"""Format 1 was stored in columns; `first_format` gives the text that its hash covers."""
+RECORD_FORMAT = StoredFormat("record of the ledger", Record, newest=3, error=StoreError)
+"""Format 3 has the records of rollouts, and is else as format 2. Format 1 was stored in columns; `first_format` gives
+the text that its hash covers."""
 
 
 class Decision(Record):

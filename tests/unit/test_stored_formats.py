@@ -18,6 +18,8 @@ import pytest
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.mlflow.load import load_package
 from churn.approval.archive import REPORTS, stored_report
+from churn.approval.rollout import rollouts
+from churn.approval.state import ModelState
 from churn.core.canonical import FORMAT, StoredFormat, canonical, digest
 from churn.core.errors import StoreError
 from churn.gate.report import GateReport
@@ -36,6 +38,7 @@ FILES = {
     "gate_report_2.json": "4c7ca50235906bf8",
     "ledger_1.zip": "75658af74d2fdcf2",
     "ledger_2.zip": "0c75d145ec29fb85",
+    "ledger_3.zip": "210b29e06388dbf9",
     "package_1.zip": "e9966e88527c040f",
     "package_2.zip": "ce24d4a5dee1fb7d",
     "recipe_1.json": "79aefe821d0ecc4a",
@@ -121,6 +124,17 @@ def test_a_ledger_with_texts_beside_its_columns_is_read_and_verified(tmp_path: P
     assert list(breaks(records)) == []
     assert [json.loads(record.text).get(FORMAT) for record in records] == [None] * len(LIFE) + [2, 2]
     assert (records[-1].who, records[-1].numbers) == ("Zoë", {"gain": 0.1 + 0.2})
+
+
+def test_a_ledger_with_rollouts_is_read_and_verified(tmp_path: Path) -> None:
+    records = LocalDecisionLedger(unpacked("ledger_3.zip", tmp_path / "gym").parent, "gym").read()
+    kinds = ["rollout_started", "rollout_advanced", "rollout_aborted", "rollout_started", "rollout_advanced"]
+    assert [record.kind for record in records if record.kind.startswith("rollout_")] == kinds
+    assert list(breaks(records)) == []
+    assert {json.loads(record.text)[FORMAT] for record in records} == {3}
+    first, second = rollouts(ModelState("churn_gym", tuple(records), {}))
+    assert ([step.share for step in first.steps], first.ended and first.ended.why) == ([0.0, 0.1], "Complaints.")
+    assert ([step.share for step in second.steps], second.ended and second.ended.kind) == ([0.05, 0.1], "promoted")
 
 
 def archived(*rows: dict[str, Any]) -> MemoryFeatureStore:
