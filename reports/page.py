@@ -32,6 +32,7 @@ __all__ = [
     "Table",
     "Text",
     "page",
+    "stylesheet",
     "written",
 ]
 
@@ -40,6 +41,7 @@ __package_data__ = ("templates/*",)
 Cell = str | int | float | bool | Estimate | None
 """What a table or card may hold; numbers are rounded and stand to the right, `None` is a dash."""
 Tone = Literal["plain", "good", "warn", "bad"]
+_TEMPLATES = Path(__file__).parent / "templates"
 _HYPHENED = re.compile(r"(?<!\S)((?=\S{3,24}(?!\S))(?:(?=\S*\d)\S*\w|-)-\S+)")
 """A short word with hyphens, such as a customer's id, a date or an option; longer ones have to break on a phone."""
 
@@ -216,6 +218,11 @@ def page(title: str, sections: Sequence[Section], *, lead: str = "", facts: Mapp
     return _templates().get_template("page.html").render(title=title, sections=sections, lead=lead, facts=facts or {})
 
 
+def stylesheet() -> str:
+    """Return the style of every page."""
+    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
 def _is_words(cell: Cell) -> bool:
     return isinstance(cell, str | bool)
 
@@ -246,7 +253,7 @@ def _unbroken(text: str) -> markupsafe.Markup:
 def _templates() -> jinja2.Environment:
     import jinja2
 
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    loader = jinja2.FileSystemLoader(_TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -21,6 +21,7 @@ from churn.lifecycle.endpoint import Answers, Endpoint
 from churn.scoring.settings import ServingSettings
 
 from .openapi import document
+from .page import add_page
 from .refusals import Headers, Refused, answered, json_response, refusal
 from .schema import Request as ScoringRequest
 from .schema import answer_of, read_request
@@ -243,4 +244,5 @@ def create_app(service: Service, version: str) -> Headers:
         service.allow(request, "admin")
         return Response(service.metrics(), media_type="text/plain; version=0.0.4")
 
+    add_page(app)
     return Headers(app)

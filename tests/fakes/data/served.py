@@ -1,12 +1,17 @@
 """An endpoint in a process of its own, with the limits of the real one: `python -m tests.fakes.data.served SETTING…`.
 
-It prints its port, answers the tokens of `Tokens`, knows the customer `a`, and fails on the customer `broken`.
+It prints its port, answers the tokens of `Tokens`, knows the customers of `KNOWN`, and fails on the customer `broken`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
+import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -15,9 +20,38 @@ from serving.app import Service, create_app
 from serving.connection import limits_of
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
-from tests.fakes.data.endpoint import EndpointCase
+from tests.fakes.data.endpoint import NOW, EndpointCase
 from tests.fakes.ports.online import InMemoryOnlineStore
 from tests.unit.serving.test_app import Tokens
+
+ROOT = Path(__file__).parents[3]
+HOSTILE = "<img src=x onerror=alert(1)>"
+KNOWN: Mapping[str, Mapping[str, Any]] = {
+    "a": {},
+    "old": {"at": NOW - dt.timedelta(days=300)},
+    "sparse": {"total_charges": None},
+    HOSTILE: {"contract": "</script><script>alert(2)</script>"},
+}
+
+
+class Server:
+    """Such a process; what it writes to its standard error goes to a file."""
+
+    def __init__(self, log: Path, *overrides: str) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fakes.data.served", *overrides],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=file,
+            )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=20)
 
 
 class Broken(InMemoryOnlineStore):
@@ -33,7 +67,8 @@ def main() -> None:
     """Answer until the process is ended."""
     serving = settings(*sys.argv[1:]).serving
     case = EndpointCase(*sys.argv[1:], online=Broken())
-    case.online_features("a")
+    for customer, options in KNOWN.items():
+        case.online_features(customer, **options)
     app = create_app(Service(case.endpoint, MODEL, serving, Tokens()), "1")  # type: ignore[arg-type]
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, **limits_of(serving))

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +16,10 @@ import pytest
 
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL
+from tests.fakes.data.served import Server
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 LIMITS = ("serving.max_megabytes=0.2", "serving.max_rows=50", "serving.body_seconds=0.5", "serving.header_seconds=0.5")
 CONNECTIONS = 40
 GOOD = json.dumps({"instances": [{"customer_id": "a"}]}).encode()
@@ -36,22 +34,8 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Server:
-    """A process that answers at a port; what it writes to its standard error goes to a file."""
-
-    def __init__(self, log: Path) -> None:
-        arguments = [*LIMITS, f"serving.max_connections={CONNECTIONS}"]
-        self.log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fakes.data.served", *arguments],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+class Asked(Server):
+    """An endpoint in a process of its own, asked over plain sockets."""
 
     def connect(self) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -113,11 +97,10 @@ def answers_in(data: bytes) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("served") / "log")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    started = Asked(tmp_path_factory.mktemp("served") / "log", *LIMITS, f"serving.max_connections={CONNECTIONS}")
     yield started
-    started.process.terminate()
-    started.process.communicate(timeout=20)
+    started.end()
 
 
 def fit_for_a_client(answer: Answer) -> bool:
@@ -190,13 +173,13 @@ READ = {
 
 
 @pytest.mark.parametrize("name", NOT_READ)
-def test_a_body_that_cannot_be_read_is_refused_in_words(server: Server, name: str) -> None:
+def test_a_body_that_cannot_be_read_is_refused_in_words(server: Asked, name: str) -> None:
     answer = server.post(NOT_READ[name])
     assert (answer.status, fit_for_a_client(answer)) == (400, True), answer
 
 
 @pytest.mark.parametrize("name", READ)
-def test_odd_values_are_scored(server: Server, name: str) -> None:
+def test_odd_values_are_scored(server: Asked, name: str) -> None:
     answer = server.post(READ[name])
     assert answer.status == 200, answer
     (row,) = json.loads(answer.body)["predictions"]
@@ -222,7 +205,7 @@ def test_odd_values_are_scored(server: Server, name: str) -> None:
         ([JSON, "Accept: text/html"], 200),
     ],
 )
-def test_only_json_that_is_not_compressed_is_read(server: Server, headers: list[str], status: int) -> None:
+def test_only_json_that_is_not_compressed_is_read(server: Asked, headers: list[str], status: int) -> None:
     answer = server.post(GOOD, *headers)
     assert answer.status == status
     assert status == 200 or fit_for_a_client(answer)
@@ -245,19 +228,19 @@ def test_only_json_that_is_not_compressed_is_read(server: Server, headers: list[
         "/page/%2e%2e/%2e%2e/pyproject.toml",
     ],
 )
-def test_a_path_that_is_not_there_is_404(server: Server, path: str) -> None:
+def test_a_path_that_is_not_there_is_404(server: Asked, path: str) -> None:
     answer = server.post(GOOD, JSON, path=path)
     assert (answer.status, fit_for_a_client(answer)) == (404, True)
     assert len(answer.body) < 1000
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
-def test_another_method_is_405(server: Server, method: str) -> None:
+def test_another_method_is_405(server: Asked, method: str) -> None:
     (answer,) = server.send(request(method, "/invocations"))
     assert (answer.status, answer.headers["allow"], fit_for_a_client(answer)) == (405, "POST", True)
 
 
-def test_head_has_no_body(server: Server) -> None:
+def test_head_has_no_body(server: Asked) -> None:
     with server.connect() as client:
         client.sendall(request("HEAD", "/invocations"))
         head = received(client)
@@ -285,24 +268,24 @@ def test_head_has_no_body(server: Server) -> None:
         os.urandom(2000),
     ],
 )
-def test_what_is_no_http_is_refused_in_words(server: Server, sent: bytes) -> None:
+def test_what_is_no_http_is_refused_in_words(server: Asked, sent: bytes) -> None:
     answer = server.send(sent)[-1]
     assert (400 <= answer.status < 500, fit_for_a_client(answer)) == (True, True)
 
 
-def test_a_body_may_come_in_chunks(server: Server) -> None:
+def test_a_body_may_come_in_chunks(server: Asked) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (GOOD[:7], GOOD[7:])) + b"0\r\n\r\n"
     assert server.post(chunks, JSON, "Transfer-Encoding: chunked").status == 200
 
 
-def test_a_body_beyond_the_limit_is_413_however_it_comes(server: Server) -> None:
+def test_a_body_beyond_the_limit_is_413_however_it_comes(server: Asked) -> None:
     large = b'{"instances": [{"customer_id": "' + b"x" * 300_000 + b'"}]}'
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (large[:1000], large[1000:])) + b"0\r\n\r\n"
     for answer in (server.post(large), server.post(chunks, JSON, "Transfer-Encoding: chunked")):
         assert (answer.status, fit_for_a_client(answer)) == (413, True)
 
 
-def test_endless_chunks_are_ended(server: Server) -> None:
+def test_endless_chunks_are_ended(server: Asked) -> None:
     begun = time.monotonic()
     with server.connect() as client:
         client.sendall(request("POST", "/invocations", b"", JSON, "Transfer-Encoding: chunked"))
@@ -313,7 +296,7 @@ def test_endless_chunks_are_ended(server: Server) -> None:
     assert time.monotonic() < begun + 5
 
 
-def test_a_body_that_nobody_reads_is_ended_too(server: Server) -> None:
+def test_a_body_that_nobody_reads_is_ended_too(server: Asked) -> None:
     begun = time.monotonic()
     with server.connect() as client:
         client.sendall(request("POST", "/invocations", b"", JSON, "Transfer-Encoding: chunked", token=None, last=False))
@@ -333,7 +316,7 @@ def test_a_body_that_nobody_reads_is_ended_too(server: Server) -> None:
         (request("GET", "/health/live", last=False), b"G"),
     ],
 )
-def test_headers_that_do_not_arrive_in_time_end_the_connection(server: Server, first: bytes, then: bytes) -> None:
+def test_headers_that_do_not_arrive_in_time_end_the_connection(server: Asked, first: bytes, then: bytes) -> None:
     begun = time.monotonic()
     with server.connect() as client:
         client.sendall(first)
@@ -355,7 +338,7 @@ def test_headers_that_do_not_arrive_in_time_end_the_connection(server: Server, f
         assert (answer.status, fit_for_a_client(answer)) == (408, True)
 
 
-def test_a_body_that_does_not_arrive_in_time_is_408(server: Server) -> None:
+def test_a_body_that_does_not_arrive_in_time_is_408(server: Asked) -> None:
     with server.connect() as client:
         client.sendall(request("POST", "/invocations", GOOD[:5], JSON, f"Content-Length: {len(GOOD)}"))
         (answer,) = answers_in(received(client))
@@ -370,24 +353,24 @@ def test_a_body_that_does_not_arrive_in_time_is_408(server: Server) -> None:
         [f"X-Endless: {'x' * 3_000_000}"],
     ],
 )
-def test_headers_have_a_largest_size(server: Server, headers: list[str]) -> None:
+def test_headers_have_a_largest_size(server: Asked, headers: list[str]) -> None:
     (answer,) = server.send(request("GET", "/health/live", b"", *headers))
     assert (answer.status, fit_for_a_client(answer)) == (431, True)
 
 
-def test_a_first_line_has_a_largest_size(server: Server) -> None:
+def test_a_first_line_has_a_largest_size(server: Asked) -> None:
     (answer,) = server.send(request("GET", "/" + "x" * 70_000))
     assert (answer.status, fit_for_a_client(answer)) == (431, True)
 
 
-def test_requests_in_one_piece_are_answered_in_their_order(server: Server) -> None:
+def test_requests_in_one_piece_are_answered_in_their_order(server: Asked) -> None:
     bodies = [GOOD, b"{", GOOD]
     sent = b"".join(request("POST", "/invocations", body, JSON, last=False) for body in bodies)
     sent += request("GET", "/health/live")
     assert [answer.status for answer in server.send(sent)] == [200, 400, 200, 200]
 
 
-def test_more_connections_than_allowed_are_503_and_later_ones_are_answered(server: Server) -> None:
+def test_more_connections_than_allowed_are_503_and_later_ones_are_answered(server: Asked) -> None:
     held = [server.connect() for _ in range(CONNECTIONS + 5)]
     time.sleep(0.1)
     statuses = []
@@ -402,7 +385,7 @@ def test_more_connections_than_allowed_are_503_and_later_ones_are_answered(serve
     assert server.post(GOOD).status == 200
 
 
-def test_a_fault_is_in_the_log_with_its_id_and_shows_a_client_nothing(server: Server) -> None:
+def test_a_fault_is_in_the_log_with_its_id_and_shows_a_client_nothing(server: Asked) -> None:
     answer = server.post(b'{"instances": [{"customer_id": "broken"}]}', JSON, "X-Request-Id: fault-77")
     assert (answer.status, fit_for_a_client(answer), answer.headers["x-request-id"]) == (500, True, "fault-77")
     log = server.log.read_text()
@@ -410,7 +393,7 @@ def test_a_fault_is_in_the_log_with_its_id_and_shows_a_client_nothing(server: Se
     assert "ZeroDivisionError: a secret" in log
 
 
-def test_thousands_of_bad_requests_leave_the_server_as_it_was(server: Server) -> None:
+def test_thousands_of_bad_requests_leave_the_server_as_it_was(server: Asked) -> None:
     bad = [request("POST", "/invocations", body, JSON, last=False) for body in NOT_READ.values()]
     bad += [request("POST", "/invocations", GOOD, "Content-Type: text/csv", last=False)]
     bad += [request("GET", "/" + "y" * 5000)]
