@@ -40,7 +40,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
     def announce() -> None:
         print(f"{name} answers at {address}/serving-endpoints/{name}/invocations, until Ctrl-C.", flush=True)
-        print(f"Its protocol: {address}/openapi.json", flush=True)
+        print(f"A page for people: {address}/, its protocol: {address}/openapi.json", flush=True)
 
     answer(options, announce)
     return 0

@@ -15,8 +15,11 @@ const amount = (money) =>
   money === null
     ? "not known"
     : `${number(money, Math.abs(money) < 100 && !Number.isInteger(money) ? 2 : 0)} ${model.currency}`;
-const written = (value) =>
-  value === null ? "not known" : typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 6 }) : value;
+const written = (value) => {
+  if (typeof value !== "number") return value ?? "not known";
+  const digits = value && Math.abs(value) < 0.01 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 };
+  return value.toLocaleString("en", digits);
+};
 const probability = (logOdds) => 1 / (1 + Math.exp(-logOdds));
 
 class Refused extends Error {
