@@ -1,4 +1,7 @@
-"""Scoring on Spark: what a laptop would have written, whatever becomes of the workers."""
+"""Spark does what a laptop does: scoring and the newest rows, to the last digit, whatever becomes of the workers.
+
+One file, so that one worker starts Java for all of it: that takes longer than any of these tests.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from adapters.local.batch_engine import LocalBatchEngine
+from adapters.local.delta_table import DeltaVersion
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.spark_frames import delta_frame
 from adapters.mlflow.load import PackagedScorer, load_package
 from adapters.mlflow.package import build_package
 from adapters.spark.engine import SparkBatchEngine
+from adapters.spark.frames import newest, spark_schema
 from adapters.spark.scoring import scored
 from adapters.spark.session import spark_session
 from adapters.spark.shipping import ShippedPackage
@@ -25,9 +31,11 @@ from churn.core.errors import ModelError, StoreError
 from churn.data.contract import DatasetContract
 from churn.data.tables import INGESTED_AT
 from churn.ports.batch import Batch, BatchEngine, BatchResult
-from churn.ports.tables import TableRef
-from tests.contract.feature_stores import TIME, day
+from churn.ports.tables import TableRef, TableSpec
+from tests.contract.feature_stores import FEATURES, TIME, day, table
+from tests.contract.test_point_in_time_join import ARRIVALS, arriving
 from tests.fakes.data.scorers import customers, small_scorer
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -153,14 +161,6 @@ def test_a_spark_of_our_own_leaves_only_its_log(alone: Path) -> None:
     assert SparkContext._active_spark_context is None
 
 
-def test_what_goes_wrong_in_spark_says_where_to_look(alone: Path, tmp_path: Path) -> None:
-    with (
-        pytest.raises(StoreError, match=r"Spark gave up \(.*`no_such`.*\)\. See .*spark\.log, or .* --engine local"),
-        spark_session(tmp_path) as session,
-    ):
-        session.sql("SELECT no_such FROM range(1)").collect()
-
-
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # PySpark's, to a Java that never was
 def test_a_java_that_cannot_start_is_no_riddle(alone: Path, tmp_path: Path) -> None:
     with (
@@ -169,6 +169,14 @@ def test_a_java_that_cannot_start_is_no_riddle(alone: Path, tmp_path: Path) -> N
     ):
         pytest.fail("Spark was started")
     assert "object heap" in (tmp_path / "spark.log").read_text()
+
+
+def test_what_goes_wrong_in_spark_says_where_to_look(spark: SparkSession, tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"Spark gave up \(.*`no_such`.*\)\. See .*spark\.log, or .* --engine local"),
+        spark_session(tmp_path) as session,
+    ):
+        session.sql("SELECT no_such FROM range(1)").collect()
 
 
 def test_a_batch_on_a_cluster_is_one_on_a_laptop(
@@ -235,3 +243,38 @@ def test_the_registered_model_is_a_function_of_spark(spark: SparkSession, packag
     found = scores.select("customer_id", "p.*").toArrow().to_pylist()
     expected = rows[["customer_id"]].join(package.score(rows)).to_dict("records")
     assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+
+def test_a_column_that_came_later_is_missing_in_older_rows(spark: SparkSession, tmp_path: Path) -> None:
+    store = LocalFeatureStore(tmp_path, "telco")
+    store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
+    ref = store.upsert(FEATURES, table([("a", 2)], y=["new"]))
+    found = delta_frame(spark, ref).select("transaction_ts", "x", "y").toArrow()
+    assert sorted(found.to_pylist(), key=lambda row: row["transaction_ts"]) == [
+        {"transaction_ts": day(1), "x": 1.0, "y": None},
+        {"transaction_ts": day(2), "x": None, "y": "new"},
+    ]
+
+
+def test_a_table_of_another_program_is_read_in_the_types_that_tables_hold(spark: SparkSession, tmp_path: Path) -> None:
+    naive = pa.array([dt.datetime(2024, 1, 1, 12)], pa.timestamp("us"))
+    write_deltalake(
+        tmp_path / "telco" / "t", pa.table({"at": naive, "price": pa.array(["1.50"]).cast(pa.decimal128(6, 2))})
+    )
+    ref = LocalFeatureStore(tmp_path, "telco").latest("t")
+    found = delta_frame(spark, ref)
+    assert found.schema == spark_schema(DeltaVersion(Path(ref.uri), ref.version).schema)
+    assert found.toArrow().to_pylist() == [{"at": dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC), "price": 1.5}]
+
+
+@pytest.mark.parametrize(("as_of", "max_age"), [(0.5, None), (20, None), (20, 3), (200, 2)])
+def test_the_newest_row_of_each_customer_is_the_one_that_was_known(
+    spark: SparkSession, as_of: float, max_age: int | None
+) -> None:
+    age = None if max_age is None else dt.timedelta(days=max_age)
+    drawn = {(f"c{number % 7}", number % 31, number % 31 + number % 5 - 1) for number in range(0, 400, 3)}
+    store = MemoryFeatureStore()
+    ref = store.replace(TableSpec(name="features", key=ARRIVALS), arriving(drawn))
+    expected = store.latest_rows(ref, day(as_of), ["customer_id", "x"], max_age=age).read_all()
+    found = newest(spark.createDataFrame(store.read(ref)), ["customer_id"], day(as_of), age).toArrow()
+    assert found.select(["customer_id", "x"]).sort_by("customer_id").equals(expected.sort_by("customer_id"))
