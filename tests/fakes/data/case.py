@@ -34,9 +34,10 @@ GOOD = ModelSettings(candidates=("additive",), folds=3)
 """Settings of a model that fits in a fraction of a second."""
 
 
+@cache
 def settings(*overrides: str) -> Settings:
     """Return settings under which a gate takes seconds."""
-    quick = ("gate.resamples=200", "gate.repeats=2", "gate.folds=5", "evaluation.resamples=100", "seed=5")
+    quick = ("gate.resamples=200", "gate.repeats=1", "gate.folds=3", "evaluation.resamples=100", "seed=5")
     return read_configuration(CONFIGS, overrides=["profile.state=/state", *quick, *overrides]).settings
 
 

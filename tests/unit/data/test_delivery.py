@@ -72,7 +72,7 @@ def outcome(part_rows: int) -> tuple[Any, list[dict[str, Any]], list[tuple[Any, 
     return result.report, result.accepted().read_all().to_pylist(), sorted(map(repr, entries.to_pylist()))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("part_rows", [4, 13])
+@pytest.mark.parametrize("part_rows", [6, 13])
 def test_parts_are_judged_as_the_whole_is(part_rows: int) -> None:
     whole, parts = outcome(len(CHANGES)), outcome(part_rows)
     assert parts[0] == whole[0]
@@ -80,7 +80,7 @@ def test_parts_are_judged_as_the_whole_is(part_rows: int) -> None:
 
 
 def test_rows_that_repeat_others_are_found_across_parts() -> None:
-    report, accepted, _ = outcome(3)
+    report, accepted, _ = outcome(5)
     assert report.copies == 3
     assert [row["member_id"] for row in accepted] == ["m0", "copied"]
     (twins,) = (rule for rule in report.rules if rule.rule == "stands once for each time")
