@@ -11,6 +11,7 @@ from rich.text import Text
 from adapters import wiring
 from churn.data.contract import snake_case
 
+from .campaign import campaign_effect, campaign_import
 from .completion import completion
 from .config import config_explain, config_schema, config_show
 from .console import plain_console
@@ -27,6 +28,8 @@ from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_star
 __all__ = [
     "approve",
     "audit",
+    "campaign_effect",
+    "campaign_import",
     "completion",
     "config_explain",
     "config_schema",

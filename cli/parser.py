@@ -26,7 +26,7 @@ THE_PROGRAMS = -1
 
 JSON_COMMANDS = (
     *("models", "audit", "doctor", "explain", "data describe", "config show", "config explain"),
-    *("rollout status", "rollout check"),
+    *("rollout status", "rollout check", "campaign effect"),
 )
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
@@ -180,6 +180,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     customer.add_argument("--customer", required=True, metavar="ID", help="the customer's key")
     customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
+    _campaign_commands(commands.add_parser("campaign", help="measure past campaigns, or add contacts to them"), common)
     _endpoint_commands(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
@@ -256,6 +257,19 @@ def _features_commands(parser: _Parser, common: _Parser) -> None:
     publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
     publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
     commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
+
+
+def _campaign_commands(parser: _Parser, common: _Parser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    effect = commands.add_parser(
+        "effect", parents=[common], help="what contacts changed: the contacted against the control group, in money"
+    )
+    effect.add_argument("batch", nargs="?", metavar="BATCH", help="one campaign (default: all with this control group)")
+    effect.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/campaigns/effect.html)")
+    outside = commands.add_parser(
+        "import", parents=[common], help="add contacts that were made outside: customer, contacted_at, offer"
+    )
+    outside.add_argument("file", type=Path, metavar="FILE", help="the table")
 
 
 def _endpoint_commands(commands: Any, common: _Parser) -> None:

@@ -1,4 +1,4 @@
-"""The charts of a campaign, as SVG: who is on the list, what the money is made of, how many contacts pay."""
+"""The charts of campaigns, as SVG: who is on the list, what the money is made of, how many contacts pay, who stayed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 
 from churn.campaign.audience import Audience
 from churn.campaign.campaign import Campaign
+from churn.campaign.effect import CampaignEffect
 from churn.core.wording import amount, number, percent
 
-from .chart_style import COLOURS, beside, chart, named, shortened
+from .chart_style import COLOURS, beside, chart, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["audience_chart", "money_chart", "profit_chart"]
+__all__ = ["audience_chart", "effect_chart", "money_chart", "profit_chart"]
 
 _DENSEST = 0.5
 """Opacity of a cell of which all are contacted: words on it stay legible."""
@@ -112,3 +113,23 @@ def profit_chart(campaign: Campaign) -> str:
         f"expected profit, {currency}",
         draw,
     )
+
+
+def effect_chart(effect: CampaignEffect) -> str:
+    """Draw the churn of both groups, and what the model predicted for them without a contact."""
+    groups = [("contacted", effect.contacted), ("control group", effect.control)]
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(groups) - 1, -1, -1)
+        for place, (name, group) in zip(places, groups, strict=True):
+            churn, predicted = group.churn or 0.0, group.predicted or 0.0
+            role = "primary" if name == "contacted" else "secondary"
+            axes.barh(place, churn, height=0.56, color=COLOURS[role])
+            axes.vlines(predicted, place - 0.36, place + 0.36, color=COLOURS["ink"], linewidth=1.6)
+            words = f"{percent(churn)} of {group.known:,}"
+            beside(axes, words, (max(churn, predicted), float(place)), (6, 0), va="center")
+        named(axes, places, [name for name, _ in groups])
+        highest = max(value or 0.0 for _, group in groups for value in (group.churn, group.predicted))
+        in_percent(axes, x=(0, 1.3 * highest or 1.0))
+
+    return chart("Churn of both groups", "churned, of the known outcomes", "", draw, height=1.9)

@@ -95,10 +95,9 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
         steps.append(
             Step(
                 f"Measure from {known} on.",
-                f"The outcomes of {campaign.window_days} days are known then. Add them to the tables (with --data FILE "
-                "where you deliver them), and compare the share of churners on the two lists; the table churn_contacts "
-                f"has both groups of batch {campaign.batch_id}.",
-                command="python run.py --pipeline features",
+                f"The outcomes of {campaign.window_days} days are known then. Once they are in the tables "
+                "(python run.py --pipeline features, with --data FILE where you deliver them), compare both groups:",
+                command=f"python run.py campaign effect {campaign.batch_id}",
             )
         )
     return Section("Do this", [Steps(steps)])

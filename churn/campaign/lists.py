@@ -24,6 +24,7 @@ from ..ports.files import Files
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.batch import BATCH_ID, BatchSummary
 from .candidates import CONTACTED_AT, PLANNED_AT
+from .outcomes import SALT
 from .plan import CONTROL, TREATMENT, Plan, ScoredBatch, build_plan
 from .settings import CampaignSettings
 
@@ -84,7 +85,10 @@ def plan_batch(
 def record_contacts(store: FeatureStore, plan: Plan, contract: DatasetContract) -> TableRef:
     """Write contacts and control group to `churn_contacts`, which begins their rest; the same batch is replaced."""
     table, batch = contract.table("contacts"), plan.campaign.batch_id
-    return store.replace_batch(table, BATCH_ID, batch, plan.contacts.read())
+    rows, salt = plan.contacts.read(), pa.scalar(plan.campaign.settings.salt, pa.string())
+    salted = (part.append_column(SALT, pa.repeat(salt, part.num_rows)) for part in rows)
+    schema = rows.schema.append(pa.field(SALT, pa.string()))
+    return store.replace_batch(table, BATCH_ID, batch, pa.RecordBatchReader.from_batches(schema, salted))
 
 
 def put_lists(plan: Plan, files: Files) -> str:

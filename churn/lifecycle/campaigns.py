@@ -1,14 +1,23 @@
-"""From a scored batch to the list of whom to contact, with the control group apart."""
+"""Campaigns: from a scored batch to the list of whom to contact, and later to what the contacts changed."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
+
 from ..campaign.campaign import Campaign
+from ..campaign.effect import CampaignEffect, campaign_effect
+from ..campaign.imported import imported_contacts
 from ..campaign.lists import plan_batch, put_lists, record_contacts
+from ..campaign.outcomes import follow
+from ..core.errors import DataError
+from ..data.tables import TABLES
 from ..scoring.batch import BatchSummary
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["plan_campaign"]
+__all__ = ["import_contacts", "measure_campaigns", "plan_campaign"]
 
 
 def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummary) -> tuple[Campaign, str]:
@@ -33,3 +42,67 @@ def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummar
         location = put_lists(plan, workspace.files)
         record_contacts(store, plan, contract)
     return plan.campaign, location
+
+
+def measure_campaigns(workspace: Workspace, settings: Settings, batch_id: str | None = None) -> CampaignEffect:
+    """Hold the contacted against the control group by the outcomes that are known by now, and store what comes out.
+
+    Args:
+        workspace: The data set.
+        settings: Economics, the salt of the control group, confidence.
+        batch_id: The campaign; None takes all whose control group was drawn by the salt of the settings.
+
+    Raises:
+        NotFound: there is no such campaign.
+    """
+    contract, now = workspace.contract, workspace.clock()
+    followed = follow(workspace.tables, contract, now=now, salt=settings.campaign.salt, batch_id=batch_id)
+    effect = campaign_effect(
+        followed.rows,
+        settings.money,
+        salt=followed.salt,
+        measured_at=now,
+        known_from=followed.known_from,
+        confidence=settings.evaluation.confidence,
+        segments=[name for name in contract.slices if name in followed.rows],
+        control_contacted=followed.control_contacted,
+    )
+    workspace.tables.upsert(contract.table("campaign_effects"), _row(effect, batch_id))
+    return effect
+
+
+def import_contacts(workspace: Workspace, file: Path) -> int:
+    """Add contacts that were made outside the product to `churn_contacts`, and return how many there are in the file.
+
+    They count for the rest days. The same file twice adds nothing.
+
+    Raises:
+        ContractError: the table lacks the customer or the time.
+        DataError: a row has no customer or no time that has been; nothing is taken then.
+    """
+    parts = list(workspace.delivered(file).parts())
+    if broken := [line for source in parts for line in source.broken_lines]:
+        raise DataError(f"{file} has {len(broken):,} lines that are no row, such as {broken[0]!r:.80}: correct them.")
+    rows = pa.concat_tables([source.rows for source in parts], promote_options="permissive")
+    contacts = imported_contacts(rows, workspace.contract, now=workspace.clock())
+    with workspace.tables.exclusive("campaign"):
+        workspace.tables.upsert(workspace.contract.table("contacts"), contacts)
+    return int(contacts.num_rows)
+
+
+def _row(effect: CampaignEffect, batch_id: str | None) -> pa.Table:
+    schema, acceptance = TABLES["campaign_effects"].arrow_schema(), effect.acceptance
+    row = {
+        **effect.model_dump(),
+        "campaign": batch_id if batch_id is not None else f"salt:{effect.salt}",
+        "campaigns": len(effect.campaigns),
+        "acceptance": acceptance.mean,
+        "acceptance_alpha": acceptance.fitted.alpha,
+        "acceptance_beta": acceptance.fitted.beta,
+    }
+    for name, group in (("contacted", effect.contacted), ("control", effect.control)):
+        row |= {name: group.customers, f"{name}_known": group.known, f"{name}_churned": group.churned}
+    for name, estimate in (("drop", effect.drop), ("saved", effect.saved), ("net", effect.net)):
+        bounds = (None, None, None) if estimate is None else (estimate.point, estimate.lower, estimate.upper)
+        row |= dict(zip((name, f"{name}_lower", f"{name}_upper"), bounds, strict=True))
+    return pa.Table.from_pylist([{name: row[name] for name in schema.names}], schema=schema)

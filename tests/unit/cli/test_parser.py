@@ -22,6 +22,8 @@ COMMANDS = {
     "data forget --customer 7590-VHVEG --reason asked": "data_forget",
     "features publish --full": "features_publish",
     "features check": "features_check",
+    "campaign effect 3f2a": "campaign_effect",
+    "campaign import calls.csv": "campaign_import",
     "serve --port 8081 --no-auth": "serve",
     "endpoint token create --name me": "endpoint_token",
     "dataset infer members.csv": "dataset_infer",

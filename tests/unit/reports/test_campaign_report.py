@@ -151,7 +151,8 @@ def test_it_begins_with_what_to_do_by_when(whole: Campaign) -> None:
     assert leave.links == {"b1.control.csv": "b1.control.csv"}
     assert "24 customers get no offer from anybody before 2025-08-30" in leave.text
     assert measure.what == "Measure from 2025-08-30 on."
-    assert measure.command == "python run.py --pipeline features"
+    assert "python run.py --pipeline features" in measure.text
+    assert measure.command == "python run.py campaign effect b1"
 
 
 def test_where_the_lists_do_not_lie_beside_the_page_their_place_is_named(whole: Campaign) -> None:

@@ -13,6 +13,7 @@ from materializers.views import VIEWS
 from reports.batch_report import batch_page
 from reports.campaign_report import campaign_page
 from reports.customer_report import customer_page
+from reports.effect_report import effect_page
 from reports.gate_report import gate_page
 from reports.page import page
 from reports.training_report import training_page
@@ -32,6 +33,7 @@ from tests.fakes.data.findings import (
 from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, VERSION_STATUS, gate_report
 from tests.unit.lifecycle.test_recording import settings
 from tests.unit.reports.test_customer_report import said
+from tests.unit.reports.test_effect_report import EFFECT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,6 +63,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     ),
     "campaign": lambda: campaign_page(campaign()),
     "campaign of nobody": lambda: campaign_page(campaign(capacity=0)),
+    "what campaigns changed": lambda: effect_page(EFFECT),
     "customer": lambda: customer_page(said()),
     "customer with a long id": lambda: customer_page(said(customer=LONG)),
     **{

@@ -1,0 +1,48 @@
+"""The commands of past campaigns."""
+
+from __future__ import annotations
+
+import argparse
+
+from churn.core.errors import ConfigError
+
+from .console import plain_console
+from .context import repeated, session_of, writable
+from .output import print_json, wants_json
+
+__all__ = ["campaign_effect", "campaign_import"]
+
+
+def campaign_effect(arguments: argparse.Namespace) -> int:
+    """Print what one campaign changed, or all with the same control group, and write the page."""
+    from churn.lifecycle.campaigns import measure_campaigns
+    from reports.effect_report import acceptance_settings, effect_lines, effect_page
+
+    session = session_of(arguments)
+    effect = measure_campaigns(session.workspace, session.settings, arguments.batch)
+    name = "effect.html" if arguments.batch is None else f"{arguments.batch}.effect.html"
+    path = arguments.out or session.profile.campaigns / name
+    writable(path).write_text(effect_page(effect), encoding="utf-8")
+    if wants_json(arguments):
+        print_json({**effect.model_dump(mode="json"), "page": path, "exit": 0})
+        return 0
+    console = plain_console()
+    for line in effect_lines(effect):
+        console.print(line)
+    console.print(f"Page    {path}")
+    if effect.drop is not None:
+        options = f"{repeated(arguments)} {acceptance_settings(effect)}"
+        console.print(f"To plan with that acceptance: python run.py --pipeline inference{options}")
+    return 0
+
+
+def campaign_import(arguments: argparse.Namespace) -> int:
+    """Add contacts that were made outside the product; they count for the rest days."""
+    from churn.lifecycle.campaigns import import_contacts
+
+    if not arguments.file.exists():
+        raise ConfigError(f"There is no table at {arguments.file.resolve()}: check the name.")
+    session = session_of(arguments)
+    number = import_contacts(session.workspace, arguments.file)
+    plain_console().print(f"{number:,} contacts of {arguments.file} are in churn_contacts of {session.contract.name}.")
+    return 0
