@@ -227,6 +227,13 @@ def _in_postgresql(online: OnlineSettings, contract: DatasetContract) -> Any:
     return PostgresOnlineStore(online.address, contract.name, lambda: os.environ.get(online.password_variable))
 
 
+def _prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .local.prediction_spool import LocalPredictionLog
+
+    folder = profile.state / "predictions" / contract.name
+    return LocalPredictionLog(folder, _tables(profile, contract), contract.table("predictions"), contract.entity_key)
+
+
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
     from .local.sources import open_source
 
@@ -312,6 +319,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "files": _files,
     "studies": _studies,
     "online": _online,
+    "prediction_log": _prediction_log,
     "source": _source,
     "package": _package,
     "load": _load,

@@ -54,7 +54,7 @@ class TablesOnDisk:
     def _with_columns_of(self, table: TableSpec, schema: pa.Schema, base: DeltaVersion) -> tuple[DeltaVersion, Stamp]:
         """Return the table with the columns of `schema` that it lacks, and what its commit says."""
         before = self._stamp(base)
-        if before.key != table.key and before.key:
+        if not set(before.key) <= set(table.key):
             raise StoreError(
                 f"The rows of {table.name!r} are told by ({', '.join(before.key)}), not by ({', '.join(table.key)}): "
                 "use that key, or another table."

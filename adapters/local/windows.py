@@ -267,7 +267,7 @@ def _list(items: Any) -> str:
 
 
 def _entity(ref: TableRef) -> list[str]:
-    return [name for name in ref.key if name not in (EVENT_TIME, "batch_id", "model_digest")]
+    return [name for name in ref.key if name not in (EVENT_TIME, "batch_id", "row_number", "model_digest")]
 
 
 def _is_number(kind: pa.DataType) -> bool:

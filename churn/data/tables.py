@@ -58,6 +58,12 @@ class RetentionSettings(Frozen):
         description="Days that a replaced version of a table is kept; those that registered models name stay for ever.",
     )
     log_days: int = Field(default=30, ge=0, description="Days that the log of a run is kept; the next run removes it.")
+    endpoint_days: int | None = Field(
+        default=365,
+        ge=1,
+        description="Days that rows of the endpoint stay in churn_predictions; `data vacuum` erases older ones. null: "
+        "for ever.",
+    )
 
 
 TableName = Literal[
@@ -157,6 +163,12 @@ _SCORED = _columns(
     customer_value="number: what the customer is worth over the horizon, in the currency",
 )
 _REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank in (1, 2, 3)})
+_OF_ENDPOINT = _columns(
+    request_id="text: of the request; missing in a batch, as the next three are",
+    role="text: answered, or shadow where the client was not told",
+    status="text: ok, stale or unknown",
+    inputs="text: columns that the model read, as JSON, as far as serving.log.columns names them",
+)
 _ROW = (_CUSTOMER, EVENT_TIME)
 _MEASURED = _columns(
     model_name="text: the registered model",
@@ -260,11 +272,12 @@ TABLES: dict[TableName, DeclaredTable] = {
     ),
     "predictions": DeclaredTable(
         name="churn_predictions",
-        key=("batch_id", *_ROW),
-        meaning="a customer's score in one batch",
+        key=("batch_id", *_ROW, "row_number"),
+        meaning="a customer's score in one batch, or in one answer of the endpoint",
         columns=(
-            *_columns(batch_id="text: the batch"),
+            *_columns(batch_id="text: the batch; of the endpoint, the rows that came into the table together"),
             *_KEY,
+            *_columns(row_number="integer: of the endpoint, from 0 in each batch_id; 0 in a batch"),
             *_SCORED,
             *_REASONS,
             *_columns(
@@ -273,12 +286,13 @@ TABLES: dict[TableName, DeclaredTable] = {
                 model_version="integer: its version",
                 model_alias="text: by which it was loaded",
                 threshold_policy="text: the rule of the decision and its economics",
-                features_version="integer: version of churn_features",
-                scored_at="time: when it was scored",
-                source="text: batch",
+                features_version="integer: version of churn_features; missing where a request brought all columns",
+                scored_at="time: when it was scored, by the clock",
+                source="text: batch or endpoint",
             ),
+            *_OF_ENDPOINT,
         ),
-        optional=tuple(column.name for column in _REASONS),
+        optional=tuple(column.name for column in (*_REASONS, *_OF_ENDPOINT)),
     ),
     "batches": DeclaredTable(
         name="churn_batches",

@@ -19,6 +19,7 @@ from ..ports.batch import BatchEngine
 from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
 from ..ports.online import OnlineStore
+from ..ports.prediction_log import PredictionLog
 from ..ports.registry import ModelRegistry, ModelVersion
 from ..ports.stages import StageMirror
 from ..ports.studies import Studies
@@ -76,6 +77,8 @@ class Workspace:
     """The files that are left for people and other programs."""
     online = _Port[OnlineStore]()
     """The newest features of each customer, found by key."""
+    prediction_log = _Port[PredictionLog]()
+    """What the endpoint answered, until the table of predictions has it."""
     identity = _Port[str]()
     """Who acts. Raises ConfigError where nobody knows."""
     code_version = _Port[str]()

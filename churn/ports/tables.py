@@ -68,15 +68,15 @@ class FeatureStore(ABC):
     def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Insert rows whose key is new, replace rows whose key is known and whose values differ, keep the rest.
 
-        The table is created on the first write, and gains the columns it lacks (older rows are null there). A column
-        that `rows` lacks is null in them; one of type null is left out. Numbers take the column's type where it holds
-        them exactly. Rows without `ingested_at` get the time of the write. Rows that change nothing make no new
-        version; `ingested_at` alone is no change. Two writers at once both succeed, one after the other. A reader is
-        streamed once, within the adapter's stated memory.
+        The table is created on the first write, and gains the columns it lacks (older rows are null there); a key may
+        grow by such columns, and never loses one. A column that `rows` lacks is null in them; one of type null is left
+        out. Numbers take the column's type where it holds them exactly. Rows without `ingested_at` get the time of the
+        write. Rows that change nothing make no new version; `ingested_at` alone is no change. Two writers at once both
+        succeed, one after the other. A reader is streamed once, within the adapter's stated memory.
 
         Raises:
-            StoreError: a key is null or stands twice in `rows`, is another than the table's, a column changes its type
-                or is of a type that no table holds, names differ in case alone, or the disk refuses.
+            StoreError: a key is null or stands twice in `rows`, or lacks a column of the table's; a column changes its
+                type or is of a type that no table holds; names differ in case alone; or the disk refuses.
             WriteConflict: other writers kept winning; nothing was written.
         """
 

@@ -52,6 +52,7 @@ _CONSTANTS = {
     "features_version": pa.int64(),
     "scored_at": _TIME,
     "source": _TEXT,
+    "row_number": pa.int64(),
 }
 _SOURCE = "batch"
 
@@ -99,6 +100,7 @@ def stamped(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
         "features_version": batch.features.version,
         "scored_at": batch.scored_at,
         "source": _SOURCE,
+        "row_number": 0,
     }
     arrays = [
         _repeated(shared[field.name], field.type, rows.num_rows) if field.name in shared else rows.column(field.name)

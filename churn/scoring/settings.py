@@ -10,8 +10,9 @@ from pydantic import Field
 from ..core.clock import UtcTime
 from ..core.frozen import Frozen
 from ..model.scorer import Explain
+from ..ports.prediction_log import WhenFull
 
-__all__ = ["Engine", "InferenceSettings", "ServingSettings"]
+__all__ = ["Engine", "InferenceSettings", "LogSettings", "ServingSettings"]
 
 Engine = Literal["auto", "local", "spark"]
 """Where a batch is scored: on this machine, on Spark, or wherever it fits."""
@@ -41,6 +42,31 @@ class InferenceSettings(Frozen):
         return dt.timedelta(days=window_days if self.max_age_days is None else self.max_age_days)
 
 
+class LogSettings(Frozen):
+    """What is kept of each answer of the endpoint, and how."""
+
+    columns: Literal["none", "inputs"] | tuple[str, ...] = Field(
+        default="none",
+        description="Which columns that the model read are logged beside the answer: none, inputs (all), or a list. "
+        "They may be personal data.",
+    )
+    max_megabytes: float = Field(
+        default=1024, ge=1, description="What may wait on the disk for its move into churn_predictions."
+    )
+    when_full: WhenFull = Field(
+        default="drop_new",
+        description="What becomes of answers that cannot be logged: drop_new gives and counts them, refuse says 503.",
+    )
+    sync_seconds: float = Field(
+        default=1,
+        ge=0,
+        description="How often what is logged is flushed to the disk, for a loss of power; 0 is before each answer.",
+    )
+    move_seconds: float = Field(
+        default=600, gt=0, description="How often what waits is moved into churn_predictions; sooner where much waits."
+    )
+
+
 class ServingSettings(Frozen):
     """How features are published, and customers scored one at a time."""
 
@@ -68,3 +94,4 @@ class ServingSettings(Frozen):
         description="How long the headers of a request may take, and an idle connection is kept.",
     )
     body_seconds: float = Field(default=10, gt=0, description="How long a client may take to send a request.")
+    log: LogSettings = LogSettings()

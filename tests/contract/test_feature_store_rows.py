@@ -113,6 +113,19 @@ def test_another_key_than_the_tables_is_refused(store: FeatureStore) -> None:
         store.upsert(TableSpec(name="features", key=("customer_id",)), table([("a", 2)]))
 
 
+def test_a_key_may_grow_by_a_new_column(store: FeatureStore) -> None:
+    store.upsert(FEATURES, table([("a", 1)]))
+    grown = TableSpec(name="features", key=(*FEATURES.key, "part"))
+    for _ in range(2):
+        ref = store.upsert(grown, table([("a", 1), ("a", 1)], part=pa.array([0, 1], pa.int64())))
+    assert sorted(rows(store, ref, "customer_id", "part"), key=str) == [("a", 0), ("a", 1), ("a", None)]
+    assert (ref.rows, ref.key, ref.version) == (3, grown.key, store.latest("features").version)
+    batch = table([("b", 1), ("b", 1)], part=pa.array([0, 1], pa.int64())).to_reader()
+    assert store.replace_batch(grown, "customer_id", "b", batch).rows == 5
+    with pytest.raises(StoreError, match="use that key"):
+        store.upsert(FEATURES, table([("a", 1)]))
+
+
 def test_columns_that_differ_in_case_alone_are_refused(store: FeatureStore) -> None:
     with pytest.raises(StoreError, match="'x' and 'X' differ at most in case"):
         store.upsert(FEATURES, table([("a", 1)], x=[1], X=[1]))

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from adapters.local.decision_ledger import LocalDecisionLedger
+from adapters.local.prediction_spool import read_segment
 from adapters.mlflow.load import load_package
 from churn.approval.archive import REPORTS, stored_report
 from churn.approval.rollout import rollouts
@@ -41,6 +42,7 @@ FILES = {
     "ledger_3.zip": "210b29e06388dbf9",
     "package_1.zip": "e9966e88527c040f",
     "package_2.zip": "ce24d4a5dee1fb7d",
+    "prediction_segment_1.sealed": "9cc8723ced6d82e8",
     "recipe_1.json": "79aefe821d0ecc4a",
     "recipe_2.json": "e1a24d48a1df496f",
 }
@@ -206,3 +208,12 @@ def test_a_package_of_each_format_is_whole_and_loads(number: int, registered: st
     assert read_recipe(package.metadata).boosting.max_depth == 3
     settings = tmp_path / "package" / "artifacts" / "scorer" / "scoring.json"
     assert SCORING_FORMAT.read(settings.read_text()).money.currency == "USD"
+
+
+def test_a_segment_of_the_prediction_log_is_read() -> None:
+    name = "prediction_segment_1.sealed"
+    found = read_segment((GOLDEN / name).read_bytes(), name)
+    assert found.rows["customer"].to_pylist() == ["a", "b", ""]
+    assert found.rows["role"].to_pylist() == ["answered", "shadow", "answered"]
+    assert found.rows["probability"].to_pylist() == [0.30000000000000004, 0.30000000000000004, None]
+    assert not found.is_damaged

@@ -103,6 +103,7 @@ def put_window(
         store.upsert(CONTRACT.table("features"), pa.table({**keys, **customers.columns, **(changed or {})}))
     predictions = {
         "batch_id": [batch or f"at {at} by {version}"] * customers.rows,
+        "row_number": np.zeros(customers.rows, dtype=np.int64),
         **keys,
         "probability": customers.probability,
         "expected_value": np.zeros(customers.rows),

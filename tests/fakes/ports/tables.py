@@ -67,7 +67,7 @@ class MemoryFeatureStore(FeatureStore):
         if not versions:
             return self.replace(table, rows)
         before = versions[-1]
-        if before.key != table.key:
+        if not set(before.key) <= set(table.key):
             raise StoreError(f"The rows of {table.name!r} are told by ({', '.join(before.key)}): use that key.")
         given = _align(self._given(table, rows, before.rows.schema), before.rows.schema)
         merged = {_identity(row, table.key): row for row in _align(before.rows, given.schema).to_pylist()}

@@ -18,6 +18,7 @@ from churn.data.training_set import bronze_to_features
 from churn.data.validation import QUARANTINE_SCHEMA
 from churn.ports.ledger import Entry
 from churn.scoring.batch import predictions_schema
+from churn.scoring.logged import LOGGED_SCHEMA, prediction_rows
 from tests.fakes.data.campaigns import listed, many, planned
 from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.gate_reports import gate_report
@@ -73,6 +74,12 @@ def test_a_declared_table_has_the_columns_that_are_written(name: TableName, tmp_
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         assert kind == declared.field(column).type, (column, kind)
     assert {*table.spec(CONTRACT.entity_key).key} <= {*schema.names}
+
+
+def test_rows_of_the_endpoint_have_every_column_that_is_declared() -> None:
+    table = TABLES["predictions"]
+    rows = prediction_rows(LOGGED_SCHEMA.empty_table(), "b", CONTRACT.entity_key)
+    assert rows.schema.equals(table.arrow_schema(CONTRACT.entity_key, optional=table.optional))
 
 
 def test_a_joined_table_has_what_it_is_joined_from() -> None:

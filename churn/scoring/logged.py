@@ -1,0 +1,51 @@
+"""Rows that the endpoint logged, as the table of predictions has them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..data.tables import EVENT_TIME, TABLES
+from ..ports.prediction_log import LoggedRow
+from .batch import BATCH_ID
+
+__all__ = ["ENDPOINT", "LOGGED_SCHEMA", "prediction_rows"]
+
+ENDPOINT = "endpoint"
+"""The `source` of rows that the endpoint scored."""
+_REASON = "reason_"
+_DECLARED = TABLES["predictions"].arrow_schema("customer", optional=TABLES["predictions"].optional)
+LOGGED_SCHEMA = pa.schema(
+    [
+        (name, pa.list_(pa.string()) if name == "reasons" else _DECLARED.field(column).type)
+        for name in LoggedRow._fields
+        for column in ({"event_time": EVENT_TIME, "reasons": f"{_REASON}1"}.get(name, name),)
+    ]
+)
+"""The fields of `LoggedRow` as columns."""
+
+
+def prediction_rows(rows: pa.Table, batch_id: str, entity: str) -> pa.Table:
+    """Return logged rows as the table of predictions takes them.
+
+    Args:
+        rows: Columns as `LOGGED_SCHEMA` has them.
+        batch_id: What tells these rows from all others.
+        entity: The column of the customer's key.
+    """
+    reasons = [name for name in _DECLARED.names if name.startswith(_REASON)]
+    given: dict[str, pa.Array | pa.ChunkedArray] = {
+        BATCH_ID: pa.repeat(batch_id, rows.num_rows),
+        "row_number": pa.array(range(rows.num_rows), pa.int64()),
+        "source": pa.repeat(ENDPOINT, rows.num_rows),
+        EVENT_TIME: rows["event_time"],
+        **{name: _item(rows["reasons"], position) for position, name in enumerate(reasons)},
+    }
+    columns = {name: given[name] if name in given else rows[name] for name in _DECLARED.names}
+    return pa.table(columns).rename_columns({"customer": entity})
+
+
+def _item(lists: pa.ChunkedArray, position: int) -> pa.Array:
+    """Return the item at a position of each list, null where the list is shorter."""
+    padded = pc.list_slice(lists.combine_chunks(), position, position + 1, return_fixed_size_list=True)
+    return padded.flatten()
