@@ -8,7 +8,7 @@ import sys
 
 from .context import repeated, session_of
 
-__all__ = ["endpoint_token", "serve"]
+__all__ = ["endpoint_predictions", "endpoint_token", "serve"]
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -64,4 +64,18 @@ def endpoint_token(arguments: argparse.Namespace) -> int:
     else:
         for token in tokens.tokens():
             print(f"{token.name}  {token.scope}  since {token.created_at:%Y-%m-%d %H:%M} UTC")
+    return 0
+
+
+def endpoint_predictions(arguments: argparse.Namespace) -> int:
+    """Say how many answers wait for their move into the table of predictions, or move them."""
+    session = session_of(arguments)
+    log, table = session.workspace.prediction_log, session.contract.table("predictions").name
+    if arguments.what == "move":
+        print(f"{log.move():,} rows moved to {table}.")
+    counts = log.counts()
+    waiting = f"{counts.waiting:,} rows wait ({counts.size / 1e6:,.1f} MB)"
+    print(f"{waiting}; {counts.dropped:,} were answered and not logged since the log began.")
+    if counts.waiting:
+        print(f"Move them to {table}: python run.py endpoint predictions move{repeated(arguments)}")
     return 0

@@ -280,12 +280,16 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
     serve.add_argument("--no-auth", action="store_true", help="ask for no token; for this machine alone")
     serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM), to answer over HTTPS")
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
-    endpoint = commands.add_parser("endpoint", help="the tokens of the endpoint")
+    endpoint = commands.add_parser("endpoint", help="tokens of the endpoint, and what it logged")
     actions = endpoint.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     token = actions.add_parser("token", parents=[common], help="create, list or revoke the tokens that requests need")
     token.add_argument("what", choices=("create", "list", "revoke"), help="what to do")
     token.add_argument("--name", metavar="NAME", help="whose token, or what for")
     token.add_argument("--scope", choices=("query", "admin"), default="query", help="scores alone, or metrics as well")
+    predictions = actions.add_parser(
+        "predictions", parents=[common], help="answers that wait for their move into churn_predictions"
+    )
+    predictions.add_argument("what", nargs="?", choices=("show", "move"), default="show", help="default: %(default)s")
 
 
 def _dataset_commands(parser: _Parser) -> None:

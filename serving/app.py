@@ -20,6 +20,7 @@ from churn.core.progress import note
 from churn.lifecycle.endpoint import Answers, Endpoint
 from churn.scoring.settings import ServingSettings
 
+from .log import KeptLog
 from .openapi import document
 from .page import add_page
 from .refusals import Headers, Refused, answered, json_response, refusal
@@ -51,6 +52,7 @@ class Service:
         settings: ServingSettings,
         authority: Authority | None,
         *,
+        log: KeptLog | None = None,
         one_of_several: bool = False,
     ) -> None:
         """Count from zero.
@@ -60,12 +62,15 @@ class Service:
             name: The name of the endpoint in its paths.
             settings: Limits.
             authority: Who may ask; None answers everybody, which is for this machine alone.
+            log: Keeps the answers; None keeps none.
             one_of_several: Whether other processes answer too, and count into the same folder.
         """
         self.endpoint, self.name, self.settings, self.authority = endpoint, name, settings, authority
+        self.log = log
         self._registry, self._running, self._one_of_several = CollectorRegistry(), 0, one_of_several
         self._requests = Counter("churn_requests", "Scoring requests.", ["status", "version"], registry=self._registry)
         self._rows = Counter("churn_rows", "Rows that were answered.", ["status"], registry=self._registry)
+        self._logged = Counter("churn_logged_rows", "Rows for churn_predictions.", ["outcome"], registry=self._registry)
         self._seconds = Histogram("churn_request_seconds", "A request.", registry=self._registry, buckets=_SECONDS)
 
     def allow(self, request: Request, needed: Scope) -> None:
@@ -111,6 +116,10 @@ class Service:
         else:
             answers = self._answers(asked)
         scored = time.perf_counter()
+        if self.log is not None:
+            logged = await self.log.keep(answers, request.scope["request_id"])
+            self._logged.labels("logged" if logged else "dropped").inc(len(answers.rows))
+        kept = time.perf_counter()
         served = f"{answers.served.name}-{answers.served.version}"
         content = orjson.dumps(answer_of(answers, served))
         done = time.perf_counter()
@@ -118,7 +127,7 @@ class Service:
             self._rows.labels(row.status).inc()
         self._requests.labels("200", str(answers.served.version)).inc()
         self._seconds.observe(done - begun)
-        spans = {"parse": parsed - begun, "score": scored - parsed, "write": done - scored}
+        spans = {"parse": parsed - begun, "score": scored - parsed, "log": kept - scored, "write": done - kept}
         timing = ", ".join(f"{span};dur={seconds * 1000:.3f}" for span, seconds in spans.items())
         headers = {"served-model-name": served, "Server-Timing": timing}
         return Response(content, media_type="application/json", headers=headers)
@@ -188,9 +197,14 @@ def create_app(service: Service, version: str) -> Headers:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(service.endpoint.refresh)
-        watching = asyncio.create_task(service.watch())
+        watching = [asyncio.create_task(service.watch())]
+        if service.log is not None:
+            watching.append(asyncio.create_task(service.log.run()))
         yield
-        watching.cancel()
+        for task in watching:
+            task.cancel()
+        if service.log is not None:
+            await asyncio.to_thread(service.log.close)
 
     # FastAPI's own pages load their scripts from other servers: the document is all that is served.
     app = FastAPI(
@@ -232,7 +246,11 @@ def create_app(service: Service, version: str) -> Headers:
     @app.get("/health/ready")
     async def ready() -> Response:
         readiness = service.endpoint.readiness
-        return json_response(readiness.model_dump(), 200 if readiness.ready else 503)
+        said = readiness.model_dump()
+        if service.log is not None:
+            said["degraded"] = [*readiness.degraded, *service.log.troubles]
+            said["predictions"] = service.log.counts()
+        return json_response(said, 200 if readiness.ready else 503)
 
     @app.get("/version")
     async def versions() -> Response:

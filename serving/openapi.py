@@ -157,6 +157,11 @@ _READY = {
         "version": {"type": ["integer", "null"]},
         "preparing": {"type": ["integer", "null"], "description": "The version that is being loaded."},
         "degraded": {"type": "array", "items": _TEXT, "description": "What does not work."},
+        "predictions": {
+            "type": "object",
+            "description": "Rows of this process that were logged, and that were answered and could not be.",
+            "properties": {"logged": {"type": "integer"}, "dropped": {"type": "integer"}},
+        },
     },
 }
 _STATE = {

@@ -19,12 +19,15 @@ from adapters import wiring
 from churn.core.errors import ConfigError
 from churn.core.frozen import Frozen
 from churn.data.contract import DatasetContract
+from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.workspace import Workspace
 from churn.settings import Settings
 
 from .agreement import SharedVersion
 from .app import Service, create_app
 from .connection import limits_of
+from .log import KeptLog
 
 __all__ = ["ServeOptions", "application", "for_this_machine", "serve"]
 
@@ -81,7 +84,9 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
         if not path.is_file():
             raise ConfigError(f"There is no file {path}: give a certificate and its key, both in PEM.")
     _require_free(options.host, options.port)
-    _endpoint(options).refresh()  # what cannot be loaded is said here, once
+    workspace = _workspace(options)
+    Endpoint(workspace, options.settings).refresh()  # what cannot be loaded or logged is said here, once
+    AnswerLog(workspace, options.settings.serving.log)
     announce()
     os.environ[_OPTIONS] = options.model_dump_json()
     with tempfile.TemporaryDirectory(prefix="churn-metrics-") as folder:
@@ -109,13 +114,16 @@ def application() -> Any:
     agreement = SharedVersion(Path(os.environ[_METRICS]) / _AGREEMENT) if options.workers > 1 else None
     if agreement is not None:
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    endpoint, tokens = _endpoint(options, agreement), wiring.tokens_of(options.contract)
+    workspace, serving = _workspace(options), options.settings.serving
+    endpoint, tokens = Endpoint(workspace, options.settings, agreement), wiring.tokens_of(options.contract)
+    log = KeptLog(AnswerLog(workspace, serving.log), workspace.prediction_log.move, serving.log)
     name = options.settings.registered_name(options.contract)
     service = Service(
         endpoint,
         name,
-        options.settings.serving,
+        serving,
         tokens if options.authenticated else None,
+        log=log,
         one_of_several=options.workers > 1,
     )
     made = create_app(service, _program_version())
@@ -137,8 +145,8 @@ def _program_version() -> str:
         return "0+checkout"
 
 
-def _endpoint(options: ServeOptions, agreement: SharedVersion | None = None) -> Endpoint:
-    return Endpoint(wiring.connect(options.contract, options.settings.model_name), options.settings, agreement)
+def _workspace(options: ServeOptions) -> Workspace:
+    return wiring.connect(options.contract, options.settings.model_name)
 
 
 def _end_with_the_parent() -> None:

@@ -40,7 +40,7 @@ __all__ = ["LocalPredictionLog", "Segment", "read_segment"]
 _FORMAT = b"churn predictions 1\n"
 _RECORD = struct.Struct("<4sIII")  # mark, bytes of the rows, rows, CRC-32 of their bytes
 _MARK = b"ROWS"
-_LIVE, _SEALED, _DAMAGED, _DROPPED = ".live", ".sealed", ".damaged", "dropped"
+_LIVE, _SEALED, _DROPPED = ".live", ".sealed", "dropped"
 _LARGEST = 32 << 20  # bytes of a segment
 _PARTS = 8  # segments, at least, for which there is room: more processes than that need more room
 _RETRY = 1.0  # seconds for which a place that refused is not asked again
@@ -52,11 +52,11 @@ class Segment(NamedTuple):
 
     Attributes:
         rows: The rows of its whole records, as `LOGGED_SCHEMA` has them.
-        is_damaged: Whether something stands behind them that no killed writer leaves: not the beginning of a record.
+        damaged: Bytes between records that are no record; a killed writer leaves none there.
     """
 
     rows: pa.Table
-    is_damaged: bool
+    damaged: int
 
 
 def read_segment(content: bytes, name: str) -> Segment:
@@ -65,38 +65,34 @@ def read_segment(content: bytes, name: str) -> Segment:
     Raises:
         StoreError: it was written by another version of this project.
     """
-    records = _Records(content, name)
-    lines = b"".join([payload for _, payload in records])
-    if not lines:
-        return Segment(LOGGED_SCHEMA.empty_table(), records.is_damaged)
+    parts, end, damaged = [], len(_FORMAT), 0
+    for at, _, payload in _records(content, name):
+        damaged += at - end
+        end = at + _RECORD.size + len(payload)
+        parts.append(payload)
+    if not parts:
+        return Segment(LOGGED_SCHEMA.empty_table(), damaged)
+    lines = b"".join(parts)
     reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     parsing = pyarrow.json.ParseOptions(explicit_schema=LOGGED_SCHEMA, unexpected_field_behavior="ignore")
-    return Segment(pyarrow.json.read_json(io.BytesIO(lines), reading, parsing), records.is_damaged)
+    return Segment(pyarrow.json.read_json(io.BytesIO(lines), reading, parsing), damaged)
 
 
-class _Records:
-    """The whole records of a segment: rows and bytes of each. Once they are read, `is_damaged` is known."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        if not content.startswith(_FORMAT) and not _FORMAT.startswith(content):
-            raise StoreError(
-                f"The segment {name} of the prediction log is of a format that this version of the project does not "
-                "read: move it with the version that wrote it."
-            )
-        self._content, self.is_damaged = content, False
-
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        content, at = self._content, len(_FORMAT)
-        while len(content) - at >= _RECORD.size:
-            mark, size, rows, checksum = _RECORD.unpack_from(content, at)
-            payload = content[at + _RECORD.size : at + _RECORD.size + size]
-            if mark != _MARK or (len(payload) == size and zlib.crc32(payload) != checksum):
-                self.is_damaged = True
-                return
-            if len(payload) < size:
-                return
-            yield rows, payload
-            at += _RECORD.size + size
+def _records(content: bytes, name: str) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the place of each whole record, how many rows it has, and their bytes."""
+    if not content.startswith(_FORMAT) and not _FORMAT.startswith(content):
+        raise StoreError(
+            f"The segment {name} of the prediction log is of a format that this version of the project does not read: "
+            "move it with the version that wrote it."
+        )
+    at = content.find(_MARK, len(_FORMAT))
+    while at >= 0 and len(content) - at >= _RECORD.size:
+        _, size, rows, checksum = _RECORD.unpack_from(content, at)
+        payload = content[at + _RECORD.size : at + _RECORD.size + size]
+        is_whole = len(payload) == size and zlib.crc32(payload) == checksum
+        if is_whole:
+            yield at, rows, payload
+        at = content.find(_MARK, at + _RECORD.size + size if is_whole else at + 1)
 
 
 @contextmanager
@@ -139,19 +135,15 @@ class LocalPredictionLog(PredictionLog):
         moved = 0
         with self._store.exclusive("predictions"), explained(self._folder):
             for segment in self._sealed():
-                rows, is_damaged = read_segment(segment.read_bytes(), segment.name)
+                rows, damaged = read_segment(segment.read_bytes(), segment.name)
+                if damaged:
+                    note("predictions", f"{damaged:,} bytes of {segment} are damaged, and what they held is lost")
                 if rows.num_rows:
                     begun = time.time()
                     given = prediction_rows(rows, segment.stem, self._entity).to_reader()
                     ref = self._store.replace_batch(self._predictions, BATCH_ID, segment.stem, given)
                     _sync_table(Path(ref.uri), begun)
                     moved += rows.num_rows
-                if is_damaged:
-                    kept = segment.rename(segment.with_suffix(_DAMAGED))
-                    note(
-                        "predictions",
-                        f"the end of {kept} cannot be read; the {rows.num_rows:,} rows before it are moved",
-                    )
                 segment.unlink(missing_ok=True)
         return moved
 
@@ -162,7 +154,7 @@ class LocalPredictionLog(PredictionLog):
             for segment in [*self._folder.glob(f"*{_LIVE}"), *self._folder.glob(f"*{_SEALED}")]:
                 with suppress(FileNotFoundError):  # sealed or moved meanwhile
                     content = segment.read_bytes()
-                    waiting += sum(rows for rows, _ in _Records(content, segment.name))
+                    waiting += sum(rows for _, rows, _ in _records(content, segment.name))
                     size += len(content)
         return LogCounts(waiting, size, _dropped_rows(self._folder))
 

@@ -49,6 +49,8 @@ class Answer(NamedTuple):
         score: None for an unknown customer.
         features_at: When the features that were looked up were true (UTC); None where the request brought them all.
         contributions: How the prediction came about; None unless that was asked for.
+        values: What the model read, by column; None for an unknown customer.
+        features_version: The version of the feature table that was looked up; None where the request brought all.
     """
 
     customer: str | None
@@ -56,6 +58,8 @@ class Answer(NamedTuple):
     score: OnlineScore | None
     features_at: dt.datetime | None
     contributions: RowContributions | None = None
+    values: Mapping[str, OnlineValue] | None = None
+    features_version: int | None = None
 
 
 class Answers(NamedTuple):
@@ -232,14 +236,14 @@ class Endpoint:
         served = self._loaded_version()
         ignored = self._unknown_columns(served, rows)
         prepared = [self._prepared(served, row) for row in rows]
-        known = [values for _, _, values in prepared if values is not None]
+        known = [values for _, _, values, _ in prepared if values is not None]
         scores, unseen = score_rows(served.model, known, explain=explain) if known else ([], {})
         waiting = iter(scores)
         answers = [
-            Answer(customer, self._status(at), next(waiting), at)
+            Answer(customer, self._status(at), next(waiting), at, None, values, table_version)
             if values is not None
             else Answer(customer, "unknown", None, None)
-            for customer, at, values in prepared
+            for customer, at, values, table_version in prepared
         ]
         if contributions and known:
             details = iter(contributions_of(served.model, known, [score.customer_value for score in scores]))
@@ -256,8 +260,11 @@ class Endpoint:
 
     def _prepared(
         self, served: Served, row: Mapping[str, object]
-    ) -> tuple[str | None, dt.datetime | None, Mapping[str, OnlineValue] | None]:
-        """Return the customer of a row, the time of features that were looked up, and its values; None if unknown."""
+    ) -> tuple[str | None, dt.datetime | None, Mapping[str, OnlineValue] | None, int | None]:
+        """Return the customer of a row, the time of features that were looked up, its values, the features' version.
+
+        The values of an unknown customer are None.
+        """
         kinds, key = served.model.kinds, self._workspace.contract.entity_key
         given = {name: spelled(name, row[name], kind) for name, kind in kinds.items() if name in row}
         customer = None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
@@ -265,14 +272,14 @@ class Endpoint:
         if customer is not None and len(given) < len(kinds):
             found = self._workspace.online.get(customer)
         if found is not None:
-            return customer, found.event_time, {**found.values, **given}
+            return customer, found.event_time, {**found.values, **given}, found.table_version
         missing = [name for name in served.model.needed if name not in row]
         if missing and customer is None:
             raise DataError(
                 f"A row has neither the customer's key {key!r}, by which features are looked up, nor {missing[0]!r}: "
                 "give the key, or every column that may not be missing."
             )
-        return customer, None, None if missing else given
+        return customer, None, None if missing else given, None
 
     def _status(self, features_at: dt.datetime | None) -> RowStatus:
         settings, window = self._settings, self._workspace.contract.label.window_days

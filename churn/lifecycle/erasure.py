@@ -98,6 +98,7 @@ def forget(workspace: Workspace, customer: str, *, who: str, why: str) -> Erasur
 
 def _erase(workspace: Workspace, key: str, unfinished: int) -> Erasure:
     store, contract, files = workspace.tables, workspace.contract, workspace.files
+    workspace.prediction_log.move()  # what waits there is then in the table alone
     lists = tuple(_lists_without(store, contract, files, key))
     for part in files.names(f"scoring/{contract.name}"):  # of a batch that was interrupted; it begins anew
         files.delete(part)

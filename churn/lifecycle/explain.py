@@ -13,6 +13,7 @@ from ..model.frame import canonical_text
 from ..scoring.batch import BATCH_ID, BatchSummary
 from ..scoring.customer import CustomerAnswer, answer
 from ..scoring.facts import alike, facts_of
+from ..scoring.logged import ENDPOINT
 from ..settings import Settings
 from .inference import champion_of
 from .workspace import Workspace
@@ -61,7 +62,8 @@ def _newest_prediction(workspace: Workspace, customer: str, as_of: dt.datetime) 
     except NotFound:
         return None
     rows = store.scan(predictions, where={contract.entity_key: canonical_text(customer)}).read_all().to_pylist()
-    return max((row for row in rows if row["scored_at"] <= as_of), key=lambda row: row["scored_at"], default=None)
+    of_batches = (row for row in rows if row.get("source") != ENDPOINT and row["scored_at"] <= as_of)
+    return max(of_batches, key=lambda row: row["scored_at"], default=None)
 
 
 def _summary(workspace: Workspace, batch_id: str) -> BatchSummary:

@@ -17,36 +17,15 @@ from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.prediction_spool import LocalPredictionLog
 from churn.core.errors import StoreError
 from churn.data.tables import EVENT_TIME, INGESTED_AT, TABLES
-from churn.ports.prediction_log import LoggedRow, PredictionLog, PredictionWriter
+from churn.ports.prediction_log import PredictionLog, PredictionWriter
 from churn.ports.tables import FeatureStore
+from tests.fakes.data.answered import NOW
+from tests.fakes.data.answered import answered as row
 from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 PREDICTIONS = TABLES["predictions"].spec("member_id")
-NOW = dt.datetime(2024, 6, 1, 12, 30, 15, 123456, tzinfo=dt.UTC)
 ROOM = 10_000_000
-
-
-def row(customer: str = "a", **changed: Any) -> LoggedRow:
-    usual = LoggedRow(
-        customer=customer,
-        event_time=NOW - dt.timedelta(days=1),
-        scored_at=NOW,
-        request_id="r1",
-        role="answered",
-        status="ok",
-        probability=0.1 + 0.2,
-        decision="treat",
-        expected_value=3.5,
-        customer_value=200.0,
-        reasons=("tenure: 3 (+0.2)", "plan: basic (+0.1)"),
-        model_name="churn_gym",
-        model_version=7,
-        model_alias="Champion",
-        threshold_policy="expected value > 0 USD",
-        features_version=4,
-    )
-    return usual._replace(**changed)
 
 
 class Case:

@@ -216,4 +216,4 @@ def test_a_segment_of_the_prediction_log_is_read() -> None:
     assert found.rows["customer"].to_pylist() == ["a", "b", ""]
     assert found.rows["role"].to_pylist() == ["answered", "shadow", "answered"]
     assert found.rows["probability"].to_pylist() == [0.30000000000000004, 0.30000000000000004, None]
-    assert not found.is_damaged
+    assert found.damaged == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,15 +19,18 @@ import pytest
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.prediction_spool import LocalPredictionLog, read_segment
 from churn.core.errors import StoreError
+from churn.core.progress import LOGGER
+from churn.data.tables import TABLES
 from churn.ports.prediction_log import PredictionWriter
-from tests.contract.test_prediction_log import PREDICTIONS, row
+from tests.fakes.data.answered import answered as row
 
+PREDICTIONS = TABLES["predictions"].spec("member_id")
 PROJECT = Path(__file__).parents[3]
 PROCESS = """
 import os, sys, threading
 from pathlib import Path
 from tests.adapters.local.test_prediction_spool import log_in
-from tests.contract.test_prediction_log import row
+from tests.fakes.data.answered import answered as row
 
 log, name = log_in(Path(sys.argv[1])), sys.argv[2]
 print("begun", flush=True)
@@ -130,26 +135,42 @@ def test_a_torn_last_record_was_never_logged_and_the_ones_before_it_are_moved(tm
     for end in range(len(whole)):
         found = read_segment(whole[:end], "x")
         assert found.rows["customer"].to_pylist() == (["a"] if end >= first else [])
-        assert not found.is_damaged
+        assert found.damaged == 0
     segment.write_bytes(whole[:-1])
     assert log_in(tmp_path).counts().waiting == 1
     assert log_in(tmp_path).move() == 1
     assert (customers(tmp_path), segments(tmp_path)) == (["a"], [])
 
 
-@pytest.mark.parametrize("position", ["mark", "rows"])
-def test_a_segment_that_was_damaged_is_kept_aside(tmp_path: Path, position: str) -> None:
+@pytest.mark.parametrize("position", [0, 4, 12, 60])  # mark, size, checksum, rows
+def test_damage_costs_the_record_that_it_is_in(tmp_path: Path, position: int, progress: list[str]) -> None:
     writer = writer_in(tmp_path)
-    writer.append([row("a")])
-    writer.append([row("b")])
+    for name in "abc":
+        writer.append([row(name)])
     (segment,) = segments(tmp_path)
     content = bytearray(segment.read_bytes())
-    second = content.index(b"ROWS", content.index(b"ROWS") + 4)
-    content[second + (0 if position == "mark" else 60)] ^= 1
+    content[content.index(b"ROWS", content.index(b"ROWS") + 4) + position] ^= 1
     segment.write_bytes(content)
-    assert log_in(tmp_path).move() == 1
-    assert customers(tmp_path) == ["a"]
-    assert [path.suffix for path in segments(tmp_path)] == [".damaged"]
+    assert log_in(tmp_path).move() == 2
+    assert sorted(customers(tmp_path)) == ["a", "c"]
+    assert segments(tmp_path) == []
+    (said,) = progress
+    assert "are damaged, and what they held is lost" in said
+
+
+@pytest.fixture
+def progress() -> Iterator[list[str]]:
+    said: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    listening = Listening()
+    logging.getLogger(LOGGER).addHandler(listening)
+    logging.getLogger(LOGGER).setLevel(logging.INFO)
+    yield said
+    logging.getLogger(LOGGER).removeHandler(listening)
 
 
 def test_a_segment_of_another_format_is_refused_and_stays(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL, Office, office
 from tests.fakes.data.scorers import ADDITIVE, CATEGORIES, SCHEMA
 from tests.fakes.ports.online import InMemoryOnlineStore
+from tests.fakes.ports.prediction_log import InMemoryPredictionLog
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 CONTRACT = DatasetContract.model_validate(
     {
@@ -101,15 +103,19 @@ class EndpointCase:
         self.office: Office = office(3, *live)
         self.online = online or InMemoryOnlineStore()
         self.now, self.broken, self.loaded = NOW, set[int](), list[int]()
+        self.tables = MemoryFeatureStore("gym")
+        self.log = InMemoryPredictionLog(self.tables, CONTRACT.table("predictions"), CONTRACT.entity_key)
         make: dict[str, Any] = {
+            "tables": lambda: self.tables,
+            "prediction_log": lambda: self.log,
             "registry": lambda: self.office.registry,
             "ledger": lambda: self.office.ledger,
             "stages": lambda: self.office.stages,
             "online": lambda: self.online,
             "load": self._load,
         }
-        workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
-        self.endpoint = Endpoint(workspace, settings(*overrides), agreement)
+        self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
+        self.endpoint = Endpoint(self.workspace, settings(*overrides), agreement)
 
     def scorer(self, version: int) -> Scorer:
         model = ChurnModel(schema=SCHEMA, categories=CATEGORIES, additive=ADDITIVE, intercept=-float(version))

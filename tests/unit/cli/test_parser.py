@@ -26,6 +26,8 @@ COMMANDS = {
     "campaign import calls.csv": "campaign_import",
     "serve --port 8081 --no-auth": "serve",
     "endpoint token create --name me": "endpoint_token",
+    "endpoint predictions move": "endpoint_predictions",
+    "endpoint predictions": "endpoint_predictions",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config explain money.incentive_cost": "config_explain",

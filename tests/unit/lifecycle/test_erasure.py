@@ -18,12 +18,14 @@ from churn.lifecycle.workspace import Workspace
 from churn.ports.online import OnlineRow
 from churn.training.recipe import Recipe
 from churn.training.search import TuningSettings
+from tests.fakes.data.answered import answered
 from tests.fakes.data.case import GOOD, NOW, raw_rows
 from tests.fakes.data.customers import CONTRACT
 from tests.fakes.data.deciding import Doom, Killed
 from tests.fakes.ports.files import InMemoryFiles
 from tests.fakes.ports.ledger import InMemoryLedger
 from tests.fakes.ports.online import InMemoryOnlineStore
+from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.registry import InMemoryModelRegistry
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -73,6 +75,9 @@ class Place:
 
         self.store, self.files, self.ledger, self.online = Store("toy"), Files(), Ledger(), Online()
         self.online.held = {key: OnlineRow(key, {}, NOW, NOW, 0) for key in (customer, OTHER)}
+        self.log = InMemoryPredictionLog(self.store, CONTRACT.table("predictions"), CONTRACT.entity_key)
+        writer = self.log.writer(max_bytes=10_000, when_full="drop_new", synced=False)
+        writer.append([answered(customer, inputs=f'{{"name": "{customer}"}}'), answered(OTHER)])
         self.registry = InMemoryModelRegistry({"run"})
         for name in ("bronze", "features", "labels", "training"):
             spec = CONTRACT.table(name)  # type: ignore[arg-type]
@@ -81,7 +86,7 @@ class Place:
         training = self.store.latest("churn_training")
         for table, key in (("predictions", {"batch_id": "b1"}), ("contacts", {"batch_id": "b1"})):
             rows = self._rows(customer)
-            for column, value in key.items():
+            for column, value in {**key, "row_number": 0}.items():
                 rows = rows.append_column(column, pa.array([value]))
             self.store.upsert(CONTRACT.table(table), rows)  # type: ignore[arg-type]
         entries = [tuple(text.replace(SOMEBODY, customer) for text in entry) for entry in ENTRIES]
@@ -111,6 +116,7 @@ class Place:
             "ledger": lambda: self.ledger,
             "registry": lambda: self.registry,
             "online": lambda: self.online,
+            "prediction_log": lambda: self.log,
         }
         return Workspace(contract=CONTRACT, model="churn_toy", threads=1, clock=lambda: NOW, make=make)
 
@@ -122,6 +128,7 @@ class Place:
         tables = ("bronze_customers", "churn_features", "churn_labels", "churn_training", "churn_predictions")
         names = [*tables, "churn_contacts", "quarantine"]
         held = {name for name in names if SOMEBODY in str(self.store.read(self.store.latest(name)).to_pylist())}
+        held |= {"log" for row in self.log.waiting if row.customer == SOMEBODY}
         held |= {"online"} & {"online" for key in self.online.held if key == SOMEBODY}
         return held | {name for name, content in self.files.content.items() if SOMEBODY.encode() in content}
 
@@ -210,7 +217,7 @@ def test_a_customer_and_a_reason_are_needed(place: Place, customer: str, why: st
         place.forget(customer, why)
 
 
-WRITES = 17
+WRITES = 19
 
 
 @pytest.mark.parametrize("done", [False, True])

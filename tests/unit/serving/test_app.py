@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from churn.core.errors import StoreError
+from churn.lifecycle.answer_log import AnswerLog
 from churn.ports.online import OnlineRow
 from serving.app import Service, create_app
+from serving.log import KeptLog
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase, Gone
@@ -62,6 +67,7 @@ def test_an_answer_names_customer_score_and_version(http: TestClient, case: Endp
     assert {part.partition(";")[0] for part in answer.headers["server-timing"].split(", ")} == {
         "parse",
         "score",
+        "log",
         "write",
     }
 
@@ -289,3 +295,82 @@ def test_the_protocol_is_described(http: TestClient) -> None:
     assert [http.get(page).status_code for page in ("/docs", "/redoc")] == [404, 404]  # they load from other servers
     form = document["components"]["schemas"]["Request"]
     assert {"dataframe_records", "dataframe_split", "inputs", "instances"} <= set(form["properties"])
+
+
+@contextmanager
+def logging_client(case: EndpointCase, *overrides: str) -> Iterator[TestClient]:
+    serving = settings(*overrides).serving
+    log = KeptLog(AnswerLog(case.workspace, serving.log), case.log.move, serving.log)
+    service = Service(case.endpoint, MODEL, serving, None, log=log)
+    with TestClient(create_app(service, "1.2.3")) as http:  # type: ignore[arg-type]
+        yield http
+
+
+def predictions(case: EndpointCase) -> list[dict[str, Any]]:
+    return case.tables.read(case.tables.latest("churn_predictions")).to_pylist()
+
+
+@pytest.mark.parametrize("sync_seconds", [0, 1])
+def test_every_answer_is_logged_under_its_request_and_moved_at_the_end(case: EndpointCase, sync_seconds: int) -> None:
+    with logging_client(case, f"serving.log.sync_seconds={sync_seconds}") as http:
+        rows = [{"customer_id": "a"}, {"customer_id": "b"}]
+        answer = http.post(PATH, json={"instances": rows}, headers={"x-request-id": "mine"})
+        many = http.post(PATH, json={"instances": [FULL] * 20})
+        assert [row.status for row in case.log.waiting[:2]] == ["ok", "unknown"]
+        assert http.post(PATH, json={"instances": [{}]}).status_code == 400
+        assert http.get("/health/ready").json()["predictions"] == {"logged": 22, "dropped": 0}
+        assert 'churn_logged_rows_total{outcome="logged"} 22.0' in http.get("/metrics").text
+    moved = predictions(case)
+    assert len(moved) == 22
+    assert {row["request_id"] for row in moved} == {"mine", many.headers["x-request-id"]}
+    (told, _) = answer.json()["predictions"]
+    (kept,) = [row for row in moved if row["customer_id"] == "a"]
+    assert (kept["probability"], kept["decision"]) == (told["probability"], told["decision"])
+
+
+def test_what_waits_is_moved_while_requests_are_answered(case: EndpointCase) -> None:
+    with logging_client(case, "serving.log.move_seconds=0.02") as http:
+        http.post(PATH, json={"instances": [FULL]})
+        for _ in range(200):
+            http.get("/health/live")
+            if not case.log.waiting:
+                break
+            time.sleep(0.01)
+        assert len(predictions(case)) == 1
+
+
+def test_a_log_that_refuses_costs_no_answer_and_is_seen(case: EndpointCase) -> None:
+    case.log.is_broken = True
+    with logging_client(case) as http:
+        assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
+        ready = http.get("/health/ready")
+        assert (ready.status_code, ready.json()["predictions"]) == (200, {"logged": 0, "dropped": 1})
+        assert ready.json()["degraded"] == ["Predictions are not logged: there is no room."]
+        assert 'churn_logged_rows_total{outcome="dropped"} 1.0' in http.get("/metrics").text
+        case.log.is_broken = False
+        assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
+        assert http.get("/health/ready").json()["degraded"] == []
+
+
+def test_where_the_policy_is_to_refuse_an_answer_that_cannot_be_logged_is_none(case: EndpointCase) -> None:
+    case.log.is_broken = True
+    with logging_client(case, "serving.log.when_full=refuse") as http:
+        answer = http.post(PATH, json={"instances": [FULL]})
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+        assert answer.headers["retry-after"]
+
+
+def test_a_table_that_refuses_is_seen_and_the_rows_wait(case: EndpointCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses() -> int:
+        raise StoreError("The table is gone.")
+
+    monkeypatch.setattr(case.log, "move", refuses)
+    with logging_client(case, "serving.log.move_seconds=0.01") as http:
+        http.post(PATH, json={"instances": [FULL]})
+        for _ in range(200):
+            if degraded := http.get("/health/ready").json()["degraded"]:
+                break
+            time.sleep(0.01)
+        assert degraded == ["Predictions are logged and cannot be moved: The table is gone."]
+        assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
+    assert len(case.log.waiting) == 2

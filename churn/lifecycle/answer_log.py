@@ -1,0 +1,94 @@
+"""What is logged of each answer of the endpoint."""
+
+from __future__ import annotations
+
+import json
+
+from ..core.errors import ConfigError, nearest
+from ..ports.prediction_log import LoggedRow, PredictionRole, PredictionWriter
+from ..ports.registry import CHAMPION
+from ..scoring.batch import policy_of
+from ..scoring.settings import LogSettings
+from .endpoint import Answer, Answers
+from .workspace import Workspace
+
+__all__ = ["AnswerLog"]
+
+
+class AnswerLog:
+    """Logs the answers of one process as `serving.log` says.
+
+    Attributes:
+        writer: What keeps them.
+    """
+
+    def __init__(self, workspace: Workspace, settings: LogSettings) -> None:
+        """Write nothing yet.
+
+        Raises:
+            ConfigError: `serving.log.columns` names one that no model of the data set reads.
+        """
+        contract, columns = workspace.contract, settings.columns
+        known = [*contract.kinds, *(spec.name for spec in contract.features)]
+        if not isinstance(columns, str) and (unknown := sorted({*columns} - {*known})):
+            raise ConfigError(
+                f"`serving.log.columns` names {unknown[0]!r}, which is no column of {contract.name!r} that a model "
+                f"reads{nearest(unknown[0], known) or '.'} Write none, inputs, or a list of such columns."
+            )
+        self._columns, self._clock = columns, workspace.clock
+        self._policies: dict[int, str] = {}
+        self.writer: PredictionWriter = workspace.prediction_log.writer(
+            max_bytes=int(settings.max_megabytes * 1e6),
+            when_full=settings.when_full,
+            synced=settings.sync_seconds == 0,
+        )
+
+    def log(
+        self, answers: Answers, request_id: str, *, role: PredictionRole = "answered", alias: str = CHAMPION
+    ) -> bool:
+        """Log the answers to one request, all of one version, and return whether they are logged.
+
+        Args:
+            answers: What is said of each row.
+            request_id: The id of the request.
+            role: Whether the client is told.
+            alias: The alias of the version.
+
+        Raises:
+            StoreError: they cannot be logged, and `serving.log.when_full` is `refuse`.
+        """
+        name, version, model = answers.served
+        if version not in self._policies:
+            self._policies = {version: policy_of(model.scoring)}
+        policy, now = self._policies[version], self._clock()
+        rows = []
+        for answer in answers.rows:
+            score = answer.score
+            row = LoggedRow(
+                customer=answer.customer or "",
+                event_time=answer.features_at or now,
+                scored_at=now,
+                request_id=request_id,
+                role=role,
+                status=answer.status,
+                probability=score.probability if score else None,
+                decision=score.decision if score else None,
+                expected_value=score.expected_value if score else None,
+                customer_value=score.customer_value if score else None,
+                reasons=score.reasons if score else (),
+                model_name=name,
+                model_version=version,
+                model_alias=alias,
+                threshold_policy=policy,
+                features_version=answer.features_version,
+                inputs=self._inputs(answer),
+            )
+            rows.append(row)
+        return self.writer.append(rows)
+
+    def _inputs(self, answer: Answer) -> str | None:
+        values = answer.values
+        if self._columns == "none" or values is None:
+            return None
+        names = values if self._columns == "inputs" else [name for name in self._columns if name in values]
+        return json.dumps({name: values[name] for name in names}, ensure_ascii=False)
