@@ -7,7 +7,7 @@ import importlib.machinery
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ import yaml
 from churn.core import errors
 from churn.core.errors import ChurnError, ModelError
 from churn.model.frame import CodedColumns, Columns, FloatArray, Kind, as_strings, canonical_text
+from churn.model.one_row import RowScore
 from churn.model.reasons import Described
 from churn.model.scorer import MODEL_FOLDER, Explain, Predictions, Scorer
 
@@ -76,17 +77,28 @@ class PackagedScorer:
         with _errors_of_ours():
             return self._scorer.predict(self._spelled_as_trained(customers), explain=explain)
 
+    def score_row(self, row: Mapping[str, object], *, explain: bool) -> RowScore | None:
+        """Score one customer as `Scorer.score_row` does, by the code of the package.
+
+        Returns:
+            None where the package is older than that code, or has another spelling of categories: `predict` scores it.
+        """
+        if self._score_row is None:
+            return None
+        with _errors_of_ours():
+            return self._score_row(row, explain=explain)
+
     def use_threads(self, threads: int) -> None:
         """Let one call of `predict` take this many threads; the numbers stay the same."""
         if self._scorer.model.booster is not None:
             self._scorer.model.booster.set_param({"nthread": threads})
 
-    @property
+    @cached_property
     def kinds(self) -> Mapping[str, Kind]:
         """The columns that it reads, and how each is computed on."""
         return {column.name: column.kind for column in self._scorer.model.schema.inputs}
 
-    @property
+    @cached_property
     def needed(self) -> tuple[str, ...]:
         """The columns that customers may not lack."""
         return tuple(column.name for column in self._scorer.model.schema.inputs if not column.nullable)
@@ -115,6 +127,10 @@ class PackagedScorer:
     def scoring(self) -> Mapping[str, Any]:
         """The economics and the reasons in the package, as JSON values."""
         return self._scorer.settings.model_dump(mode="json")
+
+    @cached_property
+    def _score_row(self) -> Callable[..., RowScore | None] | None:
+        return None if self._spellings else getattr(self._scorer, "score_row", None)
 
     @cached_property
     def _spellings(self) -> Mapping[str, Mapping[str, str]]:

@@ -6,6 +6,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Literal, NamedTuple, Protocol
 
 from ..core.errors import ChurnError, DataError, NotFound, StoreError, nearest
@@ -20,7 +21,7 @@ from ..settings import Settings
 from .inference import champion_of
 from .workspace import Workspace
 
-__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served"]
+__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served", "Spent"]
 
 RowStatus = Literal["ok", "stale", "unknown"]
 """Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online."""
@@ -62,6 +63,20 @@ class Answer(NamedTuple):
     features_version: int | None = None
 
 
+class Spent(NamedTuple):
+    """Seconds that the parts of an answer took.
+
+    Attributes:
+        lookup: Reading the rows of the request, and the features of customers.
+        encode: Turning values into the numbers that the model computes on.
+        score: The rest.
+    """
+
+    lookup: float
+    encode: float
+    score: float
+
+
 class Answers(NamedTuple):
     """What is said of a request, all of it by one version.
 
@@ -70,12 +85,14 @@ class Answers(NamedTuple):
         rows: An answer for each row of the request.
         ignored: Columns of the request that neither the model nor the data set knows.
         unseen: Rows whose value training did not know, by column; they are scored as missing there.
+        spent: How long it took.
     """
 
     served: Served
     rows: list[Answer]
     ignored: list[str]
     unseen: dict[str, int]
+    spent: Spent
 
 
 class Readiness(Frozen):
@@ -146,6 +163,10 @@ class Endpoint:
         self._wanted: int | None = None
         self._trouble: str | None = None
         self._store_trouble: str | None = None
+        contract, days = workspace.contract, settings.serving.stale_after_days
+        self._known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
+        by_rule = settings.inference.max_age(contract.label.window_days)
+        self._stale_after = by_rule if days is None else dt.timedelta(days=days)
 
     @property
     def readiness(self) -> Readiness:
@@ -234,11 +255,14 @@ class Endpoint:
             StoreError: features are to be looked up and the online store does not answer.
         """
         served = self._loaded_version()
+        begun = perf_counter()
         ignored = self._unknown_columns(served, rows)
         prepared = [self._prepared(served, row) for row in rows]
         known = [values for _, _, values, _ in prepared if values is not None]
-        scores, unseen = score_rows(served.model, known, explain=explain) if known else ([], {})
-        waiting = iter(scores)
+        found = perf_counter()
+        scored = score_rows(served.model, known, explain=explain)
+        spent = Spent(found - begun, scored.encode_seconds, perf_counter() - found - scored.encode_seconds)
+        waiting = iter(scored.scores)
         answers = [
             Answer(customer, self._status(at), next(waiting), at, None, values, table_version)
             if values is not None
@@ -246,11 +270,11 @@ class Endpoint:
             for customer, at, values, table_version in prepared
         ]
         if contributions and known:
-            details = iter(contributions_of(served.model, known, [score.customer_value for score in scores]))
+            details = iter(contributions_of(served.model, known, [score.customer_value for score in scored.scores]))
             answers = [
                 answer if answer.score is None else answer._replace(contributions=next(details)) for answer in answers
             ]
-        return Answers(served, answers, ignored, unseen)
+        return Answers(served, answers, ignored, scored.unseen, spent)
 
     def _loaded_version(self) -> Served:
         served = self.served
@@ -266,7 +290,7 @@ class Endpoint:
         The values of an unknown customer are None.
         """
         kinds, key = served.model.kinds, self._workspace.contract.entity_key
-        given = {name: spelled(name, row[name], kind) for name, kind in kinds.items() if name in row}
+        given = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
         customer = None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
         found: OnlineRow | None = None
         if customer is not None and len(given) < len(kinds):
@@ -282,21 +306,17 @@ class Endpoint:
         return customer, None, None if missing else given, None
 
     def _status(self, features_at: dt.datetime | None) -> RowStatus:
-        settings, window = self._settings, self._workspace.contract.label.window_days
-        days = settings.serving.stale_after_days
-        limit = settings.inference.max_age(window) if days is None else dt.timedelta(days=days)
-        is_stale = features_at is not None and self._workspace.clock() - features_at > limit
+        is_stale = features_at is not None and self._workspace.clock() - features_at > self._stale_after
         return "stale" if is_stale else "ok"
 
     def _unknown_columns(self, served: Served, rows: Sequence[Mapping[str, object]]) -> list[str]:
-        contract = self._workspace.contract
-        known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
-        known |= set(served.model.kinds)
-        unknown = sorted({name for row in rows for name in row} - known)
+        known, read = self._known, served.model.kinds
+        unknown = sorted({name for row in rows for name in row if name not in known and name not in read})
         if unknown and self._settings.serving.unknown_columns == "refuse":
             raise DataError(
-                f"{unknown[0]!r:.80} is no column of {contract.name!r}{nearest(unknown[0], known) or '.'} Leave it "
-                "out, or let `serving.unknown_columns` be `ignore`."
+                f"{unknown[0]!r:.80} is no column of {self._workspace.contract.name!r}"
+                f"{nearest(unknown[0], {*known, *read}) or '.'} Leave it out, or let `serving.unknown_columns` be "
+                "`ignore`."
             )
         return unknown
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from math import copysign, isnan
 from typing import Self
 
 import numpy as np
@@ -54,6 +56,23 @@ class Curve(Frozen):
         if self.log_slope:
             added += self.log_slope * signed_log(inside)
         added[np.isnan(values)] = self.missing
+        return added
+
+    @cached_property
+    def at(self) -> Callable[[float], float]:
+        """The same for one value, in a hundredth of the time: a function from float to float."""
+        first, *inner, last = self.knots
+        pieces, log_slope, missing = list(zip(self.knots[:-1], self.pieces, strict=True)), self.log_slope, self.missing
+
+        def added(value: float) -> float:
+            if isnan(value):
+                return missing
+            inside = min(max(value, first), last)
+            knot, (cubic, square, slope, constant) = pieces[bisect_right(inner, inside)]
+            step = inside - knot
+            total = ((cubic * step + square) * step + slope) * step + constant
+            return total + log_slope * copysign(float(np.log1p(abs(inside))), inside) if log_slope else total
+
         return added
 
     def shifted_and_scaled(self, shift: float, scale: float) -> Curve:

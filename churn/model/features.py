@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
+import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +20,15 @@ from ..core.errors import ContractError, nearest
 from ..core.frozen import Frozen
 from .frame import Column, FloatArray, Kind, canonical_text, n_rows, uncoded
 
-__all__ = ["BUILT_IN", "FeatureFunction", "FeatureSpec", "check_features", "compute_features", "load_functions"]
+__all__ = [
+    "BUILT_IN",
+    "FeatureFunction",
+    "FeatureSpec",
+    "check_features",
+    "compute_features",
+    "feature_of_one",
+    "load_functions",
+]
 
 FeatureFunction = Callable[..., npt.NDArray[np.generic]]
 """Takes one array of shape `(n_rows,)` per input, then the spec's arguments by name; returns shape `(n_rows,)`.
@@ -68,6 +79,28 @@ def above_average(current: FloatArray, total: FloatArray, periods: FloatArray) -
 BUILT_IN: Mapping[str, FeatureFunction] = {
     function.__name__: function for function in (count_equal, ratio, difference, above_average)
 }
+
+
+def _ratio_of_one(numerator: float, denominator: float) -> float:
+    return math.nan if denominator == 0 else numerator / denominator
+
+
+def _above_average_of_one(current: float, total: float, periods: float) -> float:
+    return 0.0 if periods == 0 else current - _ratio_of_one(total, periods)
+
+
+def _count_equal_of_one(*values: object, value: str) -> float:
+    text = canonical_text(value)
+    return float(sum(held == text for held in values))
+
+
+_OF_ONE: Mapping[FeatureFunction, Callable[..., float]] = {
+    count_equal: _count_equal_of_one,
+    ratio: _ratio_of_one,
+    difference: operator.sub,
+    above_average: _above_average_of_one,
+}
+"""The built-in functions for one customer: numbers in place of arrays, in a hundredth of the time."""
 
 
 def load_functions(module: Path | None) -> dict[str, FeatureFunction]:
@@ -151,4 +184,38 @@ def compute_features(
             values = values.astype(np.float64)
             values = np.where(np.isfinite(values), values, np.nan)
         computed[spec.name] = values
+    return computed
+
+
+def feature_of_one(
+    spec: FeatureSpec, functions: Mapping[str, FeatureFunction]
+) -> Callable[[Mapping[str, Any]], float | str | None]:
+    """Return what computes a feature of one customer, as `compute_features` does of many.
+
+    It takes the values of the inputs by name: numbers as floats, NaN for missing; text, None for missing. A user's own
+    function is given arrays of one value, and built-in ones the values themselves.
+
+    Args:
+        spec: The definition, checked by `check_features`.
+        functions: What `load_functions` returned.
+    """
+    of_one, names, arguments = _OF_ONE.get(functions[spec.compute]), spec.inputs, spec.arguments
+    if of_one is None or spec.kind != "numeric":
+        return partial(_by_arrays, spec, functions)
+
+    def computed(values: Mapping[str, Any]) -> float:
+        number = of_one(*[values[name] for name in names], **arguments)
+        return number if math.isfinite(number) else math.nan
+
+    return computed
+
+
+def _by_arrays(
+    spec: FeatureSpec, functions: Mapping[str, FeatureFunction], values: Mapping[str, Any]
+) -> float | str | None:
+    columns: dict[str, npt.NDArray[np.generic]] = {
+        name: np.array([values[name]], dtype=np.float64 if isinstance(values[name], float) else object)
+        for name in spec.inputs
+    }
+    computed: float | str | None = compute_features([spec], columns, functions)[spec.name].tolist()[0]
     return computed

@@ -34,11 +34,13 @@ else:
 __all__ = ["ChurnModel", "InputColumn", "ModelSchema", "sigmoid"]
 
 C = TypeVar("C", bound=Column)
+LogOdds = TypeVar("LogOdds", float, FloatArray)
 
 
-def sigmoid(logit: FloatArray) -> FloatArray:
+def sigmoid(logit: LogOdds) -> LogOdds:
     """Return the probability for log-odds of any size, without overflow."""
-    return np.exp(-np.logaddexp(0.0, -logit))
+    probability: LogOdds = np.exp(-np.logaddexp(0.0, -logit))
+    return probability
 
 
 class InputColumn(Frozen):
@@ -231,14 +233,15 @@ class ChurnModel:
 
         assert self.booster is not None
         matrix = self.encoder.matrix(encoded)
-        if self._tables is not None:
-            return self._tables.contributions(matrix)
+        if self.tree_tables is not None:
+            return self.tree_tables.contributions(matrix)
         types = ["c" if name in self.categories else "float" for name in encoded]
         rows = xgboost.DMatrix(matrix, feature_types=types)
         return np.asarray(self.booster.predict(rows, pred_contribs=True)[:, :-1], dtype=np.float64)
 
     @cached_property
-    def _tables(self) -> TreeTables | None:
+    def tree_tables(self) -> TreeTables | None:
+        """The booster's leaves and their SHAP values; None without a booster, or where its trees are too deep."""
         return None if self.booster is None else TreeTables.of(self.booster)
 
     @cached_property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+import math
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,12 @@ __all__ = [
     "CustomerValue",
     "MoneySettings",
     "expected_value",
+    "expected_value_of_one",
     "optimal_threshold",
     "treatment_pays",
 ]
+
+Amount = TypeVar("Amount", float, FloatArray)
 
 
 class Acceptance(Finite):
@@ -81,6 +85,12 @@ class CustomerValue(Finite):
         present = np.isfinite(monthly_revenue)
         revenue = np.maximum(np.where(present, monthly_revenue, 0.0), 0.0)
         return np.where(present, revenue * self.margin * self.months, self.amount)
+
+    def of_one(self, monthly_revenue: float) -> float:
+        """Return what `values` does for one customer; NaN for a revenue that is missing or that nobody asked for."""
+        if self.margin is None or self.months is None or not math.isfinite(monthly_revenue):
+            return self.amount
+        return max(monthly_revenue, 0.0) * self.margin * self.months
 
 
 class CostMatrix(Finite):
@@ -162,8 +172,17 @@ def expected_value(probability: npt.ArrayLike, value: npt.ArrayLike, money: Mone
         The expected value in the currency, of the broadcast shape; NaN where an input is.
     """
     churn, customer_value = np.asarray(probability, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    return np.asarray(_gain(churn, customer_value, money))
+
+
+def expected_value_of_one(probability: float, value: float, money: MoneySettings) -> float:
+    """Return what `expected_value` does for one customer."""
+    return _gain(probability, value, money)
+
+
+def _gain(churn: Amount, customer_value: Amount, money: MoneySettings) -> Amount:
     saved = money.acceptance.mean * (customer_value - money.incentive_cost)
-    return np.asarray(churn * saved - (1 - churn) * money.incentive_cost - money.contact_cost)
+    return churn * saved - (1 - churn) * money.incentive_cost - money.contact_cost
 
 
 def optimal_threshold(value: npt.ArrayLike, money: MoneySettings) -> FloatArray:

@@ -12,7 +12,7 @@ import pandas as pd
 from ..core.errors import ModelError
 from .frame import CodedColumns, Column, FloatArray, uncoded
 
-__all__ = ["SMALLEST", "Described", "global_importance", "ranked_reasons", "values_in_words"]
+__all__ = ["SMALLEST", "Described", "global_importance", "ranked_reasons", "reasons_of_one", "values_in_words"]
 
 SMALLEST = 0.005
 """A contribution in log-odds counts as a reason above this; up to here it would print as 0.00."""
@@ -76,6 +76,25 @@ def ranked_reasons(
     return ranked
 
 
+def reasons_of_one(
+    contributions: Sequence[float], values: Sequence[object], features: Sequence[Described], *, top: int
+) -> tuple[str, ...]:
+    """Return what `ranked_reasons` does for one customer.
+
+    Args:
+        contributions: Log-odds, one a feature.
+        values: The value behind each; NaN or None where it is missing.
+        features: The features in the same order: those that may be named.
+        top: At most this many.
+    """
+    risks = sorted([(-amount, index) for index, amount in enumerate(contributions) if amount > SMALLEST])[:top]
+    return tuple(
+        # The rounding of `np.round`, which is not that of Python's own.
+        f"{features[index].description}: {_text_of_one(values[index])} ({round(-risk * 100) / 100:+.2f})"
+        for risk, index in risks
+    )
+
+
 def global_importance(contributions: FloatArray, names: Sequence[str]) -> dict[str, float]:
     """Return each feature's mean absolute contribution in log-odds, the greatest first, ties by name.
 
@@ -125,6 +144,10 @@ def _words(
 def _texts(values: Column) -> npt.NDArray[np.object_]:
     codes, uniques = pd.factorize(uncoded(values), use_na_sentinel=True)
     return np.array([*(_text(value) for value in uniques), "not known"], dtype=object)[codes]
+
+
+def _text_of_one(value: object) -> str:
+    return "not known" if value is None or value != value else _text(value)  # noqa: PLR0124 - NaN
 
 
 def _text(value: object) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from ..core.canonical import StoredFormat
 from ..core.errors import ContractError, ModelError, nearest
-from ..core.frozen import Frozen
 from .frame import CodedColumns, Column, Columns, FloatArray, Kind, columns_of, missing_values, n_rows, uncoded
 from .model import ChurnModel, sigmoid
-from .money import MoneySettings, expected_value
+from .money import expected_value
+from .one_row import OneRow, RowScore
 from .reasons import ranked_reasons
+from .settings import ReasonSettings, ScoringSettings
 
 __all__ = [
     "LEAVE",
@@ -42,21 +43,6 @@ MODEL_FOLDER = "model"
 """The folder of the model's own files within a saved scorer."""
 _SETTINGS = "scoring.json"
 C = TypeVar("C", bound=Column)
-
-
-class ReasonSettings(Frozen):
-    """Which reasons a prediction comes with."""
-
-    top: int = Field(default=3, ge=0, description="At most this many reasons a customer.")
-    actionable_only: bool = Field(default=False, description="Only reasons that the business can change.")
-
-
-class ScoringSettings(Frozen):
-    """What turns a probability into a decision, fixed when the model is packaged."""
-
-    money: MoneySettings = MoneySettings()
-    monthly_revenue: str | None = Field(default=None, description="The column with a customer's revenue in a month.")
-    reasons: ReasonSettings = ReasonSettings()
 
 
 SCORING_FORMAT = StoredFormat("file of scoring settings", ScoringSettings, newest=2, error=ModelError)
@@ -146,12 +132,20 @@ class Scorer:
         reasons = self._reasons(columns, explained)
         return Predictions(probability, treat, value, customer_value, reasons, self.model.encoder.unseen(columns))
 
-    @property
+    def score_row(self, row: Mapping[str, object], *, explain: bool) -> RowScore | None:
+        """Score one customer as `predict` does, much faster; see `OneRow.score`.
+
+        Returns:
+            The score; None where the model's trees are too deep or too many for that.
+        """
+        return None if self._one_row is None else self._one_row.score(row, explain=explain)
+
+    @cached_property
     def kinds(self) -> dict[str, Kind]:
         """The columns that it reads, and how each is computed on."""
         return {column.name: column.kind for column in self.model.schema.inputs}
 
-    @property
+    @cached_property
     def needed(self) -> tuple[str, ...]:
         """The columns that customers may not lack."""
         return tuple(column.name for column in self.model.schema.inputs if not column.nullable)
@@ -176,6 +170,10 @@ class Scorer:
                 f"The scoring settings in {folder / _SETTINGS} cannot be read ({error}): fetch the model again."
             ) from error
         return cls(model=ChurnModel.load(folder / MODEL_FOLDER), settings=settings)
+
+    @cached_property
+    def _one_row(self) -> OneRow | None:
+        return OneRow(self.model, self.settings) if OneRow.fits(self.model) else None
 
     def _inputs(self, customers: Mapping[str, C]) -> dict[str, C | npt.NDArray[np.generic]]:
         """Return the columns that the model reads; one that may be missing and is not there is missing in every row."""

@@ -60,17 +60,17 @@ class SymmetricTrees(Frozen):
         total = np.full(len(matrix), self.bias)
         if not self.levels:
             return total
-        values, offsets = self._leaves
+        values, offsets = self.leaves
         for start in range(0, len(matrix), _BLOCK_ROWS):
             # One row alone is doubled: NumPy would add a single column in another order, and change the last bits.
             rows = np.atleast_2d(matrix[start : start + _BLOCK_ROWS])
-            leaf = self._tables.ways(np.ascontiguousarray(np.repeat(rows, 2, axis=0).T if len(rows) == 1 else rows.T))
+            leaf = self.tables.ways(np.ascontiguousarray(np.repeat(rows, 2, axis=0).T if len(rows) == 1 else rows.T))
             total[start : start + len(rows)] += values[leaf + offsets].sum(axis=0)[: len(rows)]
         return total
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return exact SHAP values of rows, shape `(n_rows, n_features)`, against the mean of the training rows."""
-        return self._tables.contributions(matrix) if self.levels else np.zeros(matrix.shape)
+        return self.tables.contributions(matrix) if self.levels else np.zeros(matrix.shape)
 
     def scaled(self, weight: float) -> SymmetricTrees:
         """Return the trees whose log-odds are `weight` times as large."""
@@ -80,16 +80,17 @@ class SymmetricTrees(Frozen):
     @property
     def explanation_cost(self) -> float:
         """Microseconds of CPU a row that exact contributions cost, by the model of `explanation_costs`."""
-        return self._tables.cost if self.levels else 0.0
+        return self.tables.cost if self.levels else 0.0
 
     @cached_property
-    def _leaves(self) -> tuple[FloatArray, IntArray]:
+    def leaves(self) -> tuple[FloatArray, IntArray]:
         """The values of all leaves, and where those of each tree begin, shape `(n_trees, 1)`."""
         values = np.array(self.values)
         return values.ravel(), np.arange(0, values.size, values.shape[1])[:, None]
 
     @cached_property
-    def _tables(self) -> TreeTables:
+    def tables(self) -> TreeTables:
+        """The SHAP values of every leaf; there must be a tree."""
         splits = [
             Split(feature, float(np.nextafter(np.float32(border), np.float32(np.inf))), None, True)
             for feature, border in self.numbers

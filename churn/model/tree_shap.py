@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -129,6 +130,8 @@ class TreeTables:
         starts: The first pair of each of `features`.
         features: Features that some tree asks for, ascending.
         table: The SHAP value of each pair and way to answer, float32 of shape `(n_pairs, 2**depth)`.
+        values: What each leaf adds to the margin, float32 of shape `(n_leaves,)`, in the order that XGBoost sums them;
+            what the sum begins with is in the first tree's. Symmetric trees have none here.
     """
 
     questions: _Questions
@@ -137,12 +140,14 @@ class TreeTables:
     starts: IntArray
     features: IntArray
     table: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, booster: xgboost.Booster) -> Self | None:
         """Return the tables of a booster's trees, None where one is deeper than `MAX_DEPTH`."""
-        leaves = [leaf for tree in _trees(booster) for leaf in tree if leaf.steps]
-        depth = max((len(leaf.steps) for leaf in leaves), default=0)
+        trees = list(_trees(booster))
+        leaves = [leaf for tree in trees for leaf in tree]
+        depth = max([1, *(len(leaf.steps) for leaf in leaves)])
         if depth > MAX_DEPTH:
             return None
         asked = dict.fromkeys(step[0] for leaf in leaves for step in leaf.steps)
@@ -163,7 +168,9 @@ class TreeTables:
             for rows in (slice(at, at + _BLOCK_LEAVES) for at in range(0, len(leaves), _BLOCK_LEAVES))
         ]
         table = np.concatenate(blocks) if blocks else np.zeros((0, 1), dtype=np.float32)
-        return cls._from_pairs(tuple(splits), edges, feature, table)
+        values = value.astype(np.float32)
+        values[: len(trees[0])] += _start(booster)
+        return cls._from_pairs(tuple(splits), edges, feature, table, values)
 
     @classmethod
     def symmetric(
@@ -177,17 +184,22 @@ class TreeTables:
             feature: Its feature at the first level of a tree that asks for it, -1 at later ones, of the same shape.
             shap: The SHAP value of each level's feature for every way to answer, `(n_trees, depth, 2**depth)`.
         """
-        return cls._from_pairs(splits, 2 * levels + 1, feature, shap[feature >= 0])
+        return cls._from_pairs(splits, 2 * levels + 1, feature, shap[feature >= 0], np.zeros(0, np.float32))
 
     @classmethod
     def _from_pairs(
-        cls, splits: Sequence[Split], edges: IntArray, feature: IntArray, table: npt.NDArray[np.float32]
+        cls,
+        splits: Sequence[Split],
+        edges: IntArray,
+        feature: IntArray,
+        table: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
     ) -> Self:
         """Return the tables of paths; `feature`, of the shape of `edges`, is -1 where a step makes no pair."""
         pair_leaf, at = np.nonzero(feature >= 0)
         order = np.argsort(feature[pair_leaf, at], kind="stable")
         features, starts = np.unique(feature[pair_leaf, at][order], return_index=True)
-        return cls(_Questions.of(splits), edges, pair_leaf[order], starts, features, table[order])
+        return cls(_Questions.of(splits), edges, pair_leaf[order], starts, features, table[order], values)
 
     @property
     def cost(self) -> float:
@@ -216,11 +228,19 @@ class TreeTables:
         """Return the sum of the SHAP values of some pairs, shape `(n_rows,)`."""
         table = self.table[pairs]
         cells = way[self.pair_leaf[pairs]] + np.arange(0, table.size, table.shape[1])[:, None]
-        return table.ravel().take(cells, mode="wrap").sum(axis=0)  # "wrap" spares NumPy a check of every index
+        # "wrap" spares NumPy a check of every index. In double precision the order of the pairs does not show.
+        return table.ravel().take(cells, mode="wrap").sum(axis=0, dtype=np.float64)
 
-    def ways(self, columns: Matrix) -> npt.NDArray[np.uint8]:
-        """Return the way in which each row answers the steps to each leaf, one bit a step, `(n_leaves, n_rows)`."""
+    def ways(self, columns: Matrix, *, feature: int | None = None) -> npt.NDArray[np.uint8]:
+        """Return the way in which each row answers the steps to each leaf, one bit a step, `(n_leaves, n_rows)`.
+
+        Args:
+            columns: The features, shape `(n_features, n_rows)`.
+            feature: Say the answers of this feature alone, 0 for those of others; None for all of them.
+        """
         taken = self.questions.branches(columns)
+        if feature is not None:
+            taken[:-1][np.repeat(self.questions.feature != feature, 2)] = 0
         way = np.zeros((len(self.edges), columns.shape[1]), dtype=np.uint8)
         for step in range(self.edges.shape[1]):
             way |= taken[self.edges[:, step]] << np.uint8(step)
@@ -248,6 +268,13 @@ def _shap(slot: IntArray, share: FloatArray, value: FloatArray) -> npt.NDArray[n
         for feature in range(depth):
             shap[:, feature] += weight * np.prod(np.delete(factor, feature, axis=1), axis=1)
     return (shap * (takes - share[:, :, None]) * value[:, None, None]).astype(np.float32)
+
+
+def _start(booster: xgboost.Booster) -> np.float32:
+    """Return the margin that XGBoost begins a sum with: the log-odds of its base score."""
+    base = json.loads(booster.save_config())["learner"]["learner_model_param"]["base_score"]
+    odds_against = np.float32(1) / np.float32(base.strip("[]")) - np.float32(1)
+    return np.float32(-math.log(odds_against))
 
 
 def _trees(booster: xgboost.Booster) -> Iterator[list[_Leaf]]:

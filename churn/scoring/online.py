@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,10 @@ from ..model.scorer import LEAVE, TREAT
 from ..ports.online import OnlineValue
 from .rows import RowScorer
 
-__all__ = ["OnlineScore", "score_rows", "spelled"]
+__all__ = ["OnlineScore", "OnlineScores", "score_rows", "spelled"]
+
+_ONE_BY_ONE = 32
+"""A table of so many rows takes about as long as its rows one by one (`benchmarks/serving.py --kernel`)."""
 
 
 class OnlineScore(NamedTuple):
@@ -47,24 +52,54 @@ def spelled(name: str, value: object, kind: Kind) -> OnlineValue:
     return number if math.isfinite(number) else None
 
 
-def score_rows(
-    model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool
-) -> tuple[list[OnlineScore], dict[str, int]]:
+class OnlineScores(NamedTuple):
+    """What the model says of the customers of a request.
+
+    Attributes:
+        scores: One for each row.
+        unseen: How many rows have a value that training did not know, by column.
+        encode_seconds: How long it took to turn values into the numbers that the model computes on.
+    """
+
+    scores: list[OnlineScore]
+    unseen: dict[str, int]
+    encode_seconds: float
+
+
+def score_rows(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool) -> OnlineScores:
     """Score customers, each by their row alone.
 
     Args:
-        model: The model.
+        model: The model. It scores a few customers one by one, and more, or where it can do no other, as a table.
         rows: For each customer the columns that the model reads, as `spelled` returns them; others are ignored, and
             one that is not there is missing.
         explain: Whether to give reasons, which take most of the time.
-
-    Returns:
-        A score for each row, and how many rows have a value that training did not know, by column.
     """
+    alone = [] if len(rows) > _ONE_BY_ONE else [model.score_row(row, explain=explain) for row in rows]
+    scored = [score for score in alone if score is not None]
+    if len(scored) < len(rows):
+        return _scored_as_a_table(model, rows, explain=explain)
+    scores = [
+        OnlineScore(
+            score.probability,
+            TREAT if score.treat else LEAVE,
+            score.expected_value,
+            score.customer_value,
+            score.reasons,
+        )
+        for score in scored
+    ]
+    unseen = Counter(name for score in scored for name in score.unseen)
+    return OnlineScores(scores, dict(unseen), sum(score.encode_seconds for score in scored))
+
+
+def _scored_as_a_table(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool) -> OnlineScores:
+    begun = perf_counter()
     columns: dict[str, npt.NDArray[np.generic]] = {
         name: np.array([row.get(name) for row in rows], dtype=np.float64 if kind == "numeric" else object)
         for name, kind in model.kinds.items()
     }
+    encoded = perf_counter()
     predicted = model.predict(columns, explain="all" if explain else "none")
     reasons = zip(*predicted.reasons, strict=True) if predicted.reasons else ((),) * len(rows)
     scores = zip(
@@ -75,4 +110,4 @@ def score_rows(
         (tuple(reason for reason in row if reason is not None) for row in reasons),
         strict=True,
     )
-    return [*map(OnlineScore._make, scores)], predicted.unseen
+    return OnlineScores([*map(OnlineScore._make, scores)], predicted.unseen, encoded - begun)

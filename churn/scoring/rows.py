@@ -17,6 +17,7 @@ from ..core.errors import StoreError
 from ..data.tables import EVENT_TIME
 from ..data.validation import QUARANTINE_SCHEMA, quarantine_table
 from ..model.frame import CodedColumns, Column, FloatArray, Kind, as_numbers, canonical_text
+from ..model.one_row import RowScore
 from ..model.reasons import Described
 from ..model.scorer import LEAVE, TREAT, Explain, Predictions
 
@@ -54,6 +55,9 @@ class RowScorer(Protocol):
 
     def predict(self, customers: CodedColumns, *, explain: Explain = "all") -> Predictions:
         """Score customers; see `churn.model.scorer.Scorer.predict`."""
+
+    def score_row(self, row: Mapping[str, object], *, explain: bool) -> RowScore | None:
+        """Score one customer as `predict` does, or return None where only `predict` can; see `Scorer.score_row`."""
 
 
 class LoadedModel(RowScorer, Protocol):

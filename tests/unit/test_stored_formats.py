@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -27,7 +28,9 @@ from churn.gate.report import GateReport
 from churn.gate.settings import GateSettings
 from churn.model.scorer import SCORING_FORMAT
 from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, breaks, first_format
+from churn.ports.online import OnlineValue
 from churn.scoring.batch import BatchSummary
+from churn.scoring.online import score_rows
 from churn.training.recipe import read_recipe
 from tests.fakes.ports.tables import MemoryFeatureStore
 
@@ -217,3 +220,17 @@ def test_a_segment_of_the_prediction_log_is_read() -> None:
     assert found.rows["role"].to_pylist() == ["answered", "shadow", "answered"]
     assert found.rows["probability"].to_pylist() == [0.30000000000000004, 0.30000000000000004, None]
     assert found.damaged == 0
+
+
+def test_a_package_from_before_customers_were_scored_alone_is_served_by_its_own_code(tmp_path: Path) -> None:
+    package = load_package(unpacked("package_2.zip", tmp_path) / "package")
+    assert package.score_row({}, explain=True) is None
+    rows: list[dict[str, OnlineValue]] = [{"tenure": 3.0, "contract": "Two year"}, {}]
+    columns = {
+        name: np.array([row.get(name) for row in rows], dtype=np.float64 if kind == "numeric" else object)
+        for name, kind in package.kinds.items()
+    }
+    expected = package.predict(columns)
+    found = score_rows(package, rows, explain=True).scores
+    assert [score.probability for score in found] == expected.probability.tolist()
+    assert [score.reasons[0] for score in found] == expected.reasons[0].tolist()

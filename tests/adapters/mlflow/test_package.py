@@ -25,6 +25,7 @@ from churn.model.frame import columns_of
 from churn.model.money import MoneySettings
 from churn.model.scorer import ScoringSettings
 from churn.model.symmetric import SymmetricTrees
+from churn.scoring.online import score_rows
 from tests.fakes.data.scorers import customers, small_scorer
 
 SCORER = small_scorer(boosted=True)
@@ -60,6 +61,8 @@ def test_a_loaded_package_scores_what_the_scorer_does(built: Path) -> None:
     loaded = load_package(built, expected_digest=package_digest(built))
     assert_equal(loaded.score(customers()), SCORER.score(customers()))
     assert_equal(loaded.score(customers(), explain=False), SCORER.score(customers(), explain=False))
+    alone = [loaded.score_row(row, explain=True) for row in customers().to_dict("records")]
+    assert [score.probability for score in alone if score] == SCORER.score(customers())["probability"].tolist()
     assert loaded.metadata == {"data_version": 3}
     assert loaded.digest == package_digest(built)
 
@@ -90,6 +93,8 @@ def test_categories_that_a_package_spells_otherwise_are_known_to_it(tmp_path: Pa
         found = loaded.predict(columns)
         assert found.probability.tolist() == expected.probability.tolist()
         assert found.unseen == {"contract": 1}
+    rows = [{name: values[0] for name, values in columns_of(frame, loaded.kinds).items()}]
+    assert score_rows(loaded, rows, explain=False).scores[0].probability == expected.probability[0]
 
 
 def test_mlflow_loads_it_and_scores_the_same(package: Path) -> None:
