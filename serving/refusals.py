@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import uuid
+import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import wraps
 from typing import Any
@@ -103,7 +103,7 @@ class Headers:
             return
         sent = next((value for name, value in scope["headers"] if name == _ID.encode()), b"")
         is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
-        scope["request_id"] = sent.decode() if is_fit else uuid.uuid4().hex
+        scope["request_id"] = sent.decode() if is_fit else os.urandom(16).hex()
         added = [*ALWAYS, (_ID.encode(), scope["request_id"].encode())]
 
         async def sending(message: MutableMapping[str, Any]) -> None:

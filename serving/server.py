@@ -102,6 +102,7 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here depends on where a client is
             timeout_graceful_shutdown=_DRAIN_SECONDS,
             **limits_of(options.settings.serving),
             **{name: value for name, value in tls.items() if value is not None},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -89,8 +88,11 @@ def score_rows(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, e
         )
         for score in scored
     ]
-    unseen = Counter(name for score in scored for name in score.unseen)
-    return OnlineScores(scores, dict(unseen), sum(score.encode_seconds for score in scored))
+    unseen: dict[str, int] = {}
+    for score in scored:
+        for name in score.unseen:
+            unseen[name] = unseen.get(name, 0) + 1
+    return OnlineScores(scores, unseen, sum([score.encode_seconds for score in scored]))
 
 
 def _scored_as_a_table(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool) -> OnlineScores:
