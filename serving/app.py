@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 import time
 from collections.abc import AsyncIterator, MutableMapping
@@ -167,10 +166,10 @@ class Service:
         return self.endpoint.answer(asked.rows, explain=asked.explain, contributions=asked.contributions)
 
     async def _body(self, request: Request) -> bytes:
-        kind = _header(request, b"content-type").partition(";")[0].strip().lower()
-        if kind not in ("", "application/json"):
+        kind = _header(request, b"content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
             raise Refused(415, f"The content type is {kind!r:.100}: send application/json.")
-        if (encoding := _header(request, b"content-encoding") or "identity") != "identity":
+        if (encoding := _header(request, b"content-encoding", "identity")) != "identity":
             raise Refused(415, f"The content is encoded as {encoding!r:.100}: send it as it is.")
         limit, body, size, task = int(self.settings.max_megabytes * 1e6), bytearray(), 0, asyncio.current_task()
         assert task is not None
@@ -232,10 +231,9 @@ class Service:
                 note("serve", f"version {self.endpoint.readiness.version} answers now")
 
 
-def _header(request: Request, name: bytes) -> str:
-    """Return the first header of that name, in lower case, and empty text where there is none."""
-    found: bytes = next((value for key, value in request.scope["headers"] if key == name), b"")
-    return found.decode("latin-1")
+def _header(request: Request, name: bytes, default: str = "") -> str:
+    """Return the first header of that name, which is in lower case."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), default)
 
 
 def create_app(service: Service, version: str) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -127,6 +128,7 @@ def application() -> Any:
         log=log,
         one_of_several=options.workers > 1,
     )
+    gc.freeze()  # what is imported stays: no collection need look at it again while requests wait
     made = create_app(service, _program_version())
     return made if options.authenticated else for_this_machine(made)
 
