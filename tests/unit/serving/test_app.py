@@ -257,6 +257,27 @@ def test_more_requests_at_a_time_than_allowed_are_told_to_come_again(case: Endpo
     assert asyncio.run(ask()) == ([429, 400, 400], "1")
 
 
+@pytest.mark.parametrize(("at_a_time", "sent"), [(1, 2), (4, 4), (4, 5), (4, 50), (64, 200)])
+def test_of_requests_that_come_together_as_many_are_answered_as_allowed(
+    case: EndpointCase, at_a_time: int, sent: int
+) -> None:
+    async def ask() -> list[httpx.Response]:
+        limits = settings(f"serving.max_concurrent={at_a_time}").serving
+        transport = httpx.ASGITransport(create_app(Service(case.endpoint, MODEL, limits, None), "1"))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            together = await asyncio.gather(*(http.post(PATH, json={"instances": [FULL]}) for _ in range(sent)))
+            return [*together, await http.post(PATH, json={"instances": [FULL]})]
+
+    case.endpoint.refresh()
+    *together, afterwards = asyncio.run(ask())
+    answered = [answer for answer in together if answer.status_code == 200]
+    refused = [answer for answer in together if answer.status_code == 429]
+    assert (len(answered), len(refused)) == (min(at_a_time, sent), max(sent - at_a_time, 0))
+    assert {answer.headers["retry-after"] for answer in refused} <= {"1"}
+    assert {answer.json()["error_code"] for answer in refused} <= {"RESOURCE_EXHAUSTED"}
+    assert afterwards.status_code == 200
+
+
 def test_a_client_that_does_not_send_its_request_is_refused(case: EndpointCase) -> None:
     async def ask() -> int:
         app = create_app(Service(case.endpoint, MODEL, settings("serving.body_seconds=0.05").serving, None), "1")
