@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.client
+import json
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +93,53 @@ def test_the_run_is_recorded_in_mlflow_with_the_batch(project: Project, first: R
         "batch.json",
     }
     assert "customers scored" in runs[-1].data.tags["mlflow.note.content"]
+
+
+def test_the_endpoint_says_of_every_customer_what_the_batch_said(project: Project, first: Ran) -> None:
+    state = f"--set=profile.state={project.state}"
+    project.run("features", "publish", state).succeeded()
+    store, ref = project.store(DATASET), project.tables(DATASET)["churn_predictions"]
+    where = {"batch_id": batches(project)[-1]["batch_id"]}
+    batch = {row["customer_id"]: row for row in store.scan(ref, where=where).read_all().to_pylist()}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serving = project.start("serve", "--no-auth", "--port", str(port), state)
+    try:
+        answered = _asked(port, [*batch], 25)  # customer by customer
+        as_a_table = _asked(port, [*batch][:200], 200)
+    finally:
+        serving.process.kill()
+        serving.finished()
+    assert len(answered) == len(batch) > 200
+    assert as_a_table == answered[:200]
+    for answer in answered:
+        row = batch[answer["customer"]]
+        assert answer["probability"] == pytest.approx(row["probability"], abs=1e-6)
+        assert answer["expected_value"] == pytest.approx(row["expected_value"], abs=1e-4)
+        assert answer["decision"] == row["decision"]
+        reasons = [row[name] for name in ("reason_1", "reason_2", "reason_3") if row[name] is not None]
+        assert answer.get("reasons", []) == reasons or row["decision"] == "leave"  # this batch explains the treated
+    assert {row["decision"] for row in batch.values()} == {"treat", "leave"}
+
+
+def _asked(port: int, customers: list[str], at_a_time: int) -> list[dict[str, Any]]:
+    """Return what the endpoint says of customers, once it listens."""
+    answered: list[dict[str, Any]] = []
+    for start in range(0, len(customers), at_a_time):
+        rows = [{"customer_id": customer} for customer in customers[start : start + at_a_time]]
+        body = json.dumps({"instances": rows, "params": {"reasons": True}})
+        for _ in range(300):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+                answered += json.load(connection.getresponse())["predictions"]
+                break
+            except ConnectionError:
+                time.sleep(0.1)
+            finally:
+                connection.close()
+    return answered
 
 
 def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, first: Ran) -> None:
