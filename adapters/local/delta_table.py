@@ -148,9 +148,13 @@ class DeltaVersion:
         added = [Field.from_arrow(field) for field in fields]
         self._commit(lambda: self._table.alter.add_columns(added, commit_properties=_says(stamp)))
 
-    def compact(self, stamp: Stamp) -> None:
-        """Join the files into one; every row stays as it is, also in a table that is only appended to."""
-        self._table.optimize.compact(commit_properties=_says(stamp))
+    def smaller_than(self, size: int) -> int:
+        """Return how many files have fewer bytes than that."""
+        return sum(had < size for had in pa.table(self._table.get_add_actions())["size_bytes"].to_pylist())
+
+    def compact(self, stamp: Stamp, target_bytes: int | None = None) -> None:
+        """Join files of fewer than `target_bytes` (100 MB); every row stays as it is, also where Delta only appends."""
+        self._table.optimize.compact(target_size=target_bytes, commit_properties=_says(stamp))
 
     @staticmethod
     def create(staged: Staged, stamp: Stamp, *, append_only: bool = False) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
 from churn.core.errors import StoreError
@@ -29,6 +30,9 @@ from .vacuum import committed_files, vacuum_dataset
 
 __all__ = ["LocalFeatureStore"]
 
+_SMALL, _JOINED = 4 << 20, 32 << 20
+"""Bytes: files below the first are joined into ones of the second, once there are many."""
+
 
 class LocalFeatureStore(TablesOnDisk, FeatureStore):
     """Delta tables under `root/dataset`, a folder each.
@@ -43,6 +47,7 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             join takes up to 250 MB more for libraries and row groups on their way, whatever its size (measured with
             10 M feature rows of 21 numbers and 1 M spine rows: 0.5 GB in all at "256MB", 1.1 GB at "1GB").
         threads: How many threads DuckDB may use.
+        many: How many small files batches may leave before they are joined.
         clock: Tells the time of a write, in UTC.
 
     Raises:
@@ -132,13 +137,15 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         return None if found is None else found.astimezone(dt.UTC)
 
     def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
-        """Stream the rows into files, then exchange them for those that hold the batch."""
+        """Stream the rows into files, then exchange them for those that hold the batch; join many small files."""
         path = self._folder / table.name
         with explained(path):
             batch = BatchReplacement.stage(
                 self._duck, path, table=table, column=column, value=value, rows=rows, now=self._clock()
             )
-        return self._published(table.name, batch.written, lambda base: self._replace_batch(batch, base))
+        ref = self._published(table.name, batch.written, lambda base: self._replace_batch(batch, base))
+        self._join_small_files(path)
+        return ref
 
     def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
         """Read the tables' logs, and leave a table alone whose log another program has shortened."""
@@ -268,6 +275,13 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             batch.discard_all_but_the_batch(comes)
             raise
         return self._ref(DeltaVersion(base.path, base.version + 1))
+
+    def _join_small_files(self, path: Path) -> None:
+        """Keep reading fast where many small batches were written; where that fails, the next one tries again."""
+        with suppress(DeltaError, OSError, StoreError):
+            newest = DeltaVersion(path)
+            if newest.smaller_than(_SMALL) > self._many:
+                newest.compact(self._stamp(newest), _JOINED)
 
 
 def _all_equal(where: Mapping[str, str] | None) -> str:

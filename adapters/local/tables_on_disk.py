@@ -43,13 +43,14 @@ class TablesOnDisk:
         *,
         memory_limit: str = "1GB",
         threads: int = 2,
+        many: int = 64,
         clock: Callable[[], dt.datetime] = _now,
     ) -> None:
         self._folder = root / dataset
         refuse_path(self._folder)
         self._dataset = dataset
         self._duck = Duck(memory_limit, threads, self._folder)
-        self._clock = clock
+        self._many, self._clock = many, clock
 
     def _with_columns_of(self, table: TableSpec, schema: pa.Schema, base: DeltaVersion) -> tuple[DeltaVersion, Stamp]:
         """Return the table with the columns of `schema` that it lacks, and what its commit says."""

@@ -59,7 +59,7 @@ class AnswerLog:
         """
         name, version, model = answers.served
         if version not in self._policies:
-            self._policies = {version: policy_of(model.scoring)}
+            self._policies[version] = policy_of(model.scoring)
         policy, now = self._policies[version], self._clock()
         rows = []
         for answer in answers.rows:

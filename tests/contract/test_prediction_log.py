@@ -102,6 +102,14 @@ def test_a_row_without_score_reasons_or_customer_is_kept_too(case: Case) -> None
     assert {moved[name] for name in (*nothing, "reason_1", "features_version", "inputs")} == {None}
 
 
+def test_as_many_reasons_are_kept_as_were_given(case: Case) -> None:
+    case.writer().append([row(reasons=[f"reason {rank}" for rank in range(count)]) for count in (5, 0, 1)])
+    case.log.move()
+    first = next(moved for moved in case.rows if moved["row_number"] == 0)
+    assert [first[f"reason_{rank}"] for rank in range(1, 6)] == [f"reason {rank}" for rank in range(5)]
+    assert [moved["reason_4"] for moved in case.rows].count(None) == 2
+
+
 def test_the_same_customer_may_be_answered_any_number_of_times(case: Case) -> None:
     writer = case.writer()
     for _ in range(3):

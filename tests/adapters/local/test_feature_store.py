@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import NotFound, StoreError
-from churn.ports.tables import TableSpec
+from churn.ports.tables import TableRef, TableSpec
 from tests.adapters.local.delta_tables import FEATURES, KEY, START, TIME, assert_whole, files, some
 
 
@@ -171,3 +171,24 @@ def test_what_is_not_read_is_said(store: LocalFeatureStore, tmp_path: Path, how:
     write_deltalake(tmp_path / "telco" / "features", rows, **how)
     with pytest.raises(StoreError, match=match):
         store.latest("features")
+
+
+def test_many_small_batches_are_joined_into_few_files_of_the_same_rows(tmp_path: Path) -> None:
+    store = LocalFeatureStore(tmp_path, "telco", many=4)
+    spec = TableSpec(name="batches", key=("batch", "n"))
+
+    def write(name: str, rows: int) -> None:
+        numbers = pa.table({"batch": [name] * rows, "n": pa.array(range(rows), pa.int64())})
+        refs.append(store.replace_batch(spec, "batch", name, numbers.to_reader()))
+
+    refs: list[TableRef] = []
+    for number in range(8):
+        write(f"b{number}", number + 1)
+    assert len(DeltaTable(tmp_path / "telco" / "batches").file_uris()) <= 5
+    assert [store.read(ref).num_rows for ref in refs] == [1, 3, 6, 10, 15, 21, 28, 36]
+    latest = store.latest("batches")
+    assert (latest.rows, latest.key) == (36, spec.key)
+    write("b3", 1)
+    write("b3", 4)
+    assert store.latest("batches").content_id == latest.content_id
+    assert store.scan(store.latest("batches"), where={"batch": "b7"}).read_all().num_rows == 8

@@ -17,8 +17,10 @@ from churn.data.tables import EVENT_TIME
 from churn.model.money import MoneySettings
 from churn.ports.tables import TableSpec
 from churn.scoring.batch import BatchSummary
+from tests.fakes.data.answered import answered
 from tests.fakes.data.campaigns import AS_OF, ENTITY, batch, contacted
 from tests.fakes.data.customers import CONTRACT
+from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 PREDICTIONS = TableSpec(name="churn_predictions", key=("batch_id", ENTITY))
@@ -67,6 +69,17 @@ def test_only_the_rows_of_the_batch_are_planned(store: MemoryFeatureStore) -> No
     plan = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY)
     assert (plan.campaign.batch_id, plan.campaign.as_of, plan.campaign.version) == ("june", AS_OF, "3")
     assert contacted(plan) == ["c0000", "c0001", "c0002"]
+
+
+def test_answers_of_the_endpoint_are_never_planned(store: MemoryFeatureStore) -> None:
+    before = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY)
+    log = InMemoryPredictionLog(store, CONTRACT.table("predictions"), ENTITY)
+    writer = log.writer(max_bytes=100_000, when_full="drop_new", synced=False)
+    writer.append([answered("c0000", expected_value=999.0), answered("c9999"), answered("")])
+    log.move()
+    after = plan_batch(store, summary(store, "june"), CONTRACT, MoneySettings(), EVERYBODY)
+    assert contacted(after) == contacted(before)
+    assert after.campaign == before.campaign
 
 
 def test_who_was_on_the_list_of_another_batch_rests(store: MemoryFeatureStore) -> None:
