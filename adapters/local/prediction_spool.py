@@ -202,8 +202,12 @@ class _SegmentWriter(PredictionWriter):
         return False
 
     def sync(self) -> None:
-        """Flush the segment, and the folder that names it."""
+        """Flush the segment, and the folder that names it; where there was no room, see whether there is."""
         with self._lock:
+            if self._trouble is not None and self._file is None:
+                with suppress(OSError):
+                    self._open(0)
+                    self._trouble = None
             if self._file is None or not self._is_unsynced:
                 return
             self._is_unsynced, file = False, os.dup(self._file)
@@ -226,7 +230,7 @@ class _SegmentWriter(PredictionWriter):
 
     @property
     def trouble(self) -> str | None:
-        """Why the last rows were not logged, in words; None where they were."""
+        """Why the last rows were not logged, in words; None where they were, or would be by now."""
         return self._trouble
 
     @property

@@ -110,7 +110,7 @@ class PredictionWriter(ABC):
     @property
     @abstractmethod
     def trouble(self) -> str | None:
-        """Why the last rows were not logged, in words; None where they were."""
+        """Why the last rows were not logged, in words; None where they were, or would be by now."""
 
     @property
     @abstractmethod

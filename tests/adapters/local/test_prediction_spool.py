@@ -249,6 +249,18 @@ def test_what_is_logged_is_flushed_at_each_request_or_when_asked_for(
     assert (at_once, len(flushed)) == ((3, 3) if synced else (0, 2))
 
 
+def test_trouble_is_over_once_there_is_room_whether_or_not_somebody_asks(tmp_path: Path) -> None:
+    writer = writer_in(tmp_path, max_bytes=10_000)
+    while writer.append([row()]):
+        pass
+    writer.sync()
+    assert "are taken by rows that wait" in str(writer.trouble)
+    log_in(tmp_path).move()
+    writer.sync()
+    assert writer.trouble is None
+    assert writer.append([row()])
+
+
 def test_a_segment_that_is_full_is_due_until_it_is_moved(tmp_path: Path) -> None:
     writer = writer_in(tmp_path, max_bytes=320_000)
     while not writer.is_due:
