@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock
-from pydantic import ValidationError
 
+from churn.core.canonical import StoredFormat
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.core.frozen import Frozen
 
@@ -36,8 +36,10 @@ class Token(Frozen):
 
 
 class _Tokens(Frozen):
-    format: Literal[1] = 1
     tokens: tuple[Token, ...] = ()
+
+
+_FORMAT = StoredFormat("file of tokens", _Tokens, newest=1, error=StoreError)
 
 
 class TokenFile:
@@ -57,13 +59,13 @@ class TokenFile:
         try:
             changed = self._path.stat().st_mtime_ns
             if changed != self._read[0]:
-                self._read = (changed, _Tokens.model_validate_json(self._path.read_bytes()).tokens)
+                self._read = (changed, _FORMAT.read(self._path.read_text(encoding="utf-8")).tokens)
         except FileNotFoundError:
             self._read = (-1, ())
-        except (OSError, ValidationError) as error:
+        except (OSError, UnicodeDecodeError, StoreError) as error:
             raise StoreError(
-                f"The tokens in {self._path} cannot be read ({type(error).__name__}): restore the file, or remove it "
-                "and create tokens anew by `python run.py endpoint token create --name NAME`."
+                f"The tokens in {self._path} cannot be read: {error} Or remove the file, and create tokens anew by "
+                "`python run.py endpoint token create --name NAME`."
             ) from error
         return self._read[1]
 
@@ -121,7 +123,7 @@ class TokenFile:
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
         with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-            file.write(_Tokens(tokens=tokens).model_dump_json(indent=1))
+            file.write(_FORMAT.write(_Tokens(tokens=tokens)))
         os.replace(file.name, self._path)
 
 

@@ -219,11 +219,13 @@ class Endpoint:
         return current != before
 
     def _fault_of_store(self) -> str | None:
+        fault = "Nothing is in the online store yet: publish by `python run.py features publish`."
         try:
-            self._workspace.online.publication()
+            if self._workspace.online.publication() is not None:
+                return None
         except StoreError as error:
-            return f"{error} Rows with every input are answered meanwhile."
-        return None
+            fault = str(error)
+        return f"{fault} Rows with every input are answered meanwhile."
 
     def _load(self, version: ModelVersion) -> Served:
         with tempfile.TemporaryDirectory() as folder:
@@ -296,7 +298,13 @@ class Endpoint:
         if customer is not None and len(given) < len(kinds):
             found = self._workspace.online.get(customer)
         if found is not None:
-            return customer, found.event_time, {**found.values, **given}, found.table_version
+            values = {**found.values, **given}
+            if lacking := kinds.keys() - values.keys():
+                raise StoreError(
+                    f"The online store has no {min(lacking)!r}, which version {served.version} reads: it holds another "
+                    "contract's features, or an older one's. Publish by `python run.py features publish --full`."
+                )
+            return customer, found.event_time, values, found.table_version
         missing = [name for name in served.model.needed if name not in row]
         if missing and customer is None:
             raise DataError(

@@ -52,5 +52,12 @@ def test_a_name_stands_once_and_one_that_is_not_there_is_refused_with_those_that
 def test_a_damaged_file_lets_nobody_in(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("{")
-    with pytest.raises(StoreError, match=r"tokens in .*gym\.tokens\.json cannot be read"):
+    with pytest.raises(StoreError, match=r"tokens in .*gym\.tokens\.json cannot be read: .* is no JSON text"):
+        TokenFile(path).scope_of("x")
+
+
+def test_a_file_of_a_newer_format_lets_nobody_in(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"format": 2, "tokens": []}')
+    with pytest.raises(StoreError, match=r"has format 2, and this version of the project reads up to 1"):
         TokenFile(path).scope_of("x")

@@ -19,6 +19,7 @@ from churn.model.reasons import Described
 from churn.model.scorer import Scorer, ScoringSettings
 from churn.ports.online import OnlineRow, OnlineStore, Publication
 from churn.ports.registry import ModelVersion
+from churn.ports.tables import TableRef
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL, Office, office
 from tests.fakes.data.scorers import ADDITIVE, CATEGORIES, SCHEMA
@@ -45,6 +46,9 @@ CONTRACT = DatasetContract.model_validate(
 FULL = {"contract": "Month-to-month", "tenure": 10, "monthly_charges": 50.0, "total_charges": 480.0}
 """Every input of the model."""
 NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
+
+_FEATURES = TableRef(dataset="gym", name="churn_features", version=4, rows=1, content_id="x", key=(), uri="here")
+PUBLICATION = Publication(features=_FEATURES, columns=CONTRACT.kinds, as_of=NOW, ingested_until=NOW, published_at=NOW)
 
 
 class Gone(InMemoryOnlineStore):
@@ -115,6 +119,8 @@ class EndpointCase:
             "load": self._load,
         }
         self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
+        with self.online.publishing(PUBLICATION.columns, full=False) as writer:
+            writer.record(PUBLICATION)
         self.endpoint = Endpoint(self.workspace, settings(*overrides), agreement)
 
     def scorer(self, version: int) -> Scorer:

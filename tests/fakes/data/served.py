@@ -6,6 +6,7 @@ It prints its port, answers the tokens of `Tokens`, knows the customers of `KNOW
 from __future__ import annotations
 
 import datetime as dt
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.fakes.ports.online import InMemoryOnlineStore
 from tests.unit.serving.test_app import Tokens
 
 ROOT = Path(__file__).parents[3]
+TLS = "TEST_SERVED_TLS"
+"""The environment variable with the files of certificate and key."""
 HOSTILE = "<img src=x onerror=alert(1)>"
 KNOWN: Mapping[str, Mapping[str, Any]] = {
     "a": {},
@@ -37,14 +40,15 @@ KNOWN: Mapping[str, Mapping[str, Any]] = {
 class Server:
     """Such a process; what it writes to its standard error goes to a file."""
 
-    def __init__(self, log: Path, *overrides: str) -> None:
-        self.log = log
+    def __init__(self, log: Path, *overrides: str, tls: tuple[Path, Path] | None = None) -> None:
+        self.log, environment = log, {**os.environ, **({TLS: ":".join(map(str, tls))} if tls else {})}
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.data.served", *overrides],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=file,
+                env=environment,
             )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -71,7 +75,10 @@ def main() -> None:
         case.online_features(customer, **options)
     app = create_app(Service(case.endpoint, MODEL, serving, Tokens()), "1")  # type: ignore[arg-type]
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, **limits_of(serving))
+    options = {**limits_of(serving), "log_level": "warning", "access_log": False, "server_header": False}
+    if TLS in os.environ:
+        options |= dict(zip(("ssl_certfile", "ssl_keyfile"), os.environ[TLS].split(":"), strict=True))
+    config = uvicorn.Config(app, **options)
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     uvicorn.Server(config).run(sockets=[listening])

@@ -9,6 +9,7 @@ import pytest
 from churn.core.errors import ChurnError, DataError, NotFound, StoreError
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, NOW, EndpointCase, Gone
+from tests.fakes.ports.online import InMemoryOnlineStore
 
 
 def ready(*overrides: str, **options: object) -> EndpointCase:
@@ -74,6 +75,41 @@ def test_features_are_stale_by_the_rule_of_batches_where_nothing_is_set() -> Non
     case = ready()
     case.online_features("a", at=NOW - dt.timedelta(days=31))
     assert case.endpoint.answer([{"customer_id": "a"}], explain=False).rows[0].status == "stale"
+
+
+def test_features_from_the_future_are_used_as_they_are() -> None:
+    case = ready()  # its clock is behind that of the machine which published
+    case.online_features("a", at=NOW + dt.timedelta(days=2), tenure=30.0)
+    (row,) = case.endpoint.answer([{"customer_id": "a"}], explain=False).rows
+    assert row.score is not None
+    assert (row.status, row.features_at) == ("ok", NOW + dt.timedelta(days=2))
+    assert row.score.probability == expected(case, tenure=30)
+
+
+def test_a_store_that_was_never_published_shows_in_the_readiness() -> None:
+    assert ready().endpoint.readiness.degraded == ()
+    case = EndpointCase()
+    case.online = InMemoryOnlineStore()
+    case.endpoint.refresh()
+    (trouble,) = case.endpoint.readiness.degraded
+    assert "Nothing is in the online store yet: publish by `python run.py features publish`" in trouble
+    assert "Rows with every input are answered meanwhile" in trouble
+    first, second = case.endpoint.answer([FULL, {"customer_id": "a"}], explain=False).rows
+    assert (first.status, second.status) == ("ok", "unknown")
+
+
+def test_features_of_another_contract_are_an_error_and_no_score() -> None:
+    case = ready()
+    case.online_features("a")
+    held = case.online.held["a"]  # type: ignore[attr-defined]
+    case.online.held["a"] = held._replace(values={"plan": "basic", "tenure": 3.0})  # type: ignore[attr-defined]
+    with pytest.raises(
+        StoreError, match=r"has no 'contract', which version 1 reads: .* `python run.py features publish --full`"
+    ):
+        case.endpoint.answer([{"customer_id": "a"}], explain=False)
+    given = {name: value for name, value in FULL.items() if name != "tenure"}
+    (row,) = case.endpoint.answer([{"customer_id": "a", **given}], explain=False).rows
+    assert row.status == "ok"
 
 
 def test_a_new_customer_with_all_that_may_not_be_missing_is_scored_as_given() -> None:
