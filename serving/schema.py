@@ -54,14 +54,15 @@ def read_request(body: bytes, max_rows: int) -> Request:
     if len(forms) != 1:
         had = " and ".join(forms) or "none of them"
         raise DataError(f"The body must have exactly one of {', '.join(_FORMS)}, and has {had}.")
-    rows = _split(asked[forms[0]]) if forms[0] == "dataframe_split" else _rows(forms[0], asked[forms[0]])
-    if not rows:
+    count = _count(forms[0], asked[forms[0]])  # before there is an object for each row
+    if count == 0:
         raise DataError(f"{forms[0]!r} has no rows: send at least one.")
-    if len(rows) > max_rows:
+    if count is not None and count > max_rows:
         raise DataError(
-            f"{forms[0]!r} has {len(rows):,} rows, and a request may have {max_rows:,} (`serving.max_rows`): send "
+            f"{forms[0]!r} has {count:,} rows, and a request may have {max_rows:,} (`serving.max_rows`): send "
             "several requests, or score the table by `--pipeline inference`."
         )
+    rows = _split(asked[forms[0]]) if forms[0] == "dataframe_split" else _rows(forms[0], asked[forms[0]])
     wanted = _wanted(asked.get("params"))
     return Request(rows, "reasons" in wanted, "contributions" in wanted)
 
@@ -95,6 +96,14 @@ def _prediction(answer: Answer) -> dict[str, Any]:
         said["base"], said["threshold"] = answer.contributions.base, answer.contributions.threshold
         said["contributions"] = [part._asdict() for part in answer.contributions.parts]
     return said
+
+
+def _count(form: str, table: object) -> int | None:
+    """Return how many rows a table has; None where it has another shape than its form."""
+    if form == "inputs" and isinstance(table, dict):
+        return max((len(values) if isinstance(values, list) else 1 for values in table.values()), default=0)
+    rows = table.get("data") if form == "dataframe_split" and isinstance(table, dict) else table
+    return len(rows) if isinstance(rows, list) else None
 
 
 def _split(table: object) -> list[dict[str, object]]:

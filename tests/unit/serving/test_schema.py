@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Callable
 
+import orjson
 import pytest
 
 from churn.core.errors import DataError
@@ -89,6 +92,29 @@ def test_reasons_are_given_on_request() -> None:
 def test_what_cannot_be_read_is_refused_in_words(body: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_request(body, 10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [' + b"{}," * 100_000 + b"{}]}",
+        b'{"dataframe_split": {"columns": ["a"], "data": [' + b"[1]," * 100_000 + b"[1]]}}",
+        b'{"inputs": {"a": [' + b"1," * 100_000 + b"1]}}",
+    ],
+)
+def test_too_many_rows_take_no_more_memory_than_reading_them(body: bytes) -> None:
+    def peak(read: Callable[[], object]) -> int:
+        tracemalloc.start()
+        read()
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    def refused() -> None:
+        with pytest.raises(DataError, match="has 100,001 rows"):
+            read_request(body, 1000)
+
+    assert peak(refused) < 1.1 * peak(lambda: orjson.loads(body)) + 50_000
 
 
 def test_a_request_has_a_largest_number_of_rows() -> None:
