@@ -148,7 +148,7 @@ class Service:
             answers = self._answers(asked)
         scored = time.perf_counter()
         if self.log is not None:
-            logged = await self.log.keep(answers, request.scope["request_id"])
+            logged = await self.log.keep(answers, request.scope["request_id"], what_if=asked.what_if)
             self._logged("logged" if logged else "dropped").inc(len(answers.rows))
         kept = time.perf_counter()
         served = f"{answers.served.name}-{answers.served.version}"

@@ -10,6 +10,7 @@ from churn.core.errors import ChurnError
 from churn.core.progress import note
 from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.endpoint import Answers
+from churn.ports.prediction_log import PredictionRole
 from churn.scoring.settings import LogSettings
 
 __all__ = ["KeptLog"]
@@ -31,11 +32,12 @@ class KeptLog:
         self._log, self._move, self._settings = log, move, settings
         self._troubles: dict[str, str] = {}
 
-    async def keep(self, answers: Answers, request_id: str) -> bool:
+    async def keep(self, answers: Answers, request_id: str, *, what_if: bool = False) -> bool:
         """Log the answers to one request, and return whether they are logged; raises as `AnswerLog.log` does."""
+        role: PredictionRole = "what_if" if what_if else "answered"
         if self._settings.sync_seconds:
-            return self._log.log(answers, request_id)
-        return await asyncio.to_thread(self._log.log, answers, request_id)
+            return self._log.log(answers, request_id, role=role)
+        return await asyncio.to_thread(self._log.log, answers, request_id, role=role)
 
     @property
     def troubles(self) -> list[str]:

@@ -45,6 +45,7 @@ _PARAMS = {
     "properties": {
         "reasons": {"type": "boolean", "description": "Whether to say why, in words; false by default."},
         "contributions": {"type": "boolean", "description": "Whether to say what each value added; false by default."},
+        "what_if": {"type": "boolean", "description": "Whether the rows are made up: they are logged as such."},
     },
     "additionalProperties": False,
 }

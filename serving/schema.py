@@ -16,6 +16,7 @@ from churn.lifecycle.endpoint import Answer, Answers
 __all__ = ["Request", "answer_of", "read_request"]
 
 _FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
+_PARAMS = ("reasons", "contributions", "what_if")
 _OPTIONS = {"params", "client_request_id"}
 
 
@@ -26,11 +27,13 @@ class Request(NamedTuple):
         rows: JSON objects, one a customer.
         explain: Whether to give reasons.
         contributions: Whether to say what each value added to the prediction.
+        what_if: Whether the rows are made up; they are logged as such.
     """
 
     rows: list[dict[str, object]]
     explain: bool
     contributions: bool
+    what_if: bool
 
 
 def read_request(body: bytes, max_rows: int) -> Request:
@@ -64,7 +67,7 @@ def read_request(body: bytes, max_rows: int) -> Request:
         )
     rows = _split(asked[forms[0]]) if forms[0] == "dataframe_split" else _rows(forms[0], asked[forms[0]])
     wanted = _wanted(asked.get("params"))
-    return Request(rows, "reasons" in wanted, "contributions" in wanted)
+    return Request(rows, *(name in wanted for name in _PARAMS))
 
 
 def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
@@ -141,9 +144,12 @@ def _of_columns(columns: Mapping[str, object]) -> list[dict[str, object]]:
 
 def _wanted(params: object) -> set[str]:
     asked = {} if params is None else params
-    known = ("reasons", "contributions")
-    if not isinstance(asked, dict) or set(asked) - {*known} or not all(isinstance(asked[name], bool) for name in asked):
-        raise DataError("'params' may hold `reasons` and `contributions`, each true or false.")
+    if (
+        not isinstance(asked, dict)
+        or set(asked) - {*_PARAMS}
+        or not all(isinstance(asked[name], bool) for name in asked)
+    ):
+        raise DataError(f"'params' may hold {', '.join(_PARAMS)}, each true or false.")
     return {name for name in asked if asked[name]}
 
 

@@ -165,7 +165,7 @@ _SCORED = _columns(
 _REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank in (1, 2, 3)})
 _OF_ENDPOINT = _columns(
     request_id="text: of the request; missing in a batch, as the next three are",
-    role="text: answered, or shadow where the client was not told",
+    role="text: answered, shadow where the client was not told, or what_if where the row was made up",
     status="text: ok, stale or unknown",
     inputs="text: columns that the model read, as JSON, as far as serving.log.columns names them",
 )

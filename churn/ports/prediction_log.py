@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 __all__ = ["LogCounts", "LoggedRow", "PredictionLog", "PredictionRole", "PredictionWriter", "WhenFull"]
 
-PredictionRole = Literal["answered", "shadow"]
-"""Whether the client was told, or the row was scored beside the answer by a version on trial."""
+PredictionRole = Literal["answered", "shadow", "what_if"]
+"""Whether the client was told, a version on trial scored the row beside the answer, or the client made the row up."""
 WhenFull = Literal["drop_new", "refuse"]
 """What becomes of rows that cannot be logged: they are answered and counted, or the request is refused."""
 

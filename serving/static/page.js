@@ -49,10 +49,11 @@ async function ask(path, body) {
   throw new Refused(answer.status, answer.status >= 500 && id ? `${said.message} (request ${id})` : said.message);
 }
 
-async function score(row) {
-  const params = { contributions: true };
+async function score(row, whatIf = false) {
+  const params = { contributions: true, what_if: whatIf };
   const said = await ask("invocations", { dataframe_records: [row], params });
-  return { ...said.predictions[0], version: said.model.version, unseen: Object.keys(said.unseen_values ?? {}) };
+  const [prediction] = said.predictions;
+  return { ...prediction, version: prediction.model_version ?? said.model.version };
 }
 
 // Runs what a form asks for, once at a time; a refusal is shown in words.
@@ -225,7 +226,7 @@ async function scoreChanged() {
   const changed = changes();
   if (!changed.length) throw new Refused(200, "Change a value first.");
   const row = { [model.key]: current.customer, ...Object.fromEntries(changed.map(({ column, after }) => [column.name, after])) };
-  const said = await score(row);
+  const said = await score(row, true);
   if (said.version !== current.version)
     throw new Refused(200, `Version ${said.version} answers now: look the customer up again.`);
   const rows = [

@@ -356,6 +356,14 @@ def test_what_waits_is_moved_while_requests_are_answered(case: EndpointCase) -> 
         assert len(predictions(case)) == 1
 
 
+def test_rows_that_are_made_up_are_logged_as_such(case: EndpointCase) -> None:
+    with logging_client(case) as http:
+        for params in ({"what_if": True}, {"what_if": False}, {}):
+            body = {"instances": [{"customer_id": "a", "contract": "Two year"}], "params": params}
+            assert http.post(PATH, json=body).status_code == 200
+        assert [row.role for row in case.log.waiting] == ["what_if", "answered", "answered"]
+
+
 def test_a_log_that_refuses_costs_no_answer_and_is_seen(case: EndpointCase) -> None:
     case.log.is_broken = True
     with logging_client(case) as http:

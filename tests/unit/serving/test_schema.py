@@ -49,7 +49,8 @@ def test_reasons_are_given_on_request() -> None:
     asked = read_request(b'{"instances": [{}], "params": {"reasons": true}}', 10)
     assert (asked.explain, asked.contributions) == (True, False)
     asked = read_request(b'{"instances": [{}], "params": {"reasons": false, "contributions": true}}', 10)
-    assert (asked.explain, asked.contributions) == (False, True)
+    assert (asked.explain, asked.contributions, asked.what_if) == (False, True, False)
+    assert read_request(b'{"instances": [{}], "params": {"what_if": true}}', 10).what_if
 
 
 @pytest.mark.parametrize(
@@ -77,15 +78,15 @@ def test_reasons_are_given_on_request() -> None:
         (b'{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}', "names a column twice"),
         (
             b'{"instances": [{}], "params": {"top": 3}}',
-            "'params' may hold `reasons` and `contributions`, each true or false",
+            "'params' may hold reasons, contributions, what_if, each true or false",
         ),
         (
             b'{"instances": [{}], "params": {"reasons": 1}}',
-            "'params' may hold `reasons` and `contributions`, each true or false",
+            "'params' may hold reasons, contributions, what_if, each true or false",
         ),
         (
             b'{"instances": [{}], "params": [true]}',
-            "'params' may hold `reasons` and `contributions`, each true or false",
+            "'params' may hold reasons, contributions, what_if, each true or false",
         ),
     ],
 )
