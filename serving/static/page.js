@@ -203,7 +203,9 @@ function field(column, value) {
   } else {
     control = made("input", { id, type: "number", step: column.type === "integer" ? "1" : "any", defaultValue: text });
     if (text && column.type === "integer" && !Number.isInteger(value)) control.step = "any";
-    for (const end of ["min", "max"]) if (column[end] !== null) control[end] = column[end];
+    // A value beyond the contract's limits can be kept, or changed to one within.
+    if (column.min !== null && !(value < column.min)) control.min = column.min;
+    if (column.max !== null && !(value > column.max)) control.max = column.max;
     if (column.nullable || !text) control.placeholder = "not known";
     else control.required = true;
   }
@@ -260,6 +262,7 @@ onSubmit(at("token-form"), async () => {
 });
 onSubmit(at("look-up"), lookUp);
 onSubmit(at("changes"), scoreChanged);
+at("changes").addEventListener("invalid", () => (at("others").open = true), true); // so that it can be seen
 at("changes").addEventListener("reset", () => {
   at("compared").hidden = true;
   for (const node of document.querySelectorAll(".changed")) node.classList.remove("changed");

@@ -28,6 +28,8 @@ from tests.unit.serving.test_app import Tokens
 ROOT = Path(__file__).parents[3]
 TLS = "TEST_SERVED_TLS"
 """The environment variable with the files of certificate and key."""
+OPEN = "TEST_SERVED_OPEN"
+"""The environment variable that is there where no token is asked for."""
 HOSTILE = "<img src=x onerror=alert(1)>"
 KNOWN: Mapping[str, Mapping[str, Any]] = {
     "a": {},
@@ -40,8 +42,9 @@ KNOWN: Mapping[str, Mapping[str, Any]] = {
 class Server:
     """Such a process; what it writes to its standard error goes to a file."""
 
-    def __init__(self, log: Path, *overrides: str, tls: tuple[Path, Path] | None = None) -> None:
-        self.log, environment = log, {**os.environ, **({TLS: ":".join(map(str, tls))} if tls else {})}
+    def __init__(self, log: Path, *overrides: str, tls: tuple[Path, Path] | None = None, tokens: bool = True) -> None:
+        more = ({TLS: ":".join(map(str, tls))} if tls else {}) | ({} if tokens else {OPEN: "yes"})
+        self.log, environment = log, {**os.environ, **more}
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.data.served", *overrides],
@@ -73,7 +76,7 @@ def main() -> None:
     case = EndpointCase(*sys.argv[1:], online=Broken())
     for customer, options in KNOWN.items():
         case.online_features(customer, **options)
-    app = create_app(Service(case.endpoint, MODEL, serving, Tokens()), "1")  # type: ignore[arg-type]
+    app = create_app(Service(case.endpoint, MODEL, serving, None if OPEN in os.environ else Tokens()), "1")  # type: ignore[arg-type]
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     options = {**limits_of(serving), "log_level": "warning", "access_log": False, "server_header": False}
     if TLS in os.environ:

@@ -6,6 +6,7 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,6 +225,28 @@ def test_every_field_has_a_label_and_every_part_a_name(page: Page) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.get_by_role("region", name="What if").is_visible()
     assert page.get_by_role("status").count() == 1
+
+
+def test_a_field_that_is_not_filled_in_is_shown(page: Page) -> None:
+    looked_up(page)
+    page.get_by_text("Other values").click()
+    page.get_by_label("months as a customer").fill("")
+    page.get_by_text("Other values").click()
+    page.get_by_role("button", name="Score with these values").click()
+    page.get_by_label("months as a customer").wait_for()
+    assert not page.locator("#compared").is_visible()
+
+
+def test_no_token_is_asked_for_where_none_is_needed(browser: Browser, tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", tokens=False)
+    opened = browser.new_page()
+    opened.goto(f"http://127.0.0.1:{server.port}/")
+    opened.get_by_label("Customer", exact=True).fill("a")
+    opened.keyboard.press("Enter")
+    opened.get_by_role("heading", name="Customer a").wait_for()
+    assert not opened.get_by_label("Token").is_visible()
+    opened.close()
+    server.end()
 
 
 def test_names_and_values_are_text_and_never_markup(page: Page) -> None:
