@@ -56,7 +56,7 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     opened.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else faults.append(asked.url))
     opened.on("console", lambda said: faults.append(said.text) if is_fault(said.type, said.text) else None)
     opened.goto(address)
-    opened.wait_for_function("document.activeElement.id === 'token'")
+    opened.locator("#token:focus").wait_for()
     yield opened
     opened.close()
     assert not faults
