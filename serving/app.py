@@ -15,10 +15,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
+from churn.core.errors import ChurnError
 from churn.core.progress import note
-from churn.lifecycle.endpoint import Answers, Endpoint
+from churn.lifecycle.endpoint import Answers, Endpoint, Served
 from churn.scoring.settings import ServingSettings
 
 from .log import KeptLog
@@ -96,11 +98,15 @@ class Service:
         self.endpoint, self.name, self.settings, self.authority = endpoint, name, settings, authority
         self.log = log
         self._registry, self._running, self._one_of_several = CollectorRegistry(), 0, one_of_several
+        self._shadowing = 0
         requests = Counter("churn_requests", "Scoring requests.", ["status", "version"], registry=self._registry)
         rows = Counter("churn_rows", "Rows that were answered.", ["status"], registry=self._registry)
         logged = Counter("churn_logged_rows", "Rows for churn_predictions.", ["outcome"], registry=self._registry)
         # Each set of labels is looked up once.
         self._requests, self._rows, self._logged = cache(requests.labels), cache(rows.labels), cache(logged.labels)
+        self._failed = Counter(
+            "churn_challenger_failures", "Rows that a version on trial failed at.", registry=self._registry
+        ).inc
         self._seconds = Histogram("churn_request_seconds", "A request.", registry=self._registry, buckets=_SECONDS)
 
     def allow(self, request: Request, needed: Scope) -> None:
@@ -148,20 +154,43 @@ class Service:
             answers = self._answers(asked)
         scored = time.perf_counter()
         if self.log is not None:
-            logged = await self.log.keep(answers, request.scope["request_id"], what_if=asked.what_if)
+            logged = await self.log.keep(
+                answers, request.scope["request_id"], "what_if" if asked.what_if else "answered"
+            )
             self._logged("logged" if logged else "dropped").inc(len(answers.rows))
         kept = time.perf_counter()
-        served = f"{answers.served.name}-{answers.served.version}"
+        served = ",".join([_entity(served) for served in answers.versions])
         content = orjson.dumps(answer_of(answers, served))
         done = time.perf_counter()
         for row in answers.rows:
             self._rows(row.status).inc()
-        self._requests("200", str(answers.served.version)).inc()
+        self._requests("200", ",".join([str(served.version) for served in answers.versions])).inc()
+        self._failed(len(answers.failed))
         self._seconds.observe(done - begun)
         spans = {"parse": parsed - begun, **answers.spent._asdict(), "log": kept - scored, "write": done - kept}
         timing = ", ".join([f"{span};dur={seconds * 1000:.3f}" for span, seconds in spans.items()])
         headers = {"served-model-name": served, "Server-Timing": timing}
-        return Response(content, media_type="application/json", headers=headers)
+        trial = self.endpoint.trial
+        beside = None
+        is_real = trial is not None and trial.rollout.shadow and not asked.what_if
+        if is_real and self._shadowing < self.settings.max_concurrent:
+            beside = BackgroundTask(self._shadow, asked, request.scope["request_id"])
+        return Response(content, media_type="application/json", headers=headers, background=beside)
+
+    async def _shadow(self, asked: ScoringRequest, request_id: str) -> None:
+        """Let a version that is rolled out in shadow score the rows too; the client has its answer already."""
+        self._shadowing += 1
+        try:
+            answers = await asyncio.to_thread(self.endpoint.shadow, asked.rows)
+            if answers is None:
+                return
+            self._failed(len(answers.failed))
+            if self.log is not None:
+                await self.log.keep(answers, request_id, "shadow")
+        except ChurnError as error:
+            note("serve", f"what was scored in shadow is not logged: {error}")
+        finally:
+            self._shadowing -= 1
 
     def _answers(self, asked: ScoringRequest) -> Answers:
         return self.endpoint.answer(asked.rows, explain=asked.explain, contributions=asked.contributions)
@@ -210,17 +239,26 @@ class Service:
     def state(self) -> dict[str, Any]:
         """Return what Databricks says of an endpoint: whether it is ready, and apart from that whether it changes."""
         readiness, served = self.endpoint.readiness, self.endpoint.served
-        entities = []
+        entities: list[dict[str, Any]] = []
+        routes: list[dict[str, Any]] = []
         if served is not None:
-            name = f"{served.name}-{served.version}"
-            version = {"entity_name": served.name, "entity_version": str(served.version)}
-            entities = [{"name": name, **version, "state": {"deployment": "DEPLOYMENT_READY"}}]
-        routes = [{"served_entity_name": entity["name"], "traffic_percentage": 100} for entity in entities]
-        ready = "READY" if readiness.ready else "NOT_READY"
+            trial, share = self.endpoint.trial, round(100 * readiness.challenger_share)
+            versions = [(served.version, 100 - share, True)]
+            if readiness.challenger not in {None, served.version}:
+                versions.append((readiness.challenger, share, trial is not None))
+            for version, percentage, loaded in versions:
+                name, deployment = f"{served.name}-{version}", "DEPLOYMENT_READY" if loaded else "DEPLOYMENT_FAILED"
+                about = {"entity_name": served.name, "entity_version": str(version)}
+                entities.append({"name": name, **about, "state": {"deployment": deployment}})
+                routes.append({"served_entity_name": name, "traffic_percentage": percentage})
+        is_settled = readiness.preparing is None and (readiness.challenger is None or self.endpoint.trial is not None)
         update = "UPDATE_FAILED" if readiness.degraded else "IN_PROGRESS"
         return {
             "name": self.name,
-            "state": {"ready": ready, "config_update": "NOT_UPDATING" if readiness.preparing is None else update},
+            "state": {
+                "ready": "READY" if readiness.ready else "NOT_READY",
+                "config_update": "NOT_UPDATING" if is_settled else update,
+            },
             "config": {"served_entities": entities, "traffic_config": {"routes": routes}},
         }
 
@@ -230,6 +268,10 @@ class Service:
             await asyncio.sleep(self.settings.refresh_seconds)
             if await asyncio.to_thread(self.endpoint.refresh):
                 note("serve", f"version {self.endpoint.readiness.version} answers now")
+
+
+def _entity(served: Served) -> str:
+    return f"{served.name}-{served.version}"
 
 
 def _header(request: Request, name: bytes, default: str = "") -> str:

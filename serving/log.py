@@ -32,9 +32,8 @@ class KeptLog:
         self._log, self._move, self._settings = log, move, settings
         self._troubles: dict[str, str] = {}
 
-    async def keep(self, answers: Answers, request_id: str, *, what_if: bool = False) -> bool:
+    async def keep(self, answers: Answers, request_id: str, role: PredictionRole = "answered") -> bool:
         """Log the answers to one request, and return whether they are logged; raises as `AnswerLog.log` does."""
-        role: PredictionRole = "what_if" if what_if else "answered"
         if self._settings.sync_seconds:
             return self._log.log(answers, request_id, role=role)
         return await asyncio.to_thread(self._log.log, answers, request_id, role=role)

@@ -60,13 +60,14 @@ _REQUEST = {
 _NUMBER, _AMOUNT, _TEXT = {"type": ["number", "null"]}, {"type": "number"}, {"type": "string"}
 _PREDICTION = {
     "type": "object",
-    "required": ["customer", "status", "probability", "decision", "expected_value"],
+    "required": ["customer", "status", "model_version", "probability", "decision", "expected_value"],
     "properties": {
         "customer": {"type": ["string", "null"], "description": "The key, null where the row had none."},
         "status": {
             "enum": ["ok", "stale", "unknown"],
             "description": "Scored, scored on old features, or not online and not scored.",
         },
+        "model_version": {**_TEXT, "description": "The version that answered this row."},
         "probability": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "description": "Of churn."},
         "decision": {"enum": ["treat", "leave", None]},
         "expected_value": {**_NUMBER, "description": "What an offer is expected to earn, in the model's currency."},
@@ -95,7 +96,7 @@ _ANSWER = {
     "required": ["predictions", "served-model-name", "model"],
     "properties": {
         "predictions": {"type": "array", "items": _PREDICTION, "description": "One for each row, in their order."},
-        "served-model-name": {**_TEXT, "description": "Model and version, the same for all rows."},
+        "served-model-name": {**_TEXT, "description": "Model and version; of two versions both, with a comma between."},
         "model": {
             "type": "object",
             "required": ["name", "version"],
@@ -152,11 +153,18 @@ _MODEL = {
 }
 _READY = {
     "type": "object",
-    "required": ["ready", "version", "preparing", "degraded"],
+    "required": ["ready", "version", "preparing", "challenger", "challenger_share", "degraded"],
     "properties": {
         "ready": {"type": "boolean"},
         "version": {"type": ["integer", "null"]},
         "preparing": {"type": ["integer", "null"], "description": "The version that is being loaded."},
+        "challenger": {"type": ["integer", "null"], "description": "The version that is rolled out beside it."},
+        "challenger_share": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Of customers whom that one answers.",
+        },
         "degraded": {"type": "array", "items": _TEXT, "description": "What does not work."},
         "predictions": {
             "type": "object",

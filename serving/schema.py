@@ -73,9 +73,14 @@ def read_request(body: bytes, max_rows: int) -> Request:
 def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
     """Return the body of an answer."""
     body: dict[str, Any] = {
-        "predictions": [_prediction(answer) for answer in answers.rows],
+        "predictions": [
+            _prediction(answer, str(answers.by(number).version)) for number, answer in enumerate(answers.rows)
+        ],
         "served-model-name": served_name,
-        "model": {"name": answers.served.name, "version": str(answers.served.version)},
+        "model": {
+            "name": answers.served.name,
+            "version": ",".join([str(served.version) for served in answers.versions]),
+        },
     }
     if answers.ignored:
         body["ignored_columns"] = answers.ignored
@@ -84,9 +89,9 @@ def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
     return body
 
 
-def _prediction(answer: Answer) -> dict[str, Any]:
+def _prediction(answer: Answer, version: str) -> dict[str, Any]:
     score = answer.score
-    said: dict[str, Any] = {"customer": answer.customer, "status": answer.status}
+    said: dict[str, Any] = {"customer": answer.customer, "status": answer.status, "model_version": version}
     if score is None:
         return {**said, "probability": None, "decision": None, "expected_value": None}
     said["probability"], said["decision"] = score.probability, score.decision

@@ -166,8 +166,9 @@ _REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank i
 _OF_ENDPOINT = _columns(
     request_id="text: of the request; missing in a batch, as the next three are",
     role="text: answered, shadow where the client was not told, or what_if where the row was made up",
-    status="text: ok, stale or unknown",
+    status="text: ok, stale, unknown, or failed where a version on trial could not score the row",
     inputs="text: columns that the model read, as JSON, as far as serving.log.columns names them",
+    score_ms="number: milliseconds that scoring took, of the rows of a request their mean",
 )
 _ROW = (_CUSTOMER, EVENT_TIME)
 _MEASURED = _columns(

@@ -115,7 +115,7 @@ def compare(
 
 def _pairs(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
     """Return the first answer to each customer beside what the challenger said of the same row."""
-    same = ["customer", "request_id", "scored_at"]
+    same = ["customer", "request_id"]
     answered = rows[(rows["role"] == "answered") & (rows["version"] == arms.champion)].drop_duplicates(same)
     shadow = rows[(rows["role"] == "shadow") & (rows["version"] == arms.challenger)].drop_duplicates(same)
     both = answered.merge(shadow[[*same, "probability", "treat"]], on=same, suffixes=("", "_new"))

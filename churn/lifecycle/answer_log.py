@@ -6,7 +6,7 @@ import json
 
 from ..core.errors import ConfigError, nearest
 from ..ports.prediction_log import LoggedRow, PredictionRole, PredictionWriter
-from ..ports.registry import CHAMPION
+from ..ports.registry import CHALLENGER, CHAMPION
 from ..scoring.batch import policy_of
 from ..scoring.settings import LogSettings
 from .endpoint import Answer, Answers
@@ -43,27 +43,30 @@ class AnswerLog:
             synced=settings.sync_seconds == 0,
         )
 
-    def log(
-        self, answers: Answers, request_id: str, *, role: PredictionRole = "answered", alias: str = CHAMPION
-    ) -> bool:
-        """Log the answers to one request, all of one version, and return whether they are logged.
+    def log(self, answers: Answers, request_id: str, *, role: PredictionRole = "answered") -> bool:
+        """Log the answers to one request, and return whether they are logged.
+
+        A row that a version on trial could not score is logged twice: as the champion answered it, and as failed.
 
         Args:
             answers: What is said of each row.
             request_id: The id of the request.
             role: Whether the client is told.
-            alias: The alias of the version.
 
         Raises:
             StoreError: they cannot be logged, and `serving.log.when_full` is `refuse`.
         """
-        name, version, model = answers.served
-        if version not in self._policies:
-            self._policies[version] = policy_of(model.scoring)
-        policy, now = self._policies[version], self._clock()
-        rows = []
-        for answer in answers.rows:
-            score = answer.score
+        said = [(answer, answers.by(number)) for number, answer in enumerate(answers.rows)]
+        if answers.challenger is not None:
+            failed = [answers.rows[number] for number in answers.failed]
+            said += [
+                (answer._replace(status="failed", score=None, score_ms=None), answers.challenger) for answer in failed
+            ]
+        now, rows = self._clock(), []
+        for answer, served in said:
+            score, (name, version, model) = answer.score, served
+            if version not in self._policies:
+                self._policies[version] = policy_of(model.scoring)
             row = LoggedRow(
                 customer=answer.customer or "",
                 event_time=answer.features_at or now,
@@ -78,10 +81,11 @@ class AnswerLog:
                 reasons=score.reasons if score else (),
                 model_name=name,
                 model_version=version,
-                model_alias=alias,
-                threshold_policy=policy,
+                model_alias=CHAMPION if role != "shadow" and served is answers.served else CHALLENGER,
+                threshold_policy=self._policies[version],
                 features_version=answer.features_version,
                 inputs=self._inputs(answer),
+                score_ms=answer.score_ms,
             )
             rows.append(row)
         return self.writer.append(rows)

@@ -1,16 +1,23 @@
-"""What the endpoint answers: the champion by the ledger, loaded once, on the newest features of a customer."""
+"""What the endpoint answers: the champion by the ledger, or a challenger that is rolled out, on newest features."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import add, itemgetter
 from pathlib import Path
 from time import perf_counter
 from typing import Literal, NamedTuple, Protocol
 
+from ..approval.rollout import Rollout, running
+from ..approval.state import ModelState
 from ..core.errors import ChurnError, DataError, NotFound, StoreError, nearest
 from ..core.frozen import Frozen
+from ..core.progress import note
+from ..core.shares import hash_share
 from ..model.frame import canonical_text
 from ..ports.online import OnlineRow, OnlineValue
 from ..ports.registry import ModelVersion
@@ -21,10 +28,12 @@ from ..settings import Settings
 from .inference import champion_of
 from .workspace import Workspace
 
-__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served", "Spent"]
+__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served", "Spent", "Trial"]
 
-RowStatus = Literal["ok", "stale", "unknown"]
-"""Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online."""
+RowStatus = Literal["ok", "stale", "unknown", "failed"]
+"""Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online.
+
+`failed` is said by the log alone, of rows that a version on trial could not score."""
 
 
 class Served(NamedTuple):
@@ -52,6 +61,7 @@ class Answer(NamedTuple):
         contributions: How the prediction came about; None unless that was asked for.
         values: What the model read, by column; None for an unknown customer.
         features_version: The version of the feature table that was looked up; None where the request brought all.
+        score_ms: Milliseconds that scoring took, of the rows of a request their mean; None where nothing was scored.
     """
 
     customer: str | None
@@ -61,6 +71,7 @@ class Answer(NamedTuple):
     contributions: RowContributions | None = None
     values: Mapping[str, OnlineValue] | None = None
     features_version: int | None = None
+    score_ms: float | None = None
 
 
 class Spent(NamedTuple):
@@ -78,14 +89,17 @@ class Spent(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What is said of a request, all of it by one version.
+    """What is said of a request.
 
     Attributes:
-        served: The version.
+        served: The champion; of rows in shadow, the version on trial.
         rows: An answer for each row of the request.
         ignored: Columns of the request that neither the model nor the data set knows.
         unseen: Rows whose value training did not know, by column; they are scored as missing there.
         spent: How long it took.
+        challenger: The version on trial that answered rows, or was to; None where none was.
+        challenged: Those rows, by number.
+        failed: Rows, by number, that the version on trial was to score and could not; the champion answered them.
     """
 
     served: Served
@@ -93,6 +107,37 @@ class Answers(NamedTuple):
     ignored: list[str]
     unseen: dict[str, int]
     spent: Spent
+    challenger: Served | None = None
+    challenged: frozenset[int] = frozenset()
+    failed: tuple[int, ...] = ()
+
+    def by(self, row: int) -> Served:
+        """Return the version that answered the row of this number."""
+        return self.challenger if self.challenger is not None and row in self.challenged else self.served
+
+    @property
+    def versions(self) -> list[Served]:
+        """The versions that answered, the champion first."""
+        if self.challenger is None or not self.challenged:
+            return [self.served]
+        return [self.challenger] if len(self.challenged) == len(self.rows) else [self.served, self.challenger]
+
+
+class Trial(NamedTuple):
+    """A version that is rolled out beside the champion, loaded.
+
+    Attributes:
+        rollout: What is on record of it.
+        served: The version.
+    """
+
+    rollout: Rollout
+    served: Served
+
+    def draws(self, customer: str | None) -> bool:
+        """Return whether it answers a customer: the same ones in every request, and more with every step."""
+        rollout = self.rollout
+        return customer is not None and hash_share(customer, rollout.share, rollout.identity)
 
 
 class Readiness(Frozen):
@@ -102,12 +147,16 @@ class Readiness(Frozen):
         ready: Whether a version is loaded.
         version: Which; None before the first.
         preparing: The version that will answer once every process of the endpoint has loaded it; None where none will.
+        challenger: The version that is rolled out beside it; None where none is.
+        challenger_share: Of the customers whom it answers, 0 to 1; 0 in shadow, or where it cannot be loaded.
         degraded: What does not work, in words: a registry that does not answer, a version that cannot be loaded.
     """
 
     ready: bool
     version: int | None
     preparing: int | None = None
+    challenger: int | None = None
+    challenger_share: float = 0
     degraded: tuple[str, ...]
 
 
@@ -163,6 +212,9 @@ class Endpoint:
         self._wanted: int | None = None
         self._trouble: str | None = None
         self._store_trouble: str | None = None
+        self._rollout: Rollout | None = None
+        self._trial: Trial | None = None
+        self._trial_trouble: str | None = None
         contract, days = workspace.contract, settings.serving.stale_after_days
         self._known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
         by_rule = settings.inference.max_age(contract.label.window_days)
@@ -173,11 +225,16 @@ class Endpoint:
         """Whether requests are answered."""
         served = self.served
         version = served and served.version
-        troubles = [*filter(None, [self._trouble, self._store_trouble]), *self._agreement.troubles()]
+        troubles = [
+            *filter(None, [self._trouble, self._store_trouble, self._trial_trouble]),
+            *self._agreement.troubles(),
+        ]
         return Readiness(
             ready=served is not None,
             version=version,
             preparing=None if self._wanted == version else self._wanted,
+            challenger=None if self._rollout is None else self._rollout.version,
+            challenger_share=0 if self.trial is None else self.trial.rollout.share,
             degraded=tuple(dict.fromkeys(troubles)),
         )
 
@@ -188,12 +245,22 @@ class Endpoint:
         # Between the two readings another version may have come, and the one before it been let go.
         return served or self._loaded.get(self._agreement.current())
 
+    @property
+    def trial(self) -> Trial | None:
+        """The version that is rolled out beside the version that answers; None where none is, or it is not loaded."""
+        served = self.served
+        return None if served is None else self._beside(served)
+
+    def _beside(self, served: Served) -> Trial | None:
+        trial = self._trial
+        return trial if trial is not None and trial.rollout.champion == served.version else None
+
     def refresh(self) -> bool:
         """Load the champion if it is not the one that answers, and return whether another one answers now.
 
         It answers once every process of the endpoint has loaded it. The version that answers stays where the new one
         cannot be loaded or checked by one of them, and `readiness` says why. A new one has scored a row before it
-        answers.
+        answers. A challenger that is rolled out is loaded too; where it cannot be, the champion answers everybody.
 
         Raises:
             ChurnError: no version answers yet in this process, and none can be loaded.
@@ -211,12 +278,34 @@ class Endpoint:
             self._agreement.held_back(self._trouble)
             return False
         self._trouble = None
+        self._follow(state)
         self._agreement.prepared(champion)
         current = self._agreement.current()
         if current not in self._loaded:  # this process starts, and another one was faster
             return self.refresh()
         self._loaded = {number: self._loaded[number] for number in {current, champion}}
         return current != before
+
+    def _follow(self, state: ModelState) -> None:
+        """Take over the traffic of the rollout that the ledger has."""
+        self._rollout = rollout = running(state)
+        if rollout is None:
+            self._trial = self._trial_trouble = None
+            return
+        before = self._trial
+        try:
+            known = before is not None and before.served.version == rollout.version
+            served = before.served if before and known else self._load(state.version(rollout.version))
+        except Exception as error:  # noqa: BLE001 - whatever a version on trial does, the champion answers
+            self._trial = None
+            self._trial_trouble = (
+                f"Version {rollout.version}, which is rolled out, cannot be loaded, and version {rollout.champion} "
+                f"answers everybody: {error}"
+            )
+            return
+        self._trial, self._trial_trouble = Trial(rollout, served), None
+        if before is None or before.rollout.share != rollout.share:
+            note("serve", f"version {rollout.version} answers {rollout.share:.0%} of the customers now")
 
     def _fault_of_store(self) -> str | None:
         fault = "Nothing is in the online store yet: publish by `python run.py features publish`."
@@ -245,6 +334,9 @@ class Endpoint:
         features are looked up, and what the row has beside the key takes their place. A row that names nobody, or
         somebody who is not online, is scored as it is where it has all that may not be missing.
 
+        While a version is rolled out, it answers the rows of the customers that are drawn for it, and the champion
+        the others and those that name nobody. What it cannot score the champion answers.
+
         Args:
             rows: JSON objects.
             explain: Whether to give reasons.
@@ -257,16 +349,51 @@ class Endpoint:
             StoreError: features are to be looked up and the online store does not answer.
         """
         served = self._loaded_version()
+        trial = self._beside(served)
+        asked = partial(self._answered, explain=explain, contributions=contributions)
+        if trial is None or trial.rollout.shadow:
+            return asked(served, rows)
+        drawn = [number for number, row in enumerate(rows) if trial.draws(self._customer(row))]
+        if not drawn:
+            return asked(served, rows)
+        try:
+            challenged = asked(trial.served, [rows[number] for number in drawn])
+        except Exception as error:  # noqa: BLE001 - whatever a version on trial does, the client is answered
+            answers = asked(served, rows)  # a request that cannot be answered is refused here
+            note("serve", f"version {trial.served.version} failed, and version {served.version} answered: {error}")
+            return answers._replace(challenger=trial.served, failed=tuple(drawn))
+        others = sorted(set(range(len(rows))) - {*drawn})
+        return _merged(asked(served, [rows[number] for number in others]), others, challenged, drawn)
+
+    def shadow(self, rows: Sequence[Mapping[str, object]]) -> Answers | None:
+        """Return what a version that is rolled out in shadow says of rows; None where none is. It raises nothing.
+
+        Rows that it cannot score are `failed`.
+        """
+        trial = self.trial
+        if trial is None or not trial.rollout.shadow:
+            return None
+        try:
+            return self._answered(trial.served, rows, explain=False, contributions=False)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
+            note("serve", f"version {trial.served.version} failed in shadow: {error}")
+            failed = [Answer(self._customer(row), "failed", None, None) for row in rows]
+            return Answers(trial.served, failed, [], {}, Spent(0, 0, 0), failed=tuple(range(len(rows))))
+
+    def _answered(
+        self, served: Served, rows: Sequence[Mapping[str, object]], *, explain: bool, contributions: bool
+    ) -> Answers:
         begun = perf_counter()
         ignored = self._unknown_columns(served, rows)
         prepared = [self._prepared(served, row) for row in rows]
         known = [values for _, _, values, _ in prepared if values is not None]
         found = perf_counter()
         scored = score_rows(served.model, known, explain=explain)
+        score_ms = 1000 * (perf_counter() - found) / max(len(known), 1)
         spent = Spent(found - begun, scored.encode_seconds, perf_counter() - found - scored.encode_seconds)
         waiting = iter(scored.scores)
         answers = [
-            Answer(customer, self._status(at), next(waiting), at, None, values, table_version)
+            Answer(customer, self._status(at), next(waiting), at, None, values, table_version, score_ms)
             if values is not None
             else Answer(customer, "unknown", None, None)
             for customer, at, values, table_version in prepared
@@ -293,7 +420,7 @@ class Endpoint:
         """
         kinds, key = served.model.kinds, self._workspace.contract.entity_key
         given = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
-        customer = None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
+        customer = self._customer(row)
         found: OnlineRow | None = None
         if customer is not None and len(given) < len(kinds):
             found = self._workspace.online.get(customer)
@@ -313,6 +440,10 @@ class Endpoint:
             )
         return customer, None, None if missing else given, None
 
+    def _customer(self, row: Mapping[str, object]) -> str | None:
+        key = self._workspace.contract.entity_key
+        return None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
+
     def _status(self, features_at: dt.datetime | None) -> RowStatus:
         is_stale = features_at is not None and self._workspace.clock() - features_at > self._stale_after
         return "stale" if is_stale else "ok"
@@ -327,6 +458,19 @@ class Endpoint:
                 "`ignore`."
             )
         return unknown
+
+
+def _merged(old: Answers, others: Sequence[int], new: Answers, drawn: Sequence[int]) -> Answers:
+    """Return the answers of both versions in the order of the request; `others` and `drawn` number their rows."""
+    rows = [row for _, row in sorted(zip((*others, *drawn), (*old.rows, *new.rows), strict=True), key=itemgetter(0))]
+    return old._replace(
+        rows=rows,
+        ignored=sorted({*old.ignored, *new.ignored}),
+        unseen=dict(Counter(old.unseen) + Counter(new.unseen)),
+        spent=Spent(*map(add, old.spent, new.spent)),
+        challenger=new.served,
+        challenged=frozenset(drawn),
+    )
 
 
 def _key(name: str, value: object) -> object:

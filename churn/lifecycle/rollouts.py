@@ -280,7 +280,7 @@ def _arm(rows: pd.DataFrame, version: int) -> Arm:
 
 
 def _scored(workspace: Workspace, rollout: Rollout) -> pd.DataFrame:
-    """Return what the endpoint scored by either version since the rollout began, a row a score."""
+    """Return what the endpoint scored by either version since the rollout began, a row a score, none made up."""
     entity, since = workspace.contract.entity_key, pa.scalar(rollout.since, _TIME)
     versions = pa.array([rollout.champion, rollout.version], pa.int64())
     wanted = {entity: pa.string(), **_SCORED}
@@ -291,7 +291,7 @@ def _scored(workspace: Workspace, rollout: Rollout) -> pd.DataFrame:
 
     frame = _read(workspace, "predictions", wanted, of_rollout, where={"source": "endpoint"})
     frame["treat"] = frame["decision"] == TREAT
-    return frame
+    return frame[frame["role"] != "what_if"]
 
 
 def _labels(workspace: Workspace) -> pd.DataFrame:

@@ -25,8 +25,8 @@ class LoggedRow(NamedTuple):
         scored_at: When the row was scored, by the clock (UTC).
         request_id: The id of the request, as its answer says it; a client may use one twice.
         role: See `PredictionRole`.
-        status: `ok`, `stale` or `unknown`, as the answer says.
-        probability: Of churn, 0 to 1; None for an unknown customer, and so are the next three.
+        status: `ok`, `stale` or `unknown`, as the answer says; `failed` where a version on trial could not score it.
+        probability: Of churn, 0 to 1; None for an unknown customer and a failed row, and so are the next three.
         decision: Treat or not.
         expected_value: Expected profit of treating the customer, in the currency.
         customer_value: What the customer is worth over the horizon, in the currency.
@@ -37,6 +37,7 @@ class LoggedRow(NamedTuple):
         threshold_policy: The rule of the decision and its economics.
         features_version: The version of the feature table that was published; None where nothing was looked up.
         inputs: Columns that the model read, as JSON, as far as `serving.log.columns` names them; else None.
+        score_ms: Milliseconds that scoring took, of the rows of a request their mean; None where nothing was scored.
     """
 
     customer: str
@@ -56,6 +57,7 @@ class LoggedRow(NamedTuple):
     threshold_policy: str
     features_version: int | None
     inputs: str | None = None
+    score_ms: float | None = None
 
 
 class LogCounts(NamedTuple):

@@ -90,6 +90,7 @@ def test_a_row_comes_into_the_table_as_it_was_logged(case: Case) -> None:
         "threshold_policy": "expected value > 0 USD",
         "features_version": 4,
         "inputs": '{"plan":"basic"}',
+        "score_ms": 0.25,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import socket
@@ -22,8 +23,9 @@ from churn.approval.audit import audit
 from churn.approval.context import APPROVAL_CHECK, ApprovalContext
 from churn.approval.decide import decide, record_gate, reject
 from churn.approval.promote import complete_begun, promote, rollback
+from churn.approval.rollout import start
 from churn.approval.settings import ApprovalSettings
-from churn.core.errors import DecisionRefused, NotFound, StoreError
+from churn.core.errors import ChurnError, DecisionRefused, NotFound, StoreError
 from churn.ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from cli import commands
 from cli.parser import build_parser
@@ -331,3 +333,50 @@ def test_a_rollback_by_command_shows_in_zenml(place: Place) -> None:
     assert f"Next    python run.py models {place.options}" in done.out
     assert place.champions == (1, None)
     assert place.project.zenml()["models"][place.name]["v1"]["stage"] == "production"
+
+
+def roll(place: Place, line: str) -> int:
+    """Type a command of a rollout of this model."""
+    options = place.options.replace("--model ", "--set model_name=")
+    arguments = build_parser().parse_args(shlex.split(f"rollout {line} {options}"))
+    code: int = getattr(commands, f"rollout_{arguments.action}")(arguments)
+    return code
+
+
+def test_a_rollout_is_typed_step_by_step(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.register(3).go_live(1).judge(2)
+    assert (roll(place, "status"), roll(place, "check")) == (0, 0)
+    assert capsys.readouterr().out == f"No version of {place.name} is rolled out.\n" * 2
+    start(place.context, 2, share=0.1, who="ada", why="Beside it.")
+    assert roll(place, "status") == 0
+    told = capsys.readouterr().out
+    assert f"{place.name} version 2 answers 10% of the customers, and version 1 the others." in told
+    assert "Challenger version 2: 0 rows of 0 customers since the last step, 0 failed" in told
+    assert "Brier score saved: too few outcomes are known" in told
+    assert "Next    wait: 0 of 500 outcomes in each arm are known before the test is looked at." in told
+    assert roll(place, "advance --as bob") == 0
+    assert "version 2 answers 25% of the customers" in capsys.readouterr().out
+    assert roll(place, "check --json") == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert (checked["done"], checked["exit"], checked["report"]["rollout"]["version"]) == ("waited", 0, 2)
+    assert roll(place, 'abort --reason "complaints" --as bob') == 0
+    assert "version 1 answers everybody, and version 2 counts as rejected" in capsys.readouterr().out
+    assert roll(place, "status") == 0
+    assert "The rollout of version 2 was aborted on" in capsys.readouterr().out
+    assert kinds(place)[-3:] == ["rollout_started", "rollout_advanced", "rollout_aborted"]
+    assert audit(place.context, **UNREAD).findings == ()
+
+
+def test_what_a_rollout_cannot_do_is_refused_before_anything_is_written(place: Place) -> None:
+    place.register(3).go_live(1).judge(2)
+    before = kinds(place)
+    for line, message in {
+        "advance": "No rollout of .* runs",
+        "abort --reason x": "No rollout of .* runs",
+        "start --version 9 --reason x": "has no version 9; it has 1, 2, 3",
+        "start --version 2 --reason x": "Version 2 of .* is not rolled out: ",  # its files are no packaged model
+        "start --version 2 --shadow --share 0.1 --reason x": "give either --shadow or --share",
+    }.items():
+        with pytest.raises(ChurnError, match=message):
+            roll(place, line)
+    assert kinds(place) == before

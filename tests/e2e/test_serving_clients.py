@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 import uvicorn
 
+from churn.approval.promote import promote
+from churn.approval.rollout import advance, start
+from churn.approval.settings import RolloutSettings
 from serving.app import Service, create_app
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
@@ -118,6 +122,43 @@ def test_promotions_and_rollbacks_under_load_drop_nothing_and_mix_no_versions(ru
     assert len(answered) > 20
     assert {version for version, _ in answered} == {1, 2}
     assert all(probability == expected[version] for version, probability in answered)
+
+
+def test_a_rollout_that_starts_grows_and_is_promoted_under_load_gives_no_wrong_version_answer(running: Running) -> None:
+    """Each answer says what its version says, and a customer once drawn for the challenger is not given back."""
+    expected = {version: running.case.scorer(version).score(_frame()).probability.iloc[0] for version in (1, 2)}
+    answered: list[tuple[str, int, float]] = []
+    ending = threading.Event()
+
+    def ask(client: int) -> None:
+        number = 0
+        while not ending.is_set():
+            customer, number = f"c{(7 * number + client) % 50}", number + 1
+            body = running.ask([{"customer_id": customer, **FULL}])
+            (row,) = body["predictions"]
+            assert body["model"]["version"] == row["model_version"]
+            answered.append((customer, int(row["model_version"]), row["probability"]))
+
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for client in clients:
+        client.start()
+    context = running.case.office.context
+    running.case.office.judge(2)
+    start(context, 2, share=0.3, who="ada", why="Beside it.")
+    _wait(lambda: any(version == 2 for _, version, _ in answered))
+    advance(context, RolloutSettings(), share=0.6, who="ada")
+    time.sleep(0.5)
+    promote(context, 2, who="ada")
+    _wait(lambda: {version for _, version, _ in answered[-100:]} == {2})
+    ending.set()
+    for client in clients:
+        client.join(20)
+    assert len(answered) > 100
+    assert all(probability == expected[version] for _, version, probability in answered)
+    for customer in {customer for customer, _, _ in answered}:
+        versions = [version for name, version, _ in answered if name == customer]
+        changes = sum(before != after for before, after in itertools.pairwise(versions))
+        assert changes <= 3  # to the challenger and, while the promotion is under way, back and forth at most once
 
 
 def test_a_request_that_is_under_way_is_answered_before_the_end(running: Running) -> None:

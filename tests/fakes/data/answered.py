@@ -28,5 +28,6 @@ def answered(customer: str = "a", **changed: Any) -> LoggedRow:
         model_alias="Champion",
         threshold_policy="expected value > 0 USD",
         features_version=4,
+        score_ms=0.25,
     )
     return usual._replace(**changed)

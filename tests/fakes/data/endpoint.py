@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from churn.approval.rollout import Rollout, start
 from churn.core.errors import StoreError
 from churn.data.contract import DatasetContract
 from churn.lifecycle.endpoint import Agreement, Endpoint
@@ -94,6 +95,24 @@ class LoadedScorer(Scorer):
         return self.model.contributions(columns)
 
 
+class FailingScorer(LoadedScorer):
+    """A scorer that fails at every row while it is told to."""
+
+    fails = False
+
+    def predict(self, *arguments: Any, **options: Any) -> Any:
+        self._fail()
+        return super().predict(*arguments, **options)
+
+    def score_row(self, *arguments: Any, **options: Any) -> Any:
+        self._fail()
+        return super().score_row(*arguments, **options)
+
+    def _fail(self) -> None:
+        if self.fails:
+            raise ZeroDivisionError("division by zero")
+
+
 class EndpointCase:
     """An endpoint whose version n has an intercept of -n log-odds more than the additive model's own."""
 
@@ -109,6 +128,7 @@ class EndpointCase:
         self.now, self.broken, self.loaded = NOW, set[int](), list[int]()
         self.tables = MemoryFeatureStore("gym")
         self.log = InMemoryPredictionLog(self.tables, CONTRACT.table("predictions"), CONTRACT.entity_key)
+        self.scorers: dict[int, FailingScorer] = {}
         make: dict[str, Any] = {
             "tables": lambda: self.tables,
             "prediction_log": lambda: self.log,
@@ -123,15 +143,22 @@ class EndpointCase:
             writer.record(PUBLICATION)
         self.endpoint = Endpoint(self.workspace, settings(*overrides), agreement)
 
-    def scorer(self, version: int) -> Scorer:
+    def scorer(self, version: int) -> FailingScorer:
         model = ChurnModel(schema=SCHEMA, categories=CATEGORIES, additive=ADDITIVE, intercept=-float(version))
-        return LoadedScorer(model, ScoringSettings())
+        return FailingScorer(model, ScoringSettings())
 
     def _load(self, version: ModelVersion, into: Path) -> Scorer:
         self.loaded.append(version.version)
         if version.version in self.broken:
             raise StoreError(f"The files of version {version.version} are gone.")
-        return self.scorer(version.version)
+        return self.scorers.setdefault(version.version, self.scorer(version.version))
+
+    def roll_out(self, version: int = 2, share: float = 0.5, *, shadow: bool = False) -> Rollout:
+        """Let an approved version be rolled out, and the endpoint take notice."""
+        self.office.judge(version)
+        rollout = start(self.office.context, version, share=share, shadow=shadow, who="ada", why="Beside it.")
+        self.endpoint.refresh()
+        return rollout
 
     def online_features(self, customer: str, *, at: dt.datetime = NOW, **changed: Any) -> None:
         """Let the online store have the values of `FULL` for a customer, some of them changed."""

@@ -55,6 +55,7 @@ def test_what_was_said_is_logged_and_what_the_model_read_is_not() -> None:
         threshold_policy=policy_of(case.endpoint.served.model.scoring),  # type: ignore[union-attr]
         features_version=4,
         inputs=None,
+        score_ms=row.score_ms,
     )
 
 
@@ -102,7 +103,7 @@ def test_a_shadow_is_told_from_an_answer() -> None:
     case = EndpointCase()
     case.endpoint.refresh()
     log = AnswerLog(case.workspace, settings().serving.log)
-    log.log(case.endpoint.answer([FULL], explain=False), "r", role="shadow", alias="Challenger")
+    log.log(case.endpoint.answer([FULL], explain=False), "r", role="shadow")
     (row,) = case.log.waiting
     assert (row.role, row.model_alias) == ("shadow", "Challenger")
 
@@ -115,3 +116,46 @@ def test_a_log_without_room_answers_or_refuses_as_the_setting_says() -> None:
     assert not AnswerLog(case.workspace, settings().serving.log).log(answers, "r")
     with pytest.raises(StoreError, match="not logged"):
         AnswerLog(case.workspace, settings("serving.log.when_full=refuse").serving.log).log(answers, "r")
+
+
+def test_each_row_is_logged_under_the_version_that_answered_it() -> None:
+    case = EndpointCase()
+    case.endpoint.refresh()
+    case.roll_out()
+    log = AnswerLog(case.workspace, settings().serving.log)
+    rows = [{"customer_id": f"c{number}", **FULL} for number in range(40)]
+    answers = case.endpoint.answer(rows, explain=False)
+    assert log.log(answers, "r")
+    logged = {row.customer: row for row in case.log.waiting}
+    for number, answer in enumerate(answers.rows):
+        row, version = logged[str(answer.customer)], answers.by(number).version
+        assert answer.score is not None
+        assert (row.model_version, row.model_alias) == (version, {1: "Champion", 2: "Challenger"}[version])
+        assert (row.probability, row.status, row.score_ms) == (answer.score.probability, "ok", answer.score_ms)
+    assert {row.model_version for row in logged.values()} == {1, 2}
+
+
+def test_what_a_version_on_trial_could_not_score_is_logged_as_answered_and_as_failed() -> None:
+    case = EndpointCase()
+    case.endpoint.refresh()
+    case.roll_out(share=0.99)
+    case.scorers[2].fails = True
+    log = AnswerLog(case.workspace, settings().serving.log)
+    log.log(case.endpoint.answer([{"customer_id": "c1", **FULL}], explain=False), "r")
+    answered, failed = case.log.waiting
+    assert (answered.model_version, answered.status, answered.role) == (1, "ok", "answered")
+    assert (failed.model_version, failed.status, failed.role, failed.customer) == (2, "failed", "answered", "c1")
+    assert (failed.probability, failed.decision, failed.score_ms) == (None, None, None)
+
+
+def test_a_failure_in_shadow_is_logged_as_one() -> None:
+    case = EndpointCase()
+    case.endpoint.refresh()
+    case.roll_out(shadow=True)
+    case.scorers[2].fails = True
+    shadow = case.endpoint.shadow([{"customer_id": "c1", **FULL}])
+    assert shadow is not None
+    AnswerLog(case.workspace, settings().serving.log).log(shadow, "r", role="shadow")
+    [row] = case.log.waiting
+    assert (row.customer, row.role, row.status, row.model_version) == ("c1", "shadow", "failed", 2)
+    assert row.model_alias == "Challenger"

@@ -154,7 +154,10 @@ def test_state_and_health_say_which_version_answers(http: TestClient) -> None:
     assert state["config"]["traffic_config"]["routes"] == [
         {"served_entity_name": f"{MODEL}-1", "traffic_percentage": 100}
     ]
-    assert http.get("/health/ready").json() == {"ready": True, "version": 1, "preparing": None, "degraded": []}
+    assert http.get("/health/ready").json() == {
+        **{"ready": True, "version": 1, "preparing": None, "degraded": []},
+        **{"challenger": None, "challenger_share": 0},
+    }
     assert http.get("/version").json() == {"program": "1.2.3", "model_version": 1}
 
 
