@@ -140,12 +140,15 @@ def _first(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
 
 
 def _with_outcome(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose outcome is known, with label and label_ts: that of the newest facts up to their own."""
+    """Return the rows whose outcome is known, with label and label_ts: that of the newest facts up to their own.
+
+    An outcome that was known before the score is none of it: a version may have learned from it.
+    """
     ordered = rows.sort_values("event_time", kind="stable")
     outcomes = labels.sort_values("event_time", kind="stable")
     outcomes["of"] = outcomes.pop("event_time")
     joined: pd.DataFrame = pd.merge_asof(ordered, outcomes, left_on="event_time", right_on="of", by="customer")
-    return joined.dropna(subset=["label"])
+    return joined[joined["label_ts"] > joined["scored_at"]]
 
 
 def _contacted(known: pd.DataFrame, contacts: pd.DataFrame) -> pd.Series:

@@ -115,6 +115,13 @@ def test_an_outcome_is_that_of_the_newest_facts_up_to_the_score() -> None:
     assert found.outcome.point == 1
 
 
+@pytest.mark.parametrize(("days", "customers"), [(29, 2), (30, 0), (31, 0)])
+def test_an_outcome_that_was_known_before_the_score_does_not_count(days: int, customers: int) -> None:
+    keys, at = ["a", "b"], START + days * DAY
+    scores = pd.concat([rows(keys, 1, 0.0, at=at), rows(keys, 2, 1.0, role="shadow", at=at)])
+    assert compared(scores, labels(keys, 1, at=START), SHADOW).customers == customers
+
+
 def test_rows_without_a_customer_do_not_count() -> None:
     keys = ["", "", "a"]
     scores = pd.concat([rows(keys, 1, 0.5), rows(keys, 2, 0.5, role="shadow")])
