@@ -10,7 +10,9 @@ from churn.approval.decide import approve
 from churn.approval.promote import promote
 from churn.approval.rollout import abort, advance, running
 from churn.core.errors import DecisionRefused, ModelError, NotFound
+from churn.lifecycle.deployment import promote_version
 from churn.lifecycle.rollouts import check_rollout, rollout_report, start_rollout
+from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MANUAL
 from tests.fakes.data.rolled_out import RolledOut
 
@@ -236,3 +238,21 @@ def test_a_version_whose_files_are_damaged_is_not_rolled_out() -> None:
     case.workspace.make["verify"] = verify  # type: ignore[index]
     with pytest.raises(DecisionRefused, match=r"Version 2 of churn_gym is not rolled out: model\.ubj changed"):
         start_rollout(case.workspace, case.settings, 2, share=None, shadow=False, who="ada", why="x")
+
+
+def test_before_a_promotion_a_rollout_may_be_asked_for() -> None:
+    case = RolledOut("rollout.before_promotion=true")
+    outcome = promote_version(case.workspace, case.settings, case.office.context.status(2))
+    assert (outcome.state, outcome.champion, case.office.champion) == ("rollout", 1, 1)
+    assert '`python run.py rollout start --version 2 --reason "…"` rolls it out' in outcome.sentence
+    case.begin()
+    outcome = promote_version(case.workspace, case.settings, case.office.context.status(2))
+    assert "`python run.py rollout check` promotes it when it wins" in outcome.sentence
+    assert promote_version(case.workspace, settings(), case.office.context.status(2)).state == "promoted"
+    outcome = promote_version(case.workspace, case.settings, case.office.context.status(2))
+    assert outcome.state == "unchanged"
+
+
+def test_what_is_not_approved_is_refused_whether_or_not_a_rollout_is_asked_for() -> None:
+    case = RolledOut("rollout.before_promotion=true")
+    assert promote_version(case.workspace, case.settings, case.office.context.status(3)).state == "refused"
