@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn.core.wording import percent, signed, spoken
+from churn.core.wording import percent, spoken, times
 from churn.evaluation.evaluate import BandedCurve, Evaluation
 from churn.evaluation.metrics import METRICS
 from churn.model.money import CostMatrix
@@ -257,7 +257,7 @@ def reasons(names: Sequence[str], contributions: Sequence[float], base: float, *
         colours = [COLOURS["secondary"] if step > 0 else COLOURS["primary"] for _, step in steps]
         axes.barh(places, [step for _, step in steps], left=starts, color=colours, height=0.62)
         for place, (_, step), right in zip(places, steps, np.maximum(starts, ends), strict=True):
-            beside(axes, signed(step), (right, float(place)), (4, 0), va="center")
+            beside(axes, times(step), (right, float(place)), (4, 0), va="center")
         axes.vlines(starts[1:], places[1:] - 0.31, places[:-1] + 0.31, color=COLOURS["muted"], linewidth=0.8)
         named(axes, places, [name for name, _ in steps])
         low, high = min(base, *ends), max(base, *ends)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from churn.core.wording import amount, moment, number, percent, plain, signed
+from churn.core.wording import amount, moment, number, percent, plain, times
 from churn.model.reasons import SMALLEST
 from churn.model.scorer import TREAT
 from churn.scoring.customer import CustomerAnswer
@@ -47,7 +47,7 @@ def customer_lines(answer: CustomerAnswer) -> list[str]:
     for head, sign in (("Raising", 1), ("Lowering", -1)):
         parts = [part for part in answer.parts if sign * part.added > SMALLEST][:_REASONS]
         lines += [
-            f"{head if not place else '':<8} {signed(part.added)}  {part.words}" for place, part in enumerate(parts)
+            f"{head if not place else '':<8} odds {times(part.added)}  {part.words}" for place, part in enumerate(parts)
         ]
     lines += [f"{'Change' if not place else '':<8} {text}" for place, text in enumerate(_changes_in_words(answer))]
     return lines
@@ -80,7 +80,7 @@ def _prediction(answer: CustomerAnswer) -> Section:
         Card("customer value", amount(answer.customer_value, answer.currency)),
     ]
     chart = reasons([part.words for part in answer.parts], [part.added for part in answer.parts], answer.base)
-    caption = "Exact contributions to the log-odds: they add up to the prediction. 0.69 doubles or halves the odds."
+    caption = "Each value multiplies the odds of churn by its factor; together they lead exactly to the prediction."
     return Section("The prediction", [Cards(cards), Figure(chart, caption)])
 
 
@@ -116,12 +116,12 @@ def _values(answer: CustomerAnswer) -> Section:
     rows: list[dict[str, Cell]] = [
         {
             "feature": part.words,
-            "adds to the log-odds": signed(part.added),
+            "multiplies the odds by": times(part.added),
             "actionable": part.actionable,
         }
         for part in answer.parts
     ]
-    return Section("Everything the model knew", [Table.of(rows, right=["adds to the log-odds"])])
+    return Section("Everything the model knew", [Table.of(rows, right=["multiplies the odds by"])])
 
 
 def _changes_in_words(answer: CustomerAnswer) -> Sequence[str]:

@@ -145,7 +145,8 @@ def explanation_section(explanation: Explanation) -> Section:
             [name for name, _ in first.contributions], [added for _, added in first.contributions], first.base
         )
         blocks.append(Figure(chart, f"How the prediction for customer {first.customer} comes about."))
-    return Section("Why", blocks, lead="Exact contributions to the log-odds: they add up to the prediction.")
+    lead = "Each value multiplies the odds of churn by its factor; all of them together lead exactly to the prediction."
+    return Section("Why", blocks, lead=lead)
 
 
 def champion_section(against: Comparison | str, settings: Settings) -> Section:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .estimate import Estimate
 
-__all__ = ["Named", "amount", "interval", "moment", "number", "percent", "plain", "signed", "span", "spoken"]
+__all__ = ["Named", "amount", "interval", "moment", "number", "percent", "plain", "span", "spoken", "times"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -36,9 +37,9 @@ def amount(money: float, currency: str) -> str:
     return f"{number(money, 2 if cents else 0)} {currency}"
 
 
-def signed(value: float, digits: int = 2) -> str:
-    """Return a number with its sign, such as `+0.92`."""
-    return f"{value:+,.{digits}f}"
+def times(log_odds: float) -> str:
+    """Return what is added to log-odds as the factor by which it multiplies the odds, such as `×2.51` or `×0.82`."""
+    return f"\N{MULTIPLICATION SIGN}{math.exp(log_odds):.2f}"
 
 
 def moment(time: dt.datetime) -> str:

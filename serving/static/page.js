@@ -10,7 +10,7 @@ let current = null; // the prediction of the customer who was looked up, without
 const number = (value, digits) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const percent = (share) => `${number(100 * share, 1)}%`;
-const signed = (value) => (value < -0.005 ? "−" : "+") + number(Math.abs(value), 2);
+const times = (logOdds) => `×${number(Math.exp(logOdds), 2)}`;
 const amount = (money) =>
   money === null
     ? "not known"
@@ -175,7 +175,7 @@ function waterfall(said) {
   return [
     row("where the model starts", percent(probability(said.base)), bar(said.base, said.base, "point"), "total"),
     ...steps.map(([text, added], place) =>
-      row(text, signed(added), bar(ends[place], ends[place + 1], Math.abs(added) < 0.005 ? "point" : added > 0 ? "raises" : "lowers")),
+      row(text, times(added), bar(ends[place], ends[place + 1], Math.abs(added) < 0.005 ? "point" : added > 0 ? "raises" : "lowers")),
     ),
     row("this customer", percent(said.probability), bar(ends.at(-1), ends.at(-1), "point"), "total"),
   ];

@@ -79,7 +79,7 @@ def test_a_customer_is_explained_on_the_screen_and_on_a_page(state: Path, capsys
     assert out.startswith(f"Customer ann, by {MODEL} version 1 (@Champion)\n")
     assert "Facts    true at 2025-01-01 00:00 UTC, known since 2025-01-01 00:00 UTC\n" in out
     assert "Decision treat: an offer is expected to earn" in out
-    assert re.search(r"^Raising  \+0\.\d\d  length of the contract: Month-to-month$", out, re.MULTILINE)
+    assert re.search(r"^Raising  odds ×[1-9]\.\d\d  length of the contract: Month-to-month$", out, re.MULTILINE)
     path = state / "explanations" / "ann.html"
     assert f"Page     {path}\n" in out
     page = path.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from churn.core.estimate import Estimate
-from churn.core.wording import Named, amount, interval, moment, number, percent, plain, signed, spoken
+from churn.core.wording import Named, amount, interval, moment, number, percent, plain, spoken, times
 
 ESTIMATE = Estimate(point=0.8472, lower=0.8311, upper=0.8618, se=0.008)
 
@@ -47,8 +47,8 @@ def test_amounts_show_cents_where_they_matter(money: float, text: str) -> None:
     assert amount(money, "USD") == text
 
 
-def test_contributions_show_their_sign() -> None:
-    assert (signed(0.918), signed(-0.2)) == ("+0.92", "-0.20")
+def test_contributions_are_factors_of_the_odds() -> None:
+    assert (times(0.918), times(-0.2), times(0)) == ("×2.50", "×0.82", "×1.00")
 
 
 @pytest.mark.parametrize(

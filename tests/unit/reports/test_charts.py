@@ -86,10 +86,10 @@ CHARTS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
         lambda: charts.reasons(["contract: Monthly", "tenure: 2", "a", "b"], [0.9, -0.5, 0.1, 0.1], -1.0, top=2),
         (
             "From the model's starting point of 26.9% to this customer's 40.1%",
-            "+0.90",
-            "-0.50",
+            "×2.46",
+            "×0.61",
             "all others (2)",
-            "+0.20",
+            "×1.22",
         ),
     ),
     "tuning": (

@@ -62,8 +62,8 @@ def test_the_screen_says_facts_risk_decision_reasons_and_changes() -> None:
         "Risk     50.0% within 90 days; the model starts from 26.9%",
         "Decision treat: an offer is expected to earn 22.50 EUR; the customer is worth 200 EUR, so that an offer pays "
         "above 16.4%.",
-        "Raising  +1.20  length of the contract: Month-to-month",
-        "Lowering -0.20  months as a customer: 60",
+        "Raising  odds ×3.32  length of the contract: Month-to-month",
+        "Lowering odds ×0.82  months as a customer: 60",
         "Change   length of the contract: Month-to-month → Two year, then 5.0%: leave",
         "         monthly charges: 100.4 → 80, then 40.0%",
         "         (what the model says of such a customer, not the effect of changing it)",

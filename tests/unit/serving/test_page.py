@@ -121,7 +121,7 @@ def test_a_customer_is_looked_up_with_score_value_and_reasons(page: Page, server
     waterfall = page.get_by_role("table", name="What each value adds").locator("tbody tr")
     rows = [" | ".join(line.locator("th, td.number").all_inner_texts()) for line in waterfall.all()]
     assert rows[0].startswith("where the model starts | ")
-    assert rows[1] == "length of the contract: Month-to-month | +0.90"
+    assert rows[1] == "length of the contract: Month-to-month | ×2.46"
     assert rows[-1] == f"this customer | {percent(row['probability'])}"
     assert page.get_by_role("status").inner_text() == f"Customer a: {percent(row['probability'])} churn, treat."
 
