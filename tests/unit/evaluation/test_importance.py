@@ -112,4 +112,4 @@ def test_the_section_shows_importance_examples_and_how_the_first_comes_about() -
 
 def test_nobody_to_explain_makes_a_page_all_the_same() -> None:
     alone = explanation().model_copy(update={"examples": ()})
-    assert "Exact contributions" in page("t", [explanation_section(alone)])
+    assert "multiplies the odds" in page("t", [explanation_section(alone)])
