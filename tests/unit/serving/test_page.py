@@ -190,10 +190,10 @@ def test_an_endpoint_that_went_away_is_said(page: Page) -> None:
 
 
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:
-    page.wait_for_function("document.activeElement.id === 'token'")
+    page.locator("#token:focus").wait_for()
     page.keyboard.type("asks")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'customer'")
+    page.locator("#customer:focus").wait_for()
     page.keyboard.type("a")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Customer a").wait_for()
