@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
+from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
@@ -26,8 +29,10 @@ __all__ = [
     "clear_killed",
     "connect",
     "diagnose",
+    "endpoint_log",
     "ensure_stack",
     "fetch",
+    "noted_endpoint",
     "now",
     "read_table",
     "running_dashboards",
@@ -162,9 +167,39 @@ def running_dashboards(profile: Profile) -> Any:
 
 def tokens_of(contract: DatasetContract) -> Any:
     """Return the tokens of a data set's endpoint, on the active profile."""
+    return _token_file(active_profile(), contract)
+
+
+def _token_file(profile: Profile, contract: DatasetContract) -> Any:
     from .local.tokens import TokenFile
 
-    return TokenFile(active_profile().state / "endpoint" / f"{contract.name}.tokens.json")
+    return TokenFile(profile.state / "endpoint" / f"{contract.name}.tokens.json")
+
+
+def endpoint_log(contract: DatasetContract) -> Path:
+    """Return the log of the endpoint that this process is to be, on the active profile; its folder is there."""
+    from .local.endpoint_process import log_of
+
+    logs = active_profile().state / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return log_of(logs.resolve(), contract.name, now())
+
+
+def noted_endpoint(options: ServeOptions, address: str, log: Path) -> AbstractContextManager[None]:
+    """Let this process be the endpoint of a data set for a while; raises ConfigError where another process is."""
+    from .local.endpoint_process import EndpointProcess, noted
+
+    process = EndpointProcess(
+        pid=os.getpid(),
+        machine=socket.gethostname(),
+        address=address,
+        workers=options.workers,
+        started_at=now(),
+        authenticated=options.authenticated,
+        certificate=options.certificate and options.certificate.resolve(),
+        log=log,
+    )
+    return noted(active_profile().state / "endpoint", options.contract.name, process)
 
 
 def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
@@ -232,6 +267,32 @@ def _prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any
 
     folder = profile.state / "predictions" / contract.name
     return LocalPredictionLog(folder, _tables(profile, contract), contract.table("predictions"), contract.entity_key)
+
+
+def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
+    from .local.endpoint_process import LocalEndpoint
+
+    return LocalEndpoint(
+        profile.state / "endpoint",
+        profile.state / "logs",
+        contract.name,
+        model,
+        tokens=_token_file(profile, contract),
+        start=partial(_start_endpoint, profile, options),
+        clock=now,
+        refresh_seconds=options.settings.serving.refresh_seconds,
+    )
+
+
+def _start_endpoint(profile: Profile, options: ServeOptions) -> Any:
+    """Start the server of this project in the background."""
+    from .local.servers import spawn
+
+    activate(profile)
+    log = endpoint_log(options.contract)
+    given = options.model_copy(update={"log": log}).model_dump_json()
+    own = {"CHURN_SERVE": given, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return spawn("The endpoint", options.port, ["serving"], {**os.environ, **own}, log)
 
 
 def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
@@ -324,6 +385,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "package": _package,
     "load": _load,
     "verify": _verify,
+    "endpoint": _endpoint,
     "engine": _engine,
     "identity": _identity,
     "code_version": _code_version,

@@ -18,7 +18,14 @@ from .console import plain_console
 from .context import CONFIGS, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
-from .endpoint import endpoint_predictions, endpoint_token, serve
+from .endpoint import (
+    endpoint_logs,
+    endpoint_predictions,
+    endpoint_status,
+    endpoint_stop,
+    endpoint_token,
+    serve,
+)
 from .explain import explain
 from .forget import data_forget
 from .online import features_check, features_publish
@@ -41,7 +48,10 @@ __all__ = [
     "data_vacuum",
     "dataset_infer",
     "doctor",
+    "endpoint_logs",
     "endpoint_predictions",
+    "endpoint_status",
+    "endpoint_stop",
     "endpoint_token",
     "explain",
     "features_check",

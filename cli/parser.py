@@ -26,14 +26,14 @@ THE_PROGRAMS = -1
 
 JSON_COMMANDS = (
     *("models", "audit", "doctor", "explain", "data describe", "config show", "config explain"),
-    *("rollout status", "rollout check", "campaign effect"),
+    *("rollout status", "rollout check", "campaign effect", "endpoint status"),
 )
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
 EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
-    2: "something for you to correct; of `audit` and `doctor`: they found something",
+    2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
     3: "the gate refused the version; of `rollout check`: it aborted the rollout",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
@@ -280,8 +280,14 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
     serve.add_argument("--no-auth", action="store_true", help="ask for no token; for this machine alone")
     serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM), to answer over HTTPS")
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
-    endpoint = commands.add_parser("endpoint", help="tokens of the endpoint, and what it logged")
+    serve.add_argument("--detach", action="store_true", help="leave it running in the background")
+    endpoint = commands.add_parser("endpoint", help="how the endpoint does, its end, its tokens, and what it logged")
     actions = endpoint.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions.add_parser("status", parents=[common], help="whether it answers, which version, since when, where")
+    logs = actions.add_parser("logs", parents=[common], help="the end of its log, also of one that has ended")
+    logs.add_argument("--lines", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
+    logs.add_argument("--follow", action="store_true", help="go on with what is added, until it ends or Ctrl-C")
+    actions.add_parser("stop", parents=[common], help="end it after the requests that are under way")
     token = actions.add_parser("token", parents=[common], help="create, list or revoke the tokens that requests need")
     token.add_argument("what", choices=("create", "list", "revoke"), help="what to do")
     token.add_argument("--name", metavar="NAME", help="whose token, or what for")

@@ -263,11 +263,17 @@ class Service:
         }
 
     async def watch(self) -> None:
-        """Ask again and again who is the champion."""
+        """Ask again and again who is the champion, and log what changes."""
+        known = self.endpoint.readiness
         while True:
             await asyncio.sleep(self.settings.refresh_seconds)
-            if await asyncio.to_thread(self.endpoint.refresh):
-                note("serve", f"version {self.endpoint.readiness.version} answers now")
+            await asyncio.to_thread(self.endpoint.refresh)
+            found = self.endpoint.readiness
+            if found.version != known.version:
+                note("serve", f"version {found.version} answers now")
+            if found.degraded != known.degraded:
+                note("serve", " ".join(found.degraded) or "everything works again")
+            known = found
 
 
 def _entity(served: Served) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,64 +20,40 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from adapters import wiring
 from churn.core.errors import ConfigError
-from churn.core.frozen import Frozen
-from churn.data.contract import DatasetContract
+from churn.core.progress import LOGGER, note
 from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
-from churn.settings import Settings
 
 from .agreement import SharedVersion
 from .app import Service, create_app
 from .connection import limits_of
 from .log import KeptLog
 
-__all__ = ["ServeOptions", "application", "for_this_machine", "serve"]
+__all__ = ["OPTIONS", "application", "for_this_machine", "serve"]
 
-_OPTIONS = "CHURN_SERVE"
+OPTIONS = "CHURN_SERVE"
+"""The environment variable that holds the options for the processes of the endpoint."""
+_LOG = "CHURN_SERVE_LOG"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _AGREEMENT = "versions"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DRAIN_SECONDS = 30
 
 
-class ServeOptions(Frozen):
-    """How the endpoint is started.
-
-    Attributes:
-        contract: The data set.
-        settings: Its settings.
-        host: The address to listen at.
-        port: The port; 0 takes a free one.
-        workers: Processes.
-        authenticated: Whether requests need a token; without, `host` must be of this machine alone.
-        certificate: A TLS certificate (PEM), and `key` its private key; None for plain HTTP.
-        key: See `certificate`.
-    """
-
-    contract: DatasetContract
-    settings: Settings
-    host: str = "127.0.0.1"
-    port: int = 8080
-    workers: int = 1
-    authenticated: bool = True
-    certificate: Path | None = None
-    key: Path | None = None
-
-
-def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
+def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
     """Answer requests until SIGTERM or Ctrl-C; those that are under way then are finished, within 30 seconds.
 
     Args:
         options: How.
-        announce: Called once everything that can be checked before has been.
+        announce: Called with the address once everything that can be checked before has been.
 
     Raises:
-        ConfigError: the port is taken, a file of TLS is missing, or others could ask without a token.
+        ConfigError: an endpoint of the data set runs, the port is taken, a file of TLS is missing, or others could ask
+            without a token.
         ChurnError: no version is live, or it cannot be loaded.
     """
-    import uvicorn
-
     if not options.authenticated and options.host not in _LOOPBACK:
         raise ConfigError(
             f"Without tokens the endpoint answers this machine alone, and {options.host} is open to others: leave "
@@ -84,12 +62,28 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
     for path in filter(None, (options.certificate, options.key)):
         if not path.is_file():
             raise ConfigError(f"There is no file {path}: give a certificate and its key, both in PEM.")
-    _require_free(options.host, options.port)
-    workspace = _workspace(options)
-    Endpoint(workspace, options.settings).refresh()  # what cannot be loaded or logged is said here, once
-    AnswerLog(workspace, options.settings.serving.log)
-    announce()
-    os.environ[_OPTIONS] = options.model_dump_json()
+    port = options.port or _free_port(options.host)
+    scheme = "http" if options.certificate is None else "https"
+    address = f"{scheme}://{options.host}:{port}"
+    log = options.log or wiring.endpoint_log(options.contract)
+    with wiring.noted_endpoint(options, _reached(scheme, options.host, port), log):
+        _require_free(options.host, port)
+        workspace = _workspace(options)
+        Endpoint(workspace, options.settings).refresh()  # what cannot be loaded or logged is said here, once
+        AnswerLog(workspace, options.settings.serving.log)
+        _log_to(log, shown=options.log is None)
+        note("serve", f"answers at {address} with {options.workers} processes")
+        announce(address)
+        _run(options, port, log)
+        note("serve", "ended")
+
+
+def _run(options: ServeOptions, port: int, log: Path) -> None:
+    import uvicorn
+
+    os.environ[OPTIONS] = options.model_dump_json()
+    os.environ[_LOG] = str(log)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that whoever called this goes on at the end
     with tempfile.TemporaryDirectory(prefix="churn-metrics-") as folder:
         if options.workers > 1:
             os.environ[_METRICS] = folder
@@ -98,8 +92,9 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
             f"{__name__}:application",
             factory=True,
             host=options.host,
-            port=options.port,
+            port=port,
             workers=options.workers,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -112,9 +107,10 @@ def serve(options: ServeOptions, announce: Callable[[], None]) -> None:
 
 def application() -> Any:
     """Return the application of one process; `serve` has left its options in the environment."""
-    options = ServeOptions.model_validate_json(os.environ[_OPTIONS])
+    options = ServeOptions.model_validate_json(os.environ[OPTIONS])
     agreement = SharedVersion(Path(os.environ[_METRICS]) / _AGREEMENT) if options.workers > 1 else None
     if agreement is not None:
+        _log_to(Path(os.environ[_LOG]), shown=options.log is None)
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
     workspace, serving = _workspace(options), options.settings.serving
     endpoint, tokens = Endpoint(workspace, options.settings, agreement), wiring.tokens_of(options.contract)
@@ -157,6 +153,31 @@ def _end_with_the_parent() -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _log_to(path: Path, *, shown: bool) -> None:
+    """Append what happens in this process to the log, and show it where somebody watches."""
+    from logging.handlers import WatchedFileHandler  # a log that was removed as an old one is begun anew
+
+    written = logging.Formatter(f"%(asctime)s.%(msecs)03dZ {os.getpid():>7} %(message)s", "%Y-%m-%dT%H:%M:%S")
+    written.converter = time.gmtime
+    handlers: list[logging.Handler] = [WatchedFileHandler(path, encoding="utf-8")]
+    for handler in [*handlers, *[logging.StreamHandler()] * shown]:
+        handler.setFormatter(written)
+        logging.getLogger().addHandler(handler)
+    logging.getLogger(LOGGER).setLevel(logging.INFO)
+
+
+def _reached(scheme: str, host: str, port: int) -> str:
+    """Return the address under which this machine reaches a server that listens at `host`."""
+    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"{scheme}://{local}:{port}"
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _require_free(host: str, port: int) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -110,7 +111,8 @@ def spawn(name: str, port: int, command: Sequence[str], environment: Mapping[str
 
     It has a session of its own: a Ctrl-C reaches the calling program alone, which then ends server and children.
     """
-    with log.open("wb") as output:
+    log.write_bytes(b"")
+    with log.open("ab") as output:  # so that a server may add to its log by itself
         child = subprocess.Popen(
             [sys.executable, "-m", *command],
             env=dict(environment),
@@ -178,13 +180,16 @@ def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
             server.child.wait()
 
 
-def open_local(target: str | urllib.request.Request, seconds: float) -> HTTPResponse:
-    """Open an address of this machine, never through a proxy.
+def open_local(
+    target: str | urllib.request.Request, seconds: float, context: ssl.SSLContext | None = None
+) -> HTTPResponse:
+    """Open an address of this machine, never through a proxy; `context` says whom to trust over HTTPS.
 
     Raises:
         OSError: nothing answers.
     """
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    secure = urllib.request.HTTPSHandler(context=context)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
     answer: HTTPResponse = opener.open(target, timeout=seconds)
     return answer
 

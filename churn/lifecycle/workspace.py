@@ -16,6 +16,7 @@ from ..data.delivery import Delivery
 from ..gate.inputs import JudgedVersion
 from ..model.scorer import Scorer
 from ..ports.batch import BatchEngine
+from ..ports.endpoint import EndpointHost
 from ..ports.files import Files
 from ..ports.ledger import DecisionLedger
 from ..ports.online import OnlineStore
@@ -25,6 +26,7 @@ from ..ports.stages import StageMirror
 from ..ports.studies import Studies
 from ..ports.tables import FeatureStore
 from ..ports.tracker import ExperimentTracker
+from .serve_options import ServeOptions
 
 __all__ = ["Workspace"]
 
@@ -131,6 +133,11 @@ class Workspace:
     def engine(self, engine: str, scorer: Any, *, rows: int) -> BatchEngine:
         """Return what scores a batch of about `rows` customers; raises ConfigError where it cannot run here."""
         made: BatchEngine = self.made("engine", engine, scorer, rows=rows)
+        return made
+
+    def endpoint(self, options: ServeOptions) -> EndpointHost:
+        """Return what runs the endpoint, and would start it like that."""
+        made: EndpointHost = self.made("endpoint", options)
         return made
 
     def approval(self, settings: ApprovalSettings, model: str | None = None) -> ApprovalContext:

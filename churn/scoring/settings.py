@@ -82,6 +82,9 @@ class ServingSettings(Frozen):
         default="ignore", description="What becomes of a column of a request that the data set does not know."
     )
     refresh_seconds: float = Field(default=5, gt=0, description="How often the ledger is asked who is the champion.")
+    update_seconds: float = Field(
+        default=120, gt=0, description="How long a deployment waits until the endpoint answers with its version."
+    )
     max_rows: int = Field(default=1000, ge=1, description="Rows of one request.")
     max_megabytes: float = Field(default=4, gt=0, description="Size of one request.")
     max_concurrent: int = Field(default=64, ge=1, description="Requests at a time; more are told to come again.")
