@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -191,7 +190,6 @@ def noted_endpoint(options: ServeOptions, address: str, log: Path) -> AbstractCo
 
     process = EndpointProcess(
         pid=os.getpid(),
-        machine=socket.gethostname(),
         address=address,
         workers=options.workers,
         started_at=now(),

@@ -22,6 +22,7 @@ from churn.gate.checks import CHECKS, VERDICTS, failures_first, headline_checks
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
+from churn.lifecycle.release import Release
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
@@ -102,17 +103,22 @@ def _deployment(
 ) -> dict[str, Any]:
     report: GateReport = _output(run, "evaluation", "gate_report")
     outcome: Deployment = _output(run, "promotion", "deployment")
+    release: Release = _output(run, "release", "release")
     _checks(console, report, verbose=verbose)
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")))
     for each in outcome.notes:
         console.print(each)
     console.print(f"Live    {'no version' if outcome.champion is None else f'version {outcome.champion}'}")
+    if release.sentence:
+        console.print(f"Serves  {release.sentence}")
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
     if outcome.state == "waiting":
         _next(console, f'approve --version {outcome.version} --reason "…"{options}', "or reject")
     if outcome.state == "rollout":
         _next(console, f"rollout status{options}", "start, or check")
+    if release.state == "verified" and release.address is None:
+        _next(console, f"serve{options}", "answers requests with it")
     _next(console, f"models{options}", "what is live, and what was")
     code = {"refused": 3, "waiting": 4, "rollout": 4}.get(outcome.state, 0)
     return _result(code, outcome.state, outcome.sentence, version=outcome.version, report=page)

@@ -22,6 +22,7 @@ from churn.evaluation.importance import Explanation
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
+from churn.lifecycle.release import Release
 from churn.scoring.batch import BatchSummary
 from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
@@ -29,7 +30,7 @@ from reports.batch_report import batch_sections
 from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.evaluation_report import evaluation_sections
-from reports.gate_report import deployment_section, gate_sections, gate_verdict, status_section
+from reports.gate_report import deployment_section, gate_sections, gate_verdict, release_section, status_section
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 
@@ -59,6 +60,11 @@ class View:
 
 def _version(of: VersionStatus | Deployment) -> str:
     return f"{of.model}, version {of.version}: {of.state}"
+
+
+def _release_metadata(release: Release) -> dict[str, Any]:
+    shown = ("state", "address", "online", "compared", "scored", "failed_at")
+    return {name: value for name in shown if (value := getattr(release, name)) is not None}
 
 
 def _validated(report: ValidationReport) -> str:
@@ -117,6 +123,11 @@ VIEWS: Mapping[type[BaseModel], View] = {
     GateReport: View(gate_verdict, gate_sections, _gate_metadata, lambda report: str(report.digest)),
     VersionStatus: View(_version, lambda status: (status_section(status),)),
     Deployment: View(_version, lambda deployment: (deployment_section(deployment),)),
+    Release: View(
+        lambda release: f"{release.deployment.model}, version {release.deployment.version}: {release.state}",
+        lambda release: (release_section(release),),
+        _release_metadata,
+    ),
     BatchSummary: View(
         lambda batch: f"{batch.scored:,} customers scored by {batch.model_name} version {batch.model_version}",
         batch_sections,

@@ -14,6 +14,7 @@ from churn.gate.checks import CHECKS, VERDICTS, failures_first
 from churn.gate.quality import judged_on
 from churn.gate.report import Check, Comparison, GateReport, PairedMetric, RecipeMetric, VersionSummary
 from churn.lifecycle.deployment import Deployment
+from churn.lifecycle.release import Release
 from churn.ports.ledger import Decision
 
 from . import gate_charts
@@ -37,6 +38,7 @@ __all__ = [
     "gate_sections",
     "gate_title",
     "gate_verdict",
+    "release_section",
     "status_section",
 ]
 
@@ -68,7 +70,7 @@ _KEY_METRICS = (
 )
 _NAMED, _SHOWN = 4, 12
 _TONES: dict[str, Tone] = {"approved": "good", "pending": "warn"}
-_OUTCOMES: dict[str, Tone] = {"promoted": "good", "unchanged": "plain", "waiting": "warn"}
+_OUTCOMES: dict[str, Tone] = {"promoted": "good", "unchanged": "plain", "waiting": "warn", "taken_back": "bad"}
 
 
 def gate_page(
@@ -163,6 +165,8 @@ def _badge(report: GateReport, status: VersionStatus | None, outcome: Deployment
 
 def _before(outcome: Deployment) -> str:
     """Return what this run changed, in a few words."""
+    if outcome.state == "taken_back":
+        return f"version {outcome.version} was taken back"
     if outcome.state != "promoted":
         return "unchanged by this run"
     return "the first champion" if outcome.previous is None else f"before: version {outcome.previous}"
@@ -355,4 +359,21 @@ def deployment_section(outcome: Deployment) -> Section:
         "changed by this run": _before(outcome),
     }
     verdict = Callout(outcome.sentence, _OUTCOMES.get(outcome.state, "bad"))
-    return Section(outcome.state.capitalize(), [verdict, *map(Callout, outcome.notes), Definitions(facts)])
+    return Section(spoken(outcome.state).capitalize(), [verdict, *map(Callout, outcome.notes), Definitions(facts)])
+
+
+def release_section(release: Release) -> Section:
+    """Return what followed a promotion: what is online, which endpoint answers, what was compared."""
+    if release.state == "skipped":
+        text = "Nothing was published: the version is not live, or batches alone are scored (`serving.deploy: never`)."
+        return Section("Skipped", [Callout(text)])
+    facts: dict[str, Cell] = {
+        "endpoint": release.address or "none runs: `python run.py serve`",
+        "customers online": f"{release.online:,}",
+        "of them compared with the feature table": f"{release.compared:,}",
+        "scores compared with those of a batch": f"{release.scored:,}",
+    }
+    if release.failed_at is not None:
+        facts = {"failed at": release.failed_at}
+    verdict = Callout(release.sentence, "good" if release.state == "verified" else "bad")
+    return Section(release.state.capitalize(), [verdict, Definitions(facts)])

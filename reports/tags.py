@@ -5,9 +5,10 @@ from __future__ import annotations
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
+from churn.lifecycle.release import Release
 from churn.scoring.batch import BatchSummary
 
-__all__ = ["batch_tags", "deployment_tags", "gate_tag", "training_tag"]
+__all__ = ["batch_tags", "deployment_tags", "gate_tag", "release_tags", "training_tag"]
 
 _NAMED = 2
 _SHIFTS = {"alike": "customers alike", "shifted": "customers shifted", "strong": "customers shifted strongly"}
@@ -31,6 +32,13 @@ def deployment_tags(outcome: Deployment) -> list[str]:
     """Return which version is live, and whether the one that was judged waits for a person."""
     live = [] if outcome.champion is None else [f"champion v{outcome.champion}"]
     return [*live, *[f"waits: v{outcome.version}"] * (outcome.state == "waiting")]
+
+
+def release_tags(release: Release) -> list[str]:
+    """Return that the version answers at an endpoint, or which part of its release failed; else nothing."""
+    if release.failed_at is not None:
+        return [f"failed: {release.failed_at}"]
+    return [f"endpoint v{release.deployment.version}"] * (release.address is not None)
 
 
 def batch_tags(summary: BatchSummary) -> list[str]:

@@ -1,4 +1,4 @@
-"""The way of a challenger to production: judged, approved by policy or person, promoted; none of it is cached."""
+"""The way of a challenger to production: judged, approved, promoted and released; none of it is cached."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from churn.lifecycle.deployment import (
     kept_report,
     promote_version,
 )
+from churn.lifecycle.release import Release, release_version
 from churn.settings import Settings
 from reports.gate_report import gate_page
-from reports.tags import deployment_tags, gate_tag
+from reports.tags import deployment_tags, gate_tag, release_tags
 
-from .reporting import stage, tag_run, write_page
+from .reporting import link_endpoint, stage, tag_run, write_page
 
-__all__ = ["approval_check", "evaluation", "promotion"]
+__all__ = ["approval_check", "evaluation", "promotion", "release"]
 
 _NEXT = "python run.py models"
 
@@ -67,5 +68,20 @@ def promotion(
         if report is not None:
             write_page(workspace, gate_page(report, status=status, outcome=outcome, next_command=_NEXT))
         log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
-        tag_run(*deployment_tags(outcome))
         return outcome
+
+
+@step(enable_cache=False)
+def release(
+    outcome: Deployment, status: VersionStatus, settings: Settings, contract: DatasetContract
+) -> Annotated[Release, "release"]:
+    """Publish features, bring the endpoint to the version, verify it; on failure the version before is live again."""
+    with stage("release"):
+        workspace = connect(contract, settings.model_name)
+        released, report = release_version(workspace, settings, outcome), kept_report(workspace, status)
+        tag_run(*deployment_tags(released.deployment), *release_tags(released))
+        link_endpoint(released.address)
+        if report is not None:
+            write_page(workspace, gate_page(report, status=status, outcome=released.deployment, next_command=_NEXT))
+        released.require()
+        return released

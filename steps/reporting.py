@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zenml import add_tags, get_step_context, save_artifact
+from zenml import add_tags, get_step_context, log_metadata, save_artifact
+from zenml.metadata.metadata_types import Uri
 
 from churn.core import progress
 from churn.core.errors import ChurnError
 from churn.lifecycle.workspace import Workspace
 
-__all__ = ["stage", "tag_run", "write_page"]
+__all__ = ["link_endpoint", "stage", "tag_run", "write_page"]
 
 
 @contextmanager
@@ -29,6 +30,13 @@ def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
 def write_page(workspace: Workspace, page: str) -> None:
     """Store the page of the pipeline run that this step belongs to."""
     workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
+
+
+def link_endpoint(address: str | None) -> None:
+    """Let the dashboard show where the endpoint answers, as a link on the step and on its run."""
+    if address is not None:
+        log_metadata({"endpoint": Uri(address)})
+        log_metadata({"endpoint": Uri(address)}, run_id_name_or_prefix=get_step_context().pipeline_run.id)
 
 
 def tag_run(*tags: str) -> None:

@@ -1,4 +1,4 @@
-"""The endpoint as a process of this machine: a note says which one runs, and a lock that it still does."""
+"""The endpoint as a process of this machine: a note says which one it is, and a lock that it still runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ class EndpointProcess(Frozen):
 
     Attributes:
         pid: The process that is signalled; it ends its workers.
-        machine: Where it runs: several machines may share a state folder.
         address: Where it answers.
         workers: Its processes that answer.
         started_at: When it began to listen.
@@ -50,7 +49,6 @@ class EndpointProcess(Frozen):
 
     format: Literal[1] = 1
     pid: int
-    machine: str
     address: str
     workers: int
     started_at: UtcTime
@@ -84,8 +82,8 @@ def noted(folder: Path, dataset: str, process: EndpointProcess) -> Iterator[None
         note.write_text(process.model_dump_json(indent=1), encoding="utf-8")
     except Timeout as error:
         raise ConfigError(
-            f"An endpoint of {dataset!r} runs already{_where(note)}: ask it, end it by `python run.py endpoint stop`, "
-            "or let that one have more processes (`serve --workers N`)."
+            f"An endpoint of {dataset!r} runs on this machine already{_where(note)}: end it by `python run.py endpoint "
+            "stop`, or let that one have more processes (`serve --workers N`)."
         ) from error
     except OSError as error:
         raise StoreError(f"{note} cannot be written ({error.strerror}): choose another `profile.state`.") from error
@@ -204,11 +202,6 @@ class LocalEndpoint(EndpointHost):
         process = self._process()
         if process is None:
             return False
-        if process.machine != socket.gethostname():
-            raise StoreError(
-                f"The endpoint of {self._dataset!r} runs on the machine {process.machine!r}: end it there, where its "
-                f"pid is {process.pid}."
-            )
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + within
@@ -302,11 +295,16 @@ class LocalEndpoint(EndpointHost):
 
 
 def _note(folder: Path, dataset: str) -> Path:
-    return folder / f"{dataset}.json"
+    return folder / f"{_here(dataset)}.json"
 
 
 def _lock(folder: Path, dataset: str) -> FileLock:
-    return FileLock(folder / f"{dataset}.lock")
+    return FileLock(folder / f"{_here(dataset)}.lock")
+
+
+def _here(dataset: str) -> str:
+    """Return the name of what is on this machine alone: several may share a state folder, with an endpoint each."""
+    return f"{dataset}@{socket.gethostname()}"
 
 
 def _where(note: Path) -> str:

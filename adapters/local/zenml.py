@@ -176,18 +176,38 @@ class ZenmlStageMirror(StageMirror):
         """Put the ZenML model version into production; ZenML archives the other."""
         self._show(model, version, "production")
 
+    def show_withdrawn(self, model: str, version: int) -> None:
+        """Put the ZenML model version into the archive."""
+        self._show(model, version, "archived")
+
+    def show_endpoint(self, model: str, version: int, address: str) -> None:
+        """Log the address as metadata of the ZenML model version, which the dashboard shows as a link."""
+        with _told(model, version, "at its endpoint"):
+            from zenml import log_metadata
+            from zenml.client import Client
+            from zenml.metadata.metadata_types import Uri
+
+            found = _version(Client(), model, f"v{version}", "")
+            log_metadata(metadata={"endpoint": Uri(address)}, model_version_id=found.id)
+
     def _show(self, model: str, version: int, stage: str, description: str = "", unless: str = "") -> None:
-        try:
+        with _told(model, version, f"in {stage}"):
             from zenml.client import Client
 
             found = _version(Client(), model, f"v{version}", description)
             if found.stage not in {stage, unless}:
                 found.set_stage(stage, force=True)
-        except Exception as error:  # ZenML raises what its database, its server and its settings raise
-            raise StoreError(
-                f"ZenML's model control plane cannot show version {version} of {model} in {stage}: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}. `python run.py doctor` looks into it."
-            ) from error
+
+
+@contextmanager
+def _told(model: str, version: int, where: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # ZenML raises what its database, its server and its settings raise
+        raise StoreError(
+            f"ZenML's model control plane cannot show version {version} of {model} {where}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}. `python run.py doctor` looks into it."
+        ) from error
 
 
 def _version(client: Client, model: str, name: str, description: str) -> ModelVersionResponse:

@@ -38,7 +38,7 @@ def mirrored_tags(state: ModelState, version: int) -> dict[str, str]:
         retired = state.retirement(version)
         # What was said of the model that is gone must not be read as said of what the registry has in its place.
         return {GATE: "retired", **tags, APPROVAL_CHECK: "Retired", DECISION: retired.hash} if retired else tags
-    names = {"pending": "Pending", "rejected": "Rejected", "rollout_aborted": "Rejected"}
+    names = {"pending": "Pending", **dict.fromkeys(("rejected", "rollout_aborted", "withdrawn"), "Rejected")}
     # Who goes back from a version has rejected it.
     approval = names.get(record.kind, "Approved") if record.version == version else "Rejected"
     return {**tags, APPROVAL_CHECK: approval, DECISION: record.hash}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Self
 
@@ -16,7 +16,19 @@ from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
 from .context import ApprovalContext, is_behind, person, reason
 from .state import ModelState, VersionStatus, settled_by, succeeded
 
-__all__ = ["Promotion", "complete_begun", "exclusive_state", "not_approved", "promote", "retire", "rollback"]
+__all__ = [
+    "Promotion",
+    "complete_begun",
+    "exclusive_state",
+    "not_approved",
+    "promote",
+    "record_deployed",
+    "retire",
+    "rollback",
+    "take_back",
+]
+
+_DEPLOYMENT = "policy:deployment"
 
 
 class Promotion(Frozen):
@@ -155,6 +167,57 @@ def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: 
         left = state.live if state.named_champion is None else state.named_champion
         left = None if left == target else left
         return _change(context, state, "rollback_begun", target, left=left, who=who, why=why)
+
+
+def take_back(context: ApprovalContext, version: int, *, why: str) -> int | None:
+    """Undo the promotion of a version that failed where it was put, and return the version that is live then.
+
+    It is the one that was live before, or none where none was; the ledger says why, signed by `policy:deployment`. The
+    gate has to judge the version anew. Where another version is live by now, nothing changes.
+
+    Args:
+        context: Whose champion changes.
+        version: The version that was promoted.
+        why: What failed.
+
+    Raises:
+        DecisionRefused: the registry has other models than those that the ledger is about.
+        StoreError: the registry or the ledger does not answer; the next run completes what was begun.
+    """
+    why = reason(why)
+    with exclusive_state(context) as state:
+        if state.live != version:
+            return state.live
+        if (target := state.previous) is not None:
+            _change(context, state, "rollback_begun", target, left=version, who=_DEPLOYMENT, why=why)
+            return target
+        _move(context, state, CHAMPION, None)  # before the record, as `retire` does
+        digests = {"model": state.digest(version)}
+        after = context.write(state, "withdrawn", version, champion=None, who=_DEPLOYMENT, why=why, digests=digests)
+        _tried(lambda: context.stages.show_withdrawn(context.model, version), "")
+        context.tag(after, version)
+        return None
+
+
+def record_deployed(
+    context: ApprovalContext, version: int, *, who: str, why: str, numbers: Mapping[str, float]
+) -> Decision | None:
+    """Record that what serves customers was brought up to date with the champion and verified.
+
+    Returns:
+        The record; None where another version is live by now.
+
+    Raises:
+        StoreError: the registry or the ledger does not answer.
+    """
+    with exclusive_state(context) as state:
+        if state.live != version:
+            return None
+        digests = {"model": state.digest(version)}
+        written = context.write(
+            state, "deployed", version, champion=version, who=person(who), why=why, digests=digests, numbers=numbers
+        )
+        return written.ledger[-1]
 
 
 def retire(context: ApprovalContext, version: int, *, who: str, why: str) -> Decision:

@@ -56,8 +56,9 @@ def succeeded(line: tuple[int, ...], version: int, *, back: bool) -> tuple[int, 
 
 _BEGUN = {"promotion_begun", "rollback_begun"}
 _CHANGED = {"promoted", "rolled_back"}
+_GONE = {"retired", "withdrawn"}
 GATE_KINDS = {"gate_passed", "gate_refused"}
-_REJECTED = {"rejected": "Rejected", "rollout_aborted": "Its rollout was aborted"}
+_REJECTED = {"rejected": "Rejected", "rollout_aborted": "Its rollout was aborted", "withdrawn": "Taken back"}
 """The records of a version that keep it from going live, in words."""
 _ROLLBACK = '`python run.py rollback --reason "…"`'
 
@@ -87,9 +88,7 @@ class ModelState:
         periods: list[LivePeriod] = []
         for record in self.records:
             ended = periods and periods[-1].until is None
-            if ended and (
-                record.kind in _CHANGED or (record.kind == "retired" and record.version == periods[-1].version)
-            ):
+            if ended and (record.kind in _CHANGED or (record.kind in _GONE and record.version == periods[-1].version)):
                 periods[-1] = replace(periods[-1], until=record.at)
             if record.kind in _CHANGED:
                 periods.append(LivePeriod(record.version, record.at, None, record.who, record.why))
@@ -97,7 +96,7 @@ class ModelState:
 
     @cached_property
     def lineage(self) -> tuple[int, ...]:
-        """The champions that led to the one that is live, which comes last unless it was retired.
+        """The champions that led to the one that is live, which comes last unless it was retired or withdrawn.
 
         A version that was rolled back from is not among them: after 1, 2, 3 and a rollback the lineage is 1, 2, so that
         the next rollback goes to 1. Neither is one that was retired.
@@ -106,7 +105,7 @@ class ModelState:
         for record in self.records:
             if record.kind in _CHANGED:
                 line = succeeded(line, record.version, back=record.kind == "rolled_back")
-            elif record.kind == "retired":
+            elif record.kind in _GONE:
                 line = tuple(version for version in line if version != record.version)
         return line
 
@@ -262,7 +261,7 @@ def digest_in(record: Decision, version: int) -> str:
 
 def settled_by(state: ModelState, version: int) -> Decision | None:
     """Return the newest record that says whether a version may be live."""
-    settling = {"pending", "approved", "rejected", "promoted", "rolled_back", "rollout_aborted"}
+    settling = {"pending", "approved", "rejected", "promoted", "rolled_back", "rollout_aborted", "withdrawn"}
     for record in reversed(state.records_of(version)):
         if record.version == version and record.kind in settling:
             return record
@@ -397,7 +396,7 @@ def check_separation_of_duties(settings: ApprovalSettings, version: ModelVersion
 def _refusal_by_a_person(state: ModelState, version: int) -> Decision | None:
     """Return the last word of a person, or of a rollout, about a version, if it was no."""
     for record in reversed(state.records_of(version)):
-        if record.kind == "rolled_back" and record.champion == version:
+        if record.kind == "rolled_back" and record.champion == version and not record.by_policy:
             return record
         if record.kind == "rollout_aborted" and record.version == version:
             return record

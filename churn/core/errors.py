@@ -8,6 +8,7 @@
     │   ├── LeakageError           the training set knows what it could not have known
     │   └── NotEnoughData          too few rows, customers or classes to do what was asked
     ├── DecisionRefused            a decision that the ledger, the policy or the registry does not allow
+    ├── DeploymentFailed           a promoted version that did not work where it was put; the one before is live again
     ├── ModelError                 a model that cannot be built, read or trusted
     └── StoreError                 a table, registry or disk that does not answer as it should
         ├── NotFound               a table, a model or a version that is not there
@@ -27,6 +28,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "DecisionRefused",
+    "DeploymentFailed",
     "LeakageError",
     "ModelError",
     "NotEnoughData",
@@ -76,6 +78,10 @@ class NotEnoughData(DataError):
 
 class DecisionRefused(ChurnError):
     """A decision about a model version that the ledger, the policy or the registry does not allow."""
+
+
+class DeploymentFailed(ChurnError):
+    """A promoted version that did not work where it was put, so that the one before it is live again."""
 
 
 class ModelError(ChurnError):

@@ -203,7 +203,7 @@ class Deployment(Frozen):
     version: int = Field(description="The version that was to go live.")
     champion: int | None = Field(description="The version that is live now.")
     previous: int | None = Field(default=None, description="The version that was live before this run changed it.")
-    state: Literal["promoted", "unchanged", "waiting", "rollout", "refused"]
+    state: Literal["promoted", "unchanged", "waiting", "rollout", "refused", "taken_back"]
     sentence: str
     notes: tuple[str, ...] = ()
 

@@ -24,7 +24,15 @@ from ..scoring.rows import coded_columns
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["Difference", "Parity", "Published", "check_features", "online_columns", "publish_features"]
+__all__ = [
+    "Difference",
+    "Parity",
+    "Published",
+    "active_customers",
+    "check_features",
+    "online_columns",
+    "publish_features",
+]
 
 _NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 _BATCH_ROWS = 50_000
@@ -217,6 +225,27 @@ def check_features(workspace: Workspace, settings: Settings) -> Parity:
         differences=tuple(differences[:_SHOWN]),
         different=len({difference.customer for difference in differences}),
     )
+
+
+def active_customers(workspace: Workspace, settings: Settings, rows: int) -> pa.RecordBatch:
+    """Return the newest rows of some active customers, as the feature table has them.
+
+    Args:
+        workspace: The data set.
+        settings: Who counts as active.
+        rows: How many, at most; they are spread over the first 50,000.
+
+    Raises:
+        DataError: there is no feature table, or nothing in it is known yet.
+        StoreError: the table cannot be read.
+    """
+    newest = _newest(workspace, settings)
+    batches = workspace.tables.latest_rows(
+        newest.features, newest.as_of, batch_rows=_BATCH_ROWS, max_age=newest.max_age
+    )
+    first = next(iter(batches))
+    spread = np.unique(np.linspace(0, first.num_rows - 1, min(rows, first.num_rows)).astype(np.int64))
+    return first.take(pa.array(spread))
 
 
 def _newest(workspace: Workspace, settings: Settings) -> _Newest:

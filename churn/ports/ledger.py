@@ -38,6 +38,8 @@ DecisionKind = Literal[
     "rollback_begun",
     "rolled_back",
     "undone",
+    "deployed",
+    "withdrawn",
     "retired",
     "erased",
     "rollout_started",
@@ -45,11 +47,13 @@ DecisionKind = Literal[
     "rollout_aborted",
 ]
 """What happened. A change of the champion is begun before the registry is touched, and `promoted`, `rolled_back` or
-`undone` after it. `retired` says that the model is gone: what was recorded of the version before is about no model that
-the registry may have under that number. `erased` says that the data of a customer was erased, not whose: its model is
-the name of the data set, its version 0. The records of a rollout carry the `share` of the customers that the version
-answers from then on, 0 in shadow; one that is aborted counts as rejected, and one that ends otherwise has no record of
-its own."""
+`undone` after it. `deployed` says that what serves customers was brought up to date with it and verified; `withdrawn`
+that this failed for the first champion of all, so that none is live again (of a later one, `rolled_back` by
+`policy:deployment` says so). `retired` says that the model is gone: what was recorded of the version before is about no
+model that the registry may have under that number. `erased` says that the data of a customer was erased, not whose: its
+model is the name of the data set, its version 0. The records of a rollout carry the `share` of the customers that the
+version answers from then on, 0 in shadow; one that is aborted counts as rejected, and one that ends otherwise has no
+record of its own."""
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

@@ -25,3 +25,19 @@ class StageMirror(ABC):
         Raises:
             StoreError: the control plane does not answer.
         """
+
+    @abstractmethod
+    def show_withdrawn(self, model: str, version: int) -> None:
+        """Show a version that is live no more, and none in its place: it goes to the archive.
+
+        Raises:
+            StoreError: the control plane does not answer.
+        """
+
+    @abstractmethod
+    def show_endpoint(self, model: str, version: int, address: str) -> None:
+        """Show where a version answers, as a link.
+
+        Raises:
+            StoreError: the control plane does not answer.
+        """

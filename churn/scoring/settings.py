@@ -82,6 +82,15 @@ class ServingSettings(Frozen):
         default="ignore", description="What becomes of a column of a request that the data set does not know."
     )
     refresh_seconds: float = Field(default=5, gt=0, description="How often the ledger is asked who is the champion.")
+    deploy: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="What a deployment does after a promotion. auto: features are published, an endpoint that runs is "
+        "changed, and scores of real customers are compared; always: an endpoint is started where none runs; never: "
+        "nothing, where batches alone are scored.",
+    )
+    smoke_rows: int = Field(
+        default=20, ge=1, description="Customers whose score a deployment compares with that of a batch."
+    )
     update_seconds: float = Field(
         default=120, gt=0, description="How long a deployment waits until the endpoint answers with its version."
     )

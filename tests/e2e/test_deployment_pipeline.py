@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
 LEFT_OUT = {"contract", "tenure", "internet_service", "payment_method", "total_charges"}
 """Columns without which churn is hard to see."""
-STEPS = ["evaluation", "approval_check", "promotion"]
+STEPS = ["evaluation", "approval_check", "promotion", "release"]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,16 @@ def short_sighted(project: Project) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(project: Project, short_sighted: Path) -> Ran:
+def failed(project: Project, short_sighted: Path) -> Ran:
+    """A first deployment whose features cannot go online."""
     trained(project, dataset=short_sighted)
+    nowhere = project.work / "no-folder"
+    nowhere.touch()
+    return deployed(project, f"profile.online.address={nowhere}", dataset=short_sighted)
+
+
+@pytest.fixture(scope="module")
+def first(project: Project, failed: Ran, short_sighted: Path) -> Ran:
     return deployed(project, dataset=short_sighted)
 
 
@@ -108,6 +116,12 @@ def zenml(project: Project, back: Ran) -> dict[str, Any]:
 def alias(project: Project, name: str) -> int | None:
     version = project.registry.by_alias(MODEL, name)
     return None if version is None else version.version
+
+
+def test_where_the_release_fails_what_was_live_before_is_live_again_and_the_command_fails(failed: Ran) -> None:
+    assert failed.code == 2
+    told = f"{MODEL} version 1 was promoted and taken back: no version is live, as before. The publication failed: "
+    assert told in failed.err
 
 
 def test_without_a_champion_the_first_that_clears_its_own_bars_goes_live(first: Ran) -> None:
@@ -173,8 +187,9 @@ def test_the_versions_carry_the_verdict_of_every_check(project: Project, back: R
 def test_the_ledger_tells_who_decided_what(records: list[Decision]) -> None:
     told = [(record.kind, record.version) for record in records]
     assert told == [
-        ("gate_passed", 1), ("approved", 1), ("promotion_begun", 1), ("promoted", 1),
-        ("gate_passed", 2), ("pending", 2), ("approved", 2), ("promotion_begun", 2), ("promoted", 2),
+        ("gate_passed", 1), ("approved", 1), ("promotion_begun", 1), ("promoted", 1), ("withdrawn", 1),
+        ("gate_passed", 1), ("approved", 1), ("promotion_begun", 1), ("promoted", 1), ("deployed", 1),
+        ("gate_passed", 2), ("pending", 2), ("approved", 2), ("promotion_begun", 2), ("promoted", 2), ("deployed", 2),
         ("gate_refused", 3), ("rejected", 3),
         ("rollback_begun", 1), ("rolled_back", 1),
     ]  # fmt: skip
@@ -198,6 +213,8 @@ def test_the_audit_finds_nothing_until_somebody_moves_an_alias_by_hand(project: 
 
 def test_the_dashboard_shows_every_step_and_which_version_is_live(zenml: dict[str, Any]) -> None:
     runs = [run for run in zenml["runs"] if list(run["steps"]) == STEPS]
+    failed, *runs = runs
+    assert (failed["status"], failed["tags"]) == ("failed", ["failed: publication", "passed: v1"])
     assert {run["status"] for run in runs} == {"completed"}
     assert all(pictures == ["markdown", "html"] for run in runs for pictures in run["outputs"].values())
     assert [run["tags"] for run in runs][:4] == [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -58,7 +57,6 @@ def main(folder: Path, port: int) -> None:
     )
     process = EndpointProcess(
         pid=os.getpid(),
-        machine=socket.gethostname(),
         address=f"http://127.0.0.1:{port}",
         workers=1,
         started_at=dt.datetime.now(dt.UTC),

@@ -138,10 +138,11 @@ class EndpointCase:
             "online": lambda: self.online,
             "load": self._load,
         }
+        self.make, self.settings = make, settings(*overrides)
         self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
         with self.online.publishing(PUBLICATION.columns, full=False) as writer:
             writer.record(PUBLICATION)
-        self.endpoint = Endpoint(self.workspace, settings(*overrides), agreement)
+        self.endpoint = Endpoint(self.workspace, self.settings, agreement)
 
     def scorer(self, version: int) -> FailingScorer:
         model = ChurnModel(schema=SCHEMA, categories=CATEGORIES, additive=ADDITIVE, intercept=-float(version))

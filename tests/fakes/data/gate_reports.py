@@ -19,6 +19,7 @@ from churn.gate.report import (
 )
 from churn.gate.settings import GateSettings
 from churn.lifecycle.deployment import Deployment
+from churn.lifecycle.release import Release
 from churn.ports.ledger import Decision, Entry
 from tests.fakes.data.evaluations import evaluation
 
@@ -221,4 +222,14 @@ DEPLOYMENT = Deployment(
     previous=3,
     state="promoted",
     sentence="churn_telco version 5 is @Champion, version 3 is @PreviousChampion.",
+)
+
+RELEASE = Release(
+    deployment=DEPLOYMENT,
+    state="verified",
+    sentence="4,000 customers are online, and 20 of them were scored at http://127.0.0.1:8080, as a batch scores them.",
+    address="http://127.0.0.1:8080",
+    online=4000,
+    compared=1000,
+    scored=20,
 )

@@ -11,6 +11,7 @@ class InMemoryStages(StageMirror):
 
     def __init__(self) -> None:
         self.stages: dict[tuple[str, int], str] = {}
+        self.addresses: dict[tuple[str, int], str] = {}
         self.down = False
 
     def show_candidate(self, model: str, version: int, description: str) -> None:
@@ -19,6 +20,14 @@ class InMemoryStages(StageMirror):
 
     def show_champion(self, model: str, version: int) -> None:
         self._show(model, version, "production")
+
+    def show_withdrawn(self, model: str, version: int) -> None:
+        self._show(model, version, "archived")
+
+    def show_endpoint(self, model: str, version: int, address: str) -> None:
+        if self.down:
+            raise StoreError("The model control plane does not answer: start it.")
+        self.addresses[model, version] = address
 
     def _show(self, model: str, version: int, stage: str) -> None:
         if self.down:

@@ -18,13 +18,14 @@ from churn.evaluation.headline import headline
 from churn.gate.report import Check
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
+from churn.lifecycle.release import Release
 from churn.settings import Configuration, read_configuration
 from cli.console import plain_console
 from cli.summary import summarise
 from tests.fakes.data.batches import summary_of
 from tests.fakes.data.campaigns import campaign
 from tests.fakes.data.findings import REGISTRATION, SNAPSHOT, VALIDATION, evaluation
-from tests.fakes.data.gate_reports import gate_report
+from tests.fakes.data.gate_reports import RELEASE, gate_report
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -186,10 +187,13 @@ CHECKS = (
 )
 
 
-def deployed(state: str, checks: tuple[Check, ...], *, verbose: bool = False, **outcome: Any) -> tuple[int, list[str]]:
+def deployed(
+    state: str, checks: tuple[Check, ...], *, verbose: bool = False, release: Release | None = None, **outcome: Any
+) -> tuple[int, list[str]]:
     report = gate_report().model_copy(update={"checks": checks})
     ended = Deployment(model="churn_gym", version=7, champion=6, state=state, sentence="That is that.", **outcome)  # type: ignore[arg-type]
-    run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended})
+    release = release or Release(deployment=ended, state="skipped")
+    run = run_of(evaluation={"gate_report": report}, promotion={"deployment": ended}, release={"release": release})
     output, fake = StringIO(), cast(Any, run)
     result = summarise(
         plain_console(output), "deployment", fake, *configuration(), options=" --stack cloud", verbose=verbose
@@ -223,6 +227,15 @@ def test_a_version_that_waits_is_told_with_the_command_that_approves_it_and_has_
     code, lines = deployed("waiting", CHECKS[:1])
     assert code == 4
     assert 'Next    python run.py approve --version 7 --reason "…" --stack cloud   (or reject)' in lines
+
+
+def test_a_release_says_what_answers_and_how_to_let_the_version_answer_where_nothing_does() -> None:
+    _, lines = deployed("promoted", CHECKS[:1], release=RELEASE)
+    assert f"Serves  {RELEASE.sentence}" in lines
+    serve = "Next    python run.py serve --stack cloud   (answers requests with it)"
+    assert serve not in lines
+    _, lines = deployed("promoted", CHECKS[:1], release=RELEASE.model_copy(update={"address": None}))
+    assert serve in lines
 
 
 @pytest.mark.parametrize("state", ["promoted", "unchanged"])

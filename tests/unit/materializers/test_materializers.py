@@ -35,7 +35,7 @@ from tests.fakes.data.findings import (
     evaluation,
     explanation,
 )
-from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, VERSION_STATUS, gate_report
+from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, RELEASE, VERSION_STATUS, gate_report
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "status": (lambda: VERSION_STATUS, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
     "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
+    "release": (lambda: RELEASE, "churn_telco, version 5: verified"),
 }
 
 

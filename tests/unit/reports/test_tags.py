@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from churn.gate.report import GateReport
-from reports.tags import batch_tags, deployment_tags, gate_tag, training_tag
+from reports.tags import batch_tags, deployment_tags, gate_tag, release_tags, training_tag
 from tests.fakes.data.batches import feature_rows, summary_of
 from tests.fakes.data.findings import REGISTRATION
-from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, gate_report
+from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, RELEASE, gate_report
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +43,14 @@ def test_a_gate_says_what_it_refused_by(report: GateReport, tag: str) -> None:
 )
 def test_a_deployment_says_what_is_live(changes: dict[str, Any], tags: list[str]) -> None:
     assert deployment_tags(DEPLOYMENT.model_copy(update=changes)) == tags
+
+
+def test_a_release_says_where_it_ended() -> None:
+    assert release_tags(RELEASE) == ["endpoint v5"]
+    assert release_tags(RELEASE.model_copy(update={"address": None})) == []
+    assert release_tags(RELEASE.model_copy(update={"state": "failed", "failed_at": "smoke test"})) == [
+        "failed: smoke test"
+    ]
 
 
 def test_a_training_says_which_version_it_made() -> None:
