@@ -15,10 +15,13 @@ __all__ = ["explain", "file_name"]
 
 def explain(arguments: argparse.Namespace) -> int:
     """Print the prediction for a customer with its reasons, and write its page."""
+    from churn.lifecycle.inference import require_champion
+
+    session = session_of(arguments)
+    require_champion(session.workspace)  # told before what explains is imported
     from churn.lifecycle.explain import explain_customer
     from reports.customer_report import customer_lines, customer_page
 
-    session = session_of(arguments)
     said = explain_customer(session.workspace, session.settings, arguments.customer)
     path = arguments.out or session.profile.state / "explanations" / f"{file_name(said.customer)}.html"
     writable(path).write_text(customer_page(said), encoding="utf-8")

@@ -49,6 +49,10 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     name, quiet = arguments.pipeline, getattr(arguments, "quiet", False)
     if name != "deployment" and (name != "inference" or settings.data is not None):
         check_delivery(session.workspace, settings)
+    if name == "inference":
+        from churn.lifecycle.inference import require_champion
+
+        require_champion(session.workspace)
     wiring.check_orchestrator(profile)
     log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
     console, kept, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"

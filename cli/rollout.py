@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from churn.approval.rollout import Rollout
-from churn.core.estimate import Estimate
 from churn.core.wording import interval, moment, number
-from churn.lifecycle.rollouts import Arm, RolloutReport
 
 from .console import Screen, plain_console
 from .context import Session, repeated, session_of
 from .output import print_json, wants_json
+
+if TYPE_CHECKING:
+    from churn.approval.rollout import Rollout
+    from churn.core.estimate import Estimate
+    from churn.lifecycle.rollouts import Arm, RolloutReport
 
 __all__ = ["rollout_abort", "rollout_advance", "rollout_check", "rollout_start", "rollout_status"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..approval.state import ModelState
 from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
 from ..core.progress import advance
 from ..data.contract import DatasetContract
@@ -28,7 +29,7 @@ from ..settings import Settings
 from .features import build_features, ingest
 from .workspace import Workspace
 
-__all__ = ["champion_of", "record_batch", "run_batch", "score"]
+__all__ = ["champion_of", "record_batch", "require_champion", "run_batch", "score"]
 
 
 def score(workspace: Workspace, settings: Settings) -> BatchSummary:
@@ -78,6 +79,17 @@ def champion_of(champion: ModelVersion | None, model: str) -> ModelVersion:
             "(a first one is trained by `--pipeline training`)."
         )
     return champion
+
+
+def require_champion(workspace: Workspace) -> None:
+    """Look into the ledger alone, which takes a moment, whether a version is live.
+
+    Raises:
+        NotFound: none is.
+        StoreError: the ledger cannot be read.
+    """
+    if ModelState(workspace.model, tuple(workspace.ledger.read()), {}).live is None:
+        champion_of(None, workspace.model)
 
 
 def run_batch(

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 
 from churn.core.errors import ContractError, NotEnoughData, NotFound
-from churn.lifecycle.inference import champion_of, record_batch
+from churn.lifecycle.inference import champion_of, record_batch, require_champion
+from churn.lifecycle.workspace import Workspace
 from churn.model.money import CustomerValue, MoneySettings
 from churn.model.scorer import ReasonSettings, ScoringSettings
 from churn.scoring.baseline import write_baseline
 from churn.scoring.rows import reason_columns
 from tests.fakes.data.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
+from tests.fakes.data.deciding import MODEL, office
 from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.tracker import InMemoryTracker
@@ -218,6 +220,16 @@ def test_without_a_champion_the_way_to_one_is_told() -> None:
     assert champion_of(VERSION, "churn_toy") is VERSION
     with pytest.raises(NotFound, match=r"churn_toy has no @Champion .* --pipeline deployment"):
         champion_of(None, "churn_toy")
+
+
+def test_whether_a_version_is_live_is_looked_up_in_the_ledger_alone() -> None:
+    at = office(2)
+    make = {"ledger": lambda: at.ledger}
+    workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: NOW, make=make)
+    with pytest.raises(NotFound, match=r"churn_gym has no @Champion .* --pipeline deployment"):
+        require_champion(workspace)
+    at.go_live(1)
+    require_champion(workspace)
 
 
 def test_a_batch_leaves_its_record_with_the_tracker(store: MemoryFeatureStore, tmp_path: Path) -> None:
