@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Iterable
 from functools import partial
 
@@ -67,6 +68,7 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
         f"{campaign.planned_at + dt.timedelta(days=days):%Y-%m-%d}"
         for days in (settings.rest_days or campaign.window_days, campaign.window_days)
     )
+    on = "" if campaign.dataset is None else f" --dataset {shlex.quote(campaign.dataset)}"
     treated, control = (f"{campaign.batch_id}{group}.{settings.format}" for group in ("", ".control"))
     rest = "may be on another list" if settings.rest_days else "have left or stayed"
     steps = [
@@ -96,8 +98,8 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
             Step(
                 f"Measure from {known} on.",
                 f"The outcomes of {campaign.window_days} days are known then. Once they are in the tables "
-                "(python run.py --pipeline features, with --data FILE where you deliver them), compare both groups:",
-                command=f"python run.py campaign effect {campaign.batch_id}",
+                f"(python run.py --pipeline features{on}, with --data FILE where you deliver them), compare the groups:",
+                command=f"python run.py campaign effect {campaign.batch_id}{on}",
             )
         )
     return Section("Do this", [Steps(steps)])

@@ -118,6 +118,7 @@ class Campaign(Finite):
         parts: What the expected profit is made of.
         window_days: Within so many days after its date a prediction comes true or not.
         audience: Who is on the list; None where too little is known of the customers.
+        dataset: How a command names the data set: a shipped contract or the path of one; None where that is not known.
     """
 
     batch_id: str
@@ -144,3 +145,4 @@ class Campaign(Finite):
     window_days: int
     audience: Audience | None
     notes: tuple[str, ...]
+    dataset: str | None = None

@@ -41,7 +41,9 @@ def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummar
         )
         location = put_lists(plan, workspace.files)
         record_contacts(store, plan, contract)
-    return plan.campaign, location
+    path = Path(settings.dataset)
+    dataset = str(path.resolve()) if path.is_file() else settings.dataset
+    return plan.campaign.model_copy(update={"dataset": dataset}), location
 
 
 def measure_campaigns(workspace: Workspace, settings: Settings, batch_id: str | None = None) -> CampaignEffect:

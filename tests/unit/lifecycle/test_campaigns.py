@@ -48,6 +48,19 @@ def summary(store: MemoryFeatureStore, batch_id: str) -> BatchSummary:
     )
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_campaign_knows_how_to_name_its_data_set(
+    store: MemoryFeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gym.yaml").touch()
+    named = SETTINGS.model_copy(update={"dataset": "gym.yaml" if as_file else "saas"})
+    make = {"tables": lambda: store, "files": InMemoryFiles}
+    workspace = Workspace(contract=CONTRACT, model="churn_toy", threads=1, clock=lambda: AS_OF, make=make)
+    campaign, _ = plan_campaign(workspace, named, summary(store, "may"))
+    assert campaign.dataset == (str(tmp_path / "gym.yaml") if as_file else "saas")
+
+
 def test_two_plans_at_once_contact_nobody_twice(store: MemoryFeatureStore) -> None:
     files = InMemoryFiles()
     workspace = Workspace(

@@ -155,6 +155,15 @@ def test_it_begins_with_what_to_do_by_when(whole: Campaign) -> None:
     assert measure.command == "python run.py campaign effect b1"
 
 
+@pytest.mark.parametrize(("dataset", "option"), [("saas", "saas"), ("/data/my gym.yaml", "'/data/my gym.yaml'")])
+def test_its_commands_name_the_data_set_whichever_is_remembered_when_they_are_typed(
+    whole: Campaign, dataset: str, option: str
+) -> None:
+    measure = steps(whole.model_copy(update={"dataset": dataset}))[-1]
+    assert measure.command == f"python run.py campaign effect b1 --dataset {option}"
+    assert f"python run.py --pipeline features --dataset {option}, with --data FILE" in measure.text
+
+
 def test_where_the_lists_do_not_lie_beside_the_page_their_place_is_named(whole: Campaign) -> None:
     hand_over, _, leave, _ = steps(whole, beside=False)
     assert not hand_over.links
