@@ -27,7 +27,7 @@ def remarks_on(columns: Sequence[SampledColumn]) -> dict[str, list[str]]:
     """Return what is to be checked about columns, by their names."""
     remarks: dict[str, list[str]] = {}
     for column in columns:
-        found = [*_strays(column), *_stand_ins(column)]
+        found = [*_strays(column), *_stand_ins(column), *_units(column)]
         if found:
             remarks[column.name] = found
     for name, other in _same(columns).items():
@@ -46,6 +46,14 @@ def _strays(column: SampledColumn) -> Iterator[str]:
         yield f"{start}, which would be set aside: leave them blank in the source if they mean missing."
     else:
         yield f"{start}, so each value is a category: leave them blank in the source to have numbers."
+
+
+def _units(column: SampledColumn) -> Iterator[str]:
+    if column.units and column.content == "categorical":
+        yield (
+            f"numbers with a unit ({', '.join(column.units)}), so each value is a category: write them as plain "
+            "numbers in the source to have numbers."
+        )
 
 
 def _stand_ins(column: SampledColumn) -> Iterator[str]:

@@ -78,7 +78,7 @@ class SampledColumn:
         values: Its values as float64 numbers or as UTC times where it holds those, otherwise its text.
         format: How its times are written, where that is not ISO 8601.
         ambiguous: Whether day and month of its times could be the other way round.
-        units: The units of its numbers.
+        units: The units of its numbers, of a category too whose values are such numbers.
         odd: Values that are no numbers, or no times, in a column of them: how many rows hold each, most first.
     """
 
@@ -178,10 +178,12 @@ def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
     if not few and head.str.match(r"^\d{1,4}:\d{2}(:\d{2})?$").mean() >= READABLE:
         return SampledColumn(source, name, "durations", text, text)
     units = head.str.extract(_UNIT.pattern, expand=False)
-    if not few and units.notna().mean() >= READABLE:
+    if units.notna().mean() >= READABLE:
         names = tuple(sorted(units.dropna().unique()))
-        if len(names) == 1 or all(_UNITS_TOGETHER.fullmatch(unit) for unit in names):
-            return SampledColumn(source, name, "numbers with a unit", text, text, units=names)
+        together = all(_UNITS_TOGETHER.fullmatch(unit) or unit == "%" for unit in names)
+        if together or (len(names) == 1 and not few):
+            content: Content = "categorical" if few else "numbers with a unit"
+            return SampledColumn(source, name, content, text, text, units=names)
     return SampledColumn(source, name, "categorical", text, text)
 
 

@@ -173,6 +173,24 @@ def test_what_names_a_person_is_left_out(name: str, values: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        ([f"{(1, 12, 24)[number % 3]} months" for number in MANY], "months"),
+        ([("1 month", "12 months")[number % 2] for number in MANY], "month, months"),
+        ([f"{(10, 50, 90)[number % 3]}%" for number in MANY], "%"),
+        ([("500 MB", "2 GB")[number % 2] for number in MANY], "GB, MB"),
+        ([("3G", "4G", "5G")[number % 3] for number in MANY], None),
+        ([("1st", "2nd")[number % 2] for number in MANY], None),
+    ],
+)
+def test_a_category_of_few_numbers_with_a_unit_is_told_how_to_become_numbers(values: Any, unit: str | None) -> None:
+    drafted = " ".join(draft(table(term=values, churn=outcome(1, 0))).replace("#", "").split())
+    assert "term: {type: categorical" in drafted
+    assert (f"CHECK: numbers with a unit ({unit}), so each value is a category" in drafted) == (unit is not None)
+    assert ("with a unit" in drafted) == (unit is not None)
+
+
+@pytest.mark.parametrize(
     ("values", "reason"),
     [
         ([f"{number / 7:.1f}%" for number in MANY], "numbers with a unit (%)"),
