@@ -195,7 +195,8 @@ class LocalEndpoint(EndpointHost):
         body = {"dataframe_records": list(rows), "params": {"reasons": explain}}
         with self._asking(process, "query") as ask:
             answer = json.loads(ask(f"/serving-endpoints/{self._name}/invocations", json.dumps(body).encode()))
-        return EndpointAnswer(int(answer["model"]["version"]), answer["predictions"])
+        said = answer["predictions"]
+        return EndpointAnswer([int(row["model_version"]) for row in said], said)
 
     def stop(self, *, within: float) -> bool:
         """Send SIGTERM, and wait until the process has let go of its lock."""

@@ -36,11 +36,11 @@ class EndpointAnswer(NamedTuple):
     """What an endpoint said of the rows of one request.
 
     Attributes:
-        version: The version that answered.
+        versions: The version that answered each row; several may answer while one is rolled out.
         predictions: A JSON object for each row, in their order, with `status` and `probability` among others.
     """
 
-    version: int
+    versions: Sequence[int]
     predictions: Sequence[Mapping[str, Any]]
 
 

@@ -85,7 +85,7 @@ def test_an_endpoint_is_started_changed_asked_and_ended(hosted: Hosted) -> None:
     assert host.ensure(1, within=60).version == 1
 
     answer = host.query([{"customer_id": "a"}, {"customer_id": "nobody"}], explain=True)
-    assert answer.version == 1
+    assert answer.versions == [1, 1]
     assert [row["status"] for row in answer.predictions] == ["ok", "unknown"]
     assert 0 < answer.predictions[0]["probability"] < 1
     assert len(answer.predictions[0]["reasons"]) == 3
@@ -97,12 +97,12 @@ def test_an_endpoint_is_started_changed_asked_and_ended(hosted: Hosted) -> None:
 
     hosted.go_live(2)
     assert host.ensure(2, within=60).version == 2
-    assert host.query([FULL]).version == 2
+    assert host.query([FULL]).versions == [2]
 
     hosted.go_live(BROKEN)
     with pytest.raises(StoreError, match=r"cannot change to version 3: .*The files of version 3 are gone"):
         host.ensure(BROKEN, within=60)
-    assert host.query([FULL]).version == 2, "what answered goes on"
+    assert host.query([FULL]).versions == [2], "what answered goes on"
     failing = host.state()
     assert failing is not None
     assert (failing.ready, failing.version, failing.update) == (True, 2, "failed")

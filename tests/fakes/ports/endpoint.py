@@ -60,7 +60,7 @@ class InMemoryEndpoint(EndpointHost):
             {"customer": row.customer, "status": row.status, **({} if row.score is None else row.score._asdict())}
             for row in answers.rows
         ]
-        return EndpointAnswer(answers.served.version, said)
+        return EndpointAnswer([answers.by(number).version for number in range(len(said))], said)
 
     def stop(self, *, within: float) -> bool:
         self._refuse("stop")

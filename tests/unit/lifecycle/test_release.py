@@ -164,7 +164,7 @@ def another_score(case: Case) -> None:
 
 def another_version(case: Case) -> None:
     query = case.host.query
-    case.host.query = lambda rows, *, explain=False: query(rows)._replace(version=1)  # type: ignore[method-assign]
+    case.host.query = lambda rows, *, explain=False: query(rows)._replace(versions=[1] * len(rows))  # type: ignore[method-assign]
 
 
 def a_bug(case: Case) -> None:
