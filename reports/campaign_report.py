@@ -98,7 +98,7 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
             Step(
                 f"Measure from {known} on.",
                 f"The outcomes of {campaign.window_days} days are known then. Once they are in the tables "
-                f"(python run.py --pipeline features{on}, with --data FILE where you deliver them), compare the groups:",
+                f"(python run.py --pipeline features{on}, with --data FILE where you deliver it), compare the groups:",
                 command=f"python run.py campaign effect {campaign.batch_id}{on}",
             )
         )
