@@ -172,6 +172,8 @@ def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
 def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
     """Look at the rollout once, and do what follows: abort, advance, promote or wait.
 
+    What the endpoint logged and is not in the table yet is moved there first.
+
     A version that wins is promoted as every other one is: where its verdict has lapsed the gate judges it anew, and
     the policy answers. What waits for a person goes on being rolled out meanwhile.
 
@@ -180,6 +182,7 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         DecisionRefused: the registry has other models than the ledger, or the machine was too busy for the gate.
         StoreError: the registry, the ledger or a table does not answer.
     """
+    workspace.prediction_log.move()
     report = rollout_report(workspace, settings)
     context, who = workspace.approval(settings.approval), workspace.identity
     seen = report.rollout

@@ -136,6 +136,7 @@ class EndpointCase:
             "ledger": lambda: self.office.ledger,
             "stages": lambda: self.office.stages,
             "online": lambda: self.online,
+            "identity": lambda: "ada",
             "load": self._load,
         }
         self.make, self.settings = make, settings(*overrides)

@@ -23,6 +23,7 @@ from churn.ports.tables import TableRef
 from churn.settings import Settings
 from tests.fakes.data.case import CONTRACT, settings
 from tests.fakes.data.deciding import MODEL, office
+from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 
 _MONEY = MoneySettings()
@@ -77,6 +78,7 @@ class RolledOut:
             "stages": lambda: self.office.stages,
             "tables": lambda: self.tables,
             "identity": lambda: "ada",
+            "prediction_log": lambda: InMemoryPredictionLog(self.tables, CONTRACT.table("predictions"), _KEY),
             "verify": lambda version, into: None,
         }
         self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=self.office.clock, make=make)

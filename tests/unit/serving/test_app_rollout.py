@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from churn.lifecycle.rollouts import rollout_report
+from churn.lifecycle.rollouts import check_rollout, rollout_report
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase
@@ -122,3 +122,17 @@ def test_what_both_versions_said_is_logged_and_a_look_at_the_rollout_finds_it(ca
     assert (champion.rows, champion.failed) == (2 * len(ROWS) if shadow else 2 * len(ROWS) - drawn, 0)
     assert challenger.mean_score is not None
     assert report.next == "abort" if drawn > 5 else "wait"
+
+
+def test_a_check_while_the_endpoint_runs_sees_what_waits_in_the_log_and_its_abort_reaches_the_endpoint(
+    case: EndpointCase,
+) -> None:
+    with logging_client(case) as http:
+        case.roll_out()
+        case.now = case.office.clock()
+        case.scorers[2].fails = True
+        http.post("/invocations", json={"instances": ROWS})
+        done = check_rollout(case.workspace, settings())
+        assert (done.done, done.report.arms[1].failed > 5) == ("aborted", True)
+        case.endpoint.refresh()
+        assert http.get(STATE).json()["config"]["traffic_config"]["routes"] == [route(1, 100)]
