@@ -207,6 +207,15 @@ def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     return LocalFeatureStore(profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads)
 
 
+def _windows(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .local.windows import LocalPredictionWindows
+
+    limits = profile.resources
+    return LocalPredictionWindows(
+        profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads
+    )
+
+
 def _registry(profile: Profile, *_: Any) -> Any:
     from .mlflow.registry import MlflowModelRegistry
 
@@ -371,6 +380,7 @@ def _code_version(*_: Any) -> str:
 
 _LOCAL: Mapping[str, Callable[..., Any]] = {
     "tables": _tables,
+    "windows": _windows,
     "registry": _registry,
     "ledger": _ledger,
     "stages": _stages,

@@ -25,6 +25,7 @@ from .evaluation.evaluate import EvaluationSettings
 from .gate.settings import GateRules, GateSettings
 from .model.money import MoneySettings
 from .model.scorer import ReasonSettings
+from .monitoring.settings import MonitoringSettings
 from .scoring.settings import InferenceSettings, ServingSettings
 from .simulation.simulate import SimulationSettings
 from .training.search import TuningSettings
@@ -176,6 +177,7 @@ class Settings(Frozen):
     serving: ServingSettings
     rollout: RolloutSettings
     campaign: CampaignSettings
+    monitoring: MonitoringSettings
 
     @field_validator("model_name")
     @classmethod

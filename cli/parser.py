@@ -34,7 +34,8 @@ EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
     2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
-    3: "the gate refused the version; of `rollout check`: it aborted the rollout",
+    3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring`: someone "
+    "should act",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
@@ -45,6 +46,7 @@ PIPELINES = {
     "training": "features, then training set → tuning → model → evaluation → @Challenger",
     "deployment": "the gate: @Challenger against @Champion → approval → promotion",
     "inference": "@Champion and the latest features → predictions → whom to contact",
+    "monitoring": "predictions, outcomes and the baseline → what has changed, and what to do",
 }
 
 _EXAMPLES = """\
@@ -55,6 +57,7 @@ examples:
   python run.py --pipeline training --data customers.csv      deliver your table to it, and train
   python run.py --pipeline deployment                         gate the new model, promote it if it is better
   python run.py --pipeline inference                          score every customer with the champion
+  python run.py --pipeline monitoring                         what has changed, and whether to act
   python run.py explain --customer ID                         why this customer is at risk
   python run.py ui                                            ZenML dashboard and MLflow in the browser
 

@@ -47,7 +47,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     session = session_of(arguments)
     settings, profile, contract = session
     name, quiet = arguments.pipeline, getattr(arguments, "quiet", False)
-    if name != "deployment" and (name != "inference" or settings.data is not None):
+    if name not in {"deployment", "monitoring"} and (name != "inference" or settings.data is not None):
         check_delivery(session.workspace, settings)
     if name == "inference":
         from churn.lifecycle.inference import require_champion

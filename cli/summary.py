@@ -23,6 +23,7 @@ from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
+from churn.monitoring.report import MonitoringReport
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
@@ -152,6 +153,28 @@ def _inference(
     return {**result, "batch_id": summary.batch_id, "list": contacts}
 
 
+def _monitoring(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
+    report: MonitoringReport = _output(run, "monitor", "monitoring")
+    console.print(Text(report.headline, style="bold yellow" if report.acts else "bold"))
+    for diagnosis in report.diagnoses:
+        for sentence in diagnosis.evidence:
+            console.print(f"  {sentence}")
+        console.print(Padding(Text(f"→ {diagnosis.recommendation}"), (0, 0, 0, 4)))
+    console.print(report.advice.sentence)
+    for note in report.notes:
+        console.print(f"Note    {note}")
+    console.print(f"Windows {report.measured:,} measured, {report.unchanged:,} as they were")
+    page = profile.report_of(run.name)
+    console.print(f"Report  {page}")
+    if report.advice.state == "retrain":
+        _next(console, f"--pipeline training{options}", "a model from the newer outcomes; the gate judges it")
+    verdict = "act" if report.acts else "nothing_to_do"
+    result = _result(3 if report.acts else 0, verdict, report.headline, version=report.live, report=page)
+    return {**result, "diagnoses": [diagnosis.model_dump() for diagnosis in report.diagnoses]}
+
+
 def _checks(console: Screen, report: GateReport, *, verbose: bool) -> None:
     """Print the verdict, the rule, and what the checks found with what it means: all of them, or the main ones."""
     style = "bold green" if report.passed else "bold red"
@@ -205,4 +228,9 @@ def _output(run: PipelineRunResponse, step: str, name: str) -> Any:
     return run.steps[step].outputs[name][0].load()
 
 
-_SUMMARIES = {"features": _features, "training": _training, "inference": _inference}
+_SUMMARIES = {
+    "features": _features,
+    "training": _training,
+    "inference": _inference,
+    "monitoring": _monitoring,
+}

@@ -23,6 +23,7 @@ from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
+from churn.monitoring.report import MonitoringReport
 from churn.scoring.batch import BatchSummary
 from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
@@ -31,6 +32,7 @@ from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.evaluation_report import evaluation_sections
 from reports.gate_report import deployment_section, gate_sections, gate_verdict, release_section, status_section
+from reports.monitoring_report import monitoring_sections
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 
@@ -139,6 +141,11 @@ VIEWS: Mapping[type[BaseModel], View] = {
         ),
         campaign_sections,
         _campaign_metadata,
+    ),
+    MonitoringReport: View(
+        lambda report: "Someone should act" if report.acts else "Nothing to do",
+        monitoring_sections,
+        lambda report: {"acts": report.acts, "measured": report.measured, "advice": report.advice.state},
     ),
 }
 """Each type with its view; `content` of a search leaves out how long it took, that of a table where it lies."""

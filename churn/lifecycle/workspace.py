@@ -26,6 +26,7 @@ from ..ports.stages import StageMirror
 from ..ports.studies import Studies
 from ..ports.tables import FeatureStore
 from ..ports.tracker import ExperimentTracker
+from ..ports.windows import PredictionWindows
 from .serve_options import ServeOptions
 
 __all__ = ["Workspace"]
@@ -77,6 +78,8 @@ class Workspace:
     """The record of the run that is open."""
     files = _Port[Files]()
     """The files that are left for people and other programs."""
+    windows = _Port[PredictionWindows]()
+    """What is counted of the predictions of a window."""
     online = _Port[OnlineStore]()
     """The newest features of each customer, found by key."""
     prediction_log = _Port[PredictionLog]()

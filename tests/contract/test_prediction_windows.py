@@ -15,7 +15,7 @@ from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.windows import LocalPredictionWindows
 from churn.ports.tables import FeatureStore
 from churn.ports.windows import Aggregates, Asked, Bins, PredictionWindows
-from tests.fakes.data.monitored import Customers, day, predicted_of, put_baseline, put_labels, put_window
+from tests.fakes.data.monitored import DIGEST, Customers, day, predicted_of, put_baseline, put_labels, put_window
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
@@ -68,8 +68,8 @@ def test_every_place_counts_the_same(tmp_path: Path) -> None:
         baseline = put_baseline(place.store, Customers(400, 1))
         put_window(place.store, Customers(300, 2), 0, labelled=40)
         put_window(place.store, Customers(200, 3), 1, source="endpoint", version=1)
-        bins = place.windows.layout(baseline, "d1", ["charges", "contract"], numbers=10, texts=5)
-        base = place.windows.baseline(baseline, "d1", bins, ["contract"])
+        bins = place.windows.layout(baseline, DIGEST, ["charges", "contract"], numbers=10, texts=5)
+        base = place.windows.baseline(baseline, DIGEST, bins, ["contract"])
         after = counted(place, Asked("event", "day", 1, [day(0), day(1)]), bins)
         order = ("window", "source", "slice", "value", "outcome", "treated", "bin")
         columns = [
@@ -208,7 +208,7 @@ def test_edges_reach_from_below_the_smallest_to_the_greatest_value(place: Place)
     customers = Customers(100)
     customers.charges = np.array([1.0, 2.0] * 50)
     baseline = put_baseline(place.store, customers)
-    (charges, contract) = place.windows.layout(baseline, "d1", ["charges", "gone", "contract"], numbers=10, texts=1)
+    (charges, contract) = place.windows.layout(baseline, DIGEST, ["charges", "gone", "contract"], numbers=10, texts=1)
     assert charges.edges == (np.nextafter(1.0, -np.inf), 1.0, 2.0)
     assert contract.texts == ("Month-to-month",)
     assert place.windows.layout(baseline, "another", ["charges"], numbers=10, texts=1)[0].edges == ()

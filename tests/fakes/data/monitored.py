@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,33 @@ import pyarrow as pa
 
 from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
+from churn.lifecycle.monitoring import monitor
+from churn.lifecycle.workspace import Workspace
 from churn.model.frame import FloatArray
+from churn.monitoring.report import MonitoringReport
 from churn.ports.tables import FeatureStore, TableRef
 from churn.ports.windows import Predicted
+from churn.settings import read_configuration
+from tests.fakes.data.deciding import MODEL, office
+from tests.fakes.ports.tables import MemoryFeatureStore
+from tests.fakes.ports.windows import MemoryPredictionWindows
 
-__all__ = ["CONTRACT", "MODEL", "Customers", "day", "predicted_of", "put_baseline", "put_labels", "put_window"]
+__all__ = [
+    "CONTRACT",
+    "DIGEST",
+    "MODEL",
+    "Customers",
+    "Watched",
+    "day",
+    "predicted_of",
+    "put_baseline",
+    "put_labels",
+    "put_window",
+]
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 TIME = pa.timestamp("us", tz="UTC")
-MODEL, DIGEST = "churn_toy", "d1"
+DIGEST = "digest of 1"
 CONTRACT = DatasetContract.model_validate(
     {
         "name": "toy",
@@ -144,3 +164,50 @@ def predicted_of(
         labels=store.latest("churn_labels") if labels else None,
         known_by=day(known_by),
     )
+
+
+class Watched:
+    """A data set whose first version is live, with everything that monitoring reads."""
+
+    def __init__(self, *, now: float = 400, baseline: Customers | None = None, live: bool = True) -> None:
+        self.now = now
+        self.store = MemoryFeatureStore("toy")
+        self.office = office(1, *[1] * live)
+        if baseline is not None:
+            put_baseline(self.store, baseline)
+
+    def monitor(self, *overrides: str) -> MonitoringReport:
+        """Run the use case as of `now`; without other settings on daily windows of event time alone."""
+        few = ("monitoring.windows=[day]", "monitoring.clocks=[event]")
+        settings = read_configuration(CONFIGS, overrides=[*few, *overrides]).settings
+        workspace = Workspace(
+            contract=CONTRACT,
+            model=MODEL,
+            threads=1,
+            clock=lambda: day(self.now),
+            make={
+                "tables": lambda: self.store,
+                "windows": lambda: MemoryPredictionWindows(self.store),
+                "registry": lambda: self.office.registry,
+                "ledger": lambda: self.office.ledger,
+                "stages": lambda: self.office.stages,
+            },
+        )
+        return monitor(workspace, settings)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table of metrics."""
+        return self.store.read(self.store.latest(table)).to_pylist()
+
+
+def monitoring_report() -> MonitoringReport:
+    """Return a report on four windows: two alike, one whose outcomes are by chance, one of other customers."""
+    made = Watched(baseline=Customers(500, 1), now=47)
+    for number in range(3):
+        put_window(made.store, Customers(300, 10 + number), number, labelled=40)
+    random = np.random.default_rng(0).permutation(Customers(300, 12).outcome)
+    put_labels(made.store, Customers(300, 12), 2, 40, random.tolist())
+    others = Customers(300, 14)
+    others.contract[:] = "Two year"
+    put_window(made.store, others, 46)
+    return made.monitor()

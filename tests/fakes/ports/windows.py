@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -102,6 +103,7 @@ class MemoryPredictionWindows(PredictionWindows):
             {(row[customer], row[EVENT_TIME]): row for row in self._store.read(ref).to_pylist()} if ref else {}
             for ref in (predicted.features, predicted.labels)
         )
+        nothing = dict.fromkeys(self._store.scan(predicted.features).schema.names) if predicted.features else {}
         newest: dict[tuple[Any, ...], Row] = {}
         for row in sorted(self._store.read(predicted.predictions).to_pylist(), key=lambda row: row["batch_id"] or ""):
             time = row[EVENT_TIME] if clock == "event" else row["scored_at"]
@@ -111,7 +113,7 @@ class MemoryPredictionWindows(PredictionWindows):
             label = labels.get(key)
             known = label is not None and label["label_ts"] <= predicted.known_by
             whole = {
-                **{name: None for columns in features.values() for name in columns},
+                **nothing,
                 **features.get(key, {}),
                 **row,
                 "_key": key,
@@ -193,7 +195,7 @@ def _bin(column: Bins, value: Any) -> int:
     if column.kind == "text":
         text = _text(value)
         return column.texts.index(text) if text in column.texts else len(column.texts)
-    return sum(edge < value for edge in column.edges)
+    return bisect_left(column.edges, value)
 
 
 def _is_known(value: Any) -> bool:

@@ -36,6 +36,7 @@ from tests.fakes.data.findings import (
     explanation,
 )
 from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, RELEASE, VERSION_STATUS, gate_report
+from tests.fakes.data.monitored import monitoring_report
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
@@ -53,6 +54,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "gate": (gate_report, "Version 5 passes the gate: all 4 checks passed."),
     "status": (lambda: VERSION_STATUS, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
+    "monitoring": (monitoring_report, "Someone should act"),
     "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
     "release": (lambda: RELEASE, "churn_telco, version 5: verified"),
 }

@@ -12,7 +12,7 @@ from churn.evaluation.metrics import METRICS
 from churn.model.money import MoneySettings
 from churn.monitoring.measure import LABEL, SCORE, WHOLE, Side, differences, figures, sides_of
 from churn.ports.windows import Asked, Bins
-from tests.fakes.data.monitored import Customers, day, predicted_of, put_baseline, put_window
+from tests.fakes.data.monitored import DIGEST, Customers, day, predicted_of, put_baseline, put_window
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
@@ -28,8 +28,8 @@ class Measured:
         baseline = put_baseline(store, Customers(1500, 1))
         put_window(store, customers, 0, labelled=40 if labelled else None, **options)
         predicted = predicted_of(store, labels=labelled, features=options.get("features", True))
-        self.bins = windows.layout(baseline, "d1", ["charges", "contract"], numbers=100, texts=50)
-        self.before = sides_of(windows.baseline(baseline, "d1", self.bins, ["contract"]))[None, ""]
+        self.bins = windows.layout(baseline, DIGEST, ["charges", "contract"], numbers=100, texts=50)
+        self.before = sides_of(windows.baseline(baseline, DIGEST, self.bins, ["contract"]))[None, ""]
         asked = Asked("event", "day", 1, [day(0)])
         self.after = sides_of(windows.aggregate(predicted, asked, self.bins, ["contract"]))[day(0), "batch"]
 

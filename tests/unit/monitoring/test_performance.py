@@ -125,11 +125,11 @@ def test_nobody_treated_has_no_precision() -> None:
 
 
 def test_estimates_are_the_mean_and_the_spread_of_what_happens_if_probabilities_are_right() -> None:
-    case = Case(4000)
-    found = estimated(case.cells([None] * 4000), MONEY)
+    case = Case(2000)
+    found = estimated(case.cells([None] * 2000), MONEY)
     assert {*found} == {*ESTIMATED}
     draws = []
-    for _ in range(300):
+    for _ in range(150):
         label = case.outcome()
         draws.append(
             [
@@ -142,18 +142,18 @@ def test_estimates_are_the_mean_and_the_spread_of_what_happens_if_probabilities_
         )
     mean, spread = np.mean(draws, axis=0), np.std(draws, axis=0)
     for name, expected, deviation in zip(ESTIMATED, mean, spread, strict=True):
-        assert found[name].point == pytest.approx(expected, abs=0.25 * deviation), name
-        assert found[name].se == pytest.approx(deviation, rel=0.2), name
+        assert found[name].point == pytest.approx(expected, abs=0.3 * deviation), name
+        assert found[name].se == pytest.approx(deviation, rel=0.25), name
 
 
 def test_the_interval_covers_the_realised_metric_about_as_often_as_it_says() -> None:
     covered = []
-    for seed in range(200):
-        case = Case(1500, seed)
+    for seed in range(100):
+        case = Case(800, seed)
         cells = case.cells(case.outcome())
         truth, found = realised(cells, MONEY), estimated(cells.mature, MONEY, confidence=0.9)
         covered.append([found[name].lower <= truth[name] <= found[name].upper for name in ESTIMATED])
-    assert np.mean(covered, axis=0) == pytest.approx(0.9, abs=0.07)
+    assert np.mean(covered, axis=0) == pytest.approx(0.9, abs=0.1)
 
 
 def test_a_small_holdout_widens_the_interval() -> None:

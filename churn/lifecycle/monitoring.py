@@ -1,0 +1,214 @@
+"""Monitoring as a use case: measures what is new, says what the newest windows mean, and what to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+
+from ..core.errors import NotFound
+from ..core.estimate import Estimate
+from ..data.tables import LABEL_TIME
+from ..monitoring.measure import WHOLE
+from ..monitoring.performance import realised
+from ..monitoring.report import KINDS, Diagnosis, MonitoringReport, Window
+from ..monitoring.retraining import advise
+from ..monitoring.settings import MonitoringSettings
+from ..monitoring.triage import Triage, has_loss, silence
+from ..settings import Settings
+from .measuring import measure_windows
+from .workspace import Workspace
+
+__all__ = ["monitor"]
+
+_SHOWN = 60  # windows that a report keeps
+
+
+def monitor(workspace: Workspace, settings: Settings) -> MonitoringReport:
+    """Measure the windows that are new or have changed, and judge the newest ones of the version that is live.
+
+    Nothing fails for want of data: without predictions, outcomes, features or a baseline the report says what could not
+    be measured.
+
+    Raises:
+        StoreError: a table or the registry does not answer.
+    """
+    now, wanted = workspace.clock(), settings.monitoring
+    champion = workspace.approval(settings.approval).read().champion
+    live = None if champion is None else champion.version
+    with workspace.tables.exclusive("monitoring"):
+        measured = measure_windows(workspace, settings, now)
+        windows = _judged_windows(workspace, settings, now)
+    notes = [*measured.notes]
+    mine = [window for window in windows if window.version == live]
+    if windows and not mine:
+        notes.append(
+            "No version is live: nothing is judged."
+            if live is None
+            else f"Version {live}, which is live, has not predicted anything yet: nothing is judged."
+        )
+    baselines = {version: realised(side.whole, settings.money) for version, side in measured.baselines.items()}
+    words = {name: column.description for name, column in workspace.contract.columns.items()}
+    triage = Triage(wanted, settings.money.currency, words)
+    judged = [triage(window, baselines.get(window.version, {})) for window in mine]
+    newest_version = max(
+        workspace.registry.versions(workspace.model), key=lambda version: version.version, default=None
+    )
+    trained_at = newest_version.created_at if newest_version else None
+    diagnoses = (*silence(measured.scored, now, live), *_newest(mine, judged, settings))
+    return MonitoringReport(
+        dataset=workspace.contract.name,
+        model=workspace.model,
+        live=live,
+        currency=settings.money.currency,
+        at=now,
+        length=wanted.judged,
+        measured=measured.changed,
+        unchanged=measured.unchanged,
+        windows=tuple(windows[-_SHOWN:]),
+        baselines=baselines,
+        diagnoses=diagnoses,
+        advice=advise(
+            _telling(mine, judged, wanted),
+            is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),
+            trained_at=trained_at,
+            new_outcomes=_outcomes_since(workspace, trained_at, now),
+            now=now,
+            settings=wanted.retraining,
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _newest(
+    windows: Sequence[Window], judged: Sequence[tuple[Diagnosis, ...]], settings: Settings
+) -> tuple[Diagnosis, ...]:
+    """Return what the newest window of each source shows, and the newest with outcomes of its outcomes."""
+    of_outcomes = {"concept_drift", "late_labels", "treated_labels"}
+    found: dict[tuple[str, bool], list[Diagnosis]] = {}
+    for window, diagnoses in zip(windows, judged, strict=True):
+        found[window.source, False] = [diagnosis for diagnosis in diagnoses if diagnosis.kind not in of_outcomes]
+        if window.due or min(window.stayed, window.churned) >= settings.monitoring.min_outcomes:
+            found[window.source, True] = [diagnosis for diagnosis in diagnoses if diagnosis.kind in of_outcomes]
+    order = list(KINDS)
+    return tuple(
+        sorted((d for part in found.values() for d in part), key=lambda diagnosis: order.index(diagnosis.kind))
+    )
+
+
+def _telling(
+    windows: Sequence[Window], judged: Sequence[tuple[Diagnosis, ...]], wanted: MonitoringSettings
+) -> list[tuple[Diagnosis, ...]]:
+    """Return what the windows show that can show a loss: outcomes are known, or inputs say that there is one."""
+    return [
+        diagnoses
+        for window, diagnoses in zip(windows, judged, strict=True)
+        if min(window.stayed, window.churned) >= wanted.min_outcomes or has_loss(diagnoses)
+    ]
+
+
+def _outcomes_since(workspace: Workspace, trained_at: dt.datetime | None, now: dt.datetime) -> int:
+    """Return how many outcomes became known after a time, by now."""
+    try:
+        table = workspace.tables.latest(workspace.contract.table("labels").name)
+    except NotFound:
+        return 0
+    count = 0
+    for batch in workspace.tables.scan(table, [LABEL_TIME]):
+        times = batch.column(0)
+        known = pc.less_equal(times, now)
+        count += pc.sum(known if trained_at is None else pc.and_(known, pc.greater(times, trained_at))).as_py() or 0
+    return count
+
+
+def _judged_windows(workspace: Workspace, settings: Settings, now: dt.datetime) -> list[Window]:
+    """Return the windows that judgements go by, from the tables, the oldest first."""
+    wanted, label = settings.monitoring, workspace.contract.label
+    where = {"model_name": workspace.model, "clock": "event", "length": wanted.judged, "slice": ""}
+    profile = _by_window(workspace, "profile_metrics", where)
+    drift = _by_window(workspace, "drift_metrics", {**where, "against": "baseline"})
+    contacted = _contacts(workspace)
+    matures, data_until = dt.timedelta(days=label.window_days + label.delay_days), _data_until(workspace, now)
+    windows = []
+    for key in sorted(profile):
+        start, version, source = key
+        end = _end(start, wanted.judged)
+        whole = {(row["metric"], row["kind"]): row for row in profile[key] if row["column"] == WHOLE}
+        by_kind: dict[str, dict[str, Any]] = defaultdict(dict)
+        for (metric, kind), row in whole.items():
+            if row["number"] is not None:
+                by_kind[kind][metric] = row["number"] if row["se"] is None else _estimate(row)
+        rows = int(by_kind["measured"]["rows"])
+        known = rows - int(by_kind["measured"]["immature_rows"])
+        churned = round(known * by_kind["realised"].get("churn_share", 0.0))
+        measures: dict[str, dict[str, float]] = defaultdict(dict)
+        for row in drift.get(key, ()):
+            if row["number"] is not None:
+                measures[row["column"]][row["metric"]] = row["number"]
+        touched = sum(start <= time < end + dt.timedelta(days=label.window_days) for time in contacted)
+        windows.append(
+            Window(
+                version=version,
+                source=source,
+                start=start,
+                end=end,
+                rows=rows,
+                stayed=known - churned,
+                churned=churned,
+                due=data_until is not None and end + matures <= data_until,
+                contacted=min(1.0, touched / rows) if rows else 0.0,
+                unmatched=by_kind["measured"].get("unmatched_share"),
+                mean_probability=by_kind["measured"].get("mean_probability"),
+                realised=by_kind["realised"],
+                estimated=by_kind["estimated"],
+                backtest=by_kind["backtest"],
+                drift=dict(measures),
+            )
+        )
+    return windows
+
+
+def _data_until(workspace: Workspace, now: dt.datetime) -> dt.datetime | None:
+    """Return until when there is data: outcomes are late only where other rows went on arriving."""
+    try:
+        features = workspace.tables.latest(workspace.contract.table("features").name)
+    except NotFound:
+        return None
+    return workspace.tables.known_until(features, now)
+
+
+def _by_window(
+    workspace: Workspace, name: Any, where: Mapping[str, str]
+) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    try:
+        table = workspace.tables.latest(workspace.contract.table(name).name)
+    except NotFound:
+        return {}
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for batch in workspace.tables.scan(table, where=where):
+        for row in batch.to_pylist():
+            found[row["window_start"], row["model_version"], row["source"]].append(row)
+    return found
+
+
+def _contacts(workspace: Workspace) -> list[dt.datetime]:
+    """Return as of when each customer was contacted, in the time of the data."""
+    try:
+        table = workspace.tables.latest(workspace.contract.table("contacts").name)
+    except NotFound:
+        return []
+    rows = workspace.tables.scan(table, where={"group": "treatment"}).read_all().to_pylist()
+    return [time for row in rows if (time := row.get("as_of") or row["contacted_at"]) is not None]
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(point=row["number"], lower=row["lower"], upper=row["upper"], se=row["se"])
+
+
+def _end(start: dt.datetime, length: str) -> dt.datetime:
+    if length == "month":
+        return (start + dt.timedelta(days=31)).replace(day=1)
+    return start + dt.timedelta(days=7 if length == "week" else 1)

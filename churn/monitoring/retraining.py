@@ -1,0 +1,67 @@
+"""Whether to train anew: a loss that persists, time since the last training, and outcomes that are new."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from ..core.wording import moment
+from .report import Advice, Diagnosis
+from .settings import RetrainingSettings
+from .triage import has_loss
+
+__all__ = ["advise"]
+
+
+def advise(
+    history: Sequence[tuple[Diagnosis, ...]],
+    *,
+    is_broken: bool = False,
+    trained_at: dt.datetime | None,
+    new_outcomes: int,
+    now: dt.datetime,
+    settings: RetrainingSettings,
+) -> Advice:
+    """Return whether training on newer rows is called for.
+
+    A broken feed always speaks against it: a model would learn from rows that are wrong.
+
+    Args:
+        history: What the judged windows of the live version show, the oldest first; those whose loss cannot be told
+        yet,
+            because no outcome is known, left out.
+        is_broken: Whether the newest window of all comes from a broken feed.
+        trained_at: When the newest version was registered; None where nobody knows.
+        new_outcomes: Outcomes that became known since then.
+        now: The time.
+        settings: What is asked for.
+    """
+    recent = list(history)[-settings.of_windows :]
+    bad = sum(map(has_loss, recent))
+    shown = f"{bad} of the last {len(recent)} windows show a loss"
+    if is_broken:
+        return Advice(state="broken_feed", sentence="Do not retrain: the newest window comes from a broken feed.")
+    if not bad:
+        return Advice(state="no_reason", sentence="No reason to retrain: no window that was judged shows a loss.")
+    if bad < settings.bad_windows:
+        needed = f"monitoring.retraining asks for {settings.bad_windows} of {settings.of_windows}"
+        return Advice(state="not_persistent", sentence=f"Not yet: {shown}, and {needed}.")
+    if trained_at is not None and now - trained_at < dt.timedelta(days=settings.cool_down_days):
+        until = moment(trained_at + dt.timedelta(days=settings.cool_down_days))
+        return Advice(
+            state="cooling_down",
+            sentence=f"Not yet: {shown}, and the newest version is of {moment(trained_at)}: wait until {until}.",
+        )
+    if new_outcomes < settings.min_new_outcomes:
+        known = f"{new_outcomes:,} outcomes became known since the newest version was trained"
+        return Advice(
+            state="too_few_outcomes",
+            sentence=f"Not yet: {shown}, but {known}, and {settings.min_new_outcomes:,} are needed.",
+        )
+    return Advice(
+        state="retrain",
+        sentence=(
+            f"Retrain: {shown}, and {new_outcomes:,} outcomes are new. The gate decides whether the new model is "
+            "better."
+        ),
+    )

@@ -1,0 +1,213 @@
+"""Monitoring as a page: what to do, the metrics over time, estimates beside what came true, and a map of the drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from churn.core.wording import moment, percent
+from churn.evaluation.metrics import METRICS
+from churn.monitoring.measure import LABEL, SCORE
+from churn.monitoring.performance import ESTIMATED
+from churn.monitoring.report import KINDS, MonitoringReport, Window
+
+from .chart_style import COLOURS, DASHED, chart, named, shortened, small_multiples
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Step, Steps, Table, Text, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["monitoring_page", "monitoring_sections", "monitoring_tags"]
+
+_TIMELINE = ("roc_auc", "profit_per_customer", "log_loss", "churn_share")
+_COLUMNS, _WINDOWS = 15, 24
+"""Columns and windows that the map of the drift shows at most."""
+
+
+def monitoring_tags(report: MonitoringReport) -> list[str]:
+    """Return whether to act, and the most pressing diagnosis."""
+    first = [KINDS[diagnosis.kind] for diagnosis in report.diagnoses[:1]]
+    return ["act" if report.acts else "nothing to do", *first]
+
+
+def monitoring_page(report: MonitoringReport) -> str:
+    """Return the self-contained page of a monitoring run."""
+    facts: dict[str, Cell] = {
+        "dataset": report.dataset,
+        "model": f"{report.model}, version {report.live} is live" if report.live else f"{report.model}, none is live",
+        "as of": moment(report.at),
+        "windows": f"judged by {report.length}; {report.measured:,} measured, {report.unchanged:,} as they were",
+    }
+    title = "Monitoring: someone should act" if report.acts else "Monitoring: nothing to do"
+    return page(title, monitoring_sections(report), lead=report.headline, facts=facts)
+
+
+def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:
+    """Return what monitoring found: what to do, the metrics over time, estimates beside what came true, the drift."""
+    mine = [window for window in report.windows if window.version == report.live]
+    sections = [_verdict(report, mine)]
+    if mine:
+        sections.append(_timeline(report, mine))
+    if backtests := [window for window in mine if window.backtest and window.realised]:
+        sections.append(_backtest(report, backtests))
+    if any(window.drift for window in mine):
+        sections.append(_drift(mine))
+    if report.windows:
+        sections.append(_windows(report))
+    return tuple(sections)
+
+
+def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
+    blocks: list[Block] = [Callout(report.headline, "warn" if report.acts else "good")]
+    if mine:
+        blocks.append(Cards(_cards(report, mine)))
+    if report.diagnoses:
+        steps = [
+            Step(
+                f"{KINDS[diagnosis.kind][:1].upper()}{KINDS[diagnosis.kind][1:]}, {diagnosis.window}",
+                " ".join([*diagnosis.evidence, diagnosis.recommendation]),
+            )
+            for diagnosis in report.diagnoses
+        ]
+        blocks.append(Steps(steps))
+    blocks.append(Text(report.advice.sentence))
+    blocks += [Callout(note) for note in report.notes]
+    return Section("What to do", blocks)
+
+
+def _cards(report: MonitoringReport, mine: Sequence[Window]) -> list[Card]:
+    last = mine[-1]
+    cards = [Card("predictions", last.rows, f"newest window, {last.name}")]
+    for name in ("roc_auc", "profit_per_customer"):
+        metric, was = METRICS[name], report.baselines.get(last.version, {}).get(name)
+        note = "" if was is None else f"on the holdout {metric.text(was, report.currency)}"
+        if name in last.estimated:
+            cards.append(
+                Card(f"{metric.label}, estimated", metric.text(last.estimated[name].point, report.currency), note)
+            )
+    shifted = max(((part.get("psi", 0.0), name) for name, part in last.drift.items() if name != LABEL), default=None)
+    if shifted is not None:
+        cards.append(Card("largest PSI", METRICS["psi"].text(shifted[0]), shifted[1]))
+    share = last.mature / last.rows if last.rows else 0.0
+    cards.append(Card("outcomes known", percent(share), "of the newest window"))
+    return cards
+
+
+def _timeline(report: MonitoringReport, windows: Sequence[Window]) -> Section:
+    caption = (
+        "The band is the estimate without outcomes with its interval, dots are what came true, and the broken line is "
+        "the "
+        "holdout."
+    )
+    return Section("Performance over time", [Figure(timeline_chart(report, windows), caption)])
+
+
+def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
+    """Draw each main metric over the windows: estimated with its interval, realised, and the holdout's."""
+    places, step = np.arange(len(windows)), -(-len(windows) // 3)
+    baseline = report.baselines.get(windows[-1].version, {})
+
+    def draw(axes: Axes, name: str) -> None:
+        estimates = [
+            (place, window.estimated[name]) for place, window in enumerate(windows) if name in window.estimated
+        ]
+        if estimates:
+            x, found = [place for place, _ in estimates], [estimate for _, estimate in estimates]
+            lower, upper = [estimate.lower for estimate in found], [estimate.upper for estimate in found]
+            axes.fill_between(x, lower, upper, color=COLOURS["primary"], alpha=0.18, linewidth=0)
+            axes.plot(x, [estimate.point for estimate in found], color=COLOURS["primary"], label="estimated")
+        known = [(place, window.realised[name]) for place, window in enumerate(windows) if name in window.realised]
+        if known:
+            axes.plot(*zip(*known, strict=True), "o", color=COLOURS["secondary"], markersize=4, label="realised")
+        if name in baseline:
+            axes.axhline(baseline[name], color=COLOURS["muted"], **DASHED)
+        axes.set_xticks(places[::step], [f"{window.start:%y-%m-%d}" for window in windows][::step])
+        axes.set_xlim(-0.5, len(windows) - 0.5)
+
+    parts = [(METRICS[name].label, name) for name in _TIMELINE]
+    return small_multiples("Metrics by window: estimated and realised", "", parts, draw)
+
+
+def _backtest(report: MonitoringReport, windows: Sequence[Window]) -> Section:
+    rows: list[list[Cell]] = []
+    for window in windows[-_WINDOWS:]:
+        for name in ESTIMATED:
+            if name not in window.backtest or name not in window.realised:
+                continue
+            metric, estimate, truth = METRICS[name], window.backtest[name], window.realised[name]
+            held = estimate.lower <= truth <= estimate.upper
+            told = metric.interval(estimate, report.currency)
+            verdict = "as estimated" if held else "the estimate misled"
+            rows.append([window.name, metric.label, told, metric.text(truth, report.currency), verdict])
+    misled = sum(row[-1] != "as estimated" for row in rows)
+    lead = (
+        f"What was estimated without outcomes, for the rows whose outcome is known now: {misled} of {len(rows)} "
+        "realised "
+        "figures lie outside the interval. An estimate misleads where customers behave otherwise than the model "
+        "learned."
+    )
+    head = ["window", "metric", "estimated", "realised", "verdict"]
+    return Section(
+        "Estimate against realised", [Table(head, rows, folded=len(rows) > 15, caption="Every figure.")], lead
+    )
+
+
+def _drift(windows: Sequence[Window]) -> Section:
+    lead = "PSI of each column against the baseline of its version: from 0.1 on shifted, from 0.25 on strongly."
+    return Section("Drift", [Figure(drift_map(windows))], lead)
+
+
+def drift_map(windows: Sequence[Window]) -> str:
+    """Draw the PSI of the most shifted columns in the newest windows as coloured cells."""
+    shown = [window for window in windows if window.drift][-_WINDOWS:]
+    largest = {
+        name: max(window.drift.get(name, {}).get("psi", 0.0) for window in shown)
+        for name in {name for window in shown for name in window.drift}
+        if name != LABEL
+    }
+    ranked = sorted(largest, key=lambda name: (name != SCORE, -largest[name], name))[:_COLUMNS]
+    values = np.array([[window.drift.get(name, {}).get("psi", 0.0) for window in shown] for name in ranked])
+
+    def draw(axes: Axes) -> None:
+        for row, column in np.ndindex(values.shape):
+            strength = min(1.0, values[row, column] / 0.5)
+            colour = COLOURS["secondary" if values[row, column] >= 0.1 else "muted"]
+            height = len(ranked) - row - 0.5
+            axes.barh(height, 0.94, left=column, height=0.94, color=colour, alpha=0.08 + 0.9 * strength)
+            if len(shown) <= 8:
+                axes.text(
+                    column + 0.47,
+                    height,
+                    METRICS["psi"].number(values[row, column])[:4],
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                )
+        named(axes, len(ranked) - np.arange(len(ranked)) - 0.5, [shortened(name, 24) for name in ranked])
+        step = -(-len(shown) // 4)
+        axes.set_xticks(np.arange(len(shown))[::step] + 0.5, [f"{window.start:%y-%m-%d}" for window in shown][::step])
+        axes.set_xlim(0, len(shown))
+        axes.set_ylim(0, len(ranked))
+
+    return chart("PSI by column and window", "window", "", draw, height=1.2 + 0.27 * len(ranked))
+
+
+def _windows(report: MonitoringReport) -> Section:
+    rows: list[list[Cell]] = [
+        [
+            window.name,
+            window.version,
+            window.source,
+            window.rows,
+            window.mature,
+            None if window.mean_probability is None else percent(window.mean_probability),
+            percent(window.realised["churn_share"]) if "churn_share" in window.realised else None,
+        ]
+        for window in reversed(report.windows)
+    ]
+    head = ["window", "version", "source", "predictions", "outcomes known", "mean prediction", "churn rate"]
+    return Section(
+        "Windows", [Table(head, rows, "The newest windows, of every version.", head[5:], folded=len(rows) > 15)]
+    )

@@ -1,0 +1,32 @@
+"""Monitoring: windows of predictions measured and judged."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from zenml import log_metadata, step
+
+from adapters.wiring import connect
+from churn.core.progress import conclude
+from churn.data.contract import DatasetContract
+from churn.lifecycle import monitoring
+from churn.monitoring.report import MonitoringReport
+from churn.settings import Settings
+from reports.monitoring_report import monitoring_page, monitoring_tags
+
+from .reporting import stage, tag_run, write_page
+
+__all__ = ["monitor"]
+
+
+@step(enable_cache=False)
+def monitor(settings: Settings, contract: DatasetContract) -> Annotated[MonitoringReport, "monitoring"]:
+    """Measure the windows that are new or have changed, and say what they mean and what to do."""
+    with stage("monitor"):
+        workspace = connect(contract, settings.model_name)
+        report = monitoring.monitor(workspace, settings)
+        write_page(workspace, monitoring_page(report))
+        log_metadata({"acts": report.acts, "measured": report.measured, "advice": report.advice.state})
+        tag_run(*monitoring_tags(report))
+        conclude("monitor", report.headline)
+        return report

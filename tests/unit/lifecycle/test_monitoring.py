@@ -1,0 +1,266 @@
+"""Monitoring as a use case: what is measured anew, what the report says, and bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from churn.monitoring.report import MonitoringReport
+from tests.fakes.data.monitored import CONTRACT, Customers, Watched, day, put_baseline, put_labels, put_window
+
+BASE = Customers(700, 1)
+
+
+def kinds(report: MonitoringReport) -> set[str]:
+    return {diagnosis.kind for diagnosis in report.diagnoses}
+
+
+def watched(*windows: int, rows: int = 400, now: float = 400, **options: Any) -> Watched:
+    """Return a data set with a window of customers like those of the baseline on each of the days."""
+    made = Watched(baseline=BASE, now=now)
+    for number in windows:
+        put_window(made.store, Customers(rows, 10 + number), number, **options)
+    return made
+
+
+def test_customers_like_those_of_the_baseline_leave_nothing_to_do() -> None:
+    made = watched(0, 1, 2, labelled=4, now=4.5)
+    report = made.monitor()
+    assert (report.diagnoses, report.acts, report.advice.state, report.notes) == ((), False, "no_reason", ())
+    assert report.headline == "Nothing to do: 3 windows looked at, the last of 2024-01-03 00:00 UTC."
+    assert [window.mature for window in report.windows] == [400, 400, 400]
+    assert {row["against"] for row in made.rows("drift_metrics")} == {"baseline", "before"}
+
+
+def test_only_new_and_changed_windows_are_measured_again() -> None:
+    made = watched(0, 1, labelled=40)
+    first = made.monitor()
+    assert (first.measured, first.unchanged) == (2, 0)
+    stored = made.store.latest("profile_metrics")
+    again = made.monitor()
+    assert (again.measured, again.unchanged) == (0, 2)
+    assert made.store.latest("profile_metrics") == stored
+    assert again.windows == first.windows
+    put_window(made.store, Customers(400, 50), 5)
+    assert made.monitor().measured == 1
+
+
+def test_windows_of_every_length_and_clock_are_measured() -> None:
+    made = watched(0, 1, rows=30, labelled=40)
+    report = made.monitor("monitoring.windows=[day,week,month]", "monitoring.clocks=[event,scoring]")
+    measured = {(row["clock"], row["length"], row["window_start"]) for row in made.rows("profile_metrics")}
+    lengths = {"day": [0, 1], "week": [0], "month": [0]}
+    by_event = {("event", length, day(start)) for length, starts in lengths.items() for start in starts}
+    by_scoring = {(clock, length, start) for clock, length, start in measured if clock == "scoring"}
+    assert measured == by_event | by_scoring
+    assert {start for _, length, start in by_scoring if length == "day"} == {day(1), day(2)}
+    assert report.measured == 8
+
+
+def test_late_labels_reopen_their_window_and_the_one_that_is_held_against_it() -> None:
+    made = watched(0, 1, 2)
+    put_labels(made.store, Customers(400, 10), 0, 20)
+    made.monitor()
+    put_labels(made.store, Customers(400, 10), 0, 40)
+    made.now = 30
+    immature = made.monitor()
+    assert (immature.measured, immature.unchanged) == (2, 1)
+    assert [window.mature for window in immature.windows] == [0, 0, 0]
+    made.now = 41
+    mature = made.monitor()
+    assert (mature.measured, mature.unchanged) == (2, 1)
+    assert [window.mature for window in mature.windows] == [400, 0, 0]
+
+
+def test_a_label_that_is_corrected_reopens_its_window() -> None:
+    made = watched(0, labelled=40)
+    before = made.monitor().windows[0]
+    outcome = Customers(400, 10).outcome
+    put_labels(made.store, Customers(400, 10), 0, 41, [1 - label for label in outcome.tolist()])
+    after = made.monitor().windows[0]
+    assert after.churned == before.stayed
+
+
+def test_labels_that_are_delivered_twice_change_nothing() -> None:
+    made = watched(0, labelled=40)
+    made.monitor()
+    put_labels(made.store, Customers(400, 10), 0, 40)
+    assert made.monitor().measured == 0
+
+
+def test_other_settings_of_measuring_measure_every_window_again() -> None:
+    made = watched(0, 1, labelled=40)
+    first = made.monitor()
+    assert made.monitor("monitoring.thresholds.psi=0.3").measured == 0
+    assert made.monitor("money.contact_cost=2").measured == first.measured
+
+
+def test_without_predictions_the_report_says_what_to_type() -> None:
+    report = Watched().monitor()
+    assert report.headline == "There are no predictions to look at: run `python run.py --pipeline inference` first."
+    assert not report.acts
+
+
+def test_without_any_label_performance_is_estimated() -> None:
+    report = watched(0).monitor()
+    assert report.notes == ("No outcome is known yet: performance is estimated and not measured.",)
+    (window,) = report.windows
+    assert window.realised == {}
+    assert {*window.estimated} == {"churn_share", "roc_auc", "f1", "log_loss", "profit_per_customer"}
+
+
+def test_labels_of_customers_who_were_never_scored_are_no_matter() -> None:
+    made = watched(0)
+    put_labels(made.store, Customers(900, 3), 7, 20)
+    report = made.monitor()
+    assert (report.windows[0].rows, report.windows[0].mature) == (400, 0)
+
+
+def test_a_version_without_baseline_is_measured_and_not_compared_with_one() -> None:
+    made = Watched()
+    put_window(made.store, Customers(400, 10), 0, labelled=40)
+    put_window(made.store, Customers(400, 11), 1, labelled=40)
+    report = made.monitor()
+    assert "Version 1 has no baseline" in report.notes[0]
+    assert report.windows[0].drift == {}
+    assert report.windows[0].realised["roc_auc"] > 0.6
+    assert {row["against"] for row in made.rows("drift_metrics")} == {"before"}
+    assert report.diagnoses == ()
+
+
+def test_a_version_that_is_gone_from_the_registry_is_measured() -> None:
+    made = watched(0, labelled=40)
+    put_window(made.store, Customers(400, 12), 1, version=9)
+    report = made.monitor()
+    assert {window.version for window in report.windows} == {1, 9}
+    assert any("Version 9 has no baseline" in note for note in report.notes)
+
+
+def test_predictions_of_the_future_are_left_out_and_said() -> None:
+    made = watched(0, 1, now=10, labelled=5)
+    put_window(made.store, Customers(400, 30), 20)
+    report = made.monitor()
+    assert [window.start for window in report.windows] == [day(0), day(1)]
+    assert "400 predictions have a transaction_ts after now (2024-01-11 00:00 UTC)" in report.notes[0]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_window_with_one_class_is_measured(label: int) -> None:
+    made = watched(0)
+    put_labels(made.store, Customers(400, 10), 0, 40, [label] * 400)
+    report = made.monitor()
+    assert report.windows[0].realised["churn_share"] == label
+    assert "concept_drift" not in kinds(report)
+
+
+def test_a_column_that_is_new_since_the_version_was_trained_is_said() -> None:
+    made = Watched()
+    put_baseline(made.store, BASE)
+    baseline = made.store.read(made.store.latest("churn_baseline"))
+    made.store.replace(CONTRACT.table("baseline"), baseline.drop_columns(["charges"]))
+    put_window(made.store, Customers(400, 10), 0, labelled=40)
+    report = made.monitor()
+    assert "The baseline of version 1 does not have charges" in report.notes[0]
+    assert "contract" in report.windows[0].drift
+
+
+def test_a_column_that_is_gone_is_a_broken_feed() -> None:
+    made = watched(0, labelled=40)
+    features = made.store.read(made.store.latest("churn_features"))
+    made.store.replace(CONTRACT.table("features"), features.drop_columns(["charges"]))
+    report = made.monitor()
+    assert report.diagnoses[0].kind == "broken_feed"
+    assert "monthly charges is missing in 100.0% more of the rows" in report.diagnoses[0].evidence[0]
+
+
+def test_too_few_rows_are_measured_and_not_judged() -> None:
+    report = watched(0, rows=50, labelled=40).monitor()
+    assert kinds(report) == {"too_little_data"}
+    assert not report.acts
+    assert report.windows[0].realised
+
+
+def test_a_window_in_another_unit_is_a_broken_feed_and_no_reason_to_retrain() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(400, 77)
+    put_window(made.store, customers, 1, labelled=40, changed={"charges": pa.array(customers.charges * 100)})
+    report = made.monitor("monitoring.retraining.bad_windows=1")
+    assert report.diagnoses[0].kind == "broken_feed"
+    assert report.acts
+    assert report.advice.state == "broken_feed"
+
+
+def test_outcomes_that_the_probabilities_do_not_explain_are_concept_drift() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(700, 20)
+    random = np.random.default_rng(0).permutation(customers.outcome)
+    put_window(made.store, customers, 1)
+    put_labels(made.store, customers, 1, 40, random.tolist())
+    report = made.monitor("monitoring.retraining.bad_windows=1", "monitoring.retraining.cool_down_days=0")
+    assert report.diagnoses[0].kind == "concept_drift"
+    assert report.advice.state == "cooling_down", "the fake registers versions by the machine's clock"
+
+
+def test_a_loss_persists_over_the_windows_whose_outcomes_are_known() -> None:
+    made = watched(0, 2, now=45)
+    for number in (3, 4):
+        customers = Customers(700, 20 + number)
+        put_window(made.store, customers, number)
+        put_labels(
+            made.store, customers, number, 40, np.random.default_rng(number).permutation(customers.outcome).tolist()
+        )
+    for number in (41, 42, 43):
+        put_window(made.store, Customers(300, number), number)
+    assert made.monitor().advice.state == "cooling_down", "the fake registers versions by the machine's clock"
+
+
+def test_labels_that_do_not_come_although_data_does_are_late() -> None:
+    made = watched(0)
+    put_window(made.store, Customers(400, 60), 60)
+    assert kinds(made.monitor()) == {"late_labels"}
+    made = watched(0)
+    assert kinds(made.monitor()) == set()
+
+
+def test_contacted_customers_are_said_to_be_treated() -> None:
+    made = watched(0, labelled=40)
+    contacts = {
+        "batch_id": ["at 0 by 1"] * 100,
+        "customer_id": [f"c{number:06}" for number in range(100)],
+        "group": ["treatment"] * 100,
+        "contacted_at": pa.array([day(3)] * 100, pa.timestamp("us", tz="UTC")),
+    }
+    made.store.upsert(CONTRACT.table("contacts"), pa.table(contacts))
+    report = made.monitor()
+    assert kinds(report) == {"treated_labels"}
+    assert "25.0% of the customers were contacted" in report.diagnoses[0].evidence[0]
+    assert not report.acts
+
+
+def test_nothing_is_judged_where_no_version_is_live_or_the_live_one_has_not_predicted() -> None:
+    made = Watched(baseline=BASE, live=False)
+    put_window(made.store, Customers(400, 10), 0, labelled=40)
+    assert "No version is live: nothing is judged." in made.monitor().notes
+    made = Watched(baseline=BASE)
+    put_window(made.store, Customers(400, 10), 0, version=7)
+    assert "Version 1, which is live, has not predicted anything yet: nothing is judged." in made.monitor().notes
+
+
+def test_sources_are_judged_apart() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(400, 81)
+    customers.contract[:] = "Two year"
+    put_window(made.store, customers, 1, source="endpoint", labelled=40)
+    report = made.monitor()
+    assert {(window.source, window.rows) for window in report.windows} == {("batch", 400), ("endpoint", 400)}
+    assert {diagnosis.source for diagnosis in report.diagnoses} == {"endpoint"}
+
+
+def test_slices_are_in_the_tables() -> None:
+    made = watched(0, labelled=40)
+    made.monitor()
+    slices = {(row["slice"], row["slice_value"]) for row in made.rows("profile_metrics")}
+    assert slices == {("", ""), ("contract", "Month-to-month"), ("contract", "Two year")}

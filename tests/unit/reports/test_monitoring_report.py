@@ -1,0 +1,44 @@
+"""The page of monitoring: the verdict first, then the figures it rests on."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from churn.monitoring.report import MonitoringReport
+from reports.markdown import in_markdown
+from reports.monitoring_report import monitoring_page, monitoring_sections, monitoring_tags
+from tests.fakes.data.monitored import Watched, monitoring_report
+
+
+@cache
+def report() -> MonitoringReport:
+    return monitoring_report()
+
+
+def test_the_page_says_what_to_do_first_and_then_shows_why() -> None:
+    titles = [section.title for section in monitoring_sections(report())]
+    assert titles == ["What to do", "Performance over time", "Estimate against realised", "Drift", "Windows"]
+    page = monitoring_page(report())
+    assert "<h1>Monitoring: someone should act</h1>" in page
+    assert page.index("Concept drift") < page.index("Performance over time")
+    for word in ("the estimate misled", "as estimated", "PSI by column and window", "contract has shifted"):
+        assert word in page, word
+
+
+def test_markdown_has_the_verdict_and_five_numbers() -> None:
+    text = in_markdown("Monitoring", monitoring_sections(report()))
+    assert "Concept drift (2024-01-03): ROC AUC of 300 known outcomes is" in text
+    assert "| predictions | 300 | newest window, 2024-02-16 |" in text
+
+
+def test_a_page_without_predictions_says_what_to_type() -> None:
+    empty = Watched().monitor()
+    page = monitoring_page(empty)
+    assert "Monitoring: nothing to do" in page
+    assert "There are no predictions to look at" in page
+    assert [section.title for section in monitoring_sections(empty)] == ["What to do"]
+
+
+def test_the_list_of_runs_says_whether_to_act_and_why() -> None:
+    assert monitoring_tags(report()) == ["act", "concept drift"]
+    assert monitoring_tags(Watched().monitor()) == ["nothing to do"]
