@@ -111,17 +111,19 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
         version = self._open(predicted.predictions)
         customer = quoted(_entity(predicted.predictions)[0])
         source = "coalesce(source, 'batch')" if "source" in version.schema.names else "'batch'"
+        number = "row_number" if "row_number" in version.schema.names else "0"
         scored = f"""
             SELECT {_window(clock, length)} AS _window, model_version, {source} AS source, {customer} AS _customer,
-                {EVENT_TIME}, scored_at, batch_id, probability AS _p, decision = {literal(TREAT)} AS _treated,
-                customer_value AS _value
+                {EVENT_TIME}, scored_at, batch_id, {number} AS row_number, probability AS _p, decision =
+                {literal(TREAT)} AS _treated, customer_value AS _value
             FROM {version.relation()}
             WHERE model_name = {literal(predicted.model)} AND isfinite(probability)
                 AND {_TIMES[clock]} IS NOT NULL AND {only}"""
-        several = f"SELECT 1 FROM ({scored}) GROUP BY {_BASE} HAVING count(DISTINCT batch_id) > 1 LIMIT 1"
+        again = "count(DISTINCT batch_id) > 1 OR max(row_number) > 0"
+        several = f"SELECT 1 FROM ({scored}) GROUP BY {_BASE} HAVING {again} LIMIT 1"
         with explained(version.path):
             if connection.execute(several).fetchall():
-                same = f"PARTITION BY {_BASE}, _customer, {EVENT_TIME} ORDER BY scored_at DESC, batch_id"
+                same = f"PARTITION BY {_BASE}, _customer, {EVENT_TIME} ORDER BY scored_at DESC, batch_id, row_number"
                 scored += f" QUALIFY row_number() OVER ({same}) = 1"
         outcome, labels = "NULL::TINYINT", ""
         if predicted.labels is not None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..core.errors import NotFound
 from ..core.estimate import Estimate
 from ..data.tables import LABEL_TIME
-from ..monitoring.measure import WHOLE
+from ..monitoring.measure import Difference, Figure
 from ..monitoring.performance import realised
 from ..monitoring.report import KINDS, Diagnosis, MonitoringReport, Window
 from ..monitoring.retraining import advise
@@ -136,36 +136,19 @@ def _judged_windows(workspace: Workspace, settings: Settings, now: dt.datetime) 
     for key in sorted(profile):
         start, version, source = key
         end = _end(start, wanted.judged)
-        whole = {(row["metric"], row["kind"]): row for row in profile[key] if row["column"] == WHOLE}
-        by_kind: dict[str, dict[str, Any]] = defaultdict(dict)
-        for (metric, kind), row in whole.items():
-            if row["number"] is not None:
-                by_kind[kind][metric] = row["number"] if row["se"] is None else _estimate(row)
-        rows = int(by_kind["measured"]["rows"])
-        known = rows - int(by_kind["measured"]["immature_rows"])
-        churned = round(known * by_kind["realised"].get("churn_share", 0.0))
-        measures: dict[str, dict[str, float]] = defaultdict(dict)
-        for row in drift.get(key, ()):
-            if row["number"] is not None:
-                measures[row["column"]][row["metric"]] = row["number"]
+        figures = [_figure(row) for row in profile[key]]
+        rows = next(int(figure.number or 0) for figure in figures if figure.metric == "rows")
         touched = sum(start <= time < end + dt.timedelta(days=label.window_days) for time in contacted)
         windows.append(
-            Window(
+            Window.of(
+                figures,
+                [Difference(row["column"], row["metric"], row["number"]) for row in drift.get(key, ())],
+                end=end,
                 version=version,
                 source=source,
                 start=start,
-                end=end,
-                rows=rows,
-                stayed=known - churned,
-                churned=churned,
                 due=data_until is not None and end + matures <= data_until,
                 contacted=min(1.0, touched / rows) if rows else 0.0,
-                unmatched=by_kind["measured"].get("unmatched_share"),
-                mean_probability=by_kind["measured"].get("mean_probability"),
-                realised=by_kind["realised"],
-                estimated=by_kind["estimated"],
-                backtest=by_kind["backtest"],
-                drift=dict(measures),
             )
         )
     return windows
@@ -204,8 +187,10 @@ def _contacts(workspace: Workspace) -> list[dt.datetime]:
     return [time for row in rows if (time := row.get("as_of") or row["contacted_at"]) is not None]
 
 
-def _estimate(row: Mapping[str, Any]) -> Estimate:
-    return Estimate(point=row["number"], lower=row["lower"], upper=row["upper"], se=row["se"])
+def _figure(row: Mapping[str, Any]) -> Figure:
+    ends = {name: row[name] for name in ("lower", "upper", "se")}
+    interval = None if row["se"] is None else Estimate(point=row["number"], **ends)
+    return Figure(row["column"], row["metric"], row["kind"], row["number"], interval)
 
 
 def _end(start: dt.datetime, length: str) -> dt.datetime:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -11,6 +13,7 @@ from ..core.clock import UtcTime
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..core.wording import moment
+from .measure import WHOLE, Difference, Figure
 
 __all__ = ["ACTS", "KINDS", "Advice", "Diagnosis", "DiagnosisKind", "MonitoringReport", "Window"]
 
@@ -73,6 +76,42 @@ class Window(Finite):
     estimated: dict[str, Estimate] = Field(default_factory=dict)
     backtest: dict[str, Estimate] = Field(default_factory=dict)
     drift: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, figures: Iterable[Figure], differences: Iterable[Difference], *, end: dt.datetime, **told: Any) -> Self:
+        """Return the window with these figures of its whole, and these differences from the baseline.
+
+        Args:
+            figures: Those of `:table`; others are passed over.
+            differences: Of every column.
+            end: When it ends.
+            told: The fields that are no figures: version, source, start, and what is known of outcomes and contacts.
+        """
+        by_kind: dict[str, dict[str, Any]] = defaultdict(dict)
+        for figure in figures:
+            if figure.column == WHOLE and figure.number is not None:
+                by_kind[figure.kind][figure.metric] = figure.interval or figure.number
+        drift: dict[str, dict[str, float]] = defaultdict(dict)
+        for part in differences:
+            if part.number is not None:
+                drift[part.column][part.metric] = part.number
+        measured = by_kind["measured"]
+        rows = int(measured["rows"])
+        known = rows - int(measured["immature_rows"])
+        churned = round(known * by_kind["realised"].get("churn_share", 0.0))
+        return cls(
+            end=end,
+            rows=rows,
+            stayed=known - churned,
+            churned=churned,
+            unmatched=measured.get("unmatched_share"),
+            mean_probability=measured.get("mean_probability"),
+            realised=by_kind["realised"],
+            estimated=by_kind["estimated"],
+            backtest=by_kind["backtest"],
+            drift=dict(drift),
+            **told,
+        )
 
     @property
     def mature(self) -> int:

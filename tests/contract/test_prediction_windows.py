@@ -15,7 +15,16 @@ from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.windows import LocalPredictionWindows
 from churn.ports.tables import FeatureStore
 from churn.ports.windows import Aggregates, Asked, Bins, PredictionWindows
-from tests.fakes.data.monitored import DIGEST, Customers, day, predicted_of, put_baseline, put_labels, put_window
+from tests.fakes.data.monitored import (
+    CONTRACT,
+    DIGEST,
+    Customers,
+    day,
+    predicted_of,
+    put_baseline,
+    put_labels,
+    put_window,
+)
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
@@ -159,6 +168,17 @@ def test_a_row_that_was_scored_again_counts_once_as_it_was_scored_last(place: Pl
     assert (total(by_event), total(by_event, bin=0)) == (30, 30)
     by_scoring = counted(place, Asked("scoring", "day", 1, [day(1), day(2)]))
     assert total(by_scoring) == 60
+
+
+def test_a_customer_whom_the_endpoint_scored_twice_in_one_batch_counts_once(place: Place) -> None:
+    put_window(place.store, Customers(20), 0, source="endpoint", batch="e", labelled=40)
+    predictions = place.store.read(place.store.latest("churn_predictions"))
+    twice = predictions.set_column(
+        predictions.schema.get_field_index("row_number"), "row_number", pa.array(np.ones(20, dtype=np.int64))
+    )
+    place.store.upsert(CONTRACT.table("predictions"), twice)
+    assert place.store.latest("churn_predictions").rows == 40
+    assert total(counted(place, Asked("event", "day", 1, [day(0)]))) == 20
 
 
 def test_versions_and_sources_are_counted_apart(place: Place) -> None:
