@@ -81,6 +81,7 @@ class Duck:
         AtWork(self.spill).note(in_place_of_dead=True)
         with duckdb.connect(config=settings) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")  # it would be drawn into the output of a run
             yield connection
 
 

@@ -178,7 +178,10 @@ def _column(place: int, column: Bins) -> str:
     """Select what is counted of one column: known values, distinct ones, sums, extremes, and values by bin."""
     name = f"_column{place}"
     if column.kind == "text":
-        counts = f"histogram_exact({name}, {_list(map(literal, column.texts))}::VARCHAR[])" if column.texts else "NULL"
+        # By their places in the list: of texts that repeat, DuckDB looks each one up once.
+        places = f"list_position({_list(map(literal, column.texts))}::VARCHAR[], {name})"
+        ends = _list(map(str, range(1, len(column.texts) + 1)))
+        counts = f"histogram_exact({places}, {ends})" if column.texts else "NULL"
         return f"count({name}), approx_count_distinct({name}), NULL, NULL, NULL, NULL, {counts}"
     counts = f"histogram({name}, {_list(map(repr, column.edges))}::DOUBLE[])" if column.edges else "NULL"
     sums = f"sum({name}), sum({name} * {name}), min({name}), max({name})"
@@ -191,7 +194,8 @@ def _long(wide: Sequence[tuple[Any, ...]], bins: Sequence[Bins]) -> Iterator[dic
         group = {"window": window and window.replace(tzinfo=UTC), "model_version": version, "source": source}
         for place, column in enumerate(bins):
             known, distinct, total, squares, low, high, counted = values[7 * place : 7 * place + 7]
-            by_bin = [(counted or {}).get(end, 0) for end in column.edges or column.texts]
+            ends = column.edges or range(1, len(column.texts) + 1)
+            by_bin = [(counted or {}).get(end, 0) for end in ends]
             yield {
                 **group,
                 "column": column.name,
