@@ -45,7 +45,6 @@ REALISED = (
 """Metrics of rows with a known outcome, by their names in the registry."""
 ESTIMATED = ("churn_share", "roc_auc", "f1", "log_loss", "profit_per_customer")
 """Metrics that are estimated without outcomes."""
-_DRAWS = 200
 _GROUPS = 10
 _SUMS = ("rows", "p", "pp", "log_p", "log_q", "entropy", "value_sum", "value_squares")
 
@@ -144,7 +143,7 @@ def realised(cells: Cells, money: MoneySettings) -> dict[str, float]:
     if churners:
         metrics["recall"] = hits / churners
     if churners and churners < total:
-        metrics["roc_auc"] = _auc(known.bin, positive, negative)
+        metrics["roc_auc"] = _auc_and_gradient(known.bin, positive, negative)[0]
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -154,7 +153,7 @@ def estimated(
     """Return `ESTIMATED` of all rows, whatever their outcomes: what their probabilities lead one to expect.
 
     The interval says where the metric of these very rows should fall: outcomes are chance, and the holdout shows how
-    far the probabilities are right on average only as well as its size allows.
+    far the probabilities are right on average only as well as its size allows. It is normal, by the delta method.
 
     Args:
         cells: The predictions.
@@ -162,25 +161,20 @@ def estimated(
         calibration: Relative standard error of the mean probability, from `calibration_error_of_mean`.
         confidence: Coverage of the intervals.
     """
-    rows = cells.sums["rows"]
-    total, expected = rows.sum(), cells.sums["p"]
+    rows, expected = cells.sums["rows"], cells.sums["p"]
+    total = rows.sum()
     if not total or not 0 < expected.sum() < total:
         return {}
     variance = np.maximum(expected - cells.sums["pp"], 0.0)
-    random = np.random.default_rng(0)
-    ratio = np.maximum(1 + calibration * random.standard_normal((_DRAWS, 1)), 0.0)
-    noise = random.standard_normal((_DRAWS, len(rows)))
-    drawn = expected * ratio + noise * np.sqrt(variance)  # not clipped: cells may be single rows, their sums are right
-    loss = {"log_loss": float(cells.sums["entropy"].sum() / total)}
-    points = {name: float(value[0]) for name, value in _of_positives(cells, expected[None], money).items()} | loss
-    spread = {name: float(np.nanstd(values)) for name, values in _of_positives(cells, drawn, money).items()}
-    # A customer's value differs within a cell, which adds to the chance in what their treatment earns.
-    spread["profit_per_customer"] = _profit_spread(cells, variance, money, calibration) / float(total)
     width = NormalDist().inv_cdf((1 + confidence) / 2)
-    return {
-        name: Estimate(point=points[name], lower=points[name] - width * se, upper=points[name] + width * se, se=se)
-        for name, se in spread.items()
-    }
+    found = {}
+    for name, (point, gradient) in _of_churners(cells, money).items():
+        chance, doubt = np.sum(variance * gradient**2), calibration * np.sum(expected * gradient)
+        if name == "profit_per_customer":
+            chance = np.sum(variance * _squared_gains(cells, money)) / total**2
+        se = float(np.sqrt(chance + doubt**2))
+        found[name] = Estimate(point=float(point), lower=point - width * se, upper=point + width * se, se=se)
+    return found
 
 
 def calibration_error_of_mean(baseline: Cells) -> float:
@@ -191,19 +185,36 @@ def calibration_error_of_mean(baseline: Cells) -> float:
     return float(np.sqrt(variance) / predicted) if predicted else 0.0
 
 
-def _of_positives(cells: Cells, positive: FloatArray, money: MoneySettings) -> dict[str, FloatArray]:
-    """Return the estimated metrics for drawn numbers of churners in each cell, shape `(n_draws, n_cells)`."""
-    rows, treated = cells.sums["rows"], cells.treated
-    total, chosen, churners = rows.sum(), rows[treated].sum(), positive.sum(axis=1)
-    hits = positive[:, treated].sum(axis=1)
-    losses = positive * (-cells.sums["log_p"] / rows) + (rows - positive) * (-cells.sums["log_q"] / rows)
+def _of_churners(cells: Cells, money: MoneySettings) -> dict[str, tuple[float, FloatArray]]:
+    """Return each estimate, and by how much one more churner in each cell changes it, shape `(n_cells,)`."""
+    rows, treated, churners = cells.sums["rows"], cells.treated.astype(np.float64), cells.sums["p"]
+    total, all_churners, chosen = rows.sum(), churners.sum(), (rows * treated).sum()
+    hits = (churners * treated).sum()
+    f1 = f1_score(float(hits), float(chosen), float(all_churners))
+    value = cells.sums["value_sum"] / rows
+    gain = money.acceptance.mean * (value - money.incentive_cost) + money.incentive_cost
+    auc, of_auc = _auc_and_gradient(cells.bin, churners, rows - churners)
     return {
-        "churn_share": churners / total,
-        "roc_auc": _auc(cells.bin, positive, rows - positive),
-        "f1": 2 * hits / (chosen + churners),
-        "log_loss": losses.sum(axis=1) / total,
-        "profit_per_customer": _profit(cells, positive, money) / total,
+        "churn_share": (all_churners / total, np.full(len(rows), 1 / total)),
+        "roc_auc": (auc, of_auc),
+        "f1": (f1, (2 * treated - f1) / (chosen + all_churners)),
+        "log_loss": (cells.sums["entropy"].sum() / total, (cells.sums["log_q"] - cells.sums["log_p"]) / rows / total),
+        "profit_per_customer": (_profit(cells, churners, money) / total, treated * gain / total),
     }
+
+
+def _auc_and_gradient(
+    bins: npt.NDArray[np.int32], positive: FloatArray, negative: FloatArray
+) -> tuple[float, FloatArray]:
+    """Return the ROC AUC, and by how much a negative in each cell that becomes positive changes it."""
+    group = np.cumsum(np.append(True, bins[1:] != bins[:-1])) - 1
+    above, below = np.bincount(group, positive), np.bincount(group, negative)
+    positives, negatives = above.sum(), below.sum()
+    lower = np.cumsum(below) - below / 2
+    higher = positives - np.cumsum(above) + above / 2
+    auc = float(np.sum(above * lower) / (positives * negatives))
+    gradient = (lower - higher) / (positives * negatives) - auc * (1 / positives - 1 / negatives)
+    return auc, gradient[group]
 
 
 def _profit(cells: Cells, positive: FloatArray, money: MoneySettings) -> FloatArray:
@@ -214,25 +225,12 @@ def _profit(cells: Cells, positive: FloatArray, money: MoneySettings) -> FloatAr
     return np.asarray(np.sum(np.where(cells.treated, earned, 0.0), axis=-1))
 
 
-def _profit_spread(cells: Cells, variance: FloatArray, money: MoneySettings, calibration: float) -> float:
-    share, rows = money.acceptance.mean, cells.sums["rows"]
-    level = money.incentive_cost * (1 - share)
+def _squared_gains(cells: Cells, money: MoneySettings) -> FloatArray:
+    """Return the mean square of what one more churner who is treated earns, in each cell."""
+    share, level = money.acceptance.mean, money.incentive_cost * (1 - money.acceptance.mean)
     value, squares = cells.sums["value_sum"], cells.sums["value_squares"]
-    squared = (share**2 * squares + 2 * share * level * value + rows * level**2) / rows  # of a churner's gain
-    mean = share * value / rows + level
-    chance = np.sum((variance * squared)[cells.treated])
-    shift = calibration * np.sum((cells.sums["p"] * mean)[cells.treated])
-    return float(np.sqrt(chance + shift**2))
-
-
-def _auc(bins: npt.NDArray[np.int32], positive: FloatArray, negative: FloatArray) -> FloatArray:
-    """Return the ROC AUC, rows of one bin counting as ties; `bins` are rising, the last axis is that of the cells."""
-    starts = np.flatnonzero(np.append(True, bins[1:] != bins[:-1]))
-    above, below = np.add.reduceat(positive, starts, axis=-1), np.add.reduceat(negative, starts, axis=-1)
-    lower = np.cumsum(below, axis=-1) - below / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = above.sum(axis=-1) * below.sum(axis=-1)
-        return np.asarray(np.sum(above * lower, axis=-1) / pairs)
+    squared = share**2 * squares / cells.sums["rows"] + 2 * share * level * value / cells.sums["rows"] + level**2
+    return np.asarray(np.where(cells.treated, squared, 0.0))
 
 
 def _calibration_error(known: Cells, positive: FloatArray) -> float:

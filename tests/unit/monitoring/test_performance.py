@@ -177,3 +177,13 @@ def test_probabilities_that_say_everything_leave_nothing_to_estimate(probability
 
 def test_every_metric_is_in_the_registry() -> None:
     assert all(METRICS[name].label for name in (*REALISED, *ESTIMATED))
+
+
+def test_estimates_are_those_of_nannyml() -> None:
+    """The numbers are what benchmarks/nannyml_oracle.py prints with NannyML 0.13.1."""
+    random = np.random.default_rng(7)
+    probability = (1 / (1 + np.exp(-random.normal(-1.3, 1.3, 10_000))))[5_000:]
+    cells = cells_of(probability, probability > 0.2, np.full(5_000, 200.0), [None] * 5_000)
+    found = estimated(cells, MONEY)
+    assert found["roc_auc"].point == pytest.approx(0.788543816570085, abs=5e-4)
+    assert found["f1"].point == pytest.approx(0.556745792061548, abs=1e-12)
