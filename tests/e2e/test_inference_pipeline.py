@@ -189,6 +189,25 @@ def test_an_erased_customer_is_nowhere_in_the_state_folder(project: Project, fir
     assert (again.code, f"holds a customer '{customer}'" in again.paragraph) == (2, True)
 
 
+def test_monitoring_measures_what_was_scored_and_says_whether_to_act(project: Project, first: Ran) -> None:
+    ran = project.run(*project.arguments("monitoring", *QUICK), "--json")
+    answer = json.loads(ran.out.splitlines()[-1])
+    assert answer["exit"] == ran.code == (3 if answer["verdict"] == "act" else 0)
+    assert (answer["pipeline"], answer["version"]) == ("monitoring", 1)
+    title = {"act": "someone should act", "nothing_to_do": "nothing to do"}[answer["verdict"]]
+    assert f"<h1>Monitoring: {title}</h1>" in Path(answer["report"]).read_text(encoding="utf-8")
+    tables = project.tables(DATASET)
+    rows = project.store(DATASET).read(tables["profile_metrics"]).to_pylist()
+    assert {row["clock"] for row in rows} == {"event", "scoring"}
+    scored = sum(
+        row["number"]
+        for row in rows
+        if (row["metric"], row["clock"], row["length"], row["slice"]) == ("rows", "scoring", "month", "")
+    )
+    assert 0 < scored <= tables["churn_predictions"].rows
+    assert tables["drift_metrics"].rows > 0
+
+
 def test_a_champion_that_was_moved_by_hand_scores_nothing(project: Project, first: Ran) -> None:
     project.registry.delete_alias(MODEL, "Champion")
     try:
@@ -227,22 +246,3 @@ def test_another_package_under_the_number_of_the_champion_is_run_by_nobody(
     audited = project.run("audit", f"--set=profile.state={project.state}")
     assert (audited.code, "Nothing acts on this registry" in audited.out) == (2, True)
     assert not proof.exists()
-
-
-def test_monitoring_measures_what_was_scored_and_says_whether_to_act(project: Project, first: Ran) -> None:
-    ran = project.run(*project.arguments("monitoring", *QUICK), "--json")
-    answer = json.loads(ran.out.splitlines()[-1])
-    assert answer["exit"] == ran.code == (3 if answer["verdict"] == "act" else 0)
-    assert (answer["pipeline"], answer["version"]) == ("monitoring", 1)
-    title = {"act": "someone should act", "nothing_to_do": "nothing to do"}[answer["verdict"]]
-    assert f"<h1>Monitoring: {title}</h1>" in Path(answer["report"]).read_text(encoding="utf-8")
-    tables = project.tables(DATASET)
-    rows = project.store(DATASET).read(tables["profile_metrics"]).to_pylist()
-    assert {row["clock"] for row in rows} == {"event", "scoring"}
-    scored = sum(
-        row["number"]
-        for row in rows
-        if (row["metric"], row["clock"], row["length"], row["slice"]) == ("rows", "scoring", "month", "")
-    )
-    assert scored == tables["churn_predictions"].rows
-    assert tables["drift_metrics"].rows > 0
