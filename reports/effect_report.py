@@ -26,11 +26,9 @@ def effect_headline(effect: CampaignEffect) -> str:
             "would have stayed anyway. Set `campaign.control_share` above 0 before the next one."
         )
     if effect.drop is None or effect.net is None:
-        return (
-            f"It is too early to tell: of {effect.contacted.customers:,} contacted and {effect.control.customers:,} "
-            f"control customers the outcomes of {effect.contacted.known:,} and {effect.control.known:,} are known. All "
-            f"may be known from {moment(effect.known_from)} on."
-        )
+        known = f"{effect.contacted.known:,} and {effect.control.known:,}"
+        groups = f"{effect.contacted.customers:,} contacted and {effect.control.customers:,} control customers"
+        return f"It is too early to tell: of {groups} the outcomes of {known} are known. {_due(effect)}"
     net, currency = interval(effect.net, _whole, effect.currency), effect.currency
     churn = f"{percent(effect.contacted.churn or 0)} of the contacted churned and {percent(effect.control.churn or 0)}"
     fell = f"{churn} of the control group, a fall of {_POINTS.interval(effect.drop)}."
@@ -185,15 +183,20 @@ def _notes(effect: CampaignEffect) -> list[str]:
         effect.contacted.customers + effect.control.customers - effect.contacted.known - effect.control.known
     )
     if open_outcomes and effect.drop is not None:
-        notes.append(
-            f"{open_outcomes:,} outcomes are not known yet; they may all be from {moment(effect.known_from)} on."
-        )
+        notes.append(f"{open_outcomes:,} outcomes are not known. {_due(effect)}")
     if effect.control_contacted:
         notes.append(
             f"The control group was contacted outside the product meanwhile, {effect.control_contacted:,} times: if "
             "those contacts worked, the effect is larger than it seems."
         )
     return notes
+
+
+def _due(effect: CampaignEffect) -> str:
+    due = moment(effect.known_from)
+    if effect.known_from > effect.measured_at:
+        return f"All may be known from {due} on."
+    return f"All were due by {due}: bring them into the tables by `python run.py --pipeline features`."
 
 
 def _known(group: GroupOutcome) -> str:

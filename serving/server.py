@@ -72,7 +72,7 @@ def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
         Endpoint(workspace, options.settings).refresh()  # what cannot be loaded or logged is said here, once
         AnswerLog(workspace, options.settings.serving.log)
         _log_to(log, shown=options.log is None)
-        note("serve", f"answers at {address} with {options.workers} processes")
+        note("serve", f"answers at {address}, processes: {options.workers}")
         announce(address)
         _run(options, port, log)
         note("serve", "ended")

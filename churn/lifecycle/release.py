@@ -100,10 +100,10 @@ class _Attempt:
         self._part = "smoke test"
         advance(_STAGE, 0, 0, "scores real customers")
         scored = self._compare(here, ask)
-        where = "by the code of the endpoint, of which none runs" if address is None else f"at {address}"
+        where = "without an endpoint, for none runs" if address is None else f"at {address}"
         sentence = (
-            f"{published.parity.online:,} customers are online, and {scored:,} of them were scored {where}, as a batch "
-            "scores them."
+            f"{published.parity.online:,} customers are online, and {scored:,} of them were scored as in a batch, "
+            f"{where}."
         )
         self._record(sentence, {"online": published.parity.online, "scored": scored})
         if address is not None:

@@ -61,8 +61,8 @@ def test_without_an_endpoint_the_scores_are_compared_in_this_process() -> None:
     case = Case("serving.smoke_rows=10")
     released = case.released()
     assert (released.state, released.address, released.online, released.scored) == ("verified", None, CUSTOMERS, 10)
-    by = "by the code of the endpoint, of which none runs"
-    assert released.sentence == f"50 customers are online, and 10 of them were scored {by}, as a batch scores them."
+    where = "without an endpoint, for none runs"
+    assert released.sentence == f"50 customers are online, and 10 of them were scored as in a batch, {where}."
     assert not case.host.runs
     assert (case.office.champion, case.office.kinds[-1]) == (2, "deployed")
     last = case.office.ledger.records[-1]
@@ -76,7 +76,7 @@ def test_an_endpoint_that_runs_is_changed_asked_and_shown_with_its_address() -> 
     case = Case(runs=True)
     released = case.released()
     assert (released.state, released.address, released.scored) == ("verified", "memory://endpoint", 20)
-    assert "were scored at memory://endpoint, as a batch scores them" in released.sentence
+    assert "were scored as in a batch, at memory://endpoint." in released.sentence
     assert (case.endpoint.readiness.version, case.host.asked) == (2, 1)
     assert case.office.stages.addresses == {(MODEL, 2): "memory://endpoint"}
 

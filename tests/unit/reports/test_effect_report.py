@@ -53,4 +53,6 @@ def test_the_options_set_the_acceptance_that_was_found_and_apply_nothing_by_them
 def test_outcomes_that_are_open_are_said() -> None:
     waiting = customers("b", (20, 0), (10, 0), first=5000, churned=np.nan)
     found = effect(pd.concat([_ROWS, waiting], ignore_index=True))
-    assert "30 outcomes are not known yet" in "\n".join(effect_lines(found))
+    assert "30 outcomes are not known. All were due by 2025-06-01 00:00 UTC: bring them" in "\n".join(
+        effect_lines(found)
+    )
