@@ -23,6 +23,7 @@ from ..settings import Settings
 from .decisions import package_fault
 from .deployment import Deployment, check_approval, deploy, evaluate_challenger
 from .registration import describe_model
+from .release import release_version
 from .workspace import Workspace
 
 __all__ = ["Arm", "RolloutCheck", "RolloutReport", "check_rollout", "rollout_report", "start_rollout"]
@@ -175,7 +176,9 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
     What the endpoint logged and is not in the table yet is moved there first.
 
     A version that wins is promoted as every other one is: where its verdict has lapsed the gate judges it anew, and
-    the policy answers. What waits for a person goes on being rolled out meanwhile.
+    the policy answers. After the promotion features are published, and the endpoint is brought to the version and
+    tried, or the promotion is taken back; see `release_version`. What waits for a person goes on being rolled out
+    meanwhile.
 
     Raises:
         WriteConflict: somebody changed the rollout meanwhile; nothing was decided.
@@ -201,8 +204,10 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         judged = evaluate_challenger(workspace, settings, seen.version)
         outcome = deploy(context, check_approval(workspace, settings, judged), who=who)
         describe_model(workspace, outcome.sentence)
-        done = _DONE.get(outcome.state, "refused")
-        return RolloutCheck(report=report, done=done, sentence=f"{report.why} {outcome.sentence}", deployment=outcome)
+        released = release_version(workspace, settings, outcome)
+        done = "refused" if released.state == "failed" else _DONE.get(outcome.state, "refused")
+        sentence = " ".join(filter(None, (report.why, outcome.sentence, released.sentence)))
+        return RolloutCheck(report=report, done=done, sentence=sentence, deployment=released.deployment)
     return RolloutCheck(report=report, done="waited", sentence=report.why)
 
 

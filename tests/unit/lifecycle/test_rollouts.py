@@ -18,7 +18,8 @@ from tests.fakes.data.rolled_out import RolledOut
 
 FEW = "rollout.min_customers=100"
 ANY_SCORES = "rollout.max_score_shift=9"
-WINNING = (FEW, ANY_SCORES, "rollout.planned_customers=4000", "approval.expires_after_days=null")
+NO_RELEASE = "serving.deploy=never"
+WINNING = (FEW, ANY_SCORES, NO_RELEASE, "rollout.planned_customers=4000", "approval.expires_after_days=null")
 AGES = 40
 """Days until outcomes are known."""
 
@@ -39,6 +40,16 @@ def test_a_better_challenger_is_promoted_and_that_ends_the_rollout() -> None:
     assert (done.done, case.office.champion, case.office.previous) == ("promoted", 2, 1)
     assert done.sentence.startswith("Version 2 is better in outcome")
     assert check_rollout(case.workspace, case.settings).done == "nothing"
+
+
+def test_a_promotion_after_which_features_cannot_be_published_is_taken_back() -> None:
+    case = RolledOut(*(setting for setting in WINNING if setting != NO_RELEASE), shadow=True)
+    case.log(case.begin(), 4000, blurs=(1.5, 0.1))
+    done = check_rollout(aged(case).workspace, case.settings)
+    assert (done.done, case.office.champion) == ("refused", 1)
+    assert "publication" in done.sentence
+    assert done.deployment is not None
+    assert done.deployment.champion == 1
 
 
 def test_a_better_challenger_of_a_split_is_promoted_too() -> None:
