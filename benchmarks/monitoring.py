@@ -254,6 +254,7 @@ def alarms(years: int, customers: int) -> bool:
         batches = []
         for event in plan:
             rows = drawn(pool, random.choice(total, customers, replace=False))
+            rows["label"] = (random.uniform(size=customers) < rows["probability"]).astype(np.int8)
             if event is not None:
                 event(rows)
             batches.append(rows)
