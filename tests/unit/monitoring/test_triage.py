@@ -60,6 +60,11 @@ CASES: dict[str, tuple[Window, list[str], str]] = {
         ["broken_feed"],
         "monthly charges is 1.10 times what it was throughout: another unit, or a price change.",
     ),
+    "a smaller unit": (
+        window({"charges": {"scale": 0.01, "chi_square_p": 1e-9}}),
+        ["broken_feed"],
+        "monthly charges is 0.01 times what it was throughout",
+    ),
     "a factor that chance explains": (window({"charges": {"scale": 1.1, "chi_square_p": 0.2}}), [], ""),
     "a small factor": (window({"charges": {"scale": 1.04, "chi_square_p": 1e-9}}), [], ""),
     "a burst of missing values": (
