@@ -16,6 +16,8 @@ from churn.scoring.settings import LogSettings
 __all__ = ["KeptLog"]
 
 _TICK = 1.0  # seconds
+_IN_LOOP_ROWS = 8
+"""Answers of more rows are logged in a thread, so that other requests do not wait for them."""
 
 
 class KeptLog:
@@ -34,7 +36,7 @@ class KeptLog:
 
     async def keep(self, answers: Answers, request_id: str, role: PredictionRole = "answered") -> bool:
         """Log the answers to one request, and return whether they are logged; raises as `AnswerLog.log` does."""
-        if self._settings.sync_seconds:
+        if self._settings.sync_seconds and len(answers.rows) <= _IN_LOOP_ROWS:
             return self._log.log(answers, request_id, role=role)
         return await asyncio.to_thread(self._log.log, answers, request_id, role=role)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import math
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
@@ -402,3 +405,19 @@ def test_a_table_that_refuses_is_seen_and_the_rows_wait(case: EndpointCase, monk
         assert degraded == ["Predictions are logged and cannot be moved: The table is gone."]
         assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
     assert len(case.log.waiting) == 2
+
+
+@pytest.mark.parametrize(("rows", "in_loop"), [(8, True), (9, False)])
+def test_answers_of_many_rows_are_logged_beside_the_event_loop(case: EndpointCase, rows: int, in_loop: bool) -> None:
+    threads: list[int] = []
+    clock = case.workspace.clock
+
+    def noting() -> dt.datetime:
+        threads.append(threading.get_ident())
+        return clock()
+
+    serving = settings().serving
+    case.endpoint.refresh()
+    log = KeptLog(AnswerLog(replace(case.workspace, clock=noting), serving.log), case.log.move, serving.log)
+    assert asyncio.run(log.keep(case.endpoint.answer([FULL] * rows, explain=False), "r"))
+    assert (threads == [threading.get_ident()]) == in_loop
