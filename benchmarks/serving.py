@@ -1,6 +1,6 @@
 """The endpoint against its peer and its limit: requests a second, latency and CPU a request, one customer each.
 
-    python benchmarks/serving.py [--customers 2000] [--seconds 8] [--connections 1,16] [--workers 2] [--overload 200]
+    python benchmarks/serving.py [--customers 2000] [--seconds 8] [--connections 1,16] [--workers 2] [--overload 400]
     python benchmarks/serving.py --kernel
 
 Trains, deploys and publishes simulated customers in a folder of its own, then starts, one after the other: `run.py
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--connections", default="1,16")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--overload", type=int, default=200)
+    parser.add_argument("--overload", type=int, default=400)
     parser.add_argument("--kernel", action="store_true")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None and not arguments.kernel:

@@ -1,4 +1,4 @@
-"""One customer alone is scored as in a table: every kind of model, any value."""
+"""One customer alone is scored as in a table: every kind of model, any value, at thresholds too."""
 
 from __future__ import annotations
 
