@@ -46,7 +46,7 @@ def monitoring_page(report: MonitoringReport) -> str:
 
 def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:
     """Return what monitoring found: what to do, the metrics over time, estimates beside what came true, the drift."""
-    mine = [window for window in report.windows if window.version == report.live]
+    mine = _drawn(report)
     sections = [_verdict(report, mine)]
     if mine:
         sections.append(_timeline(report, mine))
@@ -57,6 +57,16 @@ def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:
     if report.windows:
         sections.append(_windows(report))
     return tuple(sections)
+
+
+def _drawn(report: MonitoringReport) -> list[Window]:
+    """Return the windows of the live version that make one line: those of the source with the most predictions."""
+    rows: dict[str, int] = {}
+    for window in report.windows:
+        if window.version == report.live:
+            rows[window.source] = rows.get(window.source, 0) + window.rows
+    source = max(rows, key=lambda name: rows[name], default=None)
+    return [window for window in report.windows if (window.version, window.source) == (report.live, source)]
 
 
 def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
@@ -79,7 +89,7 @@ def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
 
 def _cards(report: MonitoringReport, mine: Sequence[Window]) -> list[Card]:
     last = mine[-1]
-    cards = [Card("predictions", last.rows, f"newest window, {last.name}")]
+    cards = [Card("predictions", last.rows, f"newest window of {last.source}, {last.name}")]
     for name in ("roc_auc", "profit_per_customer"):
         metric, was = METRICS[name], report.baselines.get(last.version, {}).get(name)
         note = "" if was is None else f"on the holdout {metric.text(was, report.currency)}"
@@ -97,9 +107,8 @@ def _cards(report: MonitoringReport, mine: Sequence[Window]) -> list[Card]:
 
 def _timeline(report: MonitoringReport, windows: Sequence[Window]) -> Section:
     caption = (
-        "The band is the estimate without outcomes with its interval, dots are what came true, and the broken line is "
-        "the "
-        "holdout."
+        f"Source {windows[-1].source}; the others are in the table below. The band is the estimate without outcomes "
+        "with its interval, dots are what came true, and the broken line is the holdout."
     )
     return Section("Performance over time", [Figure(timeline_chart(report, windows), caption)])
 
@@ -144,9 +153,8 @@ def _backtest(report: MonitoringReport, windows: Sequence[Window]) -> Section:
     misled = sum(row[-1] != "as estimated" for row in rows)
     lead = (
         f"What was estimated without outcomes, for the rows whose outcome is known now: {misled} of {len(rows)} "
-        "realised "
-        "figures lie outside the interval. An estimate misleads where customers behave otherwise than the model "
-        "learned."
+        "realised figures lie outside the interval. An estimate misleads where customers behave otherwise than the "
+        "model learned."
     )
     head = ["window", "metric", "estimated", "realised", "verdict"]
     return Section(

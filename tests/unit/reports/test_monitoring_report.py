@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from churn.monitoring.report import MonitoringReport
@@ -25,10 +26,20 @@ def test_the_page_says_what_to_do_first_and_then_shows_why() -> None:
         assert word in page, word
 
 
+def test_the_lines_are_of_the_source_with_the_most_predictions_and_the_table_has_all() -> None:
+    report = monitoring_report()
+    last = report.windows[-1]
+    asked = last.model_copy(update={"source": "endpoint", "rows": 1, "estimated": {}, "realised": {}, "drift": {}})
+    page = monitoring_page(report.model_copy(update={"windows": (*report.windows, asked)}))
+    assert f"newest window of {last.source}, {last.name}" in re.sub("<[^>]+>", "", page)
+    assert f"Source {last.source}; the others are in the table below." in page
+    assert ">endpoint<" in page
+
+
 def test_markdown_has_the_verdict_and_five_numbers() -> None:
     text = in_markdown("Monitoring", monitoring_sections(report()))
     assert "Concept drift (2024-01-03): ROC AUC of 300 known outcomes is" in text
-    assert "| predictions | 300 | newest window, 2024-02-16 |" in text
+    assert "| predictions | 300 | newest window of batch, 2024-02-16 |" in text
 
 
 def test_a_page_without_predictions_says_what_to_type() -> None:
