@@ -111,6 +111,7 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
         version = self._open(predicted.predictions)
         customer = quoted(_entity(predicted.predictions)[0])
         source = "coalesce(source, 'batch')" if "source" in version.schema.names else "'batch'"
+        told = "coalesce(role, '') <> 'what_if'" if "role" in version.schema.names else "true"
         number = "row_number" if "row_number" in version.schema.names else "0"
         scored = f"""
             SELECT {_window(clock, length)} AS _window, model_version, {source} AS source, {customer} AS _customer,
@@ -118,7 +119,7 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
                 {literal(TREAT)} AS _treated, customer_value AS _value
             FROM {version.relation()}
             WHERE model_name = {literal(predicted.model)} AND isfinite(probability)
-                AND {_TIMES[clock]} IS NOT NULL AND {only}"""
+                AND {_TIMES[clock]} IS NOT NULL AND {told} AND {only}"""
         again = "count(DISTINCT batch_id) > 1 OR max(row_number) > 0"
         several = f"SELECT 1 FROM ({scored}) GROUP BY {_BASE} HAVING {again} LIMIT 1"
         with explained(version.path):

@@ -131,7 +131,7 @@ class PredictionWindows(ABC):
 
     Within a window a row of a customer that a version and source scored more than once counts once, as it was scored
     last. A prediction without a `source` came from a batch. One without a probability, or without the time that puts it
-    into a window, is left out.
+    into a window, is left out, and so is a row that a client made up (`role` what_if).
     """
 
     @abstractmethod

@@ -195,6 +195,14 @@ def test_versions_and_sources_are_counted_apart(place: Place) -> None:
     assert (total(found, source="batch"), total(found, source="endpoint")) == (30, 10)
 
 
+def test_rows_that_a_client_made_up_count_nowhere(place: Place) -> None:
+    put_window(place.store, Customers(30), 0, source="endpoint", role="answered", batch="a", labelled=40)
+    put_window(place.store, Customers(20), 0, source="endpoint", role="what_if", batch="b", scored_at=2, features=False)
+    put_window(place.store, Customers(10), 5, source="endpoint", role="what_if", batch="c")
+    listed = place.windows.listed(predicted_of(place.store), "event", "day").to_pylist()
+    assert [(row["source"], row["rows"]) for row in listed] == [("endpoint", 30)]
+
+
 def test_slices_add_up_to_the_whole(place: Place) -> None:
     customers = Customers(60)
     customers.contract[:3] = None

@@ -109,6 +109,7 @@ def put_window(
     version: int = 1,
     batch: str | None = None,
     source: str | None = None,
+    role: str | None = None,
     labelled: float | None = None,
     outcome: Sequence[int] | None = None,
     features: bool = True,
@@ -133,6 +134,7 @@ def put_window(
         "model_version": pa.array([version] * customers.rows, pa.int64()),
         "scored_at": pa.array([day(at + 1 if scored_at is None else scored_at)] * customers.rows, TIME),
         **({"source": [source] * customers.rows} if source else {}),
+        **({"role": [role] * customers.rows} if role else {}),
     }
     store.upsert(CONTRACT.table("predictions"), pa.table(predictions))
     if labelled is not None:

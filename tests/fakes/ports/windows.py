@@ -109,6 +109,8 @@ class MemoryPredictionWindows(PredictionWindows):
             time = row[EVENT_TIME] if clock == "event" else row["scored_at"]
             if row["model_name"] != predicted.model or not _is_known(row["probability"]) or time is None:
                 continue
+            if row.get("role") == "what_if":
+                continue
             key, source = (row[customer], row[EVENT_TIME]), row.get("source") or "batch"
             label = labels.get(key)
             known = label is not None and label["label_ts"] <= predicted.known_by
