@@ -36,6 +36,7 @@ def monitor(workspace: Workspace, settings: Settings) -> MonitoringReport:
     Raises:
         StoreError: a table or the registry does not answer.
     """
+    workspace.prediction_log.move()  # what the endpoint answered until now counts
     now, wanted = workspace.clock(), settings.monitoring
     champion = workspace.approval(settings.approval).read().champion
     live = None if champion is None else champion.version

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -185,7 +185,14 @@ def calibration_error_of_mean(baseline: Cells) -> float:
     return float(np.sqrt(variance) / predicted) if predicted else 0.0
 
 
-def _of_churners(cells: Cells, money: MoneySettings) -> dict[str, tuple[float, FloatArray]]:
+class _Differentiated(NamedTuple):
+    """An estimate, and by how much one more churner in each cell changes it, shape `(n_cells,)`."""
+
+    value: float
+    gradient: FloatArray
+
+
+def _of_churners(cells: Cells, money: MoneySettings) -> dict[str, _Differentiated]:
     """Return each estimate, and by how much one more churner in each cell changes it, shape `(n_cells,)`."""
     rows, treated, churners = cells.sums["rows"], cells.treated.astype(np.float64), cells.sums["p"]
     total, all_churners, chosen = rows.sum(), churners.sum(), (rows * treated).sum()
@@ -195,11 +202,13 @@ def _of_churners(cells: Cells, money: MoneySettings) -> dict[str, tuple[float, F
     gain = money.acceptance.mean * (value - money.incentive_cost) + money.incentive_cost
     auc, of_auc = _auc_and_gradient(cells.bin, churners, rows - churners)
     return {
-        "churn_share": (all_churners / total, np.full(len(rows), 1 / total)),
-        "roc_auc": (auc, of_auc),
-        "f1": (f1, (2 * treated - f1) / (chosen + all_churners)),
-        "log_loss": (cells.sums["entropy"].sum() / total, (cells.sums["log_q"] - cells.sums["log_p"]) / rows / total),
-        "profit_per_customer": (_profit(cells, churners, money) / total, treated * gain / total),
+        "churn_share": _Differentiated(all_churners / total, np.full(len(rows), 1 / total)),
+        "roc_auc": _Differentiated(auc, of_auc),
+        "f1": _Differentiated(f1, (2 * treated - f1) / (chosen + all_churners)),
+        "log_loss": _Differentiated(
+            cells.sums["entropy"].sum() / total, (cells.sums["log_q"] - cells.sums["log_p"]) / rows / total
+        ),
+        "profit_per_customer": _Differentiated(_profit(cells, churners, money) / total, treated * gain / total),
     }
 
 

@@ -20,6 +20,7 @@ from churn.ports.tables import FeatureStore, TableRef
 from churn.ports.windows import Predicted
 from churn.settings import read_configuration
 from tests.fakes.data.deciding import MODEL, office
+from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
@@ -193,6 +194,9 @@ class Watched:
                 "registry": lambda: self.office.registry,
                 "ledger": lambda: self.office.ledger,
                 "stages": lambda: self.office.stages,
+                "prediction_log": lambda: InMemoryPredictionLog(
+                    self.store, CONTRACT.table("predictions"), CONTRACT.entity_key
+                ),
             },
         )
         return monitor(workspace, settings)

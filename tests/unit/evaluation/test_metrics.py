@@ -27,14 +27,14 @@ def tables_of_names(code: str) -> Iterator[int]:
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
-            texts = [
-                value
+            named = {
+                key.value
                 for key, value in pairs
                 if isinstance(key, ast.Constant) and is_metric(key.value)
                 for part in ast.walk(value)
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and not is_metric(part.value)
-            ]
-            if len(texts) >= 3:
+            }
+            if len(named) >= 3:
                 yield node.lineno
 
 
