@@ -22,12 +22,15 @@ from adapters.local.zenml import ZenmlStageMirror
 from churn.core.errors import StoreError
 from zenml.client import Client
 mirror = ZenmlStageMirror()
+def endpoint(model, version):
+    return Client().get_model_version(model, f"v{version}").run_metadata["endpoint"]
 def stages(model):
     return {version.name: version.stage for version in Client().list_model_versions(model).items}
+own = {"stages": stages, "endpoint": endpoint}
 for line in sys.stdin:
     call, arguments = json.loads(line)
     try:
-        answer = [(stages if call == "stages" else getattr(mirror, call))(*arguments), None]
+        answer = [(own.get(call) or getattr(mirror, call))(*arguments), None]
     except StoreError as error:
         answer = [None, str(error)]
     print(json.dumps(answer), flush=True)
@@ -36,6 +39,9 @@ for line in sys.stdin:
 
 class Memory(InMemoryStages):
     """The fake, with a way to see what it shows."""
+
+    def endpoint(self, model: str, version: int) -> str:
+        return self.addresses[model, version]
 
     def shown(self, model: str) -> dict[str, str]:
         return {f"v{version}": stage for (name, version), stage in self.stages.items() if name == model}
@@ -61,6 +67,15 @@ class Zenml(StageMirror):
 
     def show_champion(self, model: str, version: int) -> None:
         self._ask("show_champion", model, version)
+
+    def show_withdrawn(self, model: str, version: int) -> None:
+        self._ask("show_withdrawn", model, version)
+
+    def show_endpoint(self, model: str, version: int, address: str) -> None:
+        self._ask("show_endpoint", model, version, address)
+
+    def endpoint(self, model: str, version: int) -> str:
+        return str(self._ask("endpoint", model, version))
 
     def shown(self, model: str) -> dict[str, str]:
         found: dict[str, str] = self._ask("stages", model)
@@ -114,6 +129,18 @@ def test_a_champion_that_is_trained_again_stays_in_production_and_an_old_version
     mirror.show_candidate("churn_again", 2, "the same model")
     mirror.show_candidate("churn_again", 1, "the first, once more")
     assert mirror.shown("churn_again") == {"v1": "staging", "v2": "production"}
+
+
+def test_a_champion_that_is_withdrawn_goes_to_the_archive_and_none_is_in_production(mirror: Memory | Zenml) -> None:
+    mirror.show_champion("churn_five", 1)
+    mirror.show_withdrawn("churn_five", 1)
+    assert mirror.shown("churn_five") == {"v1": "archived"}
+
+
+def test_a_version_has_the_address_where_it_answers_last(mirror: Memory | Zenml) -> None:
+    for port in (1, 2):
+        mirror.show_endpoint("churn_six", 1, f"http://127.0.0.1:{port}")
+    assert mirror.endpoint("churn_six", 1) == "http://127.0.0.1:2"
 
 
 def test_models_do_not_mix(mirror: Memory | Zenml) -> None:
