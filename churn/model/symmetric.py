@@ -75,7 +75,7 @@ class SymmetricTrees(Frozen):
     def scaled(self, weight: float) -> SymmetricTrees:
         """Return the trees whose log-odds are `weight` times as large."""
         values = tuple(tuple(weight * value for value in leaves) for leaves in self.values)
-        return SymmetricTrees.model_validate({**dict(self), "values": values, "bias": weight * self.bias})
+        return SymmetricTrees.model_validate({**self.model_dump(), "values": values, "bias": weight * self.bias})
 
     @property
     def explanation_cost(self) -> float:
