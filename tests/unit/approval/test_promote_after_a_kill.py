@@ -14,6 +14,8 @@ from churn.core.errors import DecisionRefused, StoreError, WriteConflict
 from churn.ports.registry import CHAMPION
 from tests.fakes.data.deciding import MANUAL, MODEL, Killed, Office, office
 
+pytestmark = pytest.mark.slow
+
 
 class Case(NamedTuple):
     """Something to be killed: the office before it, the act, and the champions before and after."""

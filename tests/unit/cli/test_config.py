@@ -10,6 +10,8 @@ import pytest
 from cli.config import setting_keys
 from cli.main import main
 
+pytestmark = pytest.mark.slow
+
 
 def told(capsys: pytest.CaptureFixture[str], *line: str) -> str:
     assert main(["config", "explain", *line]) == 0

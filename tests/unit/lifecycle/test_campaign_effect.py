@@ -27,6 +27,8 @@ from tests.fakes.data.customers import CONTRACT as TOY
 from tests.fakes.ports.files import InMemoryFiles
 from tests.fakes.ports.tables import MemoryFeatureStore
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[3] / "configs"
 CONTRACT = DatasetContract.model_validate({**TOY.model_dump(), "slices": ["plan"]})
 PREDICTIONS = TableSpec(name="churn_predictions", key=("batch_id", ENTITY))

@@ -12,6 +12,8 @@ from churn.core.errors import DataError, StoreError
 from churn.core.shares import hash_share
 from tests.fakes.data.endpoint import FULL, EndpointCase, Gone
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"c{number}" for number in range(400)]
 ROWS = [{"customer_id": key, **FULL} for key in KEYS]
 

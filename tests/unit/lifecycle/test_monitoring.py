@@ -11,6 +11,8 @@ import pytest
 from churn.monitoring.report import MonitoringReport
 from tests.fakes.data.monitored import CONTRACT, Customers, Watched, day, put_baseline, put_labels, put_window
 
+pytestmark = pytest.mark.slow
+
 BASE = Customers(700, 1)
 
 

@@ -16,6 +16,8 @@ from tests.fakes.data.monitored import DIGEST, Customers, day, predicted_of, put
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
+pytestmark = pytest.mark.slow
+
 MONEY = MoneySettings()
 
 

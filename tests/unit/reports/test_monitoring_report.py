@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from functools import cache
 
+import pytest
+
 from churn.monitoring.report import MonitoringReport
 from reports.markdown import in_markdown
 from reports.monitoring_report import monitoring_page, monitoring_sections, monitoring_tags
 from tests.fakes.data.monitored import Watched, monitoring_report
+
+pytestmark = pytest.mark.slow
 
 
 @cache
