@@ -17,6 +17,7 @@ from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..model.frame import FloatArray
 from ..model.money import Acceptance, MoneySettings
+from .interval import detectable_drop
 from .plan import CONTROL, TREATMENT
 
 __all__ = [
@@ -37,8 +38,6 @@ and whether that paid is open; `unclear`: the groups are too small to tell; the 
 _FEWEST = 30
 """Known outcomes that a group of a segment needs before the segment is shown."""
 _SHOWN = 12
-_POWER = 1.959964 + 0.841621
-"""Normal quantiles of a two-sided test at 5 % and of a power of 80 %."""
 _RATES, _BASES = 1_000, 65
 
 
@@ -323,9 +322,8 @@ def _churn_difference(known: pd.DataFrame, confidence: float) -> Estimate:
 def _detectable(known: pd.DataFrame) -> float | None:
     if known.empty:
         return None
-    share = (known["churned"].sum() + 1) / (len(known) + 2)
-    sizes = known["group"].value_counts()
-    return float(_POWER * np.sqrt(share * (1 - share) * (1 / sizes).sum()))
+    sizes = _sizes(known)
+    return detectable_drop((known["churned"].sum() + 1) / (len(known) + 2), sizes[TREATMENT], sizes[CONTROL])
 
 
 def _counts(known: pd.DataFrame) -> list[tuple[int, int, int, int]]:

@@ -11,10 +11,12 @@ from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from .candidates import BoolArray, Candidates
 
-__all__ = ["ProfitInterval", "profit_interval"]
+__all__ = ["ProfitInterval", "detectable_drop", "profit_interval"]
 
 _RATES = 2_000
 _SLICE = 65_536
+_POWER = 1.959964 + 0.841621
+"""Normal quantiles of a two-sided test at 5 % and of a power of 80 %."""
 
 
 class ProfitInterval(NamedTuple):
@@ -77,6 +79,17 @@ def profit_interval(
         confidence,
     )
     return ProfitInterval(profit, cost)
+
+
+def detectable_drop(churn: float, contacted: int, control: int) -> float:
+    """Return the smallest fall of the churn that two groups show four times in five, by a two-sided test at 5 %.
+
+    Args:
+        churn: Share of both groups that churns, 0 to 1.
+        contacted: Customers who were contacted, at least one.
+        control: Customers of the control group, at least one.
+    """
+    return float(_POWER * np.sqrt(churn * (1 - churn) * (1 / contacted + 1 / control)))
 
 
 def _rates(money: MoneySettings) -> FloatArray:

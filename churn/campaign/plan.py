@@ -26,7 +26,7 @@ from ..scoring.batch import BATCH_ID
 from .audience import Reasons, audience_of, reasons_of, sample_of
 from .campaign import Campaign, Choice, ChoiceId, Contact, ControlComparison, MarginalValue, MoneyParts
 from .candidates import AS_OF, CONTACTED_AT, PLANNED_AT, BoolArray, Candidates, IntArray, in_cooldown
-from .interval import profit_interval
+from .interval import detectable_drop, profit_interval
 from .selection import SegmentLimits, Selection, highest, select
 from .settings import CampaignSettings, Limits
 
@@ -38,8 +38,6 @@ _FIRST = 10
 _PART = 131_072
 """Customers of the list whose rows are put together at a time."""
 _POINTS = 101
-_POWER = 1.959964 + 0.841621
-"""Normal quantiles of a two-sided test at 5 % and of a power of 80 %."""
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -372,7 +370,6 @@ def _comparison(candidates: Candidates, masks: Masks, money: MoneySettings) -> C
     treated, control = masks.treated, masks.control
     contacted, compared = int(np.count_nonzero(treated)), int(np.count_nonzero(control))
     churn = candidates.probability[treated | control]
-    spread = float(np.mean(churn) * (1 - np.mean(churn))) if len(churn) else 0.0
     drop = money.acceptance.mean * candidates.probability[treated].mean() if contacted else 0.0
     both = contacted and compared
     return ControlComparison(
@@ -380,7 +377,7 @@ def _comparison(candidates: Candidates, masks: Masks, money: MoneySettings) -> C
         never_contacted=int(np.count_nonzero(masks.held_back)),
         profit=float(candidates.expected_value[control].sum()),
         expected_drop=float(drop),
-        detectable_drop=float(_POWER * np.sqrt(spread * (1 / contacted + 1 / compared))) if both else None,
+        detectable_drop=detectable_drop(float(np.mean(churn)), contacted, compared) if both else None,
     )
 
 
