@@ -399,5 +399,5 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "code_version": _code_version,
 }
 _ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
-_ADAPTERS = {"local": _LOCAL}
+_ADAPTERS = {"local": _LOCAL, "hybrid": _LOCAL, "databricks": _LOCAL}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

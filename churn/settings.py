@@ -35,6 +35,7 @@ __all__ = [
     "Component",
     "ComponentKind",
     "Configuration",
+    "DatabricksSettings",
     "MlflowSettings",
     "OnlineSettings",
     "Profile",
@@ -61,7 +62,7 @@ class MlflowSettings(Frozen):
 
     tracking_uri: str = Field(description="Where the runs are: a database, a server, or `databricks`.")
     registry_uri: str = Field(description="Where the registered models are, in the same way.")
-    artifacts: str = Field(description="Folder or URI for the files of runs.")
+    artifacts: str | None = Field(description="Folder or URI for the files of runs; null: where the server keeps them.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -71,6 +72,53 @@ class MlflowSettings(Frozen):
                 "a model from a local run there: set `tracking_uri: databricks`"
             )
         return self
+
+
+_NAME = r"[A-Za-z0-9_-]+"
+"""A name in Unity Catalog that needs no quotes, or in a tag."""
+
+
+class DatabricksSettings(Frozen):
+    """A Databricks workspace, and where in its Unity Catalog the project works. Credentials stand in no file of ours."""
+
+    host: str | None = Field(
+        default=None, description="Address of the workspace; null: DATABRICKS_HOST, or what `config_profile` says."
+    )
+    config_profile: str | None = Field(
+        default=None, description="A profile of ~/.databrickscfg; null: what the SDK finds by itself."
+    )
+    catalog: str = Field(default="main", pattern=f"^{_NAME}$", description="The catalog of everything.")
+    schema_name: str = Field(
+        default="{dataset}",
+        pattern=rf"^(?:[A-Za-z0-9_-]|\{{dataset\}})+$",
+        description="The schema of a data set's tables and model; `{dataset}` stands for the data set's name.",
+    )
+    volume: str = Field(
+        default="churn.files",
+        pattern=rf"^{_NAME}\.{_NAME}$",
+        description="Schema and name of the volume for files and artifacts, of all data sets.",
+    )
+    folder: str = Field(
+        default="/Shared/churn", pattern="^/.+[^/]$", description="Workspace folder of MLflow's experiments."
+    )
+    project: str = Field(
+        default="churn",
+        pattern=f"^{_NAME}$",
+        description="Id of the project, in the tag `churn_project` by which what it made is found again.",
+    )
+    http_timeout_seconds: int = Field(default=30, ge=1, le=600, description="How long one answer may take.")
+    retry_timeout_seconds: int = Field(
+        default=25, ge=1, le=600, description="How long a request is tried again where the workspace does not answer."
+    )
+
+    def schema_of(self, contract: DatasetContract) -> str:
+        """Return `catalog.schema` of a data set."""
+        return f"{self.catalog}.{self.schema_name.replace('{dataset}', contract.name)}"
+
+    @property
+    def volume_path(self) -> str:
+        """The absolute path of the volume, as the Files API takes it."""
+        return f"/Volumes/{self.catalog}/{self.volume.replace('.', '/')}"
 
 
 class OnlineSettings(Frozen):
@@ -101,11 +149,14 @@ class Profile(Frozen):
     """One machine or cloud: stack, URIs, resources, and nothing else. `{state}` stands for the state folder."""
 
     name: str = Field(description="What the profile is called.")
-    adapters: Literal["local"] = Field(description="Which adapters serve the ports.")
+    adapters: Literal["local", "hybrid", "databricks"] = Field(description="Which adapters serve the ports.")
     state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
     stack: dict[ComponentKind, Component] = Field(description="The components of the ZenML stack, by kind.")
     mlflow: MlflowSettings
     online: OnlineSettings = OnlineSettings()
+    databricks: DatabricksSettings | None = Field(
+        default=None, description="The workspace of the profiles `databricks` and `hybrid`; null: none."
+    )
     resources: Resources = Resources()
     shared: bool = Field(
         default=False,
@@ -121,6 +172,26 @@ class Profile(Frozen):
                 "`profile.stack.experiment_tracker.settings`"
             )
         return self
+
+    @model_validator(mode="after")
+    def _knows_its_workspace(self) -> Self:
+        if self.databricks is None and (self.adapters != "local" or self.mlflow.tracking_uri.startswith("databricks")):
+            raise ValueError(
+                "a profile that works on Databricks needs a section `databricks` with at least a `catalog`: take "
+                "configs/databricks.yaml as an example"
+            )
+        return self
+
+    @property
+    def workspace(self) -> DatabricksSettings:
+        """The workspace of a profile that has one.
+
+        Raises:
+            ConfigError: the profile has none.
+        """
+        if self.databricks is None:
+            raise ConfigError(f"The stack {self.name!r} has no Databricks workspace: choose another with --stack.")
+        return self.databricks
 
     @property
     def tables(self) -> Path:

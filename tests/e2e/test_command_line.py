@@ -64,7 +64,10 @@ def test_a_pipeline_that_there_is_not_is_refused_with_those_there_are(project: P
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--stack", "locl"], "There is no stack 'locl'; configs/ has: local; did you mean 'local'?"),
+        (
+            ["--stack", "locl"],
+            "There is no stack 'locl'; configs/ has: databricks, hybrid, local; did you mean 'local'?",
+        ),
         (["--set", "tuning.max_trails=3"], "did you mean 'max_trials'?"),
         (["--set", "sede=3"], "did you mean 'seed'?"),
         (["--set", "seed"], "is not of the form key.path=value"),

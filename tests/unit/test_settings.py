@@ -62,6 +62,38 @@ def test_the_shipped_files_hold_every_setting() -> None:
     assert (missing, unknown) == ({name: [] for name in missing}, {name: [] for name in unknown}), ADVICE
 
 
+@pytest.mark.parametrize("stack", ["databricks", "hybrid"])
+def test_every_shipped_profile_holds_the_same_settings_and_changes_no_domain_value(stack: str) -> None:
+    there = read(stack=stack)
+    shipped = {name for name in written(f"{stack}.yaml") if not name.startswith("stack.")}
+    assert shipped == {*leaves(there.profile.model_dump(mode="json", exclude={"stack"}))}
+    assert there.settings == load()
+    assert there.profile.name == stack
+    assert there.profile.state != profile_of().state, "a ledger is bound to the registry of its profile"
+
+
+def test_a_workspace_says_where_a_data_set_and_the_files_are() -> None:
+    asked = ("profile.databricks.catalog=dev", "profile.databricks.schema_name=ada_{dataset}")
+    workspace = profile_of(*asked, stack="databricks").workspace
+    assert (workspace.schema_of(CONTRACT), workspace.volume_path) == ("dev.ada_toy", "/Volumes/dev/churn/files")
+    with pytest.raises(ConfigError, match=r"The stack 'local' has no Databricks workspace: choose another"):
+        _ = profile_of().workspace
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("profile.databricks.catalog=a.b", r"profile\.databricks\.catalog"),
+        ("profile.databricks.volume=files", r"profile\.databricks\.volume"),
+        ("profile.databricks.schema_name='{data}'", r"profile\.databricks\.schema_name"),
+        ("profile.databricks=null", r"needs a section `databricks` with at least a `catalog`"),
+    ],
+)
+def test_a_workspace_that_cannot_be_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        profile_of(override, stack="databricks")
+
+
 def test_a_default_that_a_class_keeps_is_the_value_of_the_shipped_file() -> None:
     shipped = leaves(load().model_dump(mode="json"))
     for name, field in Settings.model_fields.items():
@@ -224,7 +256,7 @@ def test_a_file_that_is_not_there_is_named(extra: Path) -> None:
 def test_a_stack_that_is_not_there_is_named_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no stack 'locale'; configs/ has: .*local.*; did you mean 'local'\?$"):
         load(stack="locale")
-    with pytest.raises(ConfigError, match=r"no stack 'base'; configs/ has: local"):
+    with pytest.raises(ConfigError, match=r"no stack 'base'; configs/ has: databricks, hybrid, local"):
         load(stack="base")
 
 
