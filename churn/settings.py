@@ -79,7 +79,7 @@ _NAME = r"[A-Za-z0-9_-]+"
 
 
 class DatabricksSettings(Frozen):
-    """A Databricks workspace, and where in its Unity Catalog the project works. Credentials stand in no file of ours."""
+    """A Databricks workspace, and where in its Unity Catalog the project works; credentials stand elsewhere."""
 
     host: str | None = Field(
         default=None, description="Address of the workspace; null: DATABRICKS_HOST, or what `config_profile` says."
@@ -90,7 +90,7 @@ class DatabricksSettings(Frozen):
     catalog: str = Field(default="main", pattern=f"^{_NAME}$", description="The catalog of everything.")
     schema_name: str = Field(
         default="{dataset}",
-        pattern=rf"^(?:[A-Za-z0-9_-]|\{{dataset\}})+$",
+        pattern=r"^(?:[A-Za-z0-9_-]|\{dataset\})+$",
         description="The schema of a data set's tables and model; `{dataset}` stands for the data set's name.",
     )
     volume: str = Field(
