@@ -14,7 +14,7 @@ RUN useradd --uid 10001 --no-create-home churn && install -d -m 0700 -o churn -g
 COPY --from=build /app/.venv .venv
 COPY . .
 ENV PATH=/app/.venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
-RUN python -m compileall -q adapters churn cli materializers pipelines reports serving steps run.py
+RUN python -m compileall -q adapters churn cli configs materializers pipelines reports serving steps run.py
 USER 10001
 VOLUME /state
 EXPOSE 8080

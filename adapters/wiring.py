@@ -97,7 +97,7 @@ def fetch(name: str, profile: Profile) -> Path:
     return download(name, profile.state / "data")
 
 
-def diagnose(project: Path, profile: Profile) -> list[Any]:
+def diagnose(project: Path | None, profile: Profile) -> list[Any]:
     """Return what `run.py doctor` finds of everything that a pipeline needs."""
     from .local.doctor import diagnose as look
     from .local.zenml import stack_name

@@ -150,7 +150,7 @@ class Profile(Frozen):
 
     name: str = Field(description="What the profile is called.")
     adapters: Literal["local", "hybrid", "databricks"] = Field(description="Which adapters serve the ports.")
-    state: Path = Field(description="Folder for everything a run leaves; relative to the project.")
+    state: Path = Field(description="Folder for everything a run leaves; relative to the checkout, if there is one.")
     stack: dict[ComponentKind, Component] = Field(description="The components of the ZenML stack, by kind.")
     mlflow: MlflowSettings
     online: OnlineSettings = OnlineSettings()
@@ -308,13 +308,15 @@ def read_configuration(
     extra: Path | None = None,
     overrides: Iterable[str] = (),
     *,
+    project: Path | None = None,
     remembered: Callable[[Path], str | None] = lambda _: None,
 ) -> Configuration:
     """Read `base.yaml` and the profile, then the user's file, then the overrides; later ones win.
 
     Args:
-        configs: The folder of `base.yaml` and the profiles; the state folder is relative to its parent.
+        configs: The folder of `base.yaml` and the profiles.
         stack: Name of the profile file, without `.yaml`.
+        project: What a relative state folder is relative to; by default the parent of `configs`.
         remembered: Returns the data set that was chosen for a state folder, if any; a file or an override wins over it.
         extra: A file with any of the keys of `base.yaml`, and those of the profile below `profile`.
         overrides: `key.path=value`, the value written as in YAML.
@@ -336,7 +338,7 @@ def read_configuration(
     raw = _merged(shipped, overriding)
     machine = raw["profile"]
     if isinstance(machine, Mapping) and isinstance(machine.get("state"), str):
-        folder = (configs.resolve().parent / Path(machine["state"]).expanduser()).resolve()
+        folder = ((project or configs.resolve().parent) / Path(machine["state"]).expanduser()).resolve()
         raw["profile"] = _placed({**machine, "state": str(folder)}, folder)
         if "dataset" not in overriding:
             raw["dataset"] = remembered(folder) or raw["dataset"]

@@ -9,13 +9,14 @@ import sys
 from rich.text import Text
 
 from adapters import wiring
+from churn.core.program import as_typed
 from churn.data.contract import snake_case
 
 from .campaign import campaign_effect, campaign_import
 from .completion import completion
 from .config import config_explain, config_schema, config_show
 from .console import plain_console
-from .context import CONFIGS, configuration_of, remember, session_of, writable
+from .context import CHECKOUT, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
 from .description import describe
 from .endpoint import (
@@ -89,7 +90,7 @@ def data_simulate(arguments: argparse.Namespace) -> int:
     rows = settings.simulation.customers * settings.simulation.months
     print(f"{rows:,} simulated rows of {contract.name}: {path}")
     where = f"--dataset {contract.name.removesuffix('_simulated')} --data {shlex.quote(str(path))}"
-    print(f"Deliver them as a table: python run.py --pipeline training {where}")
+    print(as_typed(f"Deliver them as a table: python run.py --pipeline training {where}"))
     return 0
 
 
@@ -97,7 +98,7 @@ def data_fetch(arguments: argparse.Namespace) -> int:
     """Download a public data set."""
     path = wiring.fetch(arguments.name, configuration_of(arguments).profile)
     where = f"--dataset {arguments.name} --data {shlex.quote(str(path))}"
-    print(f"{path}\nTrain on it: python run.py --pipeline training {where}")
+    print(as_typed(f"{path}\nTrain on it: python run.py --pipeline training {where}"))
     return 0
 
 
@@ -153,7 +154,7 @@ def dataset_infer(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print what a pipeline needs of this machine and whether it is there, each line with its remedy."""
-    findings = wiring.diagnose(CONFIGS.parent, configuration_of(arguments).profile)
+    findings = wiring.diagnose(CHECKOUT, configuration_of(arguments).profile)
     failed = sum(finding.status == "fail" for finding in findings)
     code, quiet, console = 2 if failed else 0, getattr(arguments, "quiet", False), plain_console()
     if wants_json(arguments):
@@ -189,7 +190,7 @@ def ui(arguments: argparse.Namespace) -> int:
     print(*dashboards.notes, *(f"{name:<15} {page}" for name, page in pages.items()), sep="\n")
     if arguments.detach or dashboards.found:
         already = "already" if dashboards.found else "in the background"
-        print(f"Both run {already}; `python run.py ui --stop` ends them.")
+        print(as_typed(f"Both run {already}; `python run.py ui --stop` ends them."))
         return 0
     print("Both run until Ctrl-C.", flush=True)
     dashboards.wait()
@@ -205,5 +206,5 @@ def use(arguments: argparse.Namespace) -> int:
     contract = remember(configuration.profile, arguments.name)
     print(f"Commands act on the data set {contract.name} now. --dataset names another one for a single command.")
     if contract.source == "table":
-        print("Next    python run.py --pipeline training --data FILE   (delivers its table and trains)")
+        print(as_typed("Next    python run.py --pipeline training --data FILE   (delivers its table and trains)"))
     return 0

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .parser import as_typed
+from churn.core.program import as_typed
 
 __all__ = ["Screen", "plain_console", "table", "terminal"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,9 +16,21 @@ from churn.settings import Configuration, Profile, Settings, load_contract, read
 if TYPE_CHECKING:
     from churn.lifecycle.workspace import Workspace
 
-__all__ = ["CONFIGS", "Session", "configuration_of", "overrides_of", "remember", "repeated", "session_of", "writable"]
+__all__ = [
+    "CHECKOUT",
+    "CONFIGS",
+    "Session",
+    "configuration_of",
+    "overrides_of",
+    "remember",
+    "repeated",
+    "session_of",
+    "writable",
+]
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(str(files("configs"))).resolve()
+CHECKOUT = CONFIGS.parent if (CONFIGS.parent / "pyproject.toml").is_file() else None
+"""The folder of the project, None where it was installed from a wheel: the state is then in the working directory."""
 _REMEMBERED = "dataset"
 
 
@@ -42,7 +55,8 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     Unless the profile is shared, whatever this process makes from now on can be read by this user alone.
     """
     stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
-    configuration = read_configuration(CONFIGS, stack, extra, overrides_of(arguments), remembered=_remembered)
+    where = {"project": CHECKOUT or Path.cwd(), "remembered": _remembered}
+    configuration = read_configuration(CONFIGS, stack, extra, overrides_of(arguments), **where)
     if not configuration.profile.shared:
         os.umask(0o077)  # tables, lists and pages hold customers
     return configuration

@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from churn.core.program import as_typed
 from churn.core.wording import moment
 
 from .context import Session, repeated, session_of
@@ -46,7 +47,7 @@ def serve(arguments: argparse.Namespace) -> int:
         already = session.workspace.endpoint(options).state()
         state = already or _in_the_background(session, options)
         announce(state.address, f"in the background{'' if already is None else ' already'}")
-        print(f"End it: python run.py endpoint stop{repeated(arguments)}")
+        print(as_typed(f"End it: python run.py endpoint stop{repeated(arguments)}"))
     else:
         answer(options, announce)
     return 0
@@ -90,7 +91,11 @@ def endpoint_status(arguments: argparse.Namespace) -> int:
     if wants_json(arguments):
         print_json({"running": state is not None, **(state.model_dump() if state else {}), "exit": code})
     elif state is None:
-        print(f"No endpoint of {session_of(arguments).contract.name} runs: python run.py serve{repeated(arguments)}")
+        print(
+            as_typed(
+                f"No endpoint of {session_of(arguments).contract.name} runs: python run.py serve{repeated(arguments)}"
+            )
+        )
     else:
         _print(state)
     return code
@@ -163,5 +168,5 @@ def endpoint_predictions(arguments: argparse.Namespace) -> int:
     waiting = f"{counts.waiting:,} rows wait ({counts.size / 1e6:,.1f} MB)"
     print(f"{waiting}; {counts.dropped:,} were answered and not logged since the log began.")
     if counts.waiting:
-        print(f"Move them to {table}: python run.py endpoint predictions move{repeated(arguments)}")
+        print(as_typed(f"Move them to {table}: python run.py endpoint predictions move{repeated(arguments)}"))
     return 0

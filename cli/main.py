@@ -124,13 +124,17 @@ def _parsed(typed: Sequence[str]) -> argparse.Namespace:
 
 
 def _version() -> str:
-    """Return the version of the program, of Python, and the place of the checkout."""
+    """Return the version of the program, of Python, and the place of the code."""
     from importlib.metadata import PackageNotFoundError, version
+
+    from .context import CHECKOUT
 
     try:
         program = version("churn-lifecycle")
     except PackageNotFoundError:
         program = "(not installed)"
+    if CHECKOUT:
+        program = program.partition("+")[0]  # the digest is of the code as it was when the environment was made
     return f"churn {program}, Python {sys.version.split()[0]}, {Path(__file__).resolve().parents[1]}"
 
 

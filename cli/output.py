@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from churn.core.program import as_typed
+
 __all__ = ["print_json", "results_alone", "wants_json"]
 
 
@@ -20,7 +22,8 @@ def print_json(value: Any, file: TextIO | None = None) -> None:
     """Print models, times, paths and plain values as JSON in ASCII; what is not a finite number is null."""
     from pydantic_core import to_jsonable_python
 
-    print(json.dumps(to_jsonable_python(value, inf_nan_mode="null"), allow_nan=False), file=file, flush=True)
+    text = json.dumps(to_jsonable_python(value, inf_nan_mode="null"), allow_nan=False)
+    print(as_typed(text), file=file, flush=True)
 
 
 def results_alone() -> TextIO:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from churn.core.program import as_typed
+
 __all__ = [
     "EXIT_CODES",
     "JSON_COMMANDS",
     "PIPELINES",
     "THE_PROGRAMS",
     "UsageError",
-    "as_typed",
     "build_parser",
     "parsers",
 ]
@@ -63,15 +64,6 @@ examples:
 
 exit codes:
 """ + "".join(f"  {code:<4} {meaning}\n" for code, meaning in EXIT_CODES.items())
-
-
-def as_typed(text: str) -> str:
-    """Return a text in which the program is called as this process was: by `python run.py` or as `churn`."""
-    return re.sub(r"python (run\.py|churn)\b", "churn", text) if _is_script() else text
-
-
-def _is_script() -> bool:
-    return Path(sys.argv[0]).stem == "churn"
 
 
 class UsageError(SystemExit):
@@ -138,7 +130,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of every command; `program` is how it is called, by default as this process was."""
     parser = _Parser(
-        prog=program or ("churn" if _is_script() else "run.py"),
+        prog=program or as_typed("run.py"),
         description="The churn lifecycle: run a pipeline, or use one of the commands.",
         epilog=as_typed(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,

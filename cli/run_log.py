@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from churn.core.program import as_typed
 from churn.core.progress import LOGGER
 
 __all__ = ["RunLog"]
@@ -62,7 +63,7 @@ class RunLog:
         logging.getLogger().addHandler(handler)
         self.path, self._handler = path, handler
         logging.getLogger(LOGGER).setLevel(logging.INFO)
-        self.write(f"python run.py {self._command()}")
+        self.write(as_typed(f"python run.py {self._command()}"))
 
     def write(self, text: str) -> None:
         """Add a line."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from churn.core.estimate import Estimate
+from churn.core.program import as_typed
 from churn.core.wording import interval, plain
 
 if TYPE_CHECKING:
@@ -215,7 +216,8 @@ def page(title: str, sections: Sequence[Section], *, lead: str = "", facts: Mapp
         lead: One or two sentences under the heading.
         facts: Short facts beside the heading, such as data set, rows and model version.
     """
-    return _templates().get_template("page.html").render(title=title, sections=sections, lead=lead, facts=facts or {})
+    whole = {"title": title, "sections": sections, "lead": lead, "facts": facts or {}}
+    return as_typed(_templates().get_template("page.html").render(whole))
 
 
 def stylesheet() -> str:

@@ -57,9 +57,10 @@ def training_page(
         against: The champion on the same holdout; a text says why it could not be compared, None that there is none.
     """
     ref, tags = findings.training_set.ref, registration.tags
+    commit = tags.get("git_commit", "")
     facts: dict[str, Cell] = {
         "registered": None if registration.registered_at is None else moment(registration.registered_at),
-        "commit": tags.get("git_commit", "")[:12] or None,
+        "commit": commit if commit.startswith("wheel ") else commit[:12] or None,
         "data": f"{validation.source} ({ref.dataset})",
         "training set": f"version {ref.version}, {ref.rows:,} rows, digest {ref.content_id[:12]}",
         "holdout": f"digest {findings.evaluation.data_digest}",

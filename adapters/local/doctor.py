@@ -13,7 +13,7 @@ __all__ = ["diagnose"]
 
 
 def diagnose(
-    project: Path,
+    project: Path | None,
     state: Path,
     tables: Path,
     mlflow_uri: str,
@@ -26,7 +26,7 @@ def diagnose(
     """Look at the machine, the installation and the stores; nothing is created, changed or sent.
 
     Args:
-        project: The checkout, with `pyproject.toml` and `uv.lock`.
+        project: The checkout, with `pyproject.toml` and `uv.lock`; None where the project was installed from a wheel.
         state: The folder for everything a run leaves.
         tables: The folder of the Delta tables.
         mlflow_uri: MLflow's tracking URI.
@@ -40,7 +40,7 @@ def diagnose(
     """
     return [
         machine.python_version(),
-        machine.libraries(project),
+        machine.libraries(project) if project else machine.named_libraries(),
         machine.byte_code(),
         machine.git(project),
         machine.spark(),

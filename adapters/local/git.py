@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["commit_of"]
+__all__ = ["commit_of", "is_checkout"]
+
+
+def is_checkout(folder: Path) -> bool:
+    """Return whether the code in a folder is a checkout, and not what was installed from a wheel."""
+    return (folder / "pyproject.toml").is_file()
 
 
 def commit_of(folder: Path) -> str:
-    """Return the commit of the checkout, with `+changes` where files differ from it, or `unknown` outside of git."""
+    """Return the commit of the checkout, with `+changes` where files differ from it, or `unknown` outside of git.
+
+    Of code that was installed it is `wheel` and its version: a repository around that folder is of something else.
+    """
+    if not is_checkout(folder):
+        return f"wheel {version('churn-lifecycle')}"
     try:
         head = _git(folder, "rev-parse", "HEAD")
         return f"{head}+changes" if _git(folder, "status", "--porcelain") else head

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ __all__ = [
     "git",
     "libraries",
     "memory",
+    "named_libraries",
     "port",
     "python_version",
     "spark",
@@ -103,6 +104,23 @@ def libraries(project: Path) -> Finding:
     return Finding("environment", "libraries", "ok", f"{len(names)} in the versions of uv.lock")
 
 
+def named_libraries() -> Finding:
+    """Are the libraries installed that the wheel names, from which the project was installed?"""
+    named = [one for one in requires("churn-lifecycle") or [] if "extra ==" not in one]
+    missing = [name for one in named if not _is_installed(name := re.split(r"[^A-Za-z0-9-]", one)[0])]
+    if missing:
+        remedy = f"{sys.executable} -m pip install {' '.join(missing)}"
+        return Finding("environment", "libraries", "fail", f"not installed: {', '.join(missing)}", remedy)
+    return Finding("environment", "libraries", "ok", f"{len(named)} that churn {version('churn-lifecycle')} names")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
+
+
 def _is_whole(name: str) -> bool:
     """Return whether the modules that a distribution says it has are there."""
     found = distribution(name)
@@ -123,8 +141,10 @@ def byte_code(package: str = "zenml") -> Finding:
     )
 
 
-def git(project: Path) -> Finding:
-    """Can a model version say which commit it was trained by?"""
+def git(project: Path | None) -> Finding:
+    """Can a model version say which code it was trained by?"""
+    if project is None:
+        return Finding("environment", "code", "ok", f"models name the wheel {version('churn-lifecycle')}")
     program = shutil.which("git")
     if program is None:
         return Finding("environment", "git", "warn", "not installed: models do not name their commit", "install git")

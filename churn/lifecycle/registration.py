@@ -128,7 +128,7 @@ class Provenance:
     """How and by whom a version was made, for the gate and for whoever audits it.
 
     Attributes:
-        code_version: The commit of this project's code.
+        code_version: The commit of this project's code, or the version of its wheel.
         registered_by: Who ran the training.
         trained_until: The newest event time of the rows it was trained on (UTC).
         recipe: What made it, so that it can be made again on other rows.

@@ -87,7 +87,7 @@ class Workspace:
     identity = _Port[str]()
     """Who acts. Raises ConfigError where nobody knows."""
     code_version = _Port[str]()
-    """The commit of this project's code."""
+    """The commit of this project's code, or the version of the wheel that it was installed from."""
     studies = _Port[Studies]()
     """Where tuning studies are kept."""
 

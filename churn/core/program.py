@@ -1,0 +1,15 @@
+"""What the reader types to call this program: `python run.py` in a checkout, `churn` where it is installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+__all__ = ["as_typed"]
+
+
+def as_typed(text: str) -> str:
+    """Return a text in which the program is called as this process was: by `python run.py` or as `churn`."""
+    installed = Path(sys.argv[0]).stem.startswith("churn")
+    return re.sub(r"python churn\b|(python )?\brun\.py\b", "churn", text) if installed else text
