@@ -35,8 +35,8 @@ EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
     2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
-    3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring`: someone "
-    "should act",
+    3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
+    "`retraining`: someone should act",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
@@ -48,6 +48,7 @@ PIPELINES = {
     "deployment": "the gate: @Challenger against @Champion → approval → promotion",
     "inference": "@Champion and the latest features → predictions → whom to contact",
     "monitoring": "predictions, outcomes and the baseline → what has changed, and what to do",
+    "retraining": "monitoring, then where it calls for one: a challenger of the newest outcomes → the gate",
 }
 
 _EXAMPLES = """\

@@ -47,14 +47,15 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     session = session_of(arguments)
     settings, profile, contract = session
     name, quiet = arguments.pipeline, getattr(arguments, "quiet", False)
-    if name not in {"deployment", "monitoring"} and (name != "inference" or settings.data is not None):
+    if name not in {"deployment", "monitoring", "retraining"} and (name != "inference" or settings.data is not None):
         check_delivery(session.workspace, settings)
     if name == "inference":
         from churn.lifecycle.inference import require_champion
 
         require_champion(session.workspace)
     wiring.check_orchestrator(profile)
-    log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
+    if log.path is None:
+        log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
     console, kept, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
     last = read_durations(kept, key)
     expected = f" · {in_words(last['total'])} last time" if "total" in last else ""
@@ -73,6 +74,10 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     write_durations(kept, key, board.seconds(), seconds)
     if quiet and result["exit"]:
         print(result["message"], file=sys.stderr)
+    if result.pop("retrain", False) and settings.monitoring.retraining.mode == "start":
+        console.print("monitoring.retraining.mode is start: retraining follows.")
+        arguments.pipeline = "retraining"
+        return run_pipeline(arguments, log, started)
     return {**result, "seconds": round(seconds, 1), "log": log.path}
 
 

@@ -23,6 +23,7 @@ from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
+from churn.lifecycle.retraining import Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary
@@ -169,10 +170,32 @@ def _monitoring(
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
     if report.advice.state == "retrain":
-        _next(console, f"--pipeline training{options}", "a model from the newer outcomes; the gate judges it")
+        _next(console, f"--pipeline retraining{options}", "a model from the newer outcomes; the gate judges it")
     verdict = "act" if report.acts else "nothing_to_do"
     result = _result(3 if report.acts else 0, verdict, report.headline, version=report.live, report=page)
-    return {**result, "diagnoses": [diagnosis.model_dump() for diagnosis in report.diagnoses]}
+    diagnoses = [diagnosis.model_dump() for diagnosis in report.diagnoses]
+    return {**result, "diagnoses": diagnoses, "retrain": report.advice.state == "retrain"}
+
+
+def _retraining(
+    console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
+) -> dict[str, Any]:
+    report: MonitoringReport = _output(run, "monitor", "monitoring")
+    retraining: Retraining = _output(run, "judge_challenger", "retraining")
+    acts = retraining.acts or (retraining.version is None and report.acts)
+    console.print(Text(retraining.sentence, style="bold yellow" if acts else "bold"))
+    if acts and retraining.version is None:
+        console.print(report.headline)
+    page = profile.report_of(run.name)
+    console.print(f"Report  {page}")
+    if retraining.state == "waiting":
+        _next(console, f'approve --version {retraining.version} --reason "…"{options}', "or reject")
+    if retraining.state == "rollout":
+        _next(console, f"rollout status{options}", "start, or check")
+    code = 4 if retraining.state in {"waiting", "rollout"} else 3 if acts else 0
+    result = _result(code, retraining.state, retraining.sentence, version=retraining.version, report=page)
+    gains = {name: gain.model_dump() for name, gain in retraining.gains.items()}
+    return {**result, "live": retraining.live, "gains": gains}
 
 
 def _checks(console: Screen, report: GateReport, *, verbose: bool) -> None:
@@ -233,4 +256,5 @@ _SUMMARIES = {
     "training": _training,
     "inference": _inference,
     "monitoring": _monitoring,
+    "retraining": _retraining,
 }

@@ -23,6 +23,7 @@ from churn.gate.report import GateReport
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
+from churn.lifecycle.retraining import RETRAININGS, Attempt, Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.scoring.batch import BatchSummary
 from churn.training.search import TuningResult
@@ -32,7 +33,7 @@ from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.evaluation_report import evaluation_sections
 from reports.gate_report import deployment_section, gate_sections, gate_verdict, release_section, status_section
-from reports.monitoring_report import monitoring_sections
+from reports.monitoring_report import attempt_section, monitoring_sections, retraining_section
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 
@@ -146,6 +147,15 @@ VIEWS: Mapping[type[BaseModel], View] = {
         lambda report: "Someone should act" if report.acts else "Nothing to do",
         monitoring_sections,
         lambda report: {"acts": report.acts, "measured": report.measured, "advice": report.advice.state},
+    ),
+    Attempt: View(
+        lambda attempt: f"{attempt.model}: {'nothing was trained' if attempt.registration is None else 'a challenger'}",
+        lambda attempt: (attempt_section(attempt),),
+    ),
+    Retraining: View(
+        lambda retraining: f"{retraining.model}: {RETRAININGS[retraining.state]}",
+        lambda retraining: (retraining_section(retraining),),
+        lambda retraining: {"state": retraining.state, "version": retraining.version or 0},
     ),
 }
 """Each type with its view; `content` of a search leaves out how long it took, that of a table where it lies."""

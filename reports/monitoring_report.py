@@ -9,17 +9,27 @@ import numpy as np
 
 from churn.core.wording import moment, percent
 from churn.evaluation.metrics import METRICS
+from churn.gate.report import GateReport
+from churn.lifecycle.retraining import RETRAININGS, Attempt, Retraining
 from churn.monitoring.measure import LABEL, SCORE
 from churn.monitoring.performance import ESTIMATED
 from churn.monitoring.report import KINDS, MonitoringReport, Window
 
 from .chart_style import COLOURS, DASHED, chart, named, shortened, small_multiples
-from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Step, Steps, Table, Text, page
+from .gate_report import gate_sections
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Step, Steps, Table, Text, Tone, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["monitoring_page", "monitoring_sections", "monitoring_tags"]
+__all__ = [
+    "attempt_section",
+    "monitoring_page",
+    "monitoring_sections",
+    "monitoring_tags",
+    "retraining_page",
+    "retraining_section",
+]
 
 _TIMELINE = ("roc_auc", "profit_per_customer", "log_loss", "churn_share")
 _COLUMNS, _WINDOWS = 15, 24
@@ -42,6 +52,52 @@ def monitoring_page(report: MonitoringReport) -> str:
     }
     title = "Monitoring: someone should act" if report.acts else "Monitoring: nothing to do"
     return page(title, monitoring_sections(report), lead=report.headline, facts=facts)
+
+
+def retraining_page(report: MonitoringReport, retraining: Retraining, gate: GateReport | None) -> str:
+    """Return the self-contained page of a retraining: what became of it, its gate, and what called for it."""
+    sections = [retraining_section(retraining), *(gate_sections(gate) if gate else ()), *monitoring_sections(report)]
+    facts: dict[str, Cell] = {"dataset": report.dataset, "model": report.model, "as of": moment(retraining.at)}
+    return page(f"Retraining: {RETRAININGS[retraining.state]}", tuple(sections), lead=retraining.sentence, facts=facts)
+
+
+def attempt_section(attempt: Attempt) -> Section:
+    """Return whether a challenger was trained, and why."""
+    trained = None if attempt.registration is None else f"version {attempt.registration.version}"
+    cards = [
+        Card("trained", trained, f"on outcomes known by {moment(attempt.at)}" if trained else "nothing"),
+        Card("new outcomes", attempt.advice.new_outcomes, "since the training before"),
+    ]
+    return Section("Challenger", [Cards(cards), Text(attempt.advice.sentence)])
+
+
+def retraining_section(retraining: Retraining) -> Section:
+    """Return what became of a retraining, with its figures."""
+    tone: Tone = "warn" if retraining.acts else "plain" if retraining.state == "not_called_for" else "good"
+    blocks: list[Block] = [Callout(retraining.sentence, tone)]
+    blocks.append(
+        Cards(
+            [
+                Card("trained", retraining.version and f"version {retraining.version}"),
+                Card("live before", retraining.before and f"version {retraining.before}"),
+                Card("live now", retraining.live and f"version {retraining.live}"),
+            ]
+        )
+    )
+    if retraining.version is not None:
+        blocks.append(Text(f"Called for by monitoring: {retraining.advice.sentence}"))
+    if retraining.gains:
+        rows: list[list[Cell]] = [
+            [METRICS[name].label, METRICS[name].number(gain.point), METRICS[name].span(gain)]
+            for name, gain in retraining.gains.items()
+        ]
+        which = "outcomes newer than the training of the old one" if retraining.compared_on == "newest" else "holdout"
+        caption = (
+            f"Version {retraining.version} beside version {retraining.before} on the same {retraining.compared_rows:,} "
+            f"rows ({which}); above 0 the new one is better."
+        )
+        blocks.append(Table(["metric", "gain", "interval"], rows, caption, ["gain", "interval"]))
+    return Section("Retraining", blocks)
 
 
 def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:

@@ -32,6 +32,7 @@ __all__ = [
     "Steps",
     "Table",
     "Text",
+    "Tone",
     "page",
     "stylesheet",
     "written",

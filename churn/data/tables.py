@@ -82,6 +82,7 @@ TableName = Literal[
     "gate_reports",
     "profile_metrics",
     "drift_metrics",
+    "retrainings",
 ]
 """The tables of a data set, by what they are for."""
 
@@ -439,6 +440,35 @@ TABLES: dict[TableName, DeclaredTable] = {
                 metric="text: its name in the registry of metrics",
                 number="number: the measure; missing where it does not exist",
                 measured_at="time: when it was measured",
+            ),
+        ),
+    ),
+    "retrainings": DeclaredTable(
+        name="retrainings",
+        key=("model_name", "started_at"),
+        meaning="a retraining that monitoring called for, and what became of it",
+        columns=(
+            *_columns(
+                model_name="text: the registered model",
+                started_at="time: when it began, by the clock",
+                cutoff="time: outcomes that were known by then were used",
+                reason="text: why it was called for",
+                new_outcomes="integer: outcomes that became known since the last training",
+                before="integer: the version that was live; missing without one",
+                version="integer: the version that was trained",
+                state="text: promoted, waiting, rollout, kept, same_model or taken_back",
+                live="integer: the version that was live afterwards; missing without one",
+                gate_report="text: digest of the gate's report; missing where the model is the live one",
+                compared_on="text: holdout or newest, the rows that the gains are of; missing without a comparison",
+                compared_rows="integer: how many",
+            ),
+            *_columns(
+                **{
+                    f"{metric}_gain{end}": f"number: {what} of the gain in {metric}; above 0 the new one is better"
+                    for metric in ("profit_per_customer", "roc_auc", "log_loss")
+                    for end, what in (("", "estimate"), ("_lower", "lower end"), ("_upper", "upper end"))
+                },
+                sentence="text: what became of it, in a sentence",
             ),
         ),
     ),

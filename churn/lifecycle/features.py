@@ -23,7 +23,16 @@ from ..ports.tables import FeatureStore, TableRef
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["NOT_FOLLOWED", "build_features", "check_delivery", "deliver", "describe", "ingest", "simulated"]
+__all__ = [
+    "NOT_FOLLOWED",
+    "build_features",
+    "check_delivery",
+    "check_outcomes",
+    "deliver",
+    "describe",
+    "ingest",
+    "simulated",
+]
 
 NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next, which replaces them"
 _OUTCOME = (RAW_LABEL, LABEL_TIME)
@@ -48,11 +57,12 @@ def ingest(
     """
     snapshot, report = _ingested(workspace, settings, scoring=purpose == "scoring")
     if purpose != "scoring":
-        _tell_outcomes(workspace, settings, snapshot.ref, required=purpose == "training")
+        check_outcomes(workspace, settings, snapshot.ref, required=purpose == "training")
     return snapshot, report
 
 
-def _tell_outcomes(workspace: Workspace, settings: Settings, bronze: TableRef, *, required: bool) -> None:
+def check_outcomes(workspace: Workspace, settings: Settings, bronze: TableRef, *, required: bool) -> None:
+    """Say which outcomes a bronze table holds; raises NotEnoughData where they are `required` and do not suffice."""
     needed = Needed(settings.model.folds, settings.evaluation.min_per_class, settings.gate.min_churners)
     outcomes = outcomes_of(
         lambda columns: workspace.tables.scan(bronze, columns),

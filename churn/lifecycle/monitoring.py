@@ -20,9 +20,10 @@ from ..monitoring.settings import MonitoringSettings
 from ..monitoring.triage import Triage, has_loss, silence
 from ..settings import Settings
 from .measuring import measure_windows
+from .registration import LABELS_UNTIL, REGISTERED_AT
 from .workspace import Workspace
 
-__all__ = ["monitor"]
+__all__ = ["last_training", "monitor"]
 
 _SHOWN = 60  # windows that a report keeps
 
@@ -55,10 +56,7 @@ def monitor(workspace: Workspace, settings: Settings) -> MonitoringReport:
     words = {name: column.description for name, column in workspace.contract.columns.items()}
     triage = Triage(wanted, settings.money.currency, words)
     judged = [triage(window, baselines.get(window.version, {})) for window in mine]
-    newest_version = max(
-        workspace.registry.versions(workspace.model), key=lambda version: version.version, default=None
-    )
-    trained_at = newest_version.created_at if newest_version else None
+    trained_at, labels_until = last_training(workspace)
     diagnoses = (*silence(measured.scored, now, live), *_newest(mine, judged, settings))
     return MonitoringReport(
         dataset=workspace.contract.name,
@@ -76,7 +74,7 @@ def monitor(workspace: Workspace, settings: Settings) -> MonitoringReport:
             _telling(mine, judged, wanted),
             is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),
             trained_at=trained_at,
-            new_outcomes=_outcomes_since(workspace, trained_at, now),
+            new_outcomes=_outcomes_since(workspace, labels_until, now),
             now=now,
             settings=wanted.retraining,
         ),
@@ -109,6 +107,31 @@ def _telling(
         for window, diagnoses in zip(windows, judged, strict=True)
         if min(window.stayed, window.churned) >= wanted.min_outcomes or has_loss(diagnoses)
     ]
+
+
+def last_training(workspace: Workspace) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Return when a model was trained last, and by when the outcomes were known that it was trained on.
+
+    Retrainings count whatever became of them. Both are None where nothing was trained.
+    """
+    newest = max(workspace.registry.versions(workspace.model), key=lambda version: version.version, default=None)
+    trained: list[dt.datetime] = []
+    known: list[dt.datetime] = []
+    if newest is not None:
+        registered = newest.tags.get(REGISTERED_AT)
+        at = newest.created_at if registered is None else dt.datetime.fromisoformat(registered)
+        trained += [at] if at else []
+        until = newest.tags.get(LABELS_UNTIL)
+        known += [dt.datetime.fromisoformat(until)] if until else trained
+    try:
+        table = workspace.tables.latest(workspace.contract.table("retrainings").name)
+    except NotFound:
+        pass
+    else:
+        rows = workspace.tables.scan(table, ["started_at", "cutoff"], where={"model_name": workspace.model}).read_all()
+        trained += rows["started_at"].to_pylist()
+        known += rows["cutoff"].to_pylist()
+    return max(trained, default=None), max(known, default=None)
 
 
 def _outcomes_since(workspace: Workspace, trained_at: dt.datetime | None, now: dt.datetime) -> int:

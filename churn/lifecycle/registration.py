@@ -32,6 +32,8 @@ from ..training.train import TrainingReport
 from .workspace import Workspace
 
 __all__ = [
+    "LABELS_UNTIL",
+    "REGISTERED_AT",
     "Findings",
     "Provenance",
     "Registration",
@@ -42,6 +44,11 @@ __all__ = [
     "register_challenger",
     "version_tags",
 ]
+
+
+LABELS_UNTIL, REGISTERED_AT = "labels_until", "registered_at"
+"""The tags with when the newest outcome became known that training saw, and when the version was registered by the
+clock of the data set (ISO 8601, UTC). Versions that were registered by earlier code have neither."""
 
 
 class Registration(Frozen):
@@ -131,12 +138,16 @@ class Provenance:
         code_version: The commit of this project's code, or the version of its wheel.
         registered_by: Who ran the training.
         trained_until: The newest event time of the rows it was trained on (UTC).
+        labels_until: When the newest outcome of its training set became known (UTC).
+        registered_at: The time, by the clock of the data set (UTC).
         recipe: What made it, so that it can be made again on other rows.
     """
 
     code_version: str
     registered_by: str
     trained_until: dt.datetime
+    labels_until: dt.datetime
+    registered_at: dt.datetime
     recipe: Recipe
 
 
@@ -147,6 +158,8 @@ def provenance(
     *,
     table: TableRef,
     trained_until: dt.datetime,
+    labels_until: dt.datetime,
+    registered_at: dt.datetime,
     code_version: str,
     registered_by: str,
 ) -> Provenance:
@@ -155,6 +168,8 @@ def provenance(
         code_version=code_version,
         registered_by=registered_by,
         trained_until=trained_until,
+        labels_until=labels_until,
+        registered_at=registered_at,
         recipe=Recipe.of(
             contract, settings.model, settings.tuning, tuning.boosting, seed=settings.seed, training_table=table
         ),
@@ -217,6 +232,8 @@ def version_tags(
         "git_commit": origin.code_version,
         "registered_by": origin.registered_by,
         TRAINED_UNTIL: origin.trained_until.isoformat(),
+        LABELS_UNTIL: origin.labels_until.isoformat(),
+        REGISTERED_AT: origin.registered_at.isoformat(),
         "recipe_digest": origin.recipe.digest,
         "split": settings.split.tag,
         "config_digest": config_digest(settings),

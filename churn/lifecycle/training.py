@@ -16,7 +16,7 @@ from ..core.progress import advance, conclude, note
 from ..data.contract import DatasetContract
 from ..data.leakage import LeakageReport, check_training_set
 from ..data.snapshot import TableSnapshot, snapshot_of
-from ..data.tables import EVENT_TIME, SPLIT
+from ..data.tables import EVENT_TIME, LABEL_TIME, SPLIT
 from ..data.training_set import drawn_rows, read_side, read_training_set
 from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_holdout
 from ..evaluation.importance import Explanation, explain_rows
@@ -181,7 +181,9 @@ def register(
         contract,
         findings.tuning,
         table=ref,
-        trained_until=_trained_until(workspace, ref),
+        trained_until=_newest(workspace, ref, EVENT_TIME, {SPLIT: "train"}),
+        labels_until=_newest(workspace, ref, LABEL_TIME),
+        registered_at=workspace.clock(),
         code_version=workspace.code_version,
         registered_by=workspace.identity,
     )
@@ -235,10 +237,11 @@ def example_of(rows: pa.Table, contract: DatasetContract) -> pd.DataFrame:
     return pd.DataFrame({name: columns[name] for name in contract.columns})
 
 
-def _trained_until(workspace: Workspace, training_set: TableRef) -> dt.datetime:
-    """Return the newest event time of the training side."""
-    batches = workspace.tables.scan(training_set, [EVENT_TIME], where={SPLIT: "train"})
-    times: list[dt.datetime] = [pc.max(batch[EVENT_TIME]).as_py() for batch in batches if batch.num_rows]
+def _newest(
+    workspace: Workspace, training_set: TableRef, column: str, where: Mapping[str, str] | None = None
+) -> dt.datetime:
+    batches = workspace.tables.scan(training_set, [column], where=where)
+    times: list[dt.datetime] = [pc.max(batch[column]).as_py() for batch in batches if batch.num_rows]
     return max(times)
 
 

@@ -161,10 +161,12 @@ class Advice(Finite):
     Attributes:
         state: `no_reason`, or what speaks against it although there is a loss, or `retrain`.
         sentence: The same with its figures.
+        new_outcomes: Outcomes that became known since the last training.
     """
 
     state: Literal["no_reason", "broken_feed", "not_persistent", "cooling_down", "too_few_outcomes", "retrain"]
     sentence: str
+    new_outcomes: int = 0
 
 
 class MonitoringReport(Finite):

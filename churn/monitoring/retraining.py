@@ -28,10 +28,9 @@ def advise(
 
     Args:
         history: What the judged windows of the live version show, the oldest first; those whose loss cannot be told
-        yet,
-            because no outcome is known, left out.
+            yet, because no outcome is known, left out.
         is_broken: Whether the newest window of all comes from a broken feed.
-        trained_at: When the newest version was registered; None where nobody knows.
+        trained_at: When a model was trained last, whatever became of it; None where nobody knows.
         new_outcomes: Outcomes that became known since then.
         now: The time.
         settings: What is asked for.
@@ -50,12 +49,14 @@ def advise(
         until = moment(trained_at + dt.timedelta(days=settings.cool_down_days))
         return Advice(
             state="cooling_down",
-            sentence=f"Not yet: {shown}, and the newest version is of {moment(trained_at)}: wait until {until}.",
+            sentence=f"Not yet: {shown}, and the last training was at {moment(trained_at)}: wait until {until}.",
+            new_outcomes=new_outcomes,
         )
     if new_outcomes < settings.min_new_outcomes:
-        known = f"{new_outcomes:,} outcomes became known since the newest version was trained"
+        known = f"{new_outcomes:,} outcomes became known since the last training"
         return Advice(
             state="too_few_outcomes",
+            new_outcomes=new_outcomes,
             sentence=f"Not yet: {shown}, but {known}, and {settings.min_new_outcomes:,} are needed.",
         )
     return Advice(
@@ -64,4 +65,5 @@ def advise(
             f"Retrain: {shown}, and {new_outcomes:,} outcomes are new. The gate decides whether the new model is "
             "better."
         ),
+        new_outcomes=new_outcomes,
     )

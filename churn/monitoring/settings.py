@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,8 +26,12 @@ class Thresholds(Finite):
 
 
 class RetrainingSettings(Frozen):
-    """When retraining is recommended."""
+    """When retraining is called for, and whether it starts by itself."""
 
+    mode: Literal["propose", "start"] = Field(
+        default="propose",
+        description="propose: monitoring says so; start: `--pipeline monitoring` goes on with `--pipeline retraining`.",
+    )
     bad_windows: int = Field(default=2, ge=1, description="So many of the last `of_windows` must show a loss.")
     of_windows: int = Field(default=3, ge=1, description="The windows that are looked at.")
     cool_down_days: int = Field(default=30, ge=0, description="Days after a training in which no other is recommended.")

@@ -10,24 +10,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from churn.core.estimate import Estimate
 from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
 from churn.lifecycle.monitoring import monitor
+from churn.lifecycle.retraining import Attempt, Retraining
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import FloatArray
-from churn.monitoring.report import MonitoringReport
+from churn.monitoring.report import Advice, MonitoringReport
 from churn.ports.tables import FeatureStore, TableRef
 from churn.ports.windows import Predicted
 from churn.settings import read_configuration
 from tests.fakes.data.deciding import MODEL, office
+from tests.fakes.data.findings import REGISTRATION
 from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
 __all__ = [
+    "ATTEMPT",
     "CONTRACT",
     "DIGEST",
     "MODEL",
+    "RETRAINING",
     "Customers",
     "Watched",
     "day",
@@ -217,3 +222,21 @@ def monitoring_report() -> MonitoringReport:
     others.contract[:] = "Two year"
     put_window(made.store, others, 46)
     return made.monitor()
+
+
+ADVICE = Advice(state="retrain", sentence="Retrain: 2 of the last 3 windows show a loss.", new_outcomes=612)
+ATTEMPT = Attempt(model=MODEL, at=day(47), advice=ADVICE, before=1, registration=REGISTRATION)
+RETRAINING = Retraining(
+    model=MODEL,
+    at=day(47),
+    advice=ADVICE,
+    state="kept",
+    sentence="Retraining does not help: kept version 1, for the gate refused version 2.",
+    before=1,
+    version=2,
+    live=1,
+    compared_on="newest",
+    compared_rows=800,
+    gains={"log_loss": Estimate(point=-0.01, lower=-0.02, upper=0.01, se=0.008)},
+)
+"""A retraining that the gate refused."""

@@ -108,6 +108,8 @@ ORIGIN = provenance(
     findings().tuning,
     table=REF,
     trained_until=dt.datetime(2025, 2, 1, tzinfo=dt.UTC),
+    labels_until=dt.datetime(2025, 2, 1, tzinfo=dt.UTC),
+    registered_at=dt.datetime(2025, 2, 1, tzinfo=dt.UTC),
     code_version="abc123",
     registered_by="ada",
 )
@@ -144,7 +146,7 @@ def test_a_version_is_tagged_with_its_origin_its_quality_and_its_thresholds() ->
     ]
     assert {name for name in found if name.startswith("metric_")} == {f"metric_{name}" for name in shown}
     # Beside the digest of the model, the state of the approval, its record and the verdict of the gate.
-    assert len(found) + 4 <= 25
+    assert len(found) + 4 <= 30
     assert all(re.fullmatch("[A-Za-z0-9_]+", name) for name in found)
     assert (found["threshold_f1"], found["threshold_cost_matrix"]) == ("0.33457", "0.125")
     assert all(isinstance(value, str) for value in found.values())

@@ -54,6 +54,8 @@ def test_tags_card_and_description_write_metrics_as_the_terminal_does() -> None:
         findings().tuning,
         table=SNAPSHOT.ref,
         trained_until=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+        labels_until=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+        registered_at=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
         code_version="abc",
         registered_by="ada",
     )

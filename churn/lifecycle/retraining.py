@@ -1,0 +1,268 @@
+"""Retraining as a use case: where monitoring calls for it, a model of the newest outcomes, judged like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ..core.clock import UtcTime
+from ..core.estimate import Estimate
+from ..core.frozen import Finite
+from ..core.progress import conclude
+from ..core.wording import moment
+from ..data.snapshot import snapshot_of
+from ..data.tables import TABLES
+from ..evaluation.metrics import METRICS
+from ..gate.report import Comparison, GateReport
+from ..monitoring.report import Advice, MonitoringReport
+from ..settings import Settings, TrainingSetSettings
+from .deployment import Deployment, check_approval, evaluate_challenger, promote_version
+from .features import check_outcomes
+from .monitoring import last_training
+from .registration import Findings, Registration
+from .release import Release, release_version
+from .training import build_training_set, evaluate_model, register, train, tune
+from .workspace import Workspace
+
+__all__ = ["RETRAININGS", "Attempt", "Judged", "Retraining", "judge_attempt", "retrain", "train_challenger"]
+
+RETRAININGS = {
+    "not_called_for": "not called for",
+    "same_model": "the same model",
+    "kept": "the champion is kept",
+    "waiting": "waits for approval",
+    "rollout": "waits for its rollout",
+    "promoted": "live",
+    "taken_back": "taken back",
+}
+"""What became of a retraining, in words."""
+_FIGURES = ("profit_per_customer", "roc_auc", "log_loss")
+Charts = Callable[[Findings], Mapping[str, str]]
+
+
+class Attempt(Finite):
+    """A retraining as far as the challenger.
+
+    Attributes:
+        model: The registered model.
+        at: When it began, by the clock.
+        advice: What monitoring says; where that is not `retrain`, nothing was trained.
+        before: The version that was live; None without one.
+        registration: The version that was trained; None where nothing was.
+    """
+
+    model: str
+    at: UtcTime
+    advice: Advice
+    before: int | None = None
+    registration: Registration | None = None
+
+
+class Retraining(Finite):
+    """What became of a retraining.
+
+    Attributes:
+        model: The registered model.
+        at: When it began, by the clock; outcomes that were known by then were used.
+        advice: What monitoring says.
+        state: `not_called_for`; or what became of the version that was trained: `same_model` as the one that is live,
+            `kept` where the gate kept the champion, `waiting` for a person, `rollout` before promotion, `promoted`, or
+            `taken_back` after a release that failed.
+        sentence: The same with its figures.
+        before: The version that was live; None without one.
+        version: The version that was trained.
+        live: The version that is live now.
+        gate_report: Digest of the report of the gate.
+        compared_on: Which rows `gains` are of.
+        compared_rows: How many these are.
+        gains: By how much the new version is better than the one that was live, paired; below 0 it is worse.
+    """
+
+    model: str
+    at: UtcTime
+    advice: Advice
+    state: Literal["not_called_for", "same_model", "kept", "waiting", "rollout", "promoted", "taken_back"]
+    sentence: str
+    before: int | None = None
+    version: int | None = None
+    live: int | None = None
+    gate_report: str | None = None
+    compared_on: Literal["holdout", "newest"] | None = None
+    compared_rows: int | None = None
+    gains: dict[str, Estimate] = Field(default_factory=dict)
+
+    @property
+    def acts(self) -> bool:
+        """Whether someone should act: a loss stays although a model was trained."""
+        return self.state in {"same_model", "kept", "taken_back"}
+
+
+class Judged(Finite):
+    """A retraining with the report of its gate and what followed a promotion; both are None where no gate ran."""
+
+    retraining: Retraining
+    report: GateReport | None = None
+    release: Release | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the endpoint answers that was brought to the version; None where none was."""
+        return None if self.release is None else self.release.address
+
+    def require(self) -> None:
+        """Raise DeploymentFailed where the version went live and its release failed."""
+        if self.release is not None:
+            self.release.require()
+
+
+def retrain(
+    workspace: Workspace, settings: Settings, report: MonitoringReport, charts: Charts = lambda _: {}
+) -> Judged:
+    """Train where monitoring calls for it, and let the gate decide; whatever comes of it is recorded.
+
+    Raises as `train_challenger` and `judge_attempt` do.
+    """
+    return judge_attempt(workspace, settings, train_challenger(workspace, settings, report, charts))
+
+
+def train_challenger(workspace: Workspace, settings: Settings, report: MonitoringReport, charts: Charts) -> Attempt:
+    """Train a challenger on the tables as they are, with every outcome that is known by now.
+
+    Nothing is delivered: what monitoring judged is what is learned from. A cut-off in the settings does not hold here,
+    or no newer outcome would be learned from.
+
+    Args:
+        workspace: The ports of the data set.
+        settings: The run's settings.
+        report: What monitoring found; where it does not advise to retrain, nothing is trained.
+        charts: Draws the charts of the training's record, SVG by name.
+
+    Raises:
+        NotEnoughData: there are too few outcomes to train on.
+        LeakageError: a check of the training set failed.
+        StoreError: a store does not answer; what was begun is completed by the next run.
+    """
+    champion = workspace.approval(settings.approval).read().champion
+    begun = Attempt(
+        model=workspace.model, at=workspace.clock(), advice=report.advice, before=champion and champion.version
+    )
+    if report.advice.state != "retrain":
+        return begun
+    with workspace.tables.exclusive("retraining"):
+        trained_at, _ = last_training(workspace)
+        if trained_at is not None and trained_at > report.at:
+            sentence = f"Not again: another training ended at {moment(trained_at)}, while this one waited."
+            return begun.model_copy(update={"advice": Advice(state="cooling_down", sentence=sentence)})
+        newest = settings.model_copy(update={"training_set": TrainingSetSettings(cutoff=begun.at)})
+        return begun.model_copy(update={"registration": _trained(workspace, newest, charts)})
+
+
+def _trained(workspace: Workspace, settings: Settings, charts: Charts) -> Registration:
+    store, contract, seed = workspace.tables, workspace.contract, settings.seed
+    bronze, features, labels = (store.latest(contract.table(name).name) for name in ("bronze", "features", "labels"))
+    check_outcomes(workspace, settings, bronze, required=True)
+    training_set, _ = build_training_set(workspace, settings, snapshot_of(store, features), snapshot_of(store, labels))
+    tuning = tune(
+        workspace, training_set, model=settings.model, tuning=settings.tuning, money=settings.money, seed=seed
+    )
+    model, training = train(workspace, training_set, tuning, model=settings.model, seed=seed)
+    evaluation, explanation = evaluate_model(
+        workspace,
+        training_set,
+        model,
+        money=settings.money,
+        evaluation=settings.evaluation,
+        reasons=settings.reasons,
+        seed=seed,
+    )
+    findings = Findings(training_set, tuning, training, evaluation, explanation)
+    return register(workspace, settings, findings, model, charts)
+
+
+def judge_attempt(workspace: Workspace, settings: Settings, attempt: Attempt) -> Judged:
+    """Let gate, approval and ledger decide about the challenger, release it if it goes live, and record the outcome.
+
+    Raises:
+        DecisionRefused: the gate could not measure everything; `--pipeline deployment` judges the version later.
+        StoreError: a store does not answer; the next run completes what was begun.
+    """
+    told = {"model": attempt.model, "at": attempt.at, "advice": attempt.advice, "before": attempt.before}
+    if attempt.registration is None:
+        outcome = Retraining(**told, state="not_called_for", sentence=attempt.advice.sentence, live=attempt.before)
+        conclude("retraining", outcome.sentence)
+        return Judged(retraining=outcome)
+    version = attempt.registration.version
+    if version == attempt.before:
+        sentence = (
+            f"Retraining does not help: on the newest outcomes the model is that of version {version}, which is live."
+        )
+        outcome = Retraining(**told, state="same_model", sentence=sentence, version=version, live=version)
+        judged = Judged(retraining=outcome)
+    else:
+        report = evaluate_challenger(workspace, settings, version)
+        status = check_approval(workspace, settings, report)
+        release = release_version(workspace, settings, promote_version(workspace, settings, status))
+        outcome = _outcome(told, version, report, release.deployment)
+        judged = Judged(retraining=outcome, report=report, release=release)
+    _record(workspace, outcome)
+    conclude("retraining", outcome.sentence)
+    return judged
+
+
+def _outcome(told: Mapping[str, Any], version: int, report: GateReport, deployment: Deployment) -> Retraining:
+    compared = report.newest or report.holdout
+    gains = {metric.name: metric.gain for metric in compared.metrics if metric.name in _FIGURES} if compared else {}
+    state = {"refused": "kept", "unchanged": "promoted"}.get(deployment.state, deployment.state)
+    live = deployment.champion
+    kept = "no version is live" if live is None else f"kept version {live}"
+    sentence = {
+        "kept": f"Retraining does not help: {kept}, for the gate refused version {version}",
+        "promoted": f"Retrained: version {version} is live",
+        "waiting": f"Retrained: version {version} passed the gate and waits for approval",
+        "rollout": f"Retrained: version {version} passed the gate and waits for its rollout",
+        "taken_back": f"Retrained, and version {version} was taken back: {deployment.sentence.removesuffix('.')}",
+    }[state]
+    figures = _figures(report, told["before"], compared, gains)
+    return Retraining.model_validate(
+        {
+            **told,
+            "state": state,
+            "sentence": f"{sentence}{figures}.",
+            "version": version,
+            "live": live,
+            "gate_report": report.digest,
+            "compared_on": compared and compared.name,
+            "compared_rows": compared and compared.rows,
+            "gains": gains,
+        }
+    )
+
+
+def _figures(report: GateReport, champion: int, compared: Comparison | None, gains: Mapping[str, Estimate]) -> str:
+    if compared is None or not gains:
+        return ""
+    name = next(name for name in _FIGURES if name in gains)
+    metric = METRICS[name]
+    gain, rows = metric.interval(gains[name], report.currency), f"{compared.rows:,} rows"
+    where = f"{rows} newer than its training" if compared.name == "newest" else f"{rows} of the holdout"
+    return f"; {metric.label} differs from that of version {champion} by {gain} on {where}"
+
+
+def _record(workspace: Workspace, outcome: Retraining) -> None:
+    row: dict[str, Any] = {
+        **outcome.model_dump(exclude={"model", "at", "advice", "gains"}),
+        "model_name": outcome.model,
+        "started_at": outcome.at,
+        "cutoff": outcome.at,
+        "reason": outcome.advice.sentence,
+        "new_outcomes": outcome.advice.new_outcomes,
+    }
+    for name in _FIGURES:
+        gain = outcome.gains.get(name)
+        ends = ("", "point"), ("_lower", "lower"), ("_upper", "upper")
+        row |= {f"{name}_gain{end}": gain and getattr(gain, field) for end, field in ends}
+    table = pa.Table.from_pylist([row], TABLES["retrainings"].arrow_schema())
+    workspace.tables.upsert(workspace.contract.table("retrainings"), table)
