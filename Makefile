@@ -19,18 +19,21 @@ export PATH := $(CURDIR)/.uv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help train spark test unit lint clean python
+.PHONY: help train spark test test-databricks unit lint clean python
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(TRAIN) ## install what is needed, then run the training pipeline on simulated data
 	$(RUN) run.py --pipeline training
 
 spark: $(SPARK) ## install PySpark too, for --engine spark; Java 17 is yours to bring
 
-test: lint ## everything that CI checks
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+test: lint ## everything that CI checks, but for Databricks
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --ignore=tests/databricks
+
+test-databricks: $(TEST) ## the adapters of Databricks against a workspace on this machine
+	$(RUN) -m pytest tests/databricks -n 2 --dist loadfile --durations=15
 
 unit: $(TEST) ## the fast tests, for while you work
 	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal

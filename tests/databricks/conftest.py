@@ -1,0 +1,27 @@
+"""Workspaces of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of this test's own, with the catalog `main`."""
+    with Workspace(tmp_path / "workspace") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace for the tests of a module, with the volume `main.churn.files` and a schema for each data set."""
+    with Workspace(tmp_path_factory.mktemp("workspace")) as running:
+        running.catalog.add_volume("main.churn.files")
+        for dataset in ("toy", "telco", "telco_simulated", "saas", "saas_simulated"):
+            running.catalog.add_schema(f"main.{dataset}")
+        yield running
