@@ -247,6 +247,19 @@ def _files(profile: Profile, *_: Any) -> Any:
     return LocalFiles(profile.state)
 
 
+def _alerts(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    """Return the file, and every channel that the profile names."""
+    from .local.alerts import FileAlerts, MailAlerts, StackAlerts, WebhookAlerts
+    from .local.zenml import stack_alerter
+
+    settings = profile.alerts
+    channels: list[Any] = [FileAlerts(profile.state / "alerts" / f"{contract.name}.jsonl")]
+    channels += [WebhookAlerts(settings)] if settings.webhook_variable else []
+    channels += [MailAlerts(settings)] if settings.mail_to else []
+    channels += [StackAlerts(stack_alerter)] if "alerter" in profile.stack else []
+    return channels
+
+
 def _studies(profile: Profile, *_: Any) -> Any:
     from .local.studies import DatabaseStudies, sqlite_url
 
@@ -387,6 +400,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "tracker": _tracker,
     "files": _files,
     "studies": _studies,
+    "alerts": _alerts,
     "online": _online,
     "prediction_log": _prediction_log,
     "source": _source,

@@ -25,7 +25,7 @@ from .evaluation.evaluate import EvaluationSettings
 from .gate.settings import GateRules, GateSettings
 from .model.money import MoneySettings
 from .model.scorer import ReasonSettings
-from .monitoring.settings import MonitoringSettings
+from .monitoring.settings import AlertSettings, MonitoringSettings
 from .scoring.settings import InferenceSettings, ServingSettings
 from .simulation.simulate import SimulationSettings
 from .training.search import TuningSettings
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-ComponentKind = Literal["orchestrator", "artifact_store", "experiment_tracker", "model_registry"]
+ComponentKind = Literal["orchestrator", "artifact_store", "experiment_tracker", "model_registry", "alerter"]
 
 
 class Component(Frozen):
@@ -154,6 +154,7 @@ class Profile(Frozen):
     stack: dict[ComponentKind, Component] = Field(description="The components of the ZenML stack, by kind.")
     mlflow: MlflowSettings
     online: OnlineSettings = OnlineSettings()
+    alerts: AlertSettings = AlertSettings()
     databricks: DatabricksSettings | None = Field(
         default=None, description="The workspace of the profiles `databricks` and `hybrid`; null: none."
     )

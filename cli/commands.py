@@ -12,6 +12,7 @@ from adapters import wiring
 from churn.core.program import as_typed
 from churn.data.contract import snake_case
 
+from .alerts import alerts_send, alerts_show
 from .campaign import campaign_effect, campaign_import
 from .completion import completion
 from .config import config_explain, config_schema, config_show
@@ -34,6 +35,8 @@ from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
 
 __all__ = [
+    "alerts_send",
+    "alerts_show",
     "approve",
     "audit",
     "campaign_effect",

@@ -27,7 +27,7 @@ THE_PROGRAMS = -1
 
 JSON_COMMANDS = (
     *("models", "audit", "doctor", "explain", "data describe", "config show", "config explain"),
-    *("rollout status", "rollout check", "campaign effect", "endpoint status"),
+    *("rollout status", "rollout check", "campaign effect", "endpoint status", "alerts show", "alerts send"),
 )
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
@@ -36,7 +36,7 @@ EXIT_CODES = {
     1: "a fault of the program",
     2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
     3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
-    "`retraining`: someone should act",
+    "`retraining`: someone should act; of `alerts`: some are open or wait",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
@@ -157,6 +157,12 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=("auto", "local", "spark"), help="with --pipeline inference: where to score (default: auto)"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="with --pipeline monitoring: print the alerts that would be sent; send and write nothing",
+    )
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands", help="what to do")
     # A name of its own: what a command collects would replace what was collected before it.
     common = _settings_options("command_overrides")
@@ -177,6 +183,10 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
     _campaign_commands(commands.add_parser("campaign", help="measure past campaigns, or add contacts to them"), common)
+    alerts = commands.add_parser("alerts", help="what monitoring alerts of, and what a channel has not taken yet")
+    actions = alerts.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions.add_parser("show", parents=[common], help="the alerts that are open, and the notices that wait")
+    actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")

@@ -53,6 +53,10 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         from churn.lifecycle.inference import require_champion
 
         require_champion(session.workspace)
+    if getattr(arguments, "dry_run", False):
+        from .alerts import dry_monitoring
+
+        return {"pipeline": name, "dataset": contract.name, **dry_monitoring(session, terminal(quiet=quiet))}
     wiring.check_orchestrator(profile)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)

@@ -20,6 +20,7 @@ from churn.evaluation.headline import headline, rows_in_words
 from churn.evaluation.metrics import HEADLINE, METRICS
 from churn.gate.checks import CHECKS, VERDICTS, failures_first, headline_checks
 from churn.gate.report import GateReport
+from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
@@ -32,6 +33,7 @@ from reports.batch_report import batch_headline, what_did_not_fit
 from reports.campaign_report import campaign_headline
 from reports.gate_report import gate_badge, gate_rule, gate_verdict
 
+from .alerts import print_alerts
 from .console import Screen, table
 
 if TYPE_CHECKING:
@@ -166,6 +168,8 @@ def _monitoring(
     console.print(report.advice.sentence)
     for note in report.notes:
         console.print(f"Note    {note}")
+    alerted: Alerted = _output(run, "monitor", "alerts")
+    print_alerts(console, alerted)
     console.print(f"Windows {report.measured:,} measured, {report.unchanged:,} as they were")
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
@@ -174,7 +178,8 @@ def _monitoring(
     verdict = "act" if report.acts else "nothing_to_do"
     result = _result(3 if report.acts else 0, verdict, report.headline, version=report.live, report=page)
     diagnoses = [diagnosis.model_dump() for diagnosis in report.diagnoses]
-    return {**result, "diagnoses": diagnoses, "retrain": report.advice.state == "retrain"}
+    alerts = {"alerts": [alert.model_dump(mode="json") for alert in alerted.opened]}
+    return {**result, **alerts, "diagnoses": diagnoses, "retrain": report.advice.state == "retrain"}
 
 
 def _retraining(

@@ -20,6 +20,7 @@ from churn.data.validation import ValidationReport
 from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.importance import Explanation
 from churn.gate.report import GateReport
+from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
@@ -33,7 +34,7 @@ from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
 from reports.evaluation_report import evaluation_sections
 from reports.gate_report import deployment_section, gate_sections, gate_verdict, release_section, status_section
-from reports.monitoring_report import attempt_section, monitoring_sections, retraining_section
+from reports.monitoring_report import alerts_section, attempt_section, monitoring_sections, retraining_section
 from reports.page import Section
 from reports.training_report import explanation_section, registration_section, training_section, tuning_section
 
@@ -147,6 +148,11 @@ VIEWS: Mapping[type[BaseModel], View] = {
         lambda report: "Someone should act" if report.acts else "Nothing to do",
         monitoring_sections,
         lambda report: {"acts": report.acts, "measured": report.measured, "advice": report.advice.state},
+    ),
+    Alerted: View(
+        lambda alerted: f"Alerts: {len(alerted.opened):,} open",
+        lambda alerted: (alerts_section(alerted),),
+        lambda alerted: {"open": len(alerted.opened), "sent": len(alerted.notices), "waiting": len(alerted.waiting)},
     ),
     Attempt: View(
         lambda attempt: f"{attempt.model}: {'nothing was trained' if attempt.registration is None else 'a challenger'}",

@@ -16,6 +16,6 @@ __all__ = ["retraining"]
 @pipeline(name="retraining", execution_mode=ExecutionMode.FAIL_FAST)
 def retraining(settings: Settings, contract: DatasetContract) -> None:
     """Train and judge a model if a loss persists and outcomes are new; otherwise say why not."""
-    report = monitor(settings, contract)
+    report, _ = monitor(settings, contract)
     attempt = train_challenger(report, settings, contract)
     judge_challenger(attempt, report, settings, contract)

@@ -10,6 +10,7 @@ import numpy as np
 from churn.core.wording import moment, percent
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import GateReport
+from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.retraining import RETRAININGS, Attempt, Retraining
 from churn.monitoring.measure import LABEL, SCORE
 from churn.monitoring.performance import ESTIMATED
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "alerts_section",
     "attempt_section",
     "monitoring_page",
     "monitoring_sections",
@@ -59,6 +61,26 @@ def retraining_page(report: MonitoringReport, retraining: Retraining, gate: Gate
     sections = [retraining_section(retraining), *(gate_sections(gate) if gate else ()), *monitoring_sections(report)]
     facts: dict[str, Cell] = {"dataset": report.dataset, "model": report.model, "as of": moment(retraining.at)}
     return page(f"Retraining: {RETRAININGS[retraining.state]}", tuple(sections), lead=retraining.sentence, facts=facts)
+
+
+def alerts_section(alerted: Alerted) -> Section:
+    """Return the alerts that are open, those of this run, and those that a channel has not taken yet."""
+    cards = [
+        Card("open", len(alerted.opened)),
+        Card("new notices", len(alerted.notices), "of this run"),
+        Card("waiting", len(alerted.waiting), "for a channel", "warn" if alerted.waiting else "plain"),
+    ]
+    blocks: list[Block] = [Cards(cards)]
+    if alerted.opened:
+        rows: list[list[Cell]] = [
+            [alert.severity, alert.title, alert.window, moment(alert.at), " ".join(alert.evidence[:2])]
+            for alert in alerted.opened
+        ]
+        blocks.append(Table(["severity", "alert", "window", "since", "evidence"], rows, "Open alerts."))
+    if alerted.waiting:
+        rows = [[left.channel, left.notice.title, left.attempts, left.reason] for left in alerted.waiting]
+        blocks.append(Table(["channel", "notice", "attempts", "reason"], rows, "Sent again with the next run."))
+    return Section("Alerts", blocks)
 
 
 def attempt_section(attempt: Attempt) -> Section:

@@ -10,6 +10,7 @@ from adapters.wiring import connect
 from churn.core.progress import conclude
 from churn.data.contract import DatasetContract
 from churn.lifecycle import monitoring
+from churn.lifecycle.alerts import Alerted, alert
 from churn.monitoring.report import MonitoringReport
 from churn.settings import Settings
 from reports.monitoring_report import monitoring_page, monitoring_tags
@@ -20,13 +21,15 @@ __all__ = ["monitor"]
 
 
 @step(enable_cache=False)
-def monitor(settings: Settings, contract: DatasetContract) -> Annotated[MonitoringReport, "monitoring"]:
-    """Measure the windows that are new or have changed, and say what they mean and what to do."""
+def monitor(
+    settings: Settings, contract: DatasetContract
+) -> tuple[Annotated[MonitoringReport, "monitoring"], Annotated[Alerted, "alerts"]]:
+    """Measure the windows that are new or have changed, say what they mean and what to do, and alert whoever should."""
     with stage("monitor"):
         workspace = connect(contract, settings.model_name)
         report = monitoring.monitor(workspace, settings)
-        write_page(workspace, monitoring_page(report))
+        alerted = alert(workspace, report, write_page(workspace, monitoring_page(report)))
         log_metadata({"acts": report.acts, "measured": report.measured, "advice": report.advice.state})
         tag_run(*monitoring_tags(report))
         conclude("monitor", report.headline)
-        return report
+        return report, alerted

@@ -27,9 +27,9 @@ def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
             raise
 
 
-def write_page(workspace: Workspace, page: str) -> None:
-    """Store the page of the pipeline run that this step belongs to."""
-    workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
+def write_page(workspace: Workspace, page: str) -> str:
+    """Store the page of the pipeline run that this step belongs to, and return where it is."""
+    return workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
 
 
 def link_endpoint(address: str | None) -> None:

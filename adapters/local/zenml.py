@@ -34,6 +34,7 @@ __all__ = [
     "config_folder",
     "ensure_stack",
     "fail_killed_runs",
+    "stack_alerter",
     "stack_name",
     "store_url",
 ]
@@ -129,6 +130,13 @@ def ensure_stack(profile: Profile) -> str:
         raise StoreError(
             f"ZenML refuses the stack of the profile {profile.name!r}: {error}. `run.py doctor` looks into it."
         ) from error
+
+
+def stack_alerter() -> Any:
+    """Return the alerter of the active stack, or None."""
+    from zenml.client import Client
+
+    return Client().active_stack.alerter
 
 
 @contextmanager

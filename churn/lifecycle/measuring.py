@@ -63,7 +63,7 @@ class Measured:
     notes: list[str] = field(default_factory=list)
 
 
-def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime) -> Measured:
+def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime, *, dry: bool = False) -> Measured:
     """Count the windows that are new or have changed, each beside the one before, and write their figures.
 
     A window has changed if a score, an outcome or a row in it has, if the window before has, or if it is measured
@@ -73,6 +73,7 @@ def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime) 
         workspace: The ports of the data set.
         settings: The run's settings.
         now: Outcomes that may be used by then are known; windows that begin later are left out.
+        dry: Whether to write nothing: windows that have changed are counted and not measured.
     """
     measured = Measured()
     predictions = _latest(workspace, "predictions")
@@ -85,7 +86,9 @@ def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime) 
     predicted = Predicted(
         model=workspace.model, predictions=predictions, features=features, labels=labels, known_by=now
     )
-    _Measuring(workspace, settings, now, predicted, measured).run()
+    _Measuring(workspace, settings, now, predicted, measured, dry).run()
+    if dry and measured.changed:
+        measured.notes.append(f"{measured.changed:,} windows are new or have changed: a dry run does not measure them.")
     return measured
 
 
@@ -96,6 +99,7 @@ class _Measuring:
     now: dt.datetime
     predicted: Predicted
     measured: Measured
+    dry: bool = False
     countings: dict[int, _Counting] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -120,7 +124,7 @@ class _Measuring:
         changed = [place for place in windows if before.get((*group, *place)) != contents[place]]
         self.measured.changed += len(changed)
         self.measured.unchanged += len(windows) - len(changed)
-        starts = sorted({start for start, _ in changed})
+        starts = [] if self.dry else sorted({start for start, _ in changed})
         for first in range(0, len(starts), _AT_ONCE):
             chosen = {*starts[first : first + _AT_ONCE]}
             places = [place for place in changed if place[0] in chosen]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow.compute as pc
@@ -28,21 +29,27 @@ __all__ = ["last_training", "monitor"]
 _SHOWN = 60  # windows that a report keeps
 
 
-def monitor(workspace: Workspace, settings: Settings) -> MonitoringReport:
+def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> MonitoringReport:
     """Measure the windows that are new or have changed, and judge the newest ones of the version that is live.
 
     Nothing fails for want of data: without predictions, outcomes, features or a baseline the report says what could not
     be measured.
 
+    Args:
+        workspace: The ports of the data set.
+        settings: The run's settings.
+        dry: Whether to write nothing: windows are judged as they were measured last.
+
     Raises:
         StoreError: a table or the registry does not answer.
     """
-    workspace.prediction_log.move()  # what the endpoint answered until now counts
+    if not dry:
+        workspace.prediction_log.move()  # what the endpoint answered until now counts
     now, wanted = workspace.clock(), settings.monitoring
     champion = workspace.approval(settings.approval).read().champion
     live = None if champion is None else champion.version
-    with workspace.tables.exclusive("monitoring"):
-        measured = measure_windows(workspace, settings, now)
+    with nullcontext() if dry else workspace.tables.exclusive("monitoring"):
+        measured = measure_windows(workspace, settings, now, dry=dry)
         windows = _judged_windows(workspace, settings, now)
     notes = [*measured.notes]
     mine = [window for window in windows if window.version == live]

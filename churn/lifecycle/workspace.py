@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,7 @@ from ..data.contract import DatasetContract
 from ..data.delivery import Delivery
 from ..gate.inputs import JudgedVersion
 from ..model.scorer import Scorer
+from ..ports.alerts import AlertChannel
 from ..ports.batch import BatchEngine
 from ..ports.endpoint import EndpointHost
 from ..ports.files import Files
@@ -88,6 +89,8 @@ class Workspace:
     """Who acts. Raises ConfigError where nobody knows."""
     code_version = _Port[str]()
     """The commit of this project's code, or the version of the wheel that it was installed from."""
+    alerts = _Port[Sequence[AlertChannel]]()
+    """The channels that every alert goes to."""
     studies = _Port[Studies]()
     """Where tuning studies are kept."""
 

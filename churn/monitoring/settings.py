@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ..core.frozen import Finite, Frozen
 from ..ports.windows import Clock, Length
 
-__all__ = ["MonitoringSettings", "RetrainingSettings", "Thresholds"]
+__all__ = ["AlertSettings", "MonitoringSettings", "RetrainingSettings", "Thresholds"]
 
 
 class Thresholds(Finite):
@@ -43,6 +43,39 @@ class RetrainingSettings(Frozen):
             raise ValueError(
                 f"`bad_windows` {self.bad_windows} is more than `of_windows` {self.of_windows}: no retraining would "
                 "ever be recommended"
+            )
+        return self
+
+
+class AlertSettings(Frozen):
+    """Where alerts go, beside the file; passwords and secret addresses are in environment variables."""
+
+    webhook_variable: str | None = Field(
+        default=None,
+        description="The environment variable with the URL that gets each alert as JSON; null: no webhook.",
+    )
+    token_variable: str | None = Field(
+        default=None, description="The environment variable with the bearer token of the webhook; null: none."
+    )
+    mail_to: tuple[str, ...] = Field(default=(), description="Addresses that get each alert; none: no mail.")
+    mail_from: str = Field(default="churn@localhost", description="The sender of mails.")
+    mail_host: str = Field(default="localhost", description="The SMTP server.")
+    mail_port: int = Field(default=587, ge=1, le=65_535, description="Its port.")
+    mail_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the connection is encrypted; none is for a server on this machine."
+    )
+    mail_user: str | None = Field(default=None, description="The user at the SMTP server; null: no login.")
+    mail_password_variable: str = Field(
+        default="CHURN_SMTP_PASSWORD", description="The environment variable with that user's password."
+    )
+    timeout_seconds: float = Field(default=10.0, gt=0, le=300, description="How long a channel may take.")
+
+    @model_validator(mode="after")
+    def _hides_the_password(self) -> Self:
+        if self.mail_user is not None and self.mail_security == "none":
+            raise ValueError(
+                "`mail_user` is set and `mail_security` is none: the password would be readable on the network; use "
+                "starttls or tls, or leave the user out"
             )
         return self
 

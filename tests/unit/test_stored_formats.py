@@ -27,6 +27,7 @@ from churn.core.errors import StoreError
 from churn.gate.report import GateReport
 from churn.gate.settings import GateSettings
 from churn.model.scorer import SCORING_FORMAT
+from churn.monitoring.alerts import ALERTS_FORMAT
 from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, breaks, first_format
 from churn.ports.online import OnlineValue
 from churn.scoring.batch import BatchSummary
@@ -36,6 +37,7 @@ from tests.fakes.ports.tables import MemoryFeatureStore
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {
+    "alerts_1.json": "1995e114f781071f",
     "batch_summary_1.json": "298443fd97ce703f",
     "batch_summary_2.json": "4b86462e4f00fba6",
     "gate_report_1.json": "f709aa8b0de263c3",
@@ -90,6 +92,15 @@ def test_the_contract_of_a_stored_recipe_is_one_of_today(name: str, tmp_path: Pa
     contract = read_recipe(golden(name)).restore_contract(tmp_path)
     assert contract.entity_key == "customer_id"
     assert "monthly_charges" in contract.columns
+
+
+def test_a_record_of_alerts_is_read_with_what_is_open_and_what_waits() -> None:
+    book = ALERTS_FORMAT.read((GOLDEN / "alerts_1.json").read_text())
+    assert [(notice.kind, notice.severity) for notice in book.opened.values()] == [("broken_feed", "critical")]
+    assert [(waiting.channel, waiting.attempts, waiting.notice.event) for waiting in book.waiting] == [
+        ("mail", 1, "opened")
+    ]
+    assert book.recent == (book.waiting[0].notice,)
 
 
 def unpacked(name: str, folder: Path) -> Path:

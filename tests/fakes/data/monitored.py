@@ -13,11 +13,14 @@ import pyarrow as pa
 from churn.core.estimate import Estimate
 from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
+from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.monitoring import monitor
 from churn.lifecycle.retraining import Attempt, Retraining
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import FloatArray
+from churn.monitoring.alerts import Waiting
 from churn.monitoring.report import Advice, MonitoringReport
+from churn.ports.alerts import Notice
 from churn.ports.tables import FeatureStore, TableRef
 from churn.ports.windows import Predicted
 from churn.settings import read_configuration
@@ -28,6 +31,7 @@ from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
 
 __all__ = [
+    "ALERTED",
     "ATTEMPT",
     "CONTRACT",
     "DIGEST",
@@ -240,3 +244,24 @@ RETRAINING = Retraining(
     gains={"log_loss": Estimate(point=-0.01, lower=-0.02, upper=0.01, se=0.008)},
 )
 """A retraining that the gate refused."""
+
+NOTICE = Notice(
+    notice_id="0a1b2c3d",
+    event="opened",
+    severity="critical",
+    title="broken feed (batch)",
+    dataset="toy",
+    model=MODEL,
+    version=1,
+    kind="broken_feed",
+    source="batch",
+    window="2024-02-16",
+    evidence=("monthly charges is 100 times what it was throughout.",),
+    recommendation="Correct the source.",
+    page="/reports/monitoring.html",
+    at=day(47),
+)
+ALERTED = Alerted(
+    notices=(NOTICE,), opened=(NOTICE,), waiting=(Waiting(channel="mail", notice=NOTICE, attempts=1, reason="No."),)
+)
+"""An alert that is open and that mail has not taken."""

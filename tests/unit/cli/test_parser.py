@@ -24,6 +24,8 @@ COMMANDS = {
     "features check": "features_check",
     "campaign effect 3f2a": "campaign_effect",
     "campaign import calls.csv": "campaign_import",
+    "alerts show --json": "alerts_show",
+    "alerts send": "alerts_send",
     "serve --port 8081 --no-auth": "serve",
     "serve --detach --workers 2": "serve",
     "endpoint status --json": "endpoint_status",

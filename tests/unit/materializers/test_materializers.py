@@ -36,7 +36,7 @@ from tests.fakes.data.findings import (
     explanation,
 )
 from tests.fakes.data.gate_reports import DEPLOYMENT, FAILED, RELEASE, VERSION_STATUS, gate_report
-from tests.fakes.data.monitored import ATTEMPT, RETRAINING, monitoring_report
+from tests.fakes.data.monitored import ALERTED, ATTEMPT, RETRAINING, monitoring_report
 from tests.fakes.data.scorers import SCHEMA, customers, small_scorer
 
 pytestmark = pytest.mark.slow
@@ -55,6 +55,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "status": (lambda: VERSION_STATUS, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
     "monitoring": (monitoring_report, "Someone should act"),
+    "alerts": (lambda: ALERTED, "Alerts: 1 open"),
     "attempt": (lambda: ATTEMPT, "churn_gym: a challenger"),
     "retraining": (lambda: RETRAINING, "churn_gym: the champion is kept"),
     "deployment": (lambda: DEPLOYMENT, "churn_telco, version 5: promoted"),
