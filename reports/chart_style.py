@@ -198,8 +198,13 @@ def shortened(text: str, length: int = 36) -> str:
 
 
 def _svg(figure: Figure, title: str) -> str:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    for part in (figure, *figure.axes):
+        part.patch.set(facecolor="none", edgecolor="none")  # the page's own background
+    # `savefig` draws twice, the first time for the layout alone, which the drawing itself makes anyway.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()
     drawing = re.sub(r"^.*?(?=<svg)", "", drawing, flags=re.DOTALL)
     drawing = re.sub(
