@@ -45,7 +45,11 @@ _PARAMS = {
     "properties": {
         "reasons": {"type": "boolean", "description": "Whether to say why, in words; false by default."},
         "contributions": {"type": "boolean", "description": "Whether to say what each value added; false by default."},
-        "what_if": {"type": "boolean", "description": "Whether the rows are made up: they are logged as such."},
+        "what_if": {
+            "type": "boolean",
+            "description": "Whether nobody acts on the answers, for the rows are made up or a test: "
+            "they are logged as such.",
+        },
     },
     "additionalProperties": False,
 }

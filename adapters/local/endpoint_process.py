@@ -192,7 +192,7 @@ class LocalEndpoint(EndpointHost):
         process = self._process()
         if process is None:
             raise StoreError(f"No endpoint of {self._dataset!r} runs: start it by `python run.py serve`.")
-        body = {"dataframe_records": list(rows), "params": {"reasons": explain}}
+        body = {"dataframe_records": list(rows), "params": {"reasons": explain, "what_if": True}}
         with self._asking(process, "query") as ask:
             answer = json.loads(ask(f"/serving-endpoints/{self._name}/invocations", json.dumps(body).encode()))
         said = answer["predictions"]

@@ -70,7 +70,9 @@ class EndpointHost(ABC):
 
     @abstractmethod
     def query(self, rows: Sequence[Mapping[str, object]], *, explain: bool = False) -> EndpointAnswer:
-        """Ask for scores as any client does: over the network, with a token.
+        """Ask for scores as any client does: over the network, with a token; the rows are logged as `what_if`.
+
+        A test is no prediction that anybody acts on: no window, trial or campaign counts it.
 
         Args:
             rows: JSON objects, one a customer, as `churn.lifecycle.endpoint.Endpoint.answer` takes them.

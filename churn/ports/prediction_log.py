@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 __all__ = ["LogCounts", "LoggedRow", "PredictionLog", "PredictionRole", "PredictionWriter", "WhenFull"]
 
 PredictionRole = Literal["answered", "shadow", "what_if"]
-"""Whether the client was told, a version on trial scored the row beside the answer, or the client made the row up."""
+"""Whether the client was told, a version on trial scored the row beside the answer, or nobody acts on
+the answer: the row is made up, or a test."""
 WhenFull = Literal["drop_new", "refuse"]
 """What becomes of rows that cannot be logged: they are answered and counted, or the request is refused."""
 

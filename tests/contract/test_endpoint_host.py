@@ -114,3 +114,11 @@ def test_an_endpoint_is_started_changed_asked_and_ended(hosted: Hosted) -> None:
     assert host.state() is None
     assert not host.stop(within=20)
     assert [*host.logs(100)]
+
+
+def test_what_is_asked_as_a_test_is_logged_as_what_nobody_acts_on(tmp_path: Path) -> None:
+    hosted = process(tmp_path)
+    hosted.host.ensure(1, within=60)
+    hosted.host.query([{"customer_id": "a"}])
+    hosted.host.stop(within=20)
+    assert [*hosted.host.logs(1)] == ["ended, with ['what_if']"]

@@ -1,6 +1,7 @@
 """An endpoint of the made-up business in a process of its own: `python -m tests.fakes.served FOLDER PORT`.
 
-The version that is live is the number in the file `live` of the folder, which a test writes.
+The version that is live is the number in the file `live` of the folder, which a test writes. The last line of the
+output names the roles of the rows that it logged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import uvicorn
 
 from adapters.local.endpoint_process import EndpointProcess, noted
 from adapters.local.tokens import TokenFile
+from churn.lifecycle.answer_log import AnswerLog
 from serving.app import Service, create_app
+from serving.log import KeptLog
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import EndpointCase
@@ -49,12 +52,9 @@ class Following(EndpointCase):
 def main(folder: Path, port: int) -> None:
     """Serve until SIGTERM."""
     case = Following(folder)
-    service = Service(
-        case.endpoint,
-        MODEL,
-        settings(f"serving.refresh_seconds={REFRESH}").serving,
-        TokenFile(folder / "endpoint" / "gym.tokens.json"),
-    )
+    serving = settings(f"serving.refresh_seconds={REFRESH}").serving
+    log = KeptLog(AnswerLog(case.workspace, serving.log), lambda: 0, serving.log)
+    service = Service(case.endpoint, MODEL, serving, TokenFile(folder / "endpoint" / "gym.tokens.json"), log=log)
     process = EndpointProcess(
         pid=os.getpid(),
         address=f"http://127.0.0.1:{port}",
@@ -66,7 +66,8 @@ def main(folder: Path, port: int) -> None:
     with noted(folder / "endpoint", "gym", process):
         sys.stdout.write("one\ntwo\nthree\n")
         uvicorn.run(create_app(service, "1"), port=port, log_level="warning", timeout_graceful_shutdown=10)
-    sys.stdout.write("ended\n")
+        sys.stdout.write(f"ended, with {sorted({row.role for row in case.log.waiting})}\n")
+        sys.stdout.flush()  # before the endpoint counts as ended
 
 
 if __name__ == "__main__":
