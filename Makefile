@@ -59,6 +59,12 @@ $(SPARK): GROUPS := --no-dev --inexact --extra spark
 	  { echo 'make: the set-up failed, see above; it needs the package index once. The same command goes on where it stopped.' >&2; exit 1; }
 	@touch $@ && rm .uv/installing
 
+# Sail runs the adapters of Databricks; its client refuses the project's PySpark.
+.sail/installed: tests/databricks/requirements-sail.txt | $(TEST)
+	@uv=$$($(PYTHON) tools/get_uv.py) && "$$uv" venv -q --clear --no-python-downloads --python $(RUN) .sail && \
+	  "$$uv" pip sync -q --python .sail/bin/python $<
+	@touch $@
+
 python:
 	@case '$(VERSION)' in 3.11 | 3.12 | 3.13) ;; \
 	  '') echo '$(PYTHON) does not run; $(REMEDY)' >&2; exit 1 ;; \

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
-from churn.core.canonical import canonical
 from churn.core.errors import StoreError, WriteConflict
 from churn.data.tables import TABLES
-from churn.ports.ledger import Decision, DecisionLedger, Entry, first_format
+from churn.ports.ledger import Decision, DecisionLedger, Entry
 
+from ..decision_rows import COLUMNS, RECORD, record_of, row_of
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest, digest_of
 from .disk_errors import explained, refuse_path
@@ -27,10 +25,6 @@ from .feature_store import LocalFeatureStore
 __all__ = ["LocalDecisionLedger"]
 
 _KEY = TABLES["decisions"].key
-_SCHEMA = TABLES["decisions"].arrow_schema()
-_JSON = ("numbers", "verdicts", "digests")
-_TEXT = pa.field("record", pa.string())
-"""The canonical text of a record of format 2 and later; the other columns repeat what it says, for whoever queries."""
 _MANY = 64
 
 
@@ -88,48 +82,25 @@ class LocalDecisionLedger(DecisionLedger):
             yield
 
     def _select(self, version: DeltaVersion, order: str) -> list[Decision]:
-        lacking = [name for name in _SCHEMA.names if name not in version.schema.names]
+        lacking = [name for name in COLUMNS.names if name not in version.schema.names]
         if lacking:
             raise StoreError(f"The table at {self._path} holds no decisions: it lacks {', '.join(lacking)}.")
-        names = [name for name in (*_SCHEMA.names, _TEXT.name) if name in version.schema.names]
+        names = [name for name in (*COLUMNS.names, RECORD.name) if name in version.schema.names]
         columns = ", ".join(map(quoted, names))
         with self._duck.session() as connection:
             rows = connection.sql(f"SELECT {columns} FROM {version.relation()} {order}").to_arrow_table().to_pylist()
-        return [self._record(row) for row in rows]
-
-    def _record(self, row: Mapping[str, Any]) -> Decision:
-        try:
-            columns = {**row, **{name: json.loads(row[name]) for name in _JSON}}
-            text = columns.pop(_TEXT.name, None)
-            if text is None:
-                return Decision.read(first_format(columns), columns["hash"])
-            record = Decision.read(text, columns["hash"])
-            if _columns_of(record) == {name: row[name] for name in _SCHEMA.names}:
-                return record
-            # Somebody changed a column: the record says what the table says, and its hash no longer fits.
-            altered = json.loads(first_format(columns))
-            return Decision.read(canonical({**json.loads(text), **altered}), columns["hash"])
-        except (ValueError, TypeError, AttributeError) as error:
-            raise self._no_decision(row, "it is no decision") from error
-        except StoreError as error:
-            raise self._no_decision(row, str(error)) from error
-
-    def _no_decision(self, row: Mapping[str, Any], why: str) -> StoreError:
-        return StoreError(
-            f"Record {row['sequence']} ({row['decision_id']}) of the table at {self._path} cannot be read: {why}. "
-            "Restore the table to its last good version, or move it away to begin anew."
-        )
+        return [record_of(row, f"the table at {self._path}") for row in rows]
 
     def _with_text(self, base: DeltaVersion) -> DeltaVersion:
         """Return the newest version of a table that has the column of the text; one of format 1 gains it."""
-        if _TEXT.name in base.schema.names:
+        if RECORD.name in base.schema.names:
             return base
         before = self._tables.latest(self._path.name)
-        base.add_columns([_TEXT], Stamp(_KEY, before.rows, before.content_id))
+        base.add_columns([RECORD], Stamp(_KEY, before.rows, before.content_id))
         return DeltaVersion(self._path)
 
     def _stage(self, record: Decision) -> tuple[Staged, Digest]:
-        row = pa.Table.from_pylist([{**_columns_of(record), _TEXT.name: record.text}], _SCHEMA.append(_TEXT))
+        row = pa.Table.from_pylist([row_of(record)], COLUMNS.append(RECORD))
         with self._duck.session() as connection:
             connection.register("record", row)
             staged = stage(connection, "FROM record", self._path)
@@ -163,12 +134,6 @@ class LocalDecisionLedger(DecisionLedger):
             f"Somebody else decided at the same time, and {self._path} has a newer record: nothing was written. Run "
             "the same command again."
         )
-
-
-def _columns_of(record: Decision) -> dict[str, Any]:
-    """Return what the columns beside the text repeat of a record."""
-    values = record.model_dump(include=set(_SCHEMA.names))
-    return values | {name: json.dumps(values[name], sort_keys=True) for name in _JSON}
 
 
 def _flush(*paths: Path) -> None:

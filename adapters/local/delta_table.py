@@ -17,8 +17,8 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from churn.core.errors import NotFound, StoreError
 
+from ..rows import TIME
 from .duck import Staged, literal, quoted
-from .rows import TIME
 
 __all__ = ["DeltaVersion", "Outrun", "Stamp"]
 

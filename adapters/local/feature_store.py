@@ -15,6 +15,7 @@ from churn.core.errors import StoreError
 from churn.data.tables import INGESTED_AT
 from churn.ports.tables import Erased, FeatureStore, TableRef, TableSpec
 
+from ..rows import TIME, check_key, conform
 from .changes import BatchReplacement, plan_upsert
 from .delta_table import DeltaVersion, Outrun, Stamp
 from .digest import Digest
@@ -24,7 +25,6 @@ from .erasure import erase_from_newest, erase_from_older
 from .incoming import stage_stream
 from .latest_rows import customer_of, known_until, newest_rows, newest_when_known
 from .point_in_time import PointInTimeJoin, plan_join
-from .rows import TIME, check_key, conform
 from .tables_on_disk import TablesOnDisk, digest_of_rows
 from .vacuum import committed_files, vacuum_dataset
 

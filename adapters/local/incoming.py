@@ -15,9 +15,9 @@ from churn.core.errors import StoreError
 from churn.data.tables import INGESTED_AT
 from churn.ports.tables import TableSpec
 
+from ..rows import TIME, conform
 from .digest import Digest, digest_of, row_words
 from .duck import Duck, Staged, quoted, stage
-from .rows import TIME, conform
 
 __all__ = ["stage_stream"]
 

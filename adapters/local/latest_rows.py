@@ -11,10 +11,10 @@ import pyarrow as pa
 from churn.core.errors import StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME
 
+from ..rows import TIME
 from .delta_table import DeltaVersion
 from .duck import quoted
 from .point_in_time import ROW
-from .rows import TIME
 
 __all__ = ["customer_of", "known_until", "newest_rows", "newest_when_known"]
 

@@ -16,9 +16,9 @@ import duckdb
 from churn.core.errors import StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
 
+from ..rows import TIME
 from .delta_table import DeltaVersion
 from .duck import quoted
-from .rows import TIME
 
 __all__ = ["ROW", "PointInTimeJoin", "plan_join"]
 

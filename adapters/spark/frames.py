@@ -5,21 +5,38 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from churn.data.tables import ARRIVED_AT, EVENT_TIME
+from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, LABEL_TIME
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = ["address", "column", "frame_of", "newest", "plain", "spark_schema"]
+__all__ = [
+    "address",
+    "arrow_schema",
+    "as_known",
+    "column",
+    "commented",
+    "frame_from",
+    "frame_of",
+    "known_until",
+    "newest",
+    "parts",
+    "plain",
+    "spark_schema",
+    "viewed",
+    "widened",
+]
 
-_SEEN, _ROW = "__seen", "__row"
+_SEEN, _ROW, _SPINE, _EVENT, _ARRIVAL = "__seen", "__row", "__spine", "__event", "__arrival"
 
 
 def frame_of(session: SparkSession, files: Sequence[Path], stored: str, schema: pa.Schema) -> DataFrame:
@@ -39,6 +56,11 @@ def frame_of(session: SparkSession, files: Sequence[Path], stored: str, schema: 
     return rows.select(*(column(field.name).cast(field.dataType) for field in spark_schema(schema)))
 
 
+def frame_from(session: SparkSession, rows: pa.Table) -> DataFrame:
+    """Return rows of this process as a frame, in the types that they have here."""
+    return session.createDataFrame(rows, spark_schema(rows.schema))
+
+
 def column(name: str) -> Column:
     """Return a column by its name, whatever characters that has."""
     from pyspark.sql.functions import col
@@ -51,6 +73,20 @@ def spark_schema(schema: pa.Schema) -> StructType:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(plain(schema), prefer_timestamp_ntz=False)
+
+
+def arrow_schema(frame: DataFrame) -> pa.Schema:
+    """Return the columns of a frame in Arrow's types; times are UTC."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return pa.schema(
+        [
+            field.with_type(pa.timestamp("us", "UTC"))
+            if pa.types.is_timestamp(field.type)
+            else field.with_nullable(True)
+            for field in to_arrow_schema(frame.schema)
+        ]
+    )
 
 
 def plain(schema: pa.Schema) -> pa.Schema:
@@ -85,6 +121,102 @@ def newest(
         oldest = known.agg((f.max(column(EVENT_TIME)) - f.lit(max_age)).alias(_SEEN))
         found = found.crossJoin(f.broadcast(oldest)).where(f.col(f"{_ROW}.{EVENT_TIME}") >= f.col(_SEEN))
     return found.select(f"{_ROW}.*")
+
+
+def widened(rows: DataFrame, schema: pa.Schema) -> DataFrame:
+    """Return rows with the columns of a schema in its order, null where they lack one."""
+    from pyspark.sql import functions as f
+
+    return rows.select(
+        *(
+            column(field.name) if field.name in rows.columns else f.lit(None).cast(field.dataType).alias(field.name)
+            for field in spark_schema(schema)
+        )
+    )
+
+
+def commented(rows: DataFrame, comments: Mapping[str, str]) -> DataFrame:
+    """Return rows whose columns say what they mean, which a table that is made of them keeps."""
+    return rows.select(
+        *(
+            column(name).alias(name, metadata={"comment": comments[name]}) if name in comments else column(name)
+            for name in rows.columns
+        )
+    )
+
+
+def parts(rows: DataFrame, key: Sequence[str], count: int) -> Iterator[DataFrame]:
+    """Yield so many parts of the rows, divided by a hash of the key."""
+    from pyspark.sql import functions as f
+
+    for part in range(max(1, count)):
+        share = f.pmod(f.xxhash64(*map(column, key)), f.lit(count))
+        yield rows.where(share == part) if count > 1 else rows
+
+
+@contextmanager
+def viewed(rows: DataFrame) -> Iterator[str]:
+    """Let a frame have a name in SQL for a while."""
+    name = f"churn_{uuid.uuid4().hex}"
+    rows.createOrReplaceTempView(name)
+    try:
+        yield name
+    finally:
+        rows.sparkSession.catalog.dropTempView(name)
+
+
+def known_until(rows: DataFrame, as_of: dt.datetime) -> DataFrame:
+    """Return one row with the newest time, not after `as_of`, at which a row became known; null where none was."""
+    from pyspark.sql import functions as f
+
+    return rows.select(_seen(rows).alias(_SEEN)).where(f.col(_SEEN) <= f.lit(as_of)).agg(f.max(_SEEN))
+
+
+def as_known(
+    spine: DataFrame, features: DataFrame, entity: Sequence[str], known_by: dt.datetime | None = None
+) -> DataFrame:
+    """Return the spine with the features as they were known at each row's time; see `FeatureStore.point_in_time_join`.
+
+    Spark has no as-of join. Both tables are put into one, in the order in which rows could be seen: the features of a
+    spine row are then the newest event so far of its customer, which one pass over the sorted rows finds.
+
+    Args:
+        spine: Rows with an event time.
+        features: Rows with an event time.
+        entity: The columns in which both agree.
+        known_by: Only features that arrived, and outcomes that were known, by then; with a time zone.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as f
+
+    left_out = {name.lower() for name in (*spine.columns, *entity, EVENT_TIME)}
+    taken = [name for name in features.columns if name.lower() not in left_out]
+    ordered = (column(EVENT_TIME).alias(_EVENT), _arrival(features).alias(_ARRIVAL))
+    seen = features.select(
+        *map(column, entity), _seen(features).alias(_SEEN), f.struct(*ordered, *map(column, taken)).alias(_ROW)
+    ).where(f.col(_SEEN).isNotNull())
+    asked = spine
+    if known_by is not None:
+        seen = seen.where(f.col(f"{_ROW}.{_ARRIVAL}") <= f.lit(known_by))
+        asked = asked.where(column(LABEL_TIME) <= f.lit(known_by)) if LABEL_TIME in asked.columns else asked
+    asked = asked.select(
+        *map(column, entity), column(EVENT_TIME).alias(_SEEN), f.struct(*map(column, spine.columns)).alias(_SPINE)
+    )
+    # A feature that is seen at the very time of a spine row comes before it.
+    so_far = Window.partitionBy(*map(column, entity)).orderBy(_SEEN, f.col(_SPINE).isNotNull())
+    newest_so_far = f.max(_ROW).over(so_far.rowsBetween(Window.unboundedPreceding, Window.currentRow))
+    seen = seen.withColumn(_SPINE, f.lit(None).cast(asked.schema[_SPINE].dataType))
+    asked = asked.withColumn(_ROW, f.lit(None).cast(seen.schema[_ROW].dataType))
+    joined = seen.unionByName(asked).withColumn(_ROW, newest_so_far)
+    return joined.where(f.col(_SPINE).isNotNull()).select(
+        *(_within(_SPINE, name) for name in spine.columns),
+        *(_within(_ROW, name) for name in taken),
+        f.col(f"{_ROW}.{_EVENT}").alias(FEATURE_TIME),
+    )
+
+
+def _within(struct: str, name: str) -> Column:
+    return column(struct).getField(name).alias(name)
 
 
 def _verbatim(file: Path) -> str:

@@ -167,7 +167,8 @@ class FeatureStore(ABC):
 
         Kept are each table's newest version, those that were the newest at `before` or later (real time, as of the
         commits), and the versions in `keep`, by table: those that registered models name. A removed version can no
-        longer be read. Files of a write that may be under way stay.
+        longer be read. Files of a write that may be under way stay. Where the platform removes by age alone, every
+        version stays that is younger than the oldest to be kept.
 
         Returns:
             The bytes that were removed, by table; under "" what belongs to none.
@@ -178,8 +179,9 @@ class FeatureStore(ABC):
         """Remove the rows whose text column is one of `values` for good.
 
         A version without them becomes the newest; older versions that hold one can no longer be read, and their rows
-        leave the storage. Older versions without such a row stay. What writers that were killed left behind is searched
-        too. A table that is not there has none. Repeated after a kill it completes what was begun.
+        leave the storage. Older versions without such a row stay, unless the platform removes by age alone. What
+        writers that were killed left behind is searched too. A table that is not there has none. Repeated after a kill
+        it completes what was begun.
 
         Raises:
             WriteConflict: other writers kept winning; the older versions are there still.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,15 @@ def on_disk(folder: Path, clock: Clock) -> FeatureStore:
     return LocalFeatureStore(folder, "telco", clock=clock)
 
 
-STORES = (in_memory, on_disk)
+def in_unity(folder: Path, clock: Clock) -> FeatureStore:
+    from adapters.databricks.tables import UnityTables
+    from tests.databricks.sail import sail_catalog
+
+    return UnityTables(sail_catalog(), "telco", clock=clock)
+
+
+STORES = (in_memory, on_disk, *([in_unity] if find_spec("pysail") else []))
+"""Sail is in an environment of its own, for it refuses the project's PySpark: tests/databricks/test_on_spark.py."""
 
 
 class Ticking:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ def on_disk(folder: Path) -> DecisionLedger:
     return LocalDecisionLedger(folder, "gym")
 
 
-@pytest.fixture(params=[in_memory, on_disk])
+def in_unity(folder: Path) -> DecisionLedger:
+    from adapters.databricks.ledger import UnityLedger
+    from tests.databricks.sail import sail_catalog
+
+    return UnityLedger(sail_catalog())
+
+
+@pytest.fixture(params=[in_memory, on_disk, *([in_unity] if find_spec("pysail") else [])])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> DecisionLedger:
     make: Callable[[Path], DecisionLedger] = request.param
     return make(tmp_path)

@@ -217,9 +217,12 @@ def test_a_scan_can_be_limited_to_one_batch(store: FeatureStore) -> None:
     assert store.scan(ref, where={"batch_id": "none"}).read_all().num_rows == 0
 
 
+@pytest.mark.parametrize("make", STORES[1:])
 @pytest.mark.parametrize("names", [["same"] * 4, ["one", "two", "three", "four"]])
-def test_writers_at_once_do_not_double_or_lose_rows(tmp_path: Path, names: list[str]) -> None:
-    store = STORES[1](tmp_path, Ticking())
+def test_writers_at_once_do_not_double_or_lose_rows(
+    tmp_path: Path, make: Callable[[Path, Clock], FeatureStore], names: list[str]
+) -> None:
+    store = make(tmp_path, Ticking())
 
     def write(name: str) -> TableRef:
         return store.replace_batch(SCORES, "batch_id", name, batch(name, [("a", 1), ("b", 1)], p=[0.1, 0.2]))

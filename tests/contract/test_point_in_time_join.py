@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import StoreError
 from churn.ports.tables import FeatureStore, TableRef, TableSpec
 from tests.contract.feature_stores import FEATURES, LABELS, STORES, TIME, TRAINING, Clock, Ticking, day, rows, table
@@ -210,9 +209,10 @@ def one_arrival_each(drawn: set[tuple[str, int, int]]) -> pa.Table:
     return table(list(last), arrived_at=arrivals, x=pa.array(range(len(last)), pa.int64()))
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    return LocalFeatureStore(tmp_path_factory.mktemp("stores"), "telco")
+@pytest.fixture(scope="module", params=STORES[1:])
+def disk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    make: Callable[[Path, Clock], FeatureStore] = request.param
+    return make(tmp_path_factory.mktemp("stores"), Ticking())
 
 
 @settings(max_examples=30, deadline=None)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapters.local.rows import TIME, check_key, conform
+from adapters.rows import TIME, check_key, conform
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME
 from churn.ports.tables import Erased, FeatureStore, TableRef, TableSpec
