@@ -260,6 +260,14 @@ def _alerts(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     return channels
 
 
+def _volume_files(profile: Profile, *_: Any) -> Any:
+    from .databricks.files import VolumeFiles
+    from .databricks.volumes import Volumes
+    from .databricks.workspace import client_of
+
+    return VolumeFiles(Volumes(lambda: client_of(profile.workspace).files), profile.workspace.volume_path)
+
+
 def _studies(profile: Profile, *_: Any) -> Any:
     from .local.studies import DatabaseStudies, sqlite_url
 
@@ -413,5 +421,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "code_version": _code_version,
 }
 _ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
-_ADAPTERS = {"local": _LOCAL, "hybrid": _LOCAL, "databricks": _LOCAL}
+_HYBRID = {**_LOCAL}
+_DATABRICKS = {**_HYBRID, "files": _volume_files}
+_ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

@@ -1,1 +1,1 @@
-"""Adapters of Databricks: tables and decisions in Unity Catalog, reached through Spark and the SDK."""
+"""Databricks: tables, decisions and files in Unity Catalog, jobs and the workspace itself, by Spark and the SDK."""

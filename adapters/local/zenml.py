@@ -39,6 +39,9 @@ __all__ = [
     "store_url",
 ]
 
+_FLAVORS = {"volumes": "adapters.databricks.artifact_store.VolumeArtifactStoreFlavor"}
+"""Where the flavors of this project's own are."""
+
 
 def config_folder() -> Path:
     """Return the folder of ZenML's configuration: `ZENML_CONFIG_PATH`, or the platform's own place."""
@@ -105,9 +108,16 @@ def stack_name(profile: Profile) -> str:
 
 
 def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
-    """Return what the stack component of `kind` is configured with; the tracker's address is `profile.mlflow`'s."""
-    address = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
-    return {**profile.stack[kind].settings, **address}
+    """Return what the stack component of `kind` is configured with; addresses are those of the profile's sections."""
+    given = profile.stack[kind].settings
+    if kind == "experiment_tracker":
+        return {**given, "tracking_uri": profile.mlflow.tracking_uri}
+    if profile.stack[kind].flavor == "volumes":
+        workspace = profile.workspace
+        path = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"
+        found = {"path": path, "host": workspace.host, "config_profile": workspace.config_profile}
+        return {**{name: value for name, value in found.items() if value is not None}, **given}
+    return given
 
 
 def ensure_stack(profile: Profile) -> str:
@@ -154,12 +164,20 @@ def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Comp
     name, component_type, settings = stack_name(profile), StackComponentType(kind), component_settings(profile, kind)
     if kind == "artifact_store" and spec.flavor == "local":
         Path(settings["path"]).mkdir(parents=True, exist_ok=True)
+    if source := _FLAVORS.get(spec.flavor):
+        _register(client, source, spec.flavor, component_type)
     existing = client.list_stack_components(name=name, type=component_type).items
     if not existing:
         return client.create_stack_component(name, spec.flavor, component_type, configuration=settings)
     if existing[0].configuration != settings:
         return client.update_stack_component(name, component_type, configuration=settings)
     return existing[0]
+
+
+def _register(client: Client, source: str, flavor: str, component_type: Any) -> None:
+    """Let ZenML know a flavor of this project's own."""
+    if not client.list_flavors(name=flavor, type=component_type).items:
+        client.create_flavor(source, component_type)
 
 
 def _stack(client: Client, name: str, components: dict[Any, Any]) -> str:

@@ -45,6 +45,11 @@ class Faults:
         """Do what is asked, and hang up instead of answering."""
         self._add(Fault(re.compile(route), "lose", times, after))
 
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._faults.clear()
+
     def take(self, request: Request) -> Fault | None:
         """Return what is to go wrong with a request, if anything."""
         with self._lock:

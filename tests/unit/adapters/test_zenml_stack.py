@@ -23,3 +23,10 @@ def test_a_second_mlflow_address_is_refused() -> None:
     override = "profile.stack.experiment_tracker.settings={tracking_uri: 'sqlite:///other.db'}"
     with pytest.raises(ConfigError, match=r"the address of MLflow is `profile\.mlflow\.tracking_uri` alone"):
         read_configuration(CONFIGS, overrides=[override])
+
+
+def test_artifacts_on_databricks_lie_in_the_volume_of_the_profile() -> None:
+    asked = ["profile.databricks.catalog=dev", "profile.databricks.config_profile=ada"]
+    profile = read_configuration(CONFIGS, "databricks", overrides=asked).profile
+    expected = {"path": "volumes://dev/churn/files/artifacts", "config_profile": "ada"}
+    assert component_settings(profile, "artifact_store") == expected
