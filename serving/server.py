@@ -11,7 +11,8 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from churn.core.errors import ConfigError
 from churn.core.progress import LOGGER, note
 from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.endpoint import Endpoint
+from churn.lifecycle.rollouts import guard_rollout
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 
 from .agreement import SharedVersion
 from .app import Service, create_app
 from .connection import limits_of
+from .guard import guard_until
 from .log import KeptLog
 
 __all__ = ["OPTIONS", "application", "for_this_machine", "serve"]
@@ -74,8 +77,26 @@ def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
         _log_to(log, shown=options.log is None)
         note("serve", f"answers at {address}, processes: {options.workers}")
         announce(address)
-        _run(options, port, log)
+        with _guarded(options):
+            _run(options, port, log)
         note("serve", "ended")
+
+
+@contextmanager
+def _guarded(options: ServeOptions) -> Iterator[None]:
+    """Look at the guardrails of a rollout meanwhile, once for all processes of the endpoint."""
+    ended, seconds = threading.Event(), options.settings.rollout.guard_seconds
+
+    def guard() -> None:
+        workspace = _workspace(options)  # of this thread alone
+        guard_until(ended, lambda: guard_rollout(workspace, options.settings), seconds)
+
+    if seconds:
+        threading.Thread(target=guard, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _run(options: ServeOptions, port: int, log: Path) -> None:

@@ -67,6 +67,9 @@ class RolloutSettings(Finite):
     max_score_shift: float = Field(
         default=0.25, gt=0, description="Population stability index between the scores of both versions."
     )
+    guard_seconds: float = Field(
+        default=60, ge=0, description="How often a running endpoint looks at the guardrails; 0: only `check` does."
+    )
 
     @field_validator("shares")
     @classmethod

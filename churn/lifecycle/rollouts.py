@@ -26,7 +26,7 @@ from .registration import describe_model
 from .release import release_version
 from .workspace import Workspace
 
-__all__ = ["Arm", "RolloutCheck", "RolloutReport", "check_rollout", "rollout_report", "start_rollout"]
+__all__ = ["Arm", "RolloutCheck", "RolloutReport", "check_rollout", "guard_rollout", "rollout_report", "start_rollout"]
 
 Done = Literal["nothing", "waited", "advanced", "promoted", "aborted", "pending", "refused"]
 _DONE: dict[str, Done] = {"promoted": "promoted", "unchanged": "promoted", "waiting": "pending"}
@@ -154,9 +154,7 @@ def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
         planned=rules.planned_customers,
         min_customers=rules.min_customers,
     )
-    recent = rows[rows["scored_at"] >= pd.Timestamp(present.steps[-1].at)]
-    arms = tuple(_arm(recent, version) for version in (present.champion, present.version))
-    alarms = tuple(_alarms(recent, arms, rules))
+    arms, alarms = _guardrails(rows, present, rules)
     report = RolloutReport(
         model=state.model,
         rollout=present,
@@ -192,10 +190,7 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
     if seen is None or report.next == "nothing":
         return RolloutCheck(report=report, done="nothing", sentence=report.why)
     if report.next == "abort":
-        abort(context, who=who, why=report.why, seen=seen)
-        sentence = f"The rollout of version {seen.version} is aborted: {report.why}"
-        describe_model(workspace, sentence)
-        return RolloutCheck(report=report, done="aborted", sentence=sentence)
+        return RolloutCheck(report=report, done="aborted", sentence=_aborted(workspace, settings, seen, report.why))
     if report.next == "advance":
         now = advance(context, settings.rollout, who=who, why=report.why, seen=seen)
         sentence = f"Version {seen.version} answers {now.share:.0%} of the customers now. {report.why}"
@@ -209,6 +204,30 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         sentence = " ".join(filter(None, (report.why, outcome.sentence, released.sentence)))
         return RolloutCheck(report=report, done=done, sentence=sentence, deployment=released.deployment)
     return RolloutCheck(report=report, done="waited", sentence=report.why)
+
+
+def guard_rollout(workspace: Workspace, settings: Settings) -> str | None:
+    """Abort the rollout that runs if a guardrail is broken, and return what was done; None where none is.
+
+    It looks at errors, latency and scores alone, which are known at once; outcomes wait for `check_rollout`.
+
+    Raises:
+        WriteConflict: somebody changed the rollout meanwhile; nothing was decided.
+        StoreError: the registry, the ledger or a table does not answer.
+    """
+    present = running(workspace.approval(settings.approval).read())
+    if present is None:
+        return None
+    workspace.prediction_log.move()
+    _, alarms = _guardrails(_scored(workspace, present), present, settings.rollout)
+    return _aborted(workspace, settings, present, " ".join(alarms)) if alarms else None
+
+
+def _aborted(workspace: Workspace, settings: Settings, seen: Rollout, why: str) -> str:
+    abort(workspace.approval(settings.approval), who=workspace.identity, why=why, seen=seen)
+    sentence = f"The rollout of version {seen.version} is aborted: {why}"
+    describe_model(workspace, sentence)
+    return sentence
 
 
 def _ended(state: ModelState, last: Rollout | None) -> str:
@@ -250,6 +269,15 @@ def _next(
             f"{report.fewest:,} of {rules.min_customers:,} outcomes {where} are known before the test is looked at.",
         )
     return "wait", f"Neither version is better so far ({confidence}); {report.customers:,} outcomes are known."
+
+
+def _guardrails(
+    rows: pd.DataFrame, rollout: Rollout, rules: RolloutSettings
+) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+    """Return both versions since the newest step, and the guardrails that are broken."""
+    recent = rows[rows["scored_at"] >= pd.Timestamp(rollout.steps[-1].at)]
+    arms = tuple(_arm(recent, version) for version in (rollout.champion, rollout.version))
+    return arms, tuple(_alarms(recent, arms, rules))
 
 
 def _alarms(rows: pd.DataFrame, arms: Sequence[Arm], rules: RolloutSettings) -> Iterator[str]:

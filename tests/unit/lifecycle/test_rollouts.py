@@ -11,7 +11,7 @@ from churn.approval.promote import promote
 from churn.approval.rollout import abort, advance, running
 from churn.core.errors import DecisionRefused, ModelError, NotFound
 from churn.lifecycle.deployment import promote_version
-from churn.lifecycle.rollouts import check_rollout, rollout_report, start_rollout
+from churn.lifecycle.rollouts import check_rollout, guard_rollout, rollout_report, start_rollout
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MANUAL
 from tests.fakes.data.rolled_out import RolledOut
@@ -267,3 +267,24 @@ def test_before_a_promotion_a_rollout_may_be_asked_for() -> None:
 def test_what_is_not_approved_is_refused_whether_or_not_a_rollout_is_asked_for() -> None:
     case = RolledOut("rollout.before_promotion=true")
     assert promote_version(case.workspace, case.settings, case.office.context.status(3)).state == "refused"
+
+
+@pytest.mark.parametrize(("failed", "is_aborted"), [(5, False), (6, True)])
+def test_a_broken_guardrail_aborts_without_a_look_at_outcomes(failed: int, is_aborted: bool) -> None:
+    case = RolledOut("rollout.step_rows=500", "rollout.max_error_share=0.01", share=0.1)
+    case.log(case.begin(), 2000, failed=failed)
+    done = guard_rollout(case.workspace, case.settings)
+    assert (done is not None, running(case.office.context.read()) is None) == (is_aborted, is_aborted)
+    if is_aborted:
+        record = case.office.ledger.records[-1]
+        assert (record.kind, record.who) == ("rollout_aborted", "policy:rollout")
+        assert done == f"The rollout of version 2 is aborted: {record.why}"
+        assert guard_rollout(case.workspace, case.settings) is None, "it has ended"
+
+
+def test_a_guard_neither_promotes_nor_advances() -> None:
+    case = RolledOut(*WINNING, "rollout.step_rows=150", shadow=True)
+    case.log(case.begin(), 4000, blurs=(1.5, 0.1))
+    assert guard_rollout(aged(case).workspace, case.settings) is None
+    assert case.office.champion == 1
+    assert running(case.office.context.read()) is not None
