@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from churn.core.errors import ConfigError, ModelError
 from churn.data.contract import DatasetContract
@@ -17,9 +19,14 @@ from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
+from churn.lifecycle.year import Stores
+from churn.lifecycle.year_steps import YearSteps
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
-from churn.settings import OnlineSettings, Profile, registered_name
+from churn.settings import OnlineSettings, Profile, Settings, registered_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "activate",
@@ -38,6 +45,7 @@ __all__ = [
     "start_dashboards",
     "start_run",
     "tokens_of",
+    "year_stores",
 ]
 
 _PROFILE = "CHURN_PROFILE"
@@ -76,6 +84,36 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
         clock=now,
         make={port: partial(make, place, contract, name) for port, make in adapters.items()},
     )
+
+
+def year_stores(contract: DatasetContract, settings: Settings, profile: Profile, folder: Path) -> Stores:
+    """Return where the states of a simulated year are: folders below `folder`, each with stores of its own."""
+    import pyarrow.parquet
+
+    from .local.no_stages import NoStages
+
+    def steps(name: str) -> YearSteps:
+        place = profile.moved(folder / name)
+
+        def ports(clock: Callable[[], dt.datetime]) -> Workspace:
+            made = connect(contract, settings.model_name, place)
+            return replace(
+                made, clock=clock, make={**made.make, "stages": NoStages, "identity": lambda: "the simulated year"}
+            )
+
+        place.state.mkdir(parents=True, exist_ok=True)
+        return YearSteps(ports, settings)
+
+    def fork(name: str, into: str) -> None:
+        shutil.copytree(folder / name, folder / into)
+
+    def written(name: str, rows: pa.Table) -> Path:
+        path = folder / "incoming" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(rows, path)
+        return path
+
+    return Stores(steps, fork, written)
 
 
 def now() -> dt.datetime:

@@ -194,6 +194,12 @@ class Profile(Frozen):
             raise ConfigError(f"The stack {self.name!r} has no Databricks workspace: choose another with --stack.")
         return self.databricks
 
+    def moved(self, state: Path) -> Self:
+        """Return the same machine with everything below another state folder."""
+        text = self.model_dump(mode="json")
+        moved: Self = type(self).model_validate(_replaced(text, str(self.state), str(state)))
+        return moved
+
     @property
     def tables(self) -> Path:
         """The folder of the tables."""
@@ -391,8 +397,13 @@ def _override(text: str) -> dict[str, Any]:
 
 def _placed(value: Any, state: Path) -> Any:
     """Replace `{state}` in every text."""
+    return _replaced(value, "{state}", str(state))
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    """Replace `old` by `new` in every text of a nested value."""
     if isinstance(value, str):
-        return value.replace("{state}", str(state))
+        return value.replace(old, new)
     if isinstance(value, Mapping):
-        return {key: _placed(item, state) for key, item in value.items()}
+        return {key: _replaced(item, old, new) for key, item in value.items()}
     return value

@@ -33,6 +33,7 @@ from .forget import data_forget
 from .online import features_check, features_publish
 from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
+from .simulate import simulate
 
 __all__ = [
     "alerts_send",
@@ -70,6 +71,7 @@ __all__ = [
     "rollout_start",
     "rollout_status",
     "serve",
+    "simulate",
     "ui",
     "use",
 ]

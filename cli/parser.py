@@ -16,6 +16,7 @@ __all__ = [
     "EXIT_CODES",
     "JSON_COMMANDS",
     "PIPELINES",
+    "SCENARIOS",
     "THE_PROGRAMS",
     "UsageError",
     "build_parser",
@@ -27,7 +28,15 @@ THE_PROGRAMS = -1
 
 JSON_COMMANDS = (
     *("models", "audit", "doctor", "explain", "data describe", "config show", "config explain"),
-    *("rollout status", "rollout check", "campaign effect", "endpoint status", "alerts show", "alerts send"),
+    *(
+        "rollout status",
+        "rollout check",
+        "campaign effect",
+        "endpoint status",
+        "alerts show",
+        "alerts send",
+        "simulate",
+    ),
 )
 """The commands that answer in JSON where `--json` is typed, as every pipeline does."""
 
@@ -36,11 +45,14 @@ EXIT_CODES = {
     1: "a fault of the program",
     2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
     3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
-    "`retraining`: someone should act; of `alerts`: some are open or wait",
+    "`retraining`: someone should act; of `alerts`: some are open or wait; of `simulate`: the loop missed a goal",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
     130: "interrupted (Ctrl-C)",
 }
+
+SCENARIOS = ("calm", "price-rise", "new-product", "broken-feed", "seasonal", "late-labels")
+"""What may happen in a simulated year."""
 
 PIPELINES = {
     "features": "source → validated rows → feature and label tables",
@@ -188,6 +200,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     actions.add_parser("show", parents=[common], help="the alerts that are open, and the notices that wait")
     actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
+    _simulate_command(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
     script = commands.add_parser("completion", help="print the script that completes `churn` in a shell")
@@ -276,6 +289,18 @@ def _campaign_commands(parser: _Parser, common: _Parser) -> None:
         "import", parents=[common], help="add contacts that were made outside: customer, contacted_at, offer"
     )
     outside.add_argument("file", type=Path, metavar="FILE", help="the table")
+
+
+def _simulate_command(commands: Any, common: _Parser) -> None:
+    year = commands.add_parser(
+        "simulate", parents=[common], help="live a year month by month, and compare policies of retraining in money"
+    )
+    year.add_argument("--months", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
+    year.add_argument("--scenario", default="calm", metavar="NAME", help=f"one of {', '.join(SCENARIOS)}")
+    year.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the stores of each policy in this new folder")
+    year.add_argument(
+        "--out", type=Path, metavar="FILE", help="the page (default: .churn/reports/year-<scenario>.html)"
+    )
 
 
 def _endpoint_commands(commands: Any, common: _Parser) -> None:

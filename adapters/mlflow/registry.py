@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from churn.core.errors import NotFound, StoreError
-from churn.ports.registry import ModelRegistry, ModelVersion
+from churn.ports.registry import ModelRegistry, ModelVersion, registered_at
 
 from .client import all_pages, ask, connect, is_conflict
 
@@ -224,5 +224,5 @@ def _version(found: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
         description=found.description or "",
         tags=dict(found.tags),
         aliases=aliases,
-        created_at=dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
+        created_at=registered_at(found.tags) or dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
     )

@@ -71,11 +71,35 @@ class SimulatedTable:
         codes += np.repeat(np.arange(len(self.months)), customers)
         order = np.argsort(codes)
         del codes
-        outcomes = _outcomes(world, self.months)
+        outcomes = self.outcomes()
         feed = [stream(self.seed, _FEED + i, event.month) for i, event in enumerate(self.events)]
         for start in range(0, len(order), part_rows):
             rows = _Rows(*np.divmod(order[start : start + part_rows], customers))
             yield self._part(rows, outcomes, feed)
+
+    def month(self, number: int) -> pa.Table:
+        """Return the rows of one month by themselves, as they are delivered every time, in the order of their places.
+
+        Faults and delays are drawn for the month alone: it stays the same while the business lives on, but for the
+        outcomes that become known.
+
+        Args:
+            number: The month, from 1.
+        """
+        customers = len(self.months[0].customer)
+        rows = _Rows(np.full(customers, number - 1), np.arange(customers))
+        feed = [stream(self.seed, _FEED + 1_000 * number + i, event.month) for i, event in enumerate(self.events)]
+        return self._part(rows, self.outcomes(), feed)
+
+    def keys(self, number: int) -> pa.Array:
+        """Return the keys of the customers of a month, from 1, in the order of their places."""
+        codes = _key_codes(self.world.key_pattern, self.months[number - 1].customer, self.seed)
+        return _keys(self.world.key_pattern, codes)
+
+    def outcomes(self) -> list[npt.NDArray[np.int8]]:
+        """Return by month who left within the window that begins there, as far as it has closed."""
+        left, window = [month.left for month in self.months], self.world.window_months
+        return [np.logical_or.reduce(left[i : i + window]).astype(np.int8) for i in range(len(left))]
 
     def _part(
         self, rows: _Rows, outcomes: Sequence[npt.NDArray[np.int8]], feed: Sequence[np.random.Generator]
@@ -147,12 +171,6 @@ def _break(column: _Column, fault: Fault, hit: Mask, rng: np.random.Generator) -
         values = np.where(renamed, np.int16(categories.index(fault.becomes)), column.values)
         return replace(column, values=values, categories=categories)
     return replace(column, values=np.where(hit, column.values * fault.factor, column.values))
-
-
-def _outcomes(world: World, months: Sequence[Month]) -> list[npt.NDArray[np.int8]]:
-    """Return by month who left within the window that begins there, as far as it has closed."""
-    left = [month.left for month in months]
-    return [np.logical_or.reduce(left[i : i + world.window_months]).astype(np.int8) for i in range(len(left))]
 
 
 def _during(event: BrokenFeed | LateArrivals | LateLabels, month: npt.NDArray[np.int64]) -> Mask:

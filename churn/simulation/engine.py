@@ -11,7 +11,7 @@ from ..model.frame import FloatArray
 from .script import Script
 from .world import Mask, State, World, draw
 
-__all__ = ["Month", "live", "stream"]
+__all__ = ["Business", "Month", "live", "stream"]
 
 _JOINING, _WELCOMING, _LEAVING, _SWITCHING, _WANDERING = range(5)
 _JOINED_TODAY = 1 / 30
@@ -36,28 +36,77 @@ def stream(seed: int, purpose: int, month: int) -> np.random.Generator:
     return np.random.default_rng((seed, purpose, month + 10_000))
 
 
+@dataclass
+class Business:
+    """A business in the middle of its life; `live` is one that nobody interferes with.
+
+    Attributes:
+        world: What kind of business.
+        script: What happens to it.
+        seed: The run's seed.
+        month: Today's month.
+        state: The active customers.
+        customer: Their numbers, shape `(n_customers,)`; who leaves makes place, at the same position, for a new one.
+        joined: The next number.
+        by_place: Whether new customers are drawn, and numbered, by their place: businesses that differ in who left
+            are then the same in every other place.
+    """
+
+    world: World
+    script: Script
+    seed: int
+    month: int
+    state: State
+    customer: npt.NDArray[np.int64]
+    joined: int
+    by_place: bool = False
+
+    @classmethod
+    def founded(cls, world: World, script: Script, customers: int, seed: int) -> Business:
+        """Return a business that lived through its history and is in month 1."""
+        month = 1 - world.history_months
+        state = _newcomers(world, script, month, customers, seed)
+        business = cls(world, script, seed, month, state, np.arange(customers), customers)
+        while business.month < 1:
+            business.pass_month(business._leaving(_chances(world, script, business.state, business.month)))
+        return business
+
+    def today(self) -> Month:
+        """Return the first day of the month; `left` is who will leave in it if nobody is kept."""
+        chances = _chances(self.world, self.script, self.state, self.month)
+        truth = _truth(self.world, self.script, self.state, self.month, chances)
+        return Month(self.state, self.customer, truth, self._leaving(chances))
+
+    def pass_month(self, left: Mask) -> None:
+        """Let the month pass, in which these customers leave, and others join in their places."""
+        world, seed, month = self.world, self.seed, self.month
+        state = world.grow_older(_switch(world, stream(seed, _SWITCHING, month), self.state))
+        state = self.script.change(world.wander(stream(seed, _WANDERING, month), state), month + 1)
+        places = np.flatnonzero(left)
+        joining = len(left) if self.by_place else len(places)
+        newcomers = _newcomers(world, self.script, month + 1, joining, seed)
+        numbers = np.arange(self.joined, self.joined + joining)
+        if self.by_place:
+            newcomers, numbers = {name: values[places] for name, values in newcomers.items()}, numbers[places]
+        customer = self.customer.copy()
+        customer[places] = numbers
+        self.month, self.state, self.customer = month + 1, _put(state, places, newcomers), customer
+        self.joined += joining
+
+    def _leaving(self, chances: FloatArray) -> Mask:
+        chance = _by_customer(self.world, self.state, chances)
+        return np.asarray(stream(self.seed, _LEAVING, self.month).random(len(chance)) < chance)
+
+
 def live(world: World, script: Script, customers: int, months: int, seed: int) -> list[Month]:
     """Let the business live and return its months 1 to `months`; the number of active customers is constant."""
-    month = 1 - world.history_months
-    customer = np.arange(customers)
-    joined = customers
-    state = _newcomers(world, script, month, customers, seed)
-    lived = []
-    while True:
-        chances = _chances(world, script, state, month)
-        left = stream(seed, _LEAVING, month).random(customers) < _by_customer(world, state, chances)
-        if month >= 1:
-            lived.append(Month(state, customer, _truth(world, script, state, month, chances), left))
-        if month == months:
-            return lived
-        state = world.grow_older(_switch(world, stream(seed, _SWITCHING, month), state))
-        state = script.change(world.wander(stream(seed, _WANDERING, month), state), month + 1)
-        month += 1
-        places = np.flatnonzero(left)
-        state = _put(state, places, _newcomers(world, script, month, len(places), seed))
-        customer = customer.copy()
-        customer[places] = np.arange(joined, joined + len(places))
-        joined += len(places)
+    business = Business.founded(world, script, customers, seed)
+    lived: list[Month] = []
+    while len(lived) < months:
+        lived.append(business.today())
+        if len(lived) < months:
+            business.pass_month(lived[-1].left)
+    return lived
 
 
 def _newcomers(world: World, script: Script, month: int, n: int, seed: int) -> State:

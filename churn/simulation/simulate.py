@@ -21,7 +21,15 @@ from .script import Script, shown_values
 from .telco import Telco
 from .world import World
 
-__all__ = ["SIMULATORS", "SimulationSettings", "simulate", "simulate_world", "simulated_table"]
+__all__ = [
+    "SIMULATORS",
+    "SimulationSettings",
+    "check_events",
+    "simulate",
+    "simulate_world",
+    "simulated_table",
+    "world_called",
+]
 
 SIMULATORS: Mapping[str, World] = MappingProxyType({world.name: world for world in (Saas(), Telco())})
 """The simulated businesses by name."""
@@ -80,11 +88,16 @@ def simulate(name: str, settings: SimulationSettings) -> pa.Table:
 
 def simulated_table(name: str, settings: SimulationSettings) -> SimulatedTable:
     """Do what `simulate` does, and return a table that is made a part at a time: the months alone are in memory."""
+    return _live(world_called(name), settings)
+
+
+def world_called(name: str) -> World:
+    """Return one of `SIMULATORS`; raises ConfigError where there is none of that name."""
     if name not in SIMULATORS:
         raise ConfigError(
             f"There is no simulation called {name!r}: choose one of {', '.join(SIMULATORS)}{nearest(name, SIMULATORS)}."
         )
-    return _live(SIMULATORS[name], settings)
+    return SIMULATORS[name]
 
 
 def simulate_world(world: World, settings: SimulationSettings) -> pa.Table:
@@ -99,7 +112,7 @@ def _whole(table: SimulatedTable, settings: SimulationSettings) -> pa.Table:
 
 def _live(world: World, settings: SimulationSettings) -> SimulatedTable:
     _check_world(world)
-    _check_events(world, settings.events, settings.months)
+    check_events(world, settings.events, settings.months)
     first = np.datetime64(settings.end, "M") - (settings.months - 1)
     months = live(world, Script(world, settings.events, first), settings.customers, settings.months, settings.seed)
     return SimulatedTable(world, months, first, settings.events, settings.seed)
@@ -119,7 +132,7 @@ def _check_world(world: World) -> None:
         )
 
 
-def _check_events(world: World, events: Sequence[Event], months: int) -> None:
+def check_events(world: World, events: Sequence[Event], months: int) -> None:
     """Check that every event happens within the simulated time, to columns and values that the world has.
 
     Raises:

@@ -53,6 +53,7 @@ COMMANDS = {
     "explain --customer 7590-VHVEG": "explain",
     "ui": "ui",
     "completion zsh": "completion",
+    "simulate --months 3 --scenario price-rise": "simulate",
 }
 
 

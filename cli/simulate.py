@@ -1,0 +1,90 @@
+"""The simulated year: policies of retraining side by side, in money."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters import wiring
+from churn.core.errors import ConfigError
+from churn.core.progress import stage
+
+from .console import plain_console, terminal
+from .context import session_of, writable
+from .display import watch
+from .output import print_json, wants_json
+
+__all__ = ["YEAR", "simulate"]
+
+YEAR = (
+    "tuning.mode=off",
+    "model.candidates=[additive,boosting]",
+    "inference.reasons=none",
+    "inference.max_age_days=15",
+    "campaign.rest_days=90",
+    "monitoring.windows=[day]",
+    "monitoring.clocks=[event]",
+    "evaluation.resamples=100",
+    "serving.deploy=never",
+)
+"""The settings in which a simulated year differs from those of base.yaml, unless the user sets them."""
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """Live a year by each policy, print what they earned, and write the page."""
+    from churn.lifecycle.year import simulate_year, year_company, year_contract
+    from reports.year_report import year_lines, year_page
+
+    arguments.overrides = [*YEAR, *getattr(arguments, "overrides", [])]
+    settings, profile, contract = session_of(arguments)
+    asked = {"scenario": arguments.scenario, "months": arguments.months}
+    contract = year_contract(contract, arguments.scenario)
+    company = year_company(contract, settings, **asked)
+    out = writable(arguments.out or profile.reports / f"year-{arguments.scenario}.html")
+    console = terminal(quiet=getattr(arguments, "quiet", False) or wants_json(arguments))
+    console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
+    try:
+        with _folder(arguments.keep) as folder, watch(console, ["simulate"]), stage("simulate"):
+            stores = wiring.year_stores(contract, settings, profile, folder)
+            year = simulate_year(stores, company, contract, settings, **asked)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
+        return 130
+    out.write_text(year_page(year), encoding="utf-8")
+    code = 0 if all(reached for _, reached in year.goals) else 3
+    if wants_json(arguments):
+        print_json({**year.model_dump(mode="json"), "goals": dict(year.goals), "page": out, "exit": code})
+        return code
+    for line in year_lines(year):
+        plain_console().print(line)
+    plain_console().print(f"Page    {out}")
+    if arguments.keep:
+        plain_console().print(
+            f"Kept    {arguments.keep}: a state folder for each policy (--set profile.state=FOLDER/NAME)"
+        )
+    return code
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Yield a folder for the year's states; it goes when the year ends, or when it fails if it was to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="churn-year-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists():
+        raise ConfigError(f"{keep} is there already: name a new folder with --keep.")
+    try:
+        keep.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{keep} cannot be made ({error.strerror}): name another folder with --keep.") from error
+    try:
+        yield keep.resolve()
+    except BaseException:
+        shutil.rmtree(keep, ignore_errors=True)
+        raise

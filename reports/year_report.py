@@ -1,0 +1,195 @@
+"""A simulated year: what each policy of retraining earned, as lines for a screen and as a page that tells its story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from churn.core.wording import amount, interval, number, percent, span
+from churn.lifecycle.year_result import GOAL, PolicyYear, YearResult
+
+from .chart_style import COLOURS, DASHED, chart, drawn_once
+from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Table, Text, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["year_headline", "year_lines", "year_page"]
+
+_whole = partial(number, digits=0)
+_COLOURS = {"loop": "primary", "never": "muted", "monthly": "secondary", "demo": "good"}
+
+
+def year_headline(year: YearResult) -> str:
+    """Return what the year came to, in one or two sentences."""
+    loop = year.policies[0]
+    missed = [goal for goal, reached in year.goals if not reached]
+    goals = "Every goal was reached." if not missed else f"Missed: {'; '.join(missed)}."
+    return (
+        f"The loop earned {amount(loop.profit.point, year.currency)}, {percent(loop.share.point)} of what could be "
+        f"earned ({span(loop.share, percent)}), with {_count(loop.trainings, 'training')} after the first. {goals}"
+    )
+
+
+def year_lines(year: YearResult) -> list[str]:
+    """Return what a terminal shows, line by line."""
+    months = len(year.optimum.months)
+    lines = [
+        f"{year.scenario}: {year.description} ({year.customers:,} customers, {months} months)",
+        f"{'policy':<48} {year.currency:>9} {'of reachable':>22} {'against the loop':>26} {'trainings':>9}",
+    ]
+    for policy in (*year.policies, year.optimum):
+        share = _share(policy, year)
+        against = "" if policy.name == "loop" else interval(policy.against_loop, _whole)
+        trainings = "" if policy is year.optimum else policy.trainings
+        lines.append(
+            f"{policy.label:<48} {_whole(policy.profit.point):>9} {share:>22} {against:>26} {trainings:>9}".rstrip()
+        )
+    lines += [f"{'reached' if reached else 'MISSED ':<7} {goal}" for goal, reached in year.goals]
+    lines += [f"  {start}  {sentence}" for start, sentence in _story(year.policies[0])]
+    return [*lines, _method_of(year), f"Took    {year.seconds:,.0f} s"]
+
+
+def year_page(year: YearResult) -> str:
+    """Return the page as one HTML file."""
+    facts: dict[str, Cell] = {
+        "data set": year.dataset,
+        "scenario": year.scenario,
+        "customers": year.customers,
+        "months": len(year.optimum.months),
+        "took": f"{year.seconds:,.0f} s",
+    }
+    if year.faults:
+        facts["faults"] = ", ".join(year.faults)
+    sections = [_policies(year), _months(year), _what_happened(year), _method(year)]
+    return page(f"A simulated year: {year.scenario}", sections, lead=year_headline(year), facts=facts)
+
+
+def _policies(year: YearResult) -> Section:
+    loop = year.policies[0]
+    cards = [
+        Card(
+            "of the reachable profit",
+            percent(loop.share.point),
+            f"{span(loop.share, percent)}; the goal is {percent(GOAL, 0)}",
+            "good" if loop.share.point >= GOAL else "bad",
+        ),
+        Card("earned by the loop", amount(loop.profit.point, year.currency), span(loop.profit, _whole)),
+        Card("trainings after the first", loop.trainings, f"{_count(loop.promotions, 'version')} went live"),
+        Card("customers kept", loop.kept, f"of {loop.contacted:,} contacts; {loop.left:,} left"),
+    ]
+    rows: list[dict[str, Cell]] = [
+        {
+            "policy": policy.label,
+            year.currency: _whole(policy.profit.point),
+            "of the reachable": _share(policy, year),
+            "against the loop": None if policy is loop else interval(policy.against_loop, _whole),
+            "trainings": None if policy is year.optimum else policy.trainings,
+            "contacts": policy.contacted,
+            "kept": policy.kept,
+            "left": policy.left,
+        }
+        for policy in (*year.policies, year.optimum)
+    ]
+    blocks: list[Block] = [Cards(cards)]
+    blocks += [Callout(f"Missed: {goal}.", "warn") for goal, reached in year.goals if not reached]
+    blocks.append(Table.of(rows, right=[year.currency, "of the reachable", "against the loop"]))
+    lead = (
+        f"{year.description[:1].upper()}{year.description[1:]}. Each policy had the same customers and the same chance."
+    )
+    return Section("What each policy earned", blocks, lead)
+
+
+def _months(year: YearResult) -> Section:
+    caption = (
+        "Profit so far less that of the optimum: the nearer to 0, the better. A dot is a month in which the loop "
+        "retrained or had the feed mended."
+    )
+    return Section("Month by month", [Figure(gap_chart(year), caption), _table(year)])
+
+
+@drawn_once
+def gap_chart(year: YearResult) -> str:
+    """Draw what each policy is behind the optimum, month by month."""
+    best = np.cumsum([month.profit for month in year.optimum.months])
+    places = np.arange(len(best))
+    starts = [f"{month.start:%b %y}" for month in year.optimum.months]
+    step = -(-len(best) // 4)
+
+    def draw(axes: Axes) -> None:
+        axes.axhline(0, color=COLOURS["muted"], **DASHED)
+        for policy in reversed(year.policies):
+            gap = np.cumsum([month.profit for month in policy.months]) - best
+            colour = COLOURS[_COLOURS[policy.name]]
+            axes.plot(places, gap, color=colour, label=policy.label.partition(":")[0])
+            dots = [place for place, month in enumerate(policy.months) if month.happened and policy.name == "loop"]
+            axes.plot(places[dots], gap[dots], "o", color=colour, markersize=5)
+        axes.set_xticks(places[::step], starts[::step])
+        axes.legend(loc="best")
+
+    return chart("Behind the optimum, so far", "month", year.currency, draw)
+
+
+def _table(year: YearResult) -> Table:
+    rows: list[dict[str, Cell]] = []
+    for place, best in enumerate(year.optimum.months):
+        profits: dict[str, Cell] = {
+            policy.label.partition(":")[0]: _whole(policy.months[place].profit) for policy in year.policies
+        }
+        rows.append({"month": f"{best.start:%Y-%m}", **profits, "the optimum": _whole(best.profit)})
+    names = [name for name in rows[0] if name != "month"]
+    return Table.of(rows, f"Profit of each month, {year.currency}", right=names, folded=True)
+
+
+def _what_happened(year: YearResult) -> Section:
+    blocks: list[Block] = []
+    for policy in year.policies:
+        told = [{"month": start, "what happened": sentence} for start, sentence in _story(policy)]
+        if told:
+            blocks.append(Table.of(told, policy.label, folded=policy.name != "loop"))
+    if not _story_of_loop(year):
+        blocks.insert(0, Text("The loop found no reason to act."))
+    return Section("What happened", blocks)
+
+
+def _story_of_loop(year: YearResult) -> list[tuple[str, str]]:
+    return list(_story(year.policies[0]))
+
+
+def _story(policy: PolicyYear) -> Iterator[tuple[str, str]]:
+    for month in policy.months:
+        for sentence in month.happened:
+            yield f"{month.start:%Y-%m}", sentence
+
+
+def _method(year: YearResult) -> Section:
+    text = (
+        "A contacted customer accepts by the chance that the settings give (money.acceptance), and one who accepts "
+        "stays for the outcome window. What a contact earned is its expected value by the true probability of "
+        "leaving, which only the simulation knows; models, gate and monitoring see the rows and outcomes that have "
+        "arrived. The optimum contacts by the true probabilities, with the same control group, limits and rest. It "
+        "weighs each month by itself, so that a policy can come out slightly above it by chance.\n\n"
+        "Customers, outcomes and acceptance are drawn by place and month, the same for every policy. Intervals are "
+        f"over customers, at {percent(year.confidence, 0)} confidence; differences are paired. {_method_of(year)}"
+    )
+    return Section("How this was measured", [Text(text)])
+
+
+def _method_of(year: YearResult) -> str:
+    return (
+        f"The control group ({percent(year.control_share, 0)} of the customers, never contacted) costs "
+        f"{amount(year.control_cost, year.currency)}, which no policy could earn."
+    )
+
+
+def _share(policy: PolicyYear, year: YearResult) -> str:
+    if policy.name == year.optimum.name:
+        return percent(1, 0)
+    return f"{percent(policy.share.point)} ({span(policy.share, percent)})"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
