@@ -17,6 +17,9 @@ packing = project["tool"]["setuptools"]
 packages = find_packages(str(ROOT), include=packing["packages"]["find"]["include"])
 packed = [path for name in packages for path in (ROOT / name.replace(".", "/")).glob("*.py")]
 packed += [
-    path for name, patterns in packing["package-data"].items() for one in patterns for path in (ROOT / name).glob(one)
+    path
+    for name, patterns in packing["package-data"].items()
+    for one in patterns
+    for path in (ROOT / name.replace(".", "/")).glob(one)
 ]
 setup(version=f"{VERSION}+g{source_digest([*packed, ROOT / 'pyproject.toml'])[:12]}")

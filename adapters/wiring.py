@@ -38,9 +38,11 @@ __all__ = [
     "endpoint_log",
     "ensure_stack",
     "fetch",
+    "handed_over",
     "noted_endpoint",
     "now",
     "read_table",
+    "run_task",
     "running_dashboards",
     "start_dashboards",
     "start_run",
@@ -166,6 +168,33 @@ def ensure_stack(profile: Profile, experiment: str) -> str:
     return register(profile)
 
 
+def handed_over(
+    profile: Profile, pipeline: str, settings: Settings, contract: DatasetContract
+) -> tuple[Settings, DatasetContract, dict[str, Any]]:
+    """Return what the steps of a pipeline receive, and the settings of the stack's components.
+
+    Where steps run elsewhere nothing of it names this machine: the code, a delivered table and a module of features
+    are stored where they run.
+
+    Raises:
+        ConfigError: something of this machine cannot be handed over.
+        StoreError: the place where the steps run does not take it.
+    """
+    if profile.stack["orchestrator"].flavor == "churn_databricks":
+        from .databricks.code import hand_over
+
+        return hand_over(profile, pipeline, settings, contract)
+    tracker = {"experiment_tracker": {"experiment_name": settings.registered_name(contract)}}
+    return settings, contract, tracker if "experiment_tracker" in profile.stack else {}
+
+
+def run_task(**asked: str) -> None:
+    """Run one step of a pipeline as the task of a job; see `adapters.databricks.zenml_task.run_task`."""
+    from .databricks.zenml_task import run_task as run
+
+    run(activate, **asked)
+
+
 def start_run(profile: Profile) -> None:
     """Note that a pipeline runs, and clear what killed ones left where no other one does."""
     from .local.killed_runs import start
@@ -184,6 +213,8 @@ def _end_killed_runs(profile: Profile) -> int:
     from .local.zenml import fail_killed_runs, stack_name
     from .mlflow.killed_runs import end_killed_runs
 
+    if profile.stack["orchestrator"].flavor != "local":
+        return 0  # runs go on elsewhere while nothing runs here
     return fail_killed_runs(stack_name(profile), now()) + end_killed_runs(profile.mlflow.tracking_uri)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -36,6 +36,7 @@ __all__ = [
     "ComponentKind",
     "Configuration",
     "DatabricksSettings",
+    "JobSettings",
     "MlflowSettings",
     "OnlineSettings",
     "Profile",
@@ -74,8 +75,44 @@ class MlflowSettings(Frozen):
         return self
 
 
+_SECRET = re.compile(r"password|token|secret|credential|api_?key|access_key", re.IGNORECASE)
+"""How keys are called that hold a secret."""
+
+
+def _texts(value: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield each text below a value with its dotted place and its last key."""
+    if isinstance(value, str):
+        yield place, key, value
+    elif isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _texts(below, f"{place}.{name}".lstrip("."), name)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts(item, f"{place}.{number}", key)
+
+
 _NAME = r"[A-Za-z0-9_-]+"
 """A name in Unity Catalog that needs no quotes, or in a tag."""
+
+
+class JobSettings(Frozen):
+    """How the jobs of pipelines run: on serverless compute, or on a cluster of their own."""
+
+    environment_version: str = Field(
+        default="4", pattern=r"^\d+$", description="Serverless environment version; 3 and later have Python 3.12."
+    )
+    cluster: dict[str, Any] | None = Field(
+        default=None,
+        description="A job cluster instead of serverless compute, as `new_cluster` of the Jobs API takes it.",
+    )
+    run_as: str | None = Field(
+        default=None, description="Application id of the service principal that jobs run as; null: whoever makes them."
+    )
+    secret_scope: str = Field(
+        default="churn", pattern=r"^[\w.@-]{1,128}$", description="Secret scope with what a job needs to reach ZenML."
+    )
+    timeout_seconds: int = Field(default=14_400, ge=60, description="A run that takes longer is ended.")
+    poll_seconds: float = Field(default=5, gt=0, le=600, description="How often a run is asked how far it is.")
 
 
 class DatabricksSettings(Frozen):
@@ -110,6 +147,7 @@ class DatabricksSettings(Frozen):
     retry_timeout_seconds: int = Field(
         default=25, ge=1, le=600, description="How long a request is tried again where the workspace does not answer."
     )
+    jobs: JobSettings | None = Field(default=None, description="The jobs of pipelines; null where none run there.")
 
     def schema_of(self, contract: DatasetContract) -> str:
         """Return `catalog.schema` of a data set."""
@@ -172,6 +210,22 @@ class Profile(Frozen):
                 "the address of MLflow is `profile.mlflow.tracking_uri` alone: take it out of "
                 "`profile.stack.experiment_tracker.settings`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        """Refuse what would be stored with every run: stacks, processes and jobs carry the profile."""
+        for place, key, value in _texts(self.model_dump(mode="json")):
+            if re.search(r"://[^/@]*:[^/@]+@", value):
+                raise ValueError(
+                    f"`profile.{place}` holds a password: take it out, and set MLFLOW_TRACKING_USERNAME and "
+                    "MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD or ~/.pgpass for a database"
+                )
+            if place.startswith("stack.") and _SECRET.search(key) and not value.startswith("{{"):
+                raise ValueError(
+                    f"`profile.{place}` is written in clear: store it with `zenml secret create NAME --{key}=…` and "
+                    f"write `{{{{NAME.{key}}}}}` here"
+                )
         return self
 
     @model_validator(mode="after")
@@ -349,7 +403,9 @@ def read_configuration(
         raw["profile"] = _placed({**machine, "state": str(folder)}, folder)
         if "dataset" not in overriding:
             raw["dataset"] = remembered(folder) or raw["dataset"]
-    source = " + ".join(["base.yaml", f"{stack}.yaml", *([extra.name] if extra else []), *overrides])
+    # A value of the profile may be a secret that is refused: its key alone is repeated.
+    named = [text.partition("=")[0] if text.strip().startswith("profile") else text for text in overrides]
+    source = " + ".join(["base.yaml", f"{stack}.yaml", *([extra.name] if extra else []), *named])
     whole = parse_model(_Whole, raw, source, ConfigError)
     return Configuration(Settings(**{name: getattr(whole, name) for name in Settings.model_fields}), whole.profile)
 

@@ -67,7 +67,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     with console.status("starting ZenML and MLflow", spinner=console.spinner) if console.is_terminal else nullcontext():
         pipeline, asked = _prepared(arguments, session)
     with watch(console, list(pipeline.invocations), last) as board:
-        run = _finished(pipeline(settings, contract, **asked))
+        run = _finished(pipeline(**asked))
     from .summary import summarise
 
     result = {"pipeline": name, "dataset": contract.name, "run": run.name}
@@ -90,20 +90,21 @@ def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dic
     from zenml.utils import source_utils
 
     settings, profile, contract = session
-    name, experiment = arguments.pipeline, settings.registered_name(contract)
+    name = arguments.pipeline
     wiring.activate(profile)
-    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, experiment)
+    os.environ["ZENML_ACTIVE_STACK_ID"] = wiring.ensure_stack(profile, settings.registered_name(contract))
     wiring.start_run(profile)
     source_utils.set_custom_source_root(str(ROOT))
     _leave_the_screen_to_the_display(arguments)
+    settings, contract, components = wiring.handed_over(profile, name, settings, contract)
     pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name).with_options(
         run_name=f"{name}-{contract.name}-{{date}}-{{time}}",
         enable_cache=False if arguments.no_cache else None,
-        settings={"experiment_tracker": {"experiment_name": experiment}},
+        settings=components,
     )
     asked = {"version": arguments.version} if name == "deployment" else {}
     pipeline.prepare(settings, contract, **asked)
-    return pipeline, asked
+    return pipeline, {"settings": settings, "contract": contract, **asked}
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

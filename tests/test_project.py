@@ -151,7 +151,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[
     home.mkdir()
     work.mkdir()
     script.write_text(IMPORT_ALL, encoding="utf-8")  # ZenML asks for the file of the main module
-    names = [module_name(path) for path in CODE]
+    # ZenML's own Databricks orchestrator, of which ours is a subclass, imports the SDK.
+    names = [name for path in CODE if not (name := module_name(path)).startswith("adapters.databricks.zenml_")]
     done = subprocess.run(
         [sys.executable, "-B", str(script), *names],
         cwd=work,

@@ -39,7 +39,10 @@ __all__ = [
     "store_url",
 ]
 
-_FLAVORS = {"volumes": "adapters.databricks.artifact_store.VolumeArtifactStoreFlavor"}
+_FLAVORS = {
+    "churn_databricks": "adapters.databricks.zenml_orchestrator.ChurnDatabricksOrchestratorFlavor",
+    "volumes": "adapters.databricks.artifact_store.VolumeArtifactStoreFlavor",
+}
 """Where the flavors of this project's own are."""
 
 
@@ -112,6 +115,8 @@ def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
     given = profile.stack[kind].settings
     if kind == "experiment_tracker":
         return {**given, "tracking_uri": profile.mlflow.tracking_uri}
+    if profile.stack[kind].flavor == "churn_databricks":
+        return {**given, "workspace": profile.workspace.model_dump(mode="json")}
     if profile.stack[kind].flavor == "volumes":
         workspace = profile.workspace
         path = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"

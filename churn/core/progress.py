@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-__all__ = ["LOGGER", "ProgressEvent", "advance", "conclude", "note", "stage"]
+__all__ = ["LOGGER", "ProgressEvent", "advance", "conclude", "note", "report", "stage"]
 
 LOGGER = "churn.core.progress"
 """The logger that carries the events, each as the `event` attribute of its record."""
@@ -29,29 +29,30 @@ class ProgressEvent(NamedTuple):
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Report that a stage starts, and that it finishes or fails."""
-    _report(ProgressEvent("started", name), f"{name} started")
+    report(ProgressEvent("started", name), f"{name} started")
     try:
         yield
     except BaseException:
-        _report(ProgressEvent("failed", name), f"{name} failed")
+        report(ProgressEvent("failed", name), f"{name} failed")
         raise
-    _report(ProgressEvent("finished", name), f"{name} finished")
+    report(ProgressEvent("finished", name), f"{name} finished")
 
 
 def advance(name: str, done: int, total: int, message: str) -> None:
     """Report how far a stage has come; `total` is 0 where nobody knows of how many."""
-    _report(ProgressEvent("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
+    report(ProgressEvent("advanced", name, message, done, total), f"{name} {done}/{total} {message}")
 
 
 def note(name: str, message: str) -> None:
     """Report something a user wants to know of a stage."""
-    _report(ProgressEvent("noted", name, message), f"{name}: {message}")
+    report(ProgressEvent("noted", name, message), f"{name}: {message}")
 
 
 def conclude(name: str, message: str) -> None:
     """Report what a stage came to, where the summary of the run says so as well: a display leaves it to that."""
-    _report(ProgressEvent("concluded", name, message), f"{name}: {message}")
+    report(ProgressEvent("concluded", name, message), f"{name}: {message}")
 
 
-def _report(event: ProgressEvent, text: str) -> None:
+def report(event: ProgressEvent, text: str) -> None:
+    """Report any event, with the text that a log keeps of it."""
     logging.getLogger(LOGGER).info(text, extra={"event": event})

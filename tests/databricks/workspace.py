@@ -27,6 +27,7 @@ from .files import FilesApi
 from .http import Refused, Reply, Request, Routes, refusal
 from .jobs import Jobs
 from .registry import MlflowApi
+from .secret_scopes import SecretScopes
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Workspace:
         url: Its address, on loopback.
         requests: Every request that it was asked, in order; `calls("POST /api/2.2/jobs/create")` picks a route's.
         faults: What goes wrong, see `Faults`.
-        catalog, files, jobs, mlflow, statements: What it holds, by service.
+        catalog, files, jobs, mlflow, secrets, statements: What it holds, by service.
     """
 
     def __init__(self, folder: Path, catalogs: tuple[str, ...] = ("main",)) -> None:
@@ -69,6 +70,7 @@ class Workspace:
         self.files = FilesApi(self)
         self.jobs = Jobs(self)
         self.mlflow = MlflowApi(self)
+        self.secrets = SecretScopes(self)
         self.statements = Statements(self)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True

@@ -1,0 +1,197 @@
+"""The jobs of pipelines, one a pipeline and data set, one a schedule: what they are made of, found, made, changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from churn.core.errors import ConfigError
+from churn.settings import DatabricksSettings
+
+from .code import Code
+from .workspace import tags_of
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.jobs import BaseJob, JobSettings
+
+__all__ = ["SECRET", "SNAPSHOT", "Placed", "find_jobs", "job_name", "job_payload", "place_job", "quartz"]
+
+ENTRY_POINT, PACKAGE, KEY = "churn-step", "churn-lifecycle", "churn"
+SNAPSHOT, SECRET = "snapshot", "secret"
+"""The parameters of a job, in which one run differs from another."""
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+class Placed(NamedTuple):
+    """A job as it is now, and how it came to be so."""
+
+    job_id: int
+    change: str  # "created", "updated" or "unchanged"
+
+
+def job_name(settings: DatabricksSettings, *parts: str) -> str:
+    """Return the name of a job, such as `churn-training-telco`: it stays the same from run to run."""
+    return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (settings.project, *parts))
+
+
+def job_payload(
+    settings: DatabricksSettings,
+    name: str,
+    steps: Mapping[str, Sequence[str]],
+    code: Code,
+    *,
+    tags: Mapping[str, str],
+    defaults: Mapping[str, str] | None = None,
+    schedule: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a job as the Jobs API 2.2 takes it, each step a task that runs the project's wheel.
+
+    Args:
+        settings: The workspace, with `jobs`.
+        name: The job's name.
+        steps: The steps of the pipeline, each with those that it waits for.
+        code: Where wheel, requirements and profile are.
+        tags: What the job is for, beside the project's own tags.
+        defaults: Values of the parameters `snapshot` and `secret` where a run names none, as that of a schedule does.
+        schedule: When the job runs by itself, as `schedule` of the API takes it.
+
+    Raises:
+        ConfigError: the cluster of the settings is none that the API takes.
+    """
+    jobs = settings.jobs
+    if jobs is None:
+        raise ConfigError("This stack runs no jobs: `profile.databricks.jobs` is null.")
+    parameters = [
+        "--profile",
+        code.profile,
+        "--step",
+        "{{task.name}}",
+        "--snapshot",
+        f"{{{{job.parameters.{SNAPSHOT}}}}}",
+    ]
+    parameters += ["--secret", f"{jobs.secret_scope}/{{{{job.parameters.{SECRET}}}}}", "--run", "{{job.run_id}}"]
+    task: dict[str, Any] = {
+        "python_wheel_task": {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": parameters},
+        "max_retries": 0,  # a step of ZenML cannot be started twice: run the pipeline again, cached steps are skipped
+    }
+    job: dict[str, Any] = {}
+    if jobs.cluster is None:
+        dependencies = [f"-r {code.requirements}", code.wheel]
+        spec = {"environment_version": jobs.environment_version, "dependencies": dependencies}
+        job["environments"] = [{"environment_key": KEY, "spec": spec}]
+        task |= {"environment_key": KEY, "disable_auto_optimization": True}  # which would retry on its own
+    else:
+        job["job_clusters"] = [{"job_cluster_key": KEY, "new_cluster": _cluster(jobs.cluster)}]
+        task |= {"job_cluster_key": KEY, "libraries": [{"requirements": code.requirements}, {"whl": code.wheel}]}
+    job |= {
+        "name": name,
+        "tags": tags_of(settings, **tags),
+        "tasks": [
+            {
+                "task_key": step,
+                **({"depends_on": [{"task_key": one} for one in sorted(before)]} if before else {}),
+                **task,
+            }
+            for step, before in steps.items()
+        ],
+        "parameters": [{"name": key, "default": (defaults or {}).get(key, "")} for key in (SNAPSHOT, SECRET)],
+        "queue": {"enabled": True},
+        "max_concurrent_runs": 1,
+        "timeout_seconds": jobs.timeout_seconds,
+    }
+    if schedule:
+        job["schedule"] = dict(schedule)
+    if jobs.run_as:
+        job["run_as"] = {"service_principal_name": jobs.run_as}
+    return job
+
+
+def _cluster(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cluster, with access to Unity Catalog; raises ConfigError for a key that the API does not know."""
+    from databricks.sdk.service.compute import ClusterSpec
+
+    cluster = {"data_security_mode": "SINGLE_USER", **asked}
+    if unknown := sorted(set(cluster) - set(ClusterSpec.from_dict(cluster).as_dict())):
+        raise ConfigError(
+            f"profile.databricks.jobs.cluster: the Jobs API does not take {', '.join(unknown)} in `new_cluster`."
+        )
+    if "spark_version" not in cluster:
+        raise ConfigError('profile.databricks.jobs.cluster needs a spark_version, such as "17.3.x-scala2.13".')
+    return cluster
+
+
+def find_jobs(client: WorkspaceClient, settings: DatabricksSettings, name: str) -> list[BaseJob]:
+    """Return the project's jobs of that name, the oldest first; another one's job of the same name is none of them."""
+    own = tags_of(settings).items()
+    jobs = [job for job in client.jobs.list(name=name) if job.settings and own <= (job.settings.tags or {}).items()]
+    return sorted(jobs, key=lambda job: job.job_id or 0)
+
+
+def place_job(client: WorkspaceClient, settings: DatabricksSettings, payload: Mapping[str, Any]) -> Placed:
+    """See to it that the job is there as the payload says: looked up, made if it is missing, and looked up again.
+
+    An answer that is lost after its effect makes the SDK ask for the job once more; the second job is removed.
+    """
+    from databricks.sdk.service.jobs import JobSettings
+
+    wanted, name = JobSettings.from_dict(dict(payload)), str(payload["name"])
+    found = find_jobs(client, settings, name)
+    if not found:
+        client.jobs.create(**_shallow(wanted))
+        found = find_jobs(client, settings, name)
+        change = "created"
+    else:
+        change = "unchanged" if _same(client.jobs.get(_id(found[0])).settings, wanted) else "updated"
+        if change == "updated":
+            client.jobs.reset(_id(found[0]), wanted)
+    for twin in found[1:]:
+        client.jobs.delete(_id(twin))
+    return Placed(_id(found[0]), change)
+
+
+def _id(job: BaseJob) -> int:
+    assert job.job_id is not None
+    return job.job_id
+
+
+def _shallow(settings: JobSettings) -> dict[str, Any]:
+    return {name: value for name, value in vars(settings).items() if value is not None}
+
+
+def _same(there: JobSettings | None, wanted: JobSettings) -> bool:
+    """Return whether everything that is wanted is there; what the service adds by itself does not count."""
+    return there is not None and _holds(there.as_dict(), wanted.as_dict())
+
+
+def _holds(there: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(_holds(there.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(there, list) and len(there) == len(wanted) and all(map(_holds, there, wanted))
+    return bool(there == wanted) or (there is None and wanted in (0, False, ""))
+
+
+def quartz(cron: str, timezone: str = "UTC", *, paused: bool = False) -> dict[str, Any]:
+    """Return the schedule of a job from a cron expression of five fields.
+
+    Raises:
+        ConfigError: it is none, or names days of the month and of the week at once, which Quartz cannot.
+    """
+    fields = cron.split()
+    if len(fields) != 5:
+        raise ConfigError(
+            f"The schedule {cron!r} has {len(fields)} fields: five are minute, hour, day, month, weekday."
+        )
+    minute, hour, day, month, weekday = fields
+    if day != "*" and weekday != "*":
+        raise ConfigError(
+            f"The schedule {cron!r} names a day of the month and a day of the week, of which Databricks takes one: "
+            "write `*` for the other."
+        )
+    first, slash, step = weekday.partition("/")
+    weekday = re.sub(r"[0-7]", lambda digit: _DAYS[int(digit[0])], first) + slash + step
+    days = f"{day} {month} ?" if weekday == "*" else f"? {month} {weekday}"
+    status = "PAUSED" if paused else "UNPAUSED"
+    return {"quartz_cron_expression": f"0 {minute} {hour} {days}", "timezone_id": timezone, "pause_status": status}

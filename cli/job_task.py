@@ -1,0 +1,27 @@
+"""What a task of a Databricks job starts, `churn-step`: one step of a pipeline."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["command"]
+
+
+def command() -> None:
+    """Run the step that the task's parameters name."""
+    parser = argparse.ArgumentParser(prog="churn-step", description="One step of a pipeline, as a task of a job.")
+    for name, meaning in {
+        "profile": "the profile, a file of a volume",
+        "step": "the step",
+        "snapshot": "id of ZenML's snapshot of the pipeline",
+        "secret": "scope/key of what ZenML's client is configured with",
+        "run": "id of the job's run",
+    }.items():
+        parser.add_argument(f"--{name}", required=True, help=meaning)
+    asked = vars(parser.parse_args())
+    from .environment import prepare
+
+    prepare(debug=False)
+    from adapters import wiring
+
+    wiring.run_task(**asked)
