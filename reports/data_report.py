@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from churn.core.wording import percent
 from churn.data.leakage import LeakageReport
 from churn.data.snapshot import ColumnProfile, TableSnapshot
+from churn.data.untreated import UntreatedRows
 from churn.data.validation import RuleResult, ValidationReport
 
 from .page import Block, Callout, Card, Cards, Cell, Definitions, Section, Table
 
-__all__ = ["leakage_section", "table_section", "validation_section"]
+__all__ = ["leakage_section", "table_section", "untreated_section", "validation_section"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -99,6 +100,23 @@ def _rules(caption: str, rules: Iterable[RuleResult], *, folded: bool = False, t
         for rule in rules
     ]
     return Table.of(rows, caption, folded=folded)
+
+
+def untreated_section(untreated: UntreatedRows) -> Section:
+    """Return what past campaigns cost the outcomes, and whom nobody stands for."""
+    facts: dict[str, Cell] = {
+        "rows with a known outcome": untreated.rows,
+        "left out, contacted meanwhile": untreated.contacted,
+        "of the control group, weighted": untreated.control,
+        "left out, and nobody stands for them": untreated.uncontrolled,
+        "effective sample size": round(untreated.effective),
+    }
+    lost: list[dict[str, Cell]] = [
+        {"group of": part.column, "value": part.value, "rows": part.rows, "not seen": percent(part.lost / part.rows, 0)}
+        for part in untreated.unseen
+    ]
+    costs: list[Block] = [Callout(untreated.cost, "warn"), Table.of(lost)] if untreated.cost else []
+    return Section("Untreated customers", [Definitions(facts), *costs], lead=untreated.sentence)
 
 
 def leakage_section(report: LeakageReport) -> Section:

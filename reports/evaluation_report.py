@@ -7,7 +7,7 @@ from functools import partial
 
 from churn.core.wording import amount, interval, percent, spoken
 from churn.evaluation.evaluate import Evaluation
-from churn.evaluation.headline import A_CUSTOMER_MONTH, campaign_of, rows_in_words
+from churn.evaluation.headline import A_CUSTOMER_MONTH, campaign_of, represented_in_words, rows_in_words
 from churn.evaluation.metrics import METRICS
 from churn.evaluation.oracle import Reachable
 from churn.evaluation.slices import SLICE_METRICS, Slice
@@ -74,8 +74,8 @@ def _glance(evaluation: Evaluation) -> Section:
     lead = (
         f"{scored}; no part of training saw them.{what} "
         f"Ranges are {percent(evaluation.confidence, 0)} intervals from {evaluation.resamples:,} resamples of the "
-        "customers."
-    )
+        f"customers. {represented_in_words(evaluation)}"
+    ).rstrip()
     return Section("At a glance", [Cards(cards)], lead)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from churn.core.wording import interval, number, percent
-from churn.evaluation.headline import A_CUSTOMER_MONTH, rows_in_words
+from churn.evaluation.headline import A_CUSTOMER_MONTH, represented_in_words, rows_in_words
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import Comparison, GateReport, PairedMetric, RecipeComparison, RecipeMetric, SliceComparison
 from churn.model.money import CostMatrix, MoneySettings
@@ -41,13 +41,14 @@ def comparison_section(comparison: Comparison, report: GateReport) -> Section:
     what = "" if comparison.rows == comparison.customers else f" {A_CUSTOMER_MONTH}"
     period = " to ".join(dict.fromkeys(f"{when:%Y-%m-%d}" for when in (comparison.since, comparison.until)))
     newer = ", and all are newer than what the champion learned from" if comparison.name == "newest" else ""
+    evaluated = report.challenger.evaluation
+    worth = represented_in_words(evaluated) if evaluated and comparison.name == "holdout" else ""
     lead = (
         f"Both models score the same {scored} ({period}).{what} Neither training saw them{newer}. The customers are "
         f"drawn anew {comparison.resamples:,} times, the same draw for both; parentheses hold "
-        f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes."
-    )
+        f"{percent(1 - 2 * report.settings.alpha, 0)} of the outcomes. {worth}"
+    ).rstrip()
     seen = smallest_difference(comparison, report.currency)
-    evaluated = report.challenger.evaluation
     table = gains_table(
         comparison, None if evaluated is None else evaluated.money, report.currency, level=level_of(report)
     )

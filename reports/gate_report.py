@@ -18,6 +18,7 @@ from churn.lifecycle.release import Release
 from churn.ports.ledger import Decision
 
 from . import gate_charts
+from .data_report import untreated_section
 from .evaluation_report import evaluation_sections
 from .gate_evidence import (
     LEADS,
@@ -124,6 +125,7 @@ def gate_sections(
     sections += _first(report) if report.champion is None else _money(report)
     sections += [comparison_section(rows, report) for rows in (report.holdout, report.newest) if rows]
     sections += [recipe_section(report.recipes, level_of(report))] if report.recipes else []
+    sections += [untreated_section(report.untreated)] if report.untreated is not None else []
     sections += [slice_section(deciding, report)] if deciding and deciding.slices else []
     return (*sections, _method(report))
 

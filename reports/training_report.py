@@ -18,7 +18,7 @@ from churn.training.search import TuningResult
 from churn.training.train import TrainingReport
 
 from . import charts, model_charts
-from .data_report import leakage_section, table_section, validation_section
+from .data_report import leakage_section, table_section, untreated_section, validation_section
 from .evaluation_report import evaluation_sections
 from .gate_evidence import gains_table
 from .markdown import in_markdown
@@ -69,6 +69,7 @@ def training_page(
     }
     sections = [
         *evaluation_sections(findings.evaluation),
+        *([untreated_section(leakage.untreated)] if leakage.untreated is not None else []),
         *([champion_section(against, settings)] if against is not None else []),
         explanation_section(findings.explanation),
         training_section(findings.training),
@@ -208,6 +209,7 @@ def training_section(report: TrainingReport) -> Section:
     facts: dict[str, Cell] = {
         "trained on": f"{rows}, churn rate {percent(report.churn_rate)}",
         **_drawn(report),
+        **({} if report.effective_rows is None else {"effective sample size": round(report.effective_rows)}),
         "made of": spoken(" + ".join(report.chosen)) + (" (mean of their log-odds)" if len(report.chosen) > 1 else ""),
         "calibration": _calibration_in_words(report),
         "threshold for F1": report.thresholds["f1"],

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core.errors import DataError
+from ..data.untreated import AS_OF, CONTACTED_AT, PLANNED_AT
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
 from ..model.scorer import TREAT
@@ -21,12 +22,6 @@ from ..scoring.batch import BATCH_ID
 
 __all__ = ["AS_OF", "CONTACTED_AT", "PLANNED_AT", "BoolArray", "Candidates", "IntArray", "expected_cost", "in_cooldown"]
 
-AS_OF = "as_of"
-"""The time of the data that a contact was planned from: as of when its batch was scored (UTC)."""
-CONTACTED_AT = "contacted_at"
-"""When a customer was put on the list that is handed out, by the clock (UTC); before there was `as_of`, that time."""
-PLANNED_AT = "planned_at"
-"""When a contact was planned, by the clock (UTC); days of rest count from it."""
 _NUMBERS = ("probability", "customer_value")
 _SLICE = 65_536
 

@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 
 from ..core.errors import ConfigError, DataError, NotFound, nearest
 from ..data.contract import DatasetContract, snake_case
+from ..data.untreated import CONTROL_SHARE, SALT
 from ..model.frame import as_strings, canonical_text
 from ..model.money import MoneySettings
 from ..ports.files import Files
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.batch import BATCH_ID, BatchSummary
 from .candidates import CONTACTED_AT, PLANNED_AT
-from .outcomes import SALT
 from .plan import CONTROL, TREATMENT, Plan, ScoredBatch, build_plan
 from .settings import CampaignSettings
 
@@ -84,11 +84,16 @@ def plan_batch(
 
 def record_contacts(store: FeatureStore, plan: Plan, contract: DatasetContract) -> TableRef:
     """Write contacts and control group to `churn_contacts`, which begins their rest; the same batch is replaced."""
-    table, batch = contract.table("contacts"), plan.campaign.batch_id
-    rows, salt = plan.contacts.read(), pa.scalar(plan.campaign.settings.salt, pa.string())
-    salted = (part.append_column(SALT, pa.repeat(salt, part.num_rows)) for part in rows)
-    schema = rows.schema.append(pa.field(SALT, pa.string()))
-    return store.replace_batch(table, BATCH_ID, batch, pa.RecordBatchReader.from_batches(schema, salted))
+    table, batch, settings = contract.table("contacts"), plan.campaign.batch_id, plan.campaign.settings
+    rows, salt, share = plan.contacts.read(), pa.scalar(settings.salt, pa.string()), pa.scalar(settings.control_share)
+    schema = pa.schema([*rows.schema, (SALT, salt.type), (CONTROL_SHARE, pa.float64())])
+    drawn = (
+        pa.RecordBatch.from_arrays(
+            [*part.columns, pa.repeat(salt, part.num_rows), pa.repeat(share, part.num_rows)], schema=schema
+        )
+        for part in rows
+    )
+    return store.replace_batch(table, BATCH_ID, batch, pa.RecordBatchReader.from_batches(schema, drawn))
 
 
 def put_lists(plan: Plan, files: Files) -> str:

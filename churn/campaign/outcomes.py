@@ -14,16 +14,14 @@ import pyarrow.compute as pc
 from ..core.errors import NotFound, nearest
 from ..data.contract import DatasetContract
 from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME
+from ..data.untreated import SALT
 from ..ports.tables import FeatureStore, TableRef
 from ..scoring.batch import BATCH_ID
 from .candidates import CONTACTED_AT, PLANNED_AT
 from .imported import IMPORTED
 from .plan import CONTROL
 
-__all__ = ["SALT", "Followed", "follow"]
-
-SALT = "salt"
-"""The column of `churn_contacts` that says by which salt the control group was drawn."""
+__all__ = ["Followed", "follow"]
 
 
 class Followed(NamedTuple):

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from ..core.errors import ContractError, nearest
 from ..core.shares import hash_shares
 from ..data.contract import ColumnSpec
+from ..data.untreated import CONTROL, TREATMENT
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..scoring.batch import BATCH_ID
@@ -32,7 +33,6 @@ from .settings import CampaignSettings, Limits
 
 __all__ = ["CONTROL", "TREATMENT", "Contacts", "Plan", "ScoredBatch", "build_plan"]
 
-TREATMENT, CONTROL = "treatment", "control"
 _MORE_MONEY, _MORE_CONTACTS = 1_000.0, 100
 _FIRST = 10
 _PART = 131_072

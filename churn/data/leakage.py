@@ -14,11 +14,12 @@ from pydantic import Field
 from ..core.errors import LeakageError
 from ..core.frozen import Frozen
 from ..core.shares import hash_shares
-from ..model.frame import Columns
+from ..model.frame import Columns, FloatArray
 from ..ports.tables import FeatureStore, TableRef
 from .contract import DatasetContract
-from .tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT
+from .tables import EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, WEIGHT
 from .training_set import drawn_rows, read_training_set
+from .untreated import UntreatedRows, untreated_rows
 
 __all__ = [
     "LeakageCheck",
@@ -55,10 +56,14 @@ class LeakageCheck(Frozen):
 
 
 class LeakageReport(Frozen):
-    """Every leakage check of a training set, and how well each feature alone predicts the label."""
+    """Every leakage check of a training set, and how well each feature alone predicts the label.
+
+    `untreated` says what past campaigns cost the training set; None where none touched it.
+    """
 
     checks: tuple[LeakageCheck, ...]
     feature_auc: dict[str, float]
+    untreated: UntreatedRows | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,7 +95,9 @@ def check_training_set(
     """
     drawn, _ = drawn_rows(store, ref, contract, pc.scalar(True), limit=settings.max_rows, seed=0)
     training = read_training_set(drawn, contract)
-    keys = store.read(ref, [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL_TIME, SPLIT])
+    untreated = untreated_rows(store, ref, contract)
+    names = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL_TIME, SPLIT]
+    keys = store.read(ref, names if untreated is None else [*names, WEIGHT])
     return check_leakage(
         training.rows,
         training.columns,
@@ -100,7 +107,8 @@ def check_training_set(
         split=SPLIT,
         cutoff=cutoff,
         settings=settings,
-        every=keys.to_pandas(),
+        every=(keys if untreated is None else keys.filter(pc.field(WEIGHT) > 0)).to_pandas(),
+        untreated=untreated,
     )
 
 
@@ -115,11 +123,13 @@ def check_leakage(
     cutoff: dt.datetime,
     settings: LeakageSettings,
     every: pd.DataFrame | None = None,
+    untreated: UntreatedRows | None = None,
 ) -> LeakageReport:
     """Run every leakage check.
 
     Args:
-        rows: The training set's own columns: customer, event time, `feature_ts`, label (0/1), `label_ts` and split.
+        rows: The training set's own columns: customer, event time, `feature_ts`, label (0/1), `label_ts`, split and,
+            where campaigns touched it, how many rows each stands for.
         features: Every feature the model would see, arrays of shape `(n_rows,)`.
         entity: Name of the customer column in `rows`; likewise `event_time`, `label` and `split`.
         event_time: See `entity`.
@@ -128,19 +138,23 @@ def check_leakage(
         cutoff: Nothing after it may be known.
         settings: When a feature is too good to be true.
         every: The same columns of all rows, where `rows` are those of some customers, drawn from them.
+        untreated: What past campaigns cost the rows; None where none touched them.
     """
     outcome = rows[label].to_numpy(dtype=np.int8)
     half = halves(rows[entity])
-    aucs = {name: univariate_auc(values, outcome, half) for name, values in features.items()}
+    weight = rows[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in rows else None
+    aucs = {name: univariate_auc(values, outcome, half, weight) for name, values in features.items()}
     everything = rows if every is None else every
     return LeakageReport(
         checks=(
+            *([] if untreated is None else [_untouched(everything, untreated)]),
             _times(everything, event_time, cutoff),
             _copies(features, outcome, label),
             _too_good(aucs, settings),
             _sides(everything, entity, split),
         ),
         feature_auc=aucs,
+        untreated=untreated,
     )
 
 
@@ -149,7 +163,12 @@ def halves(entity: Iterable[str]) -> npt.NDArray[np.bool_]:
     return hash_shares(entity, 0.5, "leakage")
 
 
-def univariate_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8], half: npt.NDArray[np.bool_]) -> float:
+def univariate_auc(
+    values: npt.NDArray[np.generic],
+    label: npt.NDArray[np.int8],
+    half: npt.NDArray[np.bool_],
+    weight: FloatArray | None = None,
+) -> float:
     """Return the ROC AUC that one feature reaches alone, 0.5 to 1, whatever the shape of its effect.
 
     The feature's values (numbers in up to 50 bins of equal mass, missing as a bin of its own) are scored by their
@@ -160,16 +179,20 @@ def univariate_auc(values: npt.NDArray[np.generic], label: npt.NDArray[np.int8],
         values: The feature, shape `(n_rows,)`.
         label: 1 churned, 0 stayed, shape `(n_rows,)`.
         half: Which half of the customers each row is in, shape `(n_rows,)`; see `halves`.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     if label.min() == label.max():
         return 0.5
     codes = _binned(values)
     bins = int(codes.max()) + 1
     cells = codes + bins * half
-    churned, count = (np.bincount(cells, weights, 2 * bins).reshape(2, bins) for weights in (label, None))
+    counted = (label, None) if weight is None else (label * weight, weight)
+    churned, count = (np.bincount(cells, weights, 2 * bins).reshape(2, bins) for weights in counted)
     # Each half is scored by the other one's rates; where that is empty all rows have the same score.
     total = count.sum(axis=1, keepdims=True)
-    prior = np.where(total > 0, churned.sum(axis=1, keepdims=True) / np.maximum(total, 1), label.mean())
+    prior = np.where(
+        total > 0, churned.sum(axis=1, keepdims=True) / np.where(total > 0, total, 1), np.average(label, weights=weight)
+    )
     score = ((churned + _SHRINKAGE * prior) / (count + _SHRINKAGE))[::-1]
     _, level = np.unique(score, return_inverse=True)
     positive = np.bincount(level.ravel(), churned.ravel())
@@ -187,6 +210,18 @@ def _binned(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     present = numbers[~np.isnan(numbers)]
     edges = np.unique(np.quantile(present, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(present) else present
     return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right")).astype(np.intp)
+
+
+def _untouched(rows: pd.DataFrame, untreated: UntreatedRows) -> LeakageCheck:
+    treated = int((rows[WEIGHT] <= 0).sum()) if WEIGHT in rows else 0
+    return LeakageCheck(
+        name="No outcome of a contacted customer",
+        passed=not treated,
+        finding=" ".join(filter(None, (untreated.sentence, untreated.cost)))
+        if not treated
+        else f"{treated:,} rows are of customers who were contacted within their outcome window: build the label table "
+        "anew with `python run.py --pipeline features`.",
+    )
 
 
 def _times(rows: pd.DataFrame, event_time: str, cutoff: dt.datetime) -> LeakageCheck:

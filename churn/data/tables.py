@@ -13,6 +13,7 @@ from ..ports.tables import TableSpec
 
 __all__ = [
     "ARRIVED_AT",
+    "CAMPAIGN_GROUP",
     "EVENT_TIME",
     "FEATURE_TIME",
     "INGESTED_AT",
@@ -22,6 +23,7 @@ __all__ = [
     "SPLIT",
     "TABLES",
     "TRUTH",
+    "WEIGHT",
     "DeclaredTable",
     "RetentionSettings",
     "Side",
@@ -47,6 +49,11 @@ Side = Literal["train", "holdout"]
 """The two sides: customers whose outcomes a model learns from, and those it is judged on."""
 TRUTH = "true_probability"
 """The churn probability a simulation drew the label from; never a feature."""
+
+WEIGHT = "untreated_weight"
+"""How many rows an outcome stands for: 1; more in a control group; 0 where the customer was contacted meanwhile."""
+CAMPAIGN_GROUP = "campaign_group"
+"""Why a row has another weight than 1: `control`, `treatment`, or `uncontrolled`, contacted without a control group."""
 
 
 class RetentionSettings(Frozen):
@@ -158,6 +165,13 @@ _OUTCOME = _columns(
         SPLIT: "text: train or holdout",
     }
 )
+_UNTREATED = _columns(
+    **{
+        WEIGHT: "number: rows that the outcome stands for; 0 where the customer was contacted meanwhile",
+        CAMPAIGN_GROUP: "text: control, treatment, or uncontrolled; missing without a campaign meanwhile",
+    }
+)
+_WEIGHED = (WEIGHT, CAMPAIGN_GROUP)
 _SCORED = _columns(
     probability="number: of churn, calibrated, 0 to 1",
     expected_value="number: expected profit of treating the customer, in the currency",
@@ -187,6 +201,7 @@ _JOINED = (
     *_KEY,
     *_OUTCOME,
     *_TRUTH,
+    *_UNTREATED,
     *_ARRIVED,
     *_columns(**{FEATURE_TIME: "time: the event time of the feature row that was joined"}),
 )
@@ -233,15 +248,15 @@ TABLES: dict[TableName, DeclaredTable] = {
         name="churn_labels",
         key=_ROW,
         meaning="a known outcome",
-        columns=(*_KEY, *_OUTCOME, *_TRUTH),
-        optional=(TRUTH,),
+        columns=(*_KEY, *_OUTCOME, *_TRUTH, *_UNTREATED),
+        optional=(TRUTH, *_WEIGHED),
     ),
     "training": DeclaredTable(
         name="churn_training",
         key=_ROW,
         meaning="an outcome with the features as they were known at its time",
         columns=_JOINED,
-        optional=(TRUTH,),
+        optional=(TRUTH, *_WEIGHED),
         has_inputs=True,
         has_features=True,
     ),
@@ -250,7 +265,7 @@ TABLES: dict[TableName, DeclaredTable] = {
         key=_ROW,
         meaning="as churn_training, with the outcomes that were known when a gate ran",
         columns=_JOINED,
-        optional=(TRUTH,),
+        optional=(TRUTH, *_WEIGHED),
         has_inputs=True,
         has_features=True,
     ),
@@ -266,9 +281,11 @@ TABLES: dict[TableName, DeclaredTable] = {
             ),
             *_KEY,
             *_OUTCOME[:2],
+            *_UNTREATED[:1],
             *_SCORED,
             *_columns(treated="truth: whether treating pays"),
         ),
+        optional=(WEIGHT,),
         has_inputs=True,
         has_features=True,
     ),
@@ -331,6 +348,7 @@ TABLES: dict[TableName, DeclaredTable] = {
                 planned_at="time: when the campaign was planned, by the clock; cool-down counts from it",
                 as_of="time: as of which the batch was scored, in the time of the data",
                 salt="text: by which the control group was drawn",
+                control_share="number: share of the customers who were held back, 0 to 0.5",
                 offer="text: what was offered, of contacts that were made outside and imported",
             ),
         ),
@@ -340,6 +358,7 @@ TABLES: dict[TableName, DeclaredTable] = {
             "what_would_change_it",
             "as_of",
             "salt",
+            "control_share",
             "offer",
         ),
     ),

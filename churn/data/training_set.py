@@ -16,7 +16,7 @@ from ..model.frame import Columns, FloatArray, columns_of
 from ..model.money import MoneySettings
 from ..ports.tables import FeatureStore, TableRef
 from .contract import DatasetContract
-from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL, LABEL_TIME, SPLIT, TRUTH, Side
+from .tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL, LABEL_TIME, SPLIT, TRUTH, WEIGHT, Side
 
 __all__ = [
     "TrainingData",
@@ -24,6 +24,7 @@ __all__ = [
     "bronze_to_features",
     "customer_values",
     "drawn_rows",
+    "effective_rows",
     "read_side",
     "read_training_set",
     "require_outcomes",
@@ -35,7 +36,8 @@ class TrainingSet:
     """Rows that were joined for training.
 
     Attributes:
-        rows: Customer, event time, `feature_ts`, label, `label_ts`, split and, for a simulation, the true probability.
+        rows: Customer, event time, `feature_ts`, label, `label_ts`, split, where campaigns touched them how many rows
+            each stands for and, for a simulation, the true probability.
         columns: Every input column and feature, arrays of shape `(n_rows,)`.
         entity: Name of the customer column in `rows`.
     """
@@ -60,7 +62,15 @@ class TrainingSet:
             columns=self.columns,
             label=self.rows[LABEL].to_numpy(dtype=np.int8),
             entity=self.rows[self.entity].to_numpy(dtype=object),
+            weight=self.weight,
         )
+
+    @property
+    def weight(self) -> FloatArray | None:
+        """How many rows each stands for, above 0, shape `(n_rows,)`; None where each stands for itself alone."""
+        if WEIGHT not in self.rows or (self.rows[WEIGHT] == 1).all():
+            return None
+        return self.rows[WEIGHT].to_numpy(dtype=np.float64)
 
     @property
     def truth(self) -> FloatArray | None:
@@ -98,7 +108,7 @@ def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet
     stored = {**contract.kinds, **{spec.name: spec.kind for spec in contract.stored_features}}
     on_demand = [spec for spec in contract.features if spec.on_demand]
     columns = compute_features(on_demand, columns_of(frame, stored), contract.functions)
-    row_columns = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH]
+    row_columns = [contract.entity_key, EVENT_TIME, FEATURE_TIME, LABEL, LABEL_TIME, SPLIT, TRUTH, WEIGHT]
     return TrainingSet(frame[[name for name in row_columns if name in frame]], columns, contract.entity_key)
 
 
@@ -117,7 +127,7 @@ def read_side(
 def drawn_rows(
     store: FeatureStore, ref: TableRef, contract: DatasetContract, where: pc.Expression, *, limit: int, seed: int
 ) -> tuple[pa.Table, int]:
-    """Return rows of a stored training set, by customer and time, and how many the table has.
+    """Return rows of a stored training set, by customer and time, and how many the table has; untreated rows alone.
 
     Of more than about `limit` rows only those of customers drawn at random are read, so that the memory does not grow
     with the table. The same table, limit and seed give the same rows.
@@ -130,8 +140,10 @@ def drawn_rows(
         limit: Rows at most, but for those of one customer.
         seed: Draws the same customers every time.
     """
-    entity = contract.entity_key
-    keys = _filtered(store.scan(ref, [entity, EVENT_TIME, SPLIT]), where)[entity]
+    entity, weight = contract.entity_key, []
+    if WEIGHT in store.scan(ref).schema.names:
+        where, weight = where & (pc.field(WEIGHT) > 0), [WEIGHT]
+    keys = _filtered(store.scan(ref, [entity, EVENT_TIME, SPLIT, *weight]), where)[entity]
     drawn = _drawn(keys, limit, seed)
     wanted = where if drawn is None else where & pc.field(entity).isin(drawn)
     # Trees sample rows by position, and a store streams them in any order.
@@ -167,24 +179,34 @@ class TrainingData:
         columns: Raw contract columns and features, arrays of shape `(n_rows,)`.
         label: 1 churned, 0 stayed, shape `(n_rows,)`.
         entity: The customer of each row, shape `(n_rows,)`.
+        weight: How many rows each stands for, above 0, shape `(n_rows,)`; None where each stands for itself alone.
 
     Raises:
-        DataError: the shapes differ, a label is neither 0 nor 1, or a customer is missing.
+        DataError: the shapes differ, a label is neither 0 nor 1, a weight is not above 0, or a customer is missing.
     """
 
     columns: Columns
     label: npt.NDArray[np.int8]
     entity: npt.NDArray[np.object_]
+    weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
         rows = self.label.shape
-        wrong = [name for name, values in {**self.columns, "entity": self.entity}.items() if values.shape != rows]
+        arrays = {**self.columns, "entity": self.entity, **({} if self.weight is None else {"weight": self.weight})}
+        wrong = [name for name, values in arrays.items() if values.shape != rows]
         if wrong:
             raise DataError(f"{wrong[0]!r} does not have one value for each of the {len(self.label)} labels.")
         if not np.isin(self.label, (0, 1)).all():
             raise DataError("A training label is neither 0 nor 1: leave out rows whose outcome is not known.")
+        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight > 0)).all():
+            raise DataError("A training weight is not a number above 0: leave out rows of contacted customers.")
         if any(customer is None for customer in self.entity):
             raise DataError("A training row has no customer: every row needs its key, so that folds part customers.")
+
+
+def effective_rows(weight: FloatArray) -> float:
+    """Return how many rows of equal weight tell as much: `(sum w)² / sum w²` (Kish 1965, Survey Sampling)."""
+    return float(np.sum(weight) ** 2 / np.sum(weight**2))
 
 
 def customer_values(training: TrainingSet, contract: DatasetContract, money: MoneySettings) -> FloatArray:

@@ -38,7 +38,7 @@ class CampaignDate(Finite):
 
     since: dt.datetime
     until: dt.datetime = Field(description="The same as `since` where all rows are of one date (UTC).")
-    customers: int
+    customers: int = Field(description="Each counted as often as those that it stands for, here and below.")
     churners: int = Field(description="Customers among them who churned.")
     treated: int = Field(description="Customers who are treated, because their expected value is above 0.")
     found: int = Field(description="Customers among the treated who churned.")
@@ -118,20 +118,21 @@ class CampaignRows:
 
     def summary(self, holdout: Holdout, event_time: pd.Series) -> CampaignDate:
         """Return who is in the campaign."""
-        times, label = event_time.iloc[self.rows], holdout.label[self.rows]
+        times, label, weight = event_time.iloc[self.rows], holdout.label[self.rows], holdout.weight[self.rows]
         return CampaignDate(
             since=times.min().to_pydatetime(),
             until=times.max().to_pydatetime(),
-            customers=len(self.rows),
-            churners=int(np.sum(label)),
-            treated=int(np.sum(self.treated)),
-            found=int(np.sum(label[self.treated])),
+            customers=round(weight.sum()),
+            churners=round(float(weight @ label)),
+            treated=round(weight[self.treated].sum()),
+            found=round(float(weight[self.treated] @ label[self.treated])),
         )
 
 
 def rows_digest(holdout: Holdout, event_time: pd.Series | None) -> str:
-    """Return 12 digits that are the same for the same customers, times and outcomes, in whatever order."""
+    """Return 12 digits that are the same for the same customers, times, outcomes and weights, in whatever order."""
     time = "" if event_time is None else event_time.dt.tz_convert("UTC").dt.as_unit("us").astype("int64")
     rows = pd.DataFrame({"entity": holdout.entity, "time": time, "label": holdout.label})
+    rows = rows.assign(weight=holdout.weight) if holdout.weighted else rows
     hashes = np.sort(pd.util.hash_pandas_object(rows, index=False).to_numpy())
     return hashlib.sha256(hashes.tobytes()).hexdigest()[:12]

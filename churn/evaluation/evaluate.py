@@ -15,7 +15,7 @@ from ..core.estimate import Estimate
 from ..core.frozen import Finite
 from ..data.contract import DatasetContract
 from ..data.tables import EVENT_TIME
-from ..data.training_set import TrainingSet, customer_values, require_outcomes
+from ..data.training_set import TrainingSet, customer_values, effective_rows, require_outcomes
 from ..model.frame import FloatArray, IntArray
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings, expected_value, optimal_threshold
@@ -86,7 +86,7 @@ class Period(Bin):
 class HoldoutCampaign(Finite):
     """Treating every row whose expected value is positive, all dates together."""
 
-    treated: int = Field(description="Rows that are treated.")
+    treated: int = Field(description="Rows that are treated, each counted as often as those that it stands for.")
     churners: int = Field(description="Rows among them that churned.")
     threshold: tuple[float, float] = Field(description="Lowest and highest churn probability at which treating pays.")
     expected_profit: float = Field(description="What the model expects the campaign to earn, in the currency.")
@@ -111,6 +111,12 @@ class Evaluation(Finite):
         default=None, description="The newest date with known outcomes; None where no date has enough of them."
     )
     periods: tuple[Period, ...] = Field(default=(), description="Predicted and observed churn by date.")
+    represented: int | None = Field(
+        default=None, description="Rows that these stand for, where some stand for others beside themselves."
+    )
+    effective_rows: float | None = Field(
+        default=None, description="How many rows of equal weight tell as much (Kish); set with `represented`."
+    )
     data_digest: str | None = Field(
         default=None, description="Of the customers, times and outcomes evaluated on: equal where these are the same."
     )
@@ -155,6 +161,7 @@ def evaluate_holdout(
         settings=settings,
         seed=seed,
         truth=holdout.truth,
+        weight=holdout.weight,
         event_time=holdout.rows[EVENT_TIME],
     )
 
@@ -171,6 +178,7 @@ def evaluate(
     settings: EvaluationSettings,
     seed: int,
     truth: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
     event_time: pd.Series | None = None,
 ) -> Evaluation:
     """Evaluate predictions on rows that neither trained, tuned nor calibrated the model.
@@ -187,6 +195,7 @@ def evaluate(
         settings: Resamples, confidence and sizes.
         seed: Makes the intervals the same in every run.
         truth: The true churn probabilities of a simulation, shape `(n_rows,)`.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
         event_time: When the facts of each row were true, shape `(n_rows,)`; without it nothing is said by date.
 
     Raises:
@@ -194,7 +203,7 @@ def evaluate(
         NotEnoughData: fewer than `settings.min_per_class` customers churned or stayed.
         ConfigError: a threshold's name is taken.
     """
-    holdout = Holdout.of(label, probability, entity, thresholds=thresholds, money=money, value=value)
+    holdout = Holdout.of(label, probability, entity, thresholds=thresholds, money=money, value=value, weight=weight)
     require_outcomes(
         holdout.label,
         holdout.entity,
@@ -217,8 +226,10 @@ def evaluate(
         by_date = {} if period is None else {"periods": observed_shares(period, holdout.label, weights)}
         return {**in_campaign, **whole.metrics(weights), **whole.curves(weights), "slices": in_slices, **by_date}
 
-    sample = {name: np.asarray(metric) for name, metric in statistic(np.ones(len(holdout.label))).items()}
-    draws = bootstrap(statistic, holdout.entity, resamples=settings.resamples, seed=seed)
+    sample = {name: np.asarray(metric) for name, metric in statistic(holdout.weight).items()}
+    draws = bootstrap(
+        lambda drawn: statistic(drawn * holdout.weight), holdout.entity, resamples=settings.resamples, seed=seed
+    )
     customers, customer = np.unique(holdout.entity, return_inverse=True)
     numbers = {name: float(metric) for name, metric in sample.items() if not metric.ndim}
     metrics = estimates(numbers, draws, settings.confidence)
@@ -231,7 +242,7 @@ def evaluate(
         money=money,
         thresholds=dict(thresholds),
         metrics=metrics,
-        calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer),
+        calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer, holdout.weight),
         campaign=_campaign(holdout, metrics["profit_per_customer"]),
         campaign_date=None if campaign is None or event_time is None else campaign.summary(holdout, event_time),
         periods=()
@@ -240,6 +251,8 @@ def evaluate(
             Period(since=since, **dict(group))
             for since, group in zip(dates, bins(period, draws["periods"]), strict=True)
         ),
+        represented=round(holdout.weight.sum()) if holdout.weighted else None,
+        effective_rows=effective_rows(holdout.weight) if holdout.weighted else None,
         data_digest=rows_digest(holdout, event_time),
         curves={name: _curve(x, sample[name], draws[name], settings.confidence) for name, x in CURVES.items()},
         reliability=bins(whole.bins, draws["reliability"]),
@@ -247,7 +260,9 @@ def evaluate(
         slices=tuple(
             part.result(sample["slices"][i], draws["slices"][:, i], settings.confidence) for i, part in enumerate(parts)
         ),
-        reachable=None if truth is None else reachable(holdout.probability, truth, holdout.value, money),
+        reachable=None
+        if truth is None
+        else reachable(holdout.probability, truth, holdout.value, money, holdout.weight),
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
@@ -263,12 +278,13 @@ def _campaign(holdout: Holdout, profit: Estimate) -> HoldoutCampaign:
     treated = holdout.treated["profit"]
     thresholds = np.minimum(optimal_threshold(holdout.value, holdout.money), 1.0)
     expected = expected_value(holdout.probability, holdout.value, holdout.money)
+    weight = holdout.weight[treated]
     return HoldoutCampaign(
-        treated=int(np.sum(treated)),
-        churners=int(np.sum(holdout.label[treated])),
+        treated=round(weight.sum()),
+        churners=round(float(weight @ holdout.label[treated])),
         threshold=(float(np.min(thresholds)), float(np.max(thresholds))),
-        expected_profit=float(np.sum(expected[treated])),
-        profit=profit.scaled(len(treated)),
+        expected_profit=float(np.sum(expected[treated] * weight)),
+        profit=profit.scaled(float(holdout.weight.sum())),
     )
 
 
@@ -279,8 +295,10 @@ def _curve(x: FloatArray, y: FloatArray, draws: FloatArray, confidence: float) -
 
 
 def _bins(holdout: Holdout, bins: IntArray, draws: FloatArray, *, confidence: float) -> tuple[Bin, ...]:
-    rows = np.bincount(bins)
-    predicted, observed = (np.bincount(bins, weights) / rows for weights in (holdout.probability, holdout.label))
+    rows, weight = np.bincount(bins), np.bincount(bins, holdout.weight)
+    predicted, observed = (
+        np.bincount(bins, values * holdout.weight) / weight for values in (holdout.probability, holdout.label)
+    )
     columns = (rows, predicted, observed, *band(draws, confidence))
     return tuple(
         Bin(rows=int(n), predicted=p, observed=o, lower=low, upper=high)
@@ -289,7 +307,9 @@ def _bins(holdout: Holdout, bins: IntArray, draws: FloatArray, *, confidence: fl
 
 
 def _scores(holdout: Holdout) -> dict[str, tuple[int, ...]]:
-    return {
-        word: tuple(np.histogram(holdout.probability[holdout.label == outcome], SCORE_BINS, (0, 1))[0].tolist())
-        for outcome, word in ((0.0, "stayed"), (1.0, "churned"))
-    }
+    scores = {}
+    for outcome, word in ((0.0, "stayed"), (1.0, "churned")):
+        rows = holdout.label == outcome
+        counts, _ = np.histogram(holdout.probability[rows], SCORE_BINS, (0, 1), weights=holdout.weight[rows])
+        scores[word] = tuple(counts.round().astype(int).tolist())
+    return scores

@@ -6,7 +6,7 @@ from ..core.wording import percent
 from .evaluate import Evaluation
 from .metrics import METRICS
 
-__all__ = ["A_CUSTOMER_MONTH", "campaign_of", "headline", "rows_in_words"]
+__all__ = ["A_CUSTOMER_MONTH", "campaign_of", "headline", "represented_in_words", "rows_in_words"]
 
 A_CUSTOMER_MONTH = "A customer-month is one customer scored on one date."
 
@@ -52,12 +52,22 @@ def rows_in_words(rows: int, customers: int, churners: int, churned_customers: i
     return f"{scored} of {customers:,} customers, {churned_customers:,} of whom churned"
 
 
+def represented_in_words(evaluation: Evaluation) -> str:
+    """Return what rows that stand for contacted ones too are worth; empty where each stands for itself alone."""
+    if evaluation.represented is None or evaluation.effective_rows is None:
+        return ""
+    return (
+        f"Outcomes of contacted customers are left out: these rows stand for {evaluation.represented:,}, and tell as "
+        f"much as {evaluation.effective_rows:,.0f} rows of equal weight."
+    )
+
+
 def _who(evaluation: Evaluation) -> tuple[int, int, str]:
     """Return how many are treated, of how many, and what they are."""
     date = evaluation.campaign_date
     if date is not None:
         return date.treated, date.customers, "customers"
-    return evaluation.campaign.treated, evaluation.rows, evaluation.unit
+    return evaluation.campaign.treated, evaluation.represented or evaluation.rows, evaluation.unit
 
 
 def _sentence(words: str) -> str:

@@ -46,6 +46,8 @@ class Holdout:
     treated: Mapping[str, npt.NDArray[np.bool_]]
     """Whom each way to decide would treat: one of `RULES`, or a threshold's name."""
     money: MoneySettings
+    weight: FloatArray
+    """How many rows each stands for; 1 where it stands for itself alone."""
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Holdout:
         thresholds: Mapping[str, float],
         money: MoneySettings,
         value: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
     ) -> Self:
         """Check the arrays and apply every way to decide.
 
@@ -67,6 +70,7 @@ class Holdout:
             thresholds: Name to the probability from which on a row counts as a churner, such as `{"f1": 0.31}`.
             money: The economics that the ways `profit` and `cost_matrix` follow from.
             value: What keeping each customer is worth, in the currency; one number holds for all.
+            weight: How many rows each stands for, above 0; None where each stands for itself alone.
 
         Raises:
             DataError: lengths differ, a label is neither 0 nor 1, or a number is missing, infinite or out of range.
@@ -77,7 +81,10 @@ class Holdout:
         entities = np.asarray(entity, dtype=str)
         worth = np.asarray(value, dtype=np.float64)
         worth = worth if worth.ndim else np.full(labels.shape, worth)
-        _check_lengths({"label": labels, "probability": scores, "entity": entities, "value": worth})
+        weights = np.ones(len(labels)) if weight is None else np.asarray(weight, dtype=np.float64)
+        arrays = {"label": labels, "probability": scores, "entity": entities, "value": worth}
+        _check_lengths(arrays if weight is None else {**arrays, "weight": weights})
+        _check_values("weight", weights, np.isfinite(weights) & (weights > 0), "above 0")
         _check_values("label", labels, np.isin(labels, (0.0, 1.0)), "0 or 1; leave out rows whose outcome is not known")
         _check_values("probability", scores, (scores >= 0) & (scores <= 1), "between 0 and 1")
         _check_values("value", worth, np.isfinite(worth), "finite; give customers without revenue a value of their own")
@@ -90,7 +97,12 @@ class Holdout:
             "cost_matrix": scores > money.cost_matrix.threshold,
             **{name: scores >= threshold for name, threshold in thresholds.items()},
         }
-        return cls(labels, scores, entities, worth, treated, money)
+        return cls(labels, scores, entities, worth, treated, money, weights)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether some row stands for others beside itself."""
+        return bool((self.weight != 1).any())
 
 
 def _check_lengths(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:

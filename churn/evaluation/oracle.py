@@ -31,7 +31,13 @@ class Reachable(Finite):
     profit_per_customer: Reached
 
 
-def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, money: MoneySettings) -> Reachable:
+def reachable(
+    probability: FloatArray,
+    truth: npt.ArrayLike,
+    value: FloatArray,
+    money: MoneySettings,
+    weight: FloatArray | None = None,
+) -> Reachable:
     """Compare a model with the true probabilities.
 
     Outcomes are not looked at: each row counts as a churner with its true probability and as a stayer with the rest,
@@ -42,6 +48,7 @@ def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, 
         truth: The probabilities that the outcomes were drawn from, 0 to 1, shape `(n_rows,)`.
         value: What keeping each customer is worth, in the currency, shape `(n_rows,)`.
         money: The economics.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
 
     Raises:
         DataError: `truth` has another length, or holds what is not a probability.
@@ -52,10 +59,10 @@ def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, 
             f"The true probabilities (shape {true.shape}) must be numbers between 0 and 1, one for each of the "
             f"{len(probability)} rows: take the column that the simulation drew the outcomes from."
         )
-    auc, best_auc = (_expected_auc(score, true) for score in (probability, true))
-    base_rate = np.full(true.shape, np.mean(true))
-    loss, best_loss, base_loss = (expected_loss(score, true) for score in (probability, true, base_rate))
-    profit, best_profit = (_expected_profit(score, true, value, money) for score in (probability, true))
+    auc, best_auc = (_expected_auc(score, true, weight) for score in (probability, true))
+    base_rate = np.full(true.shape, np.average(true, weights=weight))
+    loss, best_loss, base_loss = (expected_loss(score, true, weight) for score in (probability, true, base_rate))
+    profit, best_profit = (_expected_profit(score, true, value, money, weight) for score in (probability, true))
     return Reachable(
         roc_auc=_reached(auc, best_auc, 0.5),
         log_loss=_reached(loss, best_loss, base_loss),
@@ -63,10 +70,10 @@ def reachable(probability: FloatArray, truth: npt.ArrayLike, value: FloatArray, 
     )
 
 
-def expected_loss(probability: FloatArray, truth: FloatArray) -> float:
+def expected_loss(probability: FloatArray, truth: FloatArray, weight: FloatArray | None = None) -> float:
     """Return the log loss, in nats, that probabilities have on average over every outcome that could have happened."""
     happens, stays = (log_losses(np.full_like(probability, outcome), probability) for outcome in (1.0, 0.0))
-    return float(np.mean(truth * happens + (1 - truth) * stays))
+    return float(np.average(truth * happens + (1 - truth) * stays, weights=weight))
 
 
 def _reached(model: float, best: float, nothing: float) -> Reached:
@@ -74,12 +81,15 @@ def _reached(model: float, best: float, nothing: float) -> Reached:
     return Reached(model=model, best=best, share=(model - nothing) / gain if abs(gain) > 1e-9 else None)
 
 
-def _expected_auc(score: FloatArray, true: FloatArray) -> float:
-    outcome = np.repeat([1.0, 0.0], len(true))
-    area = roc_auc(Ranking.of(outcome, np.tile(score, 2)).counts(np.concatenate([true, 1 - true])))
+def _expected_auc(score: FloatArray, true: FloatArray, weight: FloatArray | None) -> float:
+    outcome, counted = np.repeat([1.0, 0.0], len(true)), np.ones(len(true)) if weight is None else weight
+    shares = np.concatenate([true * counted, (1 - true) * counted])
+    area = roc_auc(Ranking.of(outcome, np.tile(score, 2)).counts(shares))
     return area if np.isfinite(area) else 0.5
 
 
-def _expected_profit(score: FloatArray, true: FloatArray, value: FloatArray, money: MoneySettings) -> float:
-    earned = expected_value(true, value, money)
-    return float(np.mean(np.where(treatment_pays(score, value, money), earned, 0.0)))
+def _expected_profit(
+    score: FloatArray, true: FloatArray, value: FloatArray, money: MoneySettings, weight: FloatArray | None
+) -> float:
+    earned = np.where(treatment_pays(score, value, money), expected_value(true, value, money), 0.0)
+    return float(np.average(earned, weights=weight))

@@ -151,7 +151,7 @@ class CalibrationNoise(NamedTuple):
 
 
 def calibration_noise(
-    label: FloatArray, probability: FloatArray, bins: IntArray, customer: IntArray
+    label: FloatArray, probability: FloatArray, bins: IntArray, customer: IntArray, weights: FloatArray
 ) -> CalibrationNoise:
     """Return the expected calibration error that chance alone would give if every probability were true.
 
@@ -164,11 +164,13 @@ def calibration_noise(
         probability: Churn probabilities, 0 to 1, shape `(n_rows,)`.
         bins: The bin of each row, 0 upwards, shape `(n_rows,)`.
         customer: The customer of each row as a number, 0 upwards, shape `(n_rows,)`.
+        weights: How many rows each stands for, shape `(n_rows,)`.
     """
     customers = int(np.max(customer)) + 1
     cells = (int(np.max(bins)) + 1) * customers
-    residual = np.bincount(bins * customers + customer, label - probability, minlength=cells).reshape(-1, customers)
-    variance = np.sum(residual**2, axis=1) / len(probability) ** 2
+    cell, difference = bins * customers + customer, weights * (label - probability)
+    residual = np.bincount(cell, difference, minlength=cells).reshape(-1, customers)
+    variance = np.sum(residual**2, axis=1) / np.sum(weights) ** 2
     mean = float(np.sqrt(2 / np.pi) * np.sum(np.sqrt(variance)))
     spread = float(np.sqrt((1 - 2 / np.pi) * np.sum(variance)))
     return CalibrationNoise(mean, mean + NormalDist().inv_cdf(0.95) * spread)

@@ -83,6 +83,7 @@ class SliceStatistic:
     value: str
     rows: IntArray
     label: FloatArray
+    weight: FloatArray
     probability: FloatArray
     earned: FloatArray
     ranking: Ranking
@@ -105,6 +106,7 @@ class SliceStatistic:
             value=value,
             rows=np.flatnonzero(mask),
             label=label,
+            weight=holdout.weight[mask],
             probability=probability,
             earned=np.where(holdout.treated["profit"][mask], earned, 0.0),
             ranking=Ranking.of(label, probability),
@@ -129,7 +131,7 @@ class SliceStatistic:
             column=self.column,
             value=self.value,
             rows=len(self.rows),
-            churn_share=float(np.mean(self.label)),
+            churn_share=float(np.average(self.label, weights=self.weight)),
             metrics=estimates(by_name, drawn, confidence),
             skipped=self.skipped,
         )

@@ -68,6 +68,7 @@ class PairedRows:
         challenger: The challenger's.
         slices: Column name to its values, shape `(n_rows,)`.
         base: Customers whom a campaign chooses from; those of the rows where None. Only `gate.capacity` needs it.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
 
     label: npt.ArrayLike
@@ -78,6 +79,7 @@ class PairedRows:
     challenger: VersionScores
     slices: Mapping[str, npt.ArrayLike]
     base: int | None = None
+    weight: FloatArray | None = None
 
     def where(self, mask: npt.NDArray[np.bool_]) -> PairedRows:
         """Return the rows where `mask`, of shape `(n_rows,)`, is true."""
@@ -90,6 +92,7 @@ class PairedRows:
             champion=replace(self.champion, probability=self.champion.probability[mask]),
             challenger=replace(self.challenger, probability=self.challenger.probability[mask]),
             slices={name: np.asarray(values)[mask] for name, values in self.slices.items()},
+            weight=None if self.weight is None else self.weight[mask],
         )
 
     def holdout(self, scored: VersionScores, money: MoneySettings) -> Holdout:
@@ -101,15 +104,19 @@ class PairedRows:
             thresholds={"f1": scored.f1_threshold},
             money=money,
             value=self.value,
+            weight=self.weight,
         )
 
 
-def weight_blocks(entity: npt.NDArray[np.str_], *, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """Yield the draws of `customer_weights` in blocks of shape `(n_draws, n_rows)` that fit a processor's cache."""
-    draws = customer_weights(entity, resamples=resamples, seed=seed)
-    size = max(1, _BLOCK_CELLS // len(entity))
+def weight_blocks(holdout: Holdout, *, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield the draws of `customer_weights`, times what each row stands for, in blocks that fit a processor's cache.
+
+    The blocks have the shape `(n_draws, n_rows)`.
+    """
+    draws = customer_weights(holdout.entity, resamples=resamples, seed=seed)
+    size = max(1, _BLOCK_CELLS // len(holdout.entity))
     for start in range(0, resamples, size):
-        yield np.stack([next(draws) for _ in range(start, min(start + size, resamples))])
+        yield np.stack([next(draws) for _ in range(start, min(start + size, resamples))]) * holdout.weight
 
 
 class BlockMetrics:
@@ -184,6 +191,7 @@ class SliceGains:
         value: The slice's value.
         rows: Positions of the slice's rows, shape `(n_slice,)`.
         gains: What each of them adds to the gain of log loss and of profit, shape `(n_slice, 2)`.
+        weight: How many rows each of them stands for, shape `(n_slice,)`.
         skipped: Why the slice is not judged, or None.
     """
 
@@ -191,6 +199,7 @@ class SliceGains:
     value: str
     rows: IntArray
     gains: FloatArray
+    weight: FloatArray
     skipped: str | None
 
     def __call__(self, weights: FloatArray) -> FloatArray:
@@ -204,7 +213,7 @@ class SliceGains:
 
     def result(self, draws: FloatArray, alpha: float) -> SliceComparison:
         """Return the slice without a verdict; `draws` has shape `(n_draws, 2)`."""
-        points = np.mean(self.gains, axis=0).tolist()
+        points = np.average(self.gains, axis=0, weights=self.weight).tolist()
         gains: dict[str, Estimate] = {}
         if not self.skipped:
             gains = estimates(
@@ -233,7 +242,7 @@ def slice_gains(
             skipped = f"fewer than {settings.min_slice_rows} rows"
         elif len(np.unique(champion.entity[rows])) < _MIN_SLICE_CUSTOMERS:
             skipped = f"fewer than {_MIN_SLICE_CUSTOMERS} customers"
-        slices.append(SliceGains(column, value, rows, gains[rows], skipped))
+        slices.append(SliceGains(column, value, rows, gains[rows], champion.weight[rows], skipped))
     return slices
 
 
@@ -332,9 +341,9 @@ def _resampled(
     with threadpool_limits(1):
         drawn = [
             ([model(weights) for model in models], [part(weights) for part in parts])
-            for weights in weight_blocks(champion.entity, resamples=settings.resamples, seed=seed)
+            for weights in weight_blocks(champion, resamples=settings.resamples, seed=seed)
         ]
-    old, new = (model(np.ones((1, len(champion.label)))) for model in models)
+    old, new = (model(champion.weight[None]) for model in models)
     metrics = [
         _paired(metric, old, new, np.concatenate([_gain(metric, *values) for values, _ in drawn]), settings)
         for metric in old

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ..core.errors import ConfigError, NotEnoughData
 from ..core.estimate import Estimate
@@ -72,8 +71,8 @@ class Campaigns:
             everybody = capacity_share * (weights @ per_row) / np.sum(weights, axis=1)
             return np.stack([metrics(weights)["profit_at_capacity"], everybody])
 
-        sample = profits(np.ones((1, len(holdout.label))))[:, 0]
-        blocks = weight_blocks(holdout.entity, resamples=settings.resamples, seed=seed)
+        sample = profits(holdout.weight[None])[:, 0]
+        blocks = weight_blocks(holdout, resamples=settings.resamples, seed=seed)
         draws = np.concatenate([profits(weights) for weights in blocks], axis=1)
         confidence = 1 - 2 * settings.alpha
         model = estimate(float(sample[0]), draws[0], confidence)
@@ -82,7 +81,7 @@ class Campaigns:
             raise NotEnoughData(
                 "There is no profit per customer and month on most resamples of these rows: bring more rows."
             )
-        treated = min(1.0, float(np.mean(holdout.treated["profit"])) / capacity_share)
+        treated = min(1.0, float(np.average(holdout.treated["profit"], weights=holdout.weight)) / capacity_share)
         return cls(model, float(sample[1]), gain, treated, capacity_share)
 
 
@@ -111,7 +110,7 @@ def first_model_checks(
     checks = {
         "better_than_nobody": lambda: beats_nobody(campaigns(), currency, alpha),
         "better_than_everybody": lambda: beats_everybody(campaigns(), currency, settings),
-        "better_than_prior": lambda: beats_prior(holdout.label, holdout.probability, holdout.entity, churn_rate, alpha),
+        "better_than_prior": lambda: beats_prior(holdout, churn_rate, alpha),
         "better_than_chance": lambda: beats_chance(evaluation, alpha),
         "calibration": lambda: calibration_check(evaluation, settings),
     }
@@ -143,9 +142,7 @@ def beats_everybody(campaigns: Campaigns, currency: str, settings: GateSettings)
     return _above("better_than_everybody", words, gain, alpha=settings.alpha, bar=bar, write=write, or_equal=True)
 
 
-def beats_prior(
-    label: npt.ArrayLike, probability: FloatArray, entity: npt.ArrayLike, churn_rate: float, alpha: float
-) -> Check:
+def beats_prior(holdout: Holdout, churn_rate: float, alpha: float) -> Check:
     """Ask whether the log loss is surely lower than that of giving everybody the churn rate of the training rows.
 
     The difference is paired by row and its standard error taken over customers.
@@ -155,14 +152,15 @@ def beats_prior(
     """
     if not 0 < churn_rate < 1:
         raise ConfigError(f"The training rows' churn rate must lie between 0 and 1, and is {churn_rate:g}.")
-    outcome = np.asarray(label, dtype=np.float64)
+    outcome, weight = holdout.label, holdout.weight
     prior = log_losses(outcome, np.full(len(outcome), churn_rate))
-    customer = np.unique(np.asarray(entity, dtype=str), return_inverse=True)[1]
-    difference = paired_difference(prior, log_losses(outcome, probability), customer)
+    customer = np.unique(holdout.entity, return_inverse=True)[1]
+    difference = paired_difference(prior, log_losses(outcome, holdout.probability), customer, weight)
+    base = float(np.average(prior, weights=weight))
     gain = Estimate(point=difference.mean, lower=difference.mean, upper=difference.mean, se=difference.se)
     words = (
-        f"Log loss is {_four(float(np.mean(prior)) - gain.point)}; giving everybody the {percent(churn_rate)} that "
-        f"churned in training, it would be {_four(float(np.mean(prior)))}"
+        f"Log loss is {_four(base - gain.point)}; giving everybody the {percent(churn_rate)} that "
+        f"churned in training, it would be {_four(base)}"
     )
     return _above("better_than_prior", words, gain, alpha=alpha)
 

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from ..core.errors import DataError, ModelError
 from ..data.contract import DatasetContract
-from ..data.tables import EVENT_TIME, LABEL, SPLIT
+from ..data.tables import EVENT_TIME, LABEL, SPLIT, WEIGHT
 from ..data.training_set import TrainingSet, customer_values, drawn_rows, read_training_set, require_outcomes
+from ..data.untreated import UntreatedRows, untreated_rows
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..ports.registry import ModelVersion
@@ -124,6 +125,11 @@ class EvaluationRows:
         return self.training.rows[EVENT_TIME]
 
     @property
+    def weight(self) -> FloatArray | None:
+        """How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone."""
+        return self.training.weight
+
+    @property
     def label(self) -> npt.NDArray[np.int8]:
         """1 churned, 0 stayed, shape `(n_rows,)`."""
         return self.training.data.label
@@ -159,8 +165,9 @@ class MatureRows:
         ref: The joined table of features and outcomes.
         unseen: The rows that no version under judgement was trained on; of many, those of customers drawn at random.
         available: How many such rows there are.
-        churn_rate: The share of the training side's rows that churned.
+        churn_rate: The share of the training side's rows that churned, untreated.
         customers: Customers of the training side and the holdout together.
+        untreated: What past campaigns cost the table; None where none touched it.
     """
 
     ref: TableRef
@@ -168,6 +175,7 @@ class MatureRows:
     available: int
     churn_rate: float
     customers: int
+    untreated: UntreatedRows | None = None
 
 
 def mature_rows(
@@ -192,10 +200,12 @@ def mature_rows(
     table, available = drawn_rows(store, ref, contract, where, limit=rules.evaluation.max_rows, seed=rules.seed)
     unseen = read_rows(table, contract, rules.money)
     unseen.require(rules.gate.min_churners)
-    outcomes = store.read(ref, [contract.entity_key, LABEL, SPLIT])
-    train = outcomes.filter(pc.field(SPLIT) == "train")
-    churn_rate = pc.mean(train[LABEL]).as_py()
-    return MatureRows(ref, unseen, available, churn_rate, pc.count_distinct(outcomes[contract.entity_key]).as_py())
+    untreated = untreated_rows(store, ref, contract)
+    outcomes = store.read(ref, [contract.entity_key, LABEL, SPLIT, *([] if untreated is None else [WEIGHT])])
+    train = outcomes.filter(pc.field(SPLIT) == "train").to_pandas()
+    churn_rate = float(np.average(train[LABEL], weights=None if untreated is None else train[WEIGHT]))
+    customers = pc.count_distinct(outcomes[contract.entity_key]).as_py()
+    return MatureRows(ref, unseen, available, churn_rate, customers, untreated)
 
 
 def read_rows(table: pa.Table, contract: DatasetContract, money: MoneySettings) -> EvaluationRows:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..core.errors import ChurnError, NotEnoughData, NotFound
 from ..data.contract import DatasetContract
 from ..data.tables import SPLIT
-from ..data.training_set import drawn_rows
+from ..data.training_set import drawn_rows, effective_rows
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.headline import rows_in_words
 from ..evaluation.holdout import Holdout
@@ -166,7 +166,7 @@ def _evidence(
     checks: Checks, case: _Case, rows: MatureRows, new: JudgedVersion, old: JudgedVersion | None
 ) -> _Evidence:
     """Run the checks that need the challenger and the rows."""
-    checks.extend("rows", lambda: [_rows_check(rows.unseen, rows.available)])
+    checks.extend("rows", lambda: [_rows_check(rows)])
     sample = (case.contract, rows.unseen.customers.head(_SAMPLE), case.rules.gate, case.rules.reasons)
     checks.extend("soundness", lambda: soundness_checks(new, *sample, champion=old))
     if case.champion is None:
@@ -259,13 +259,21 @@ def _evaluated(case: _Case, rows: EvaluationRows, scores: FloatArray, version: J
         slices=rows.slices(case.contract),
         settings=case.rules.evaluation,
         seed=case.rules.seed,
+        weight=rows.weight,
         event_time=rows.event_time,
     )
 
 
 def _holdout(case: _Case, rows: EvaluationRows, scores: FloatArray, version: JudgedVersion) -> Holdout:
-    thresholds, money = {"f1": version.f1_threshold}, case.rules.money
-    return Holdout.of(rows.label, scores, rows.entity, thresholds=thresholds, money=money, value=rows.value)
+    return Holdout.of(
+        rows.label,
+        scores,
+        rows.entity,
+        thresholds={"f1": version.f1_threshold},
+        money=case.rules.money,
+        value=rows.value,
+        weight=rows.weight,
+    )
 
 
 def _paired(case: _Case, rows: MatureRows, champion: VersionScores, challenger: VersionScores) -> PairedRows:
@@ -279,6 +287,7 @@ def _paired(case: _Case, rows: MatureRows, champion: VersionScores, challenger: 
         challenger=challenger,
         slices=unseen.slices(case.contract),
         base=rows.customers,
+        weight=unseen.weight,
     )
 
 
@@ -296,15 +305,21 @@ def _on_the_newest(case: _Case, unseen: EvaluationRows, paired: PairedRows) -> C
     return _compared(case, paired.where(mask), "newest")
 
 
-def _rows_check(rows: EvaluationRows, available: int) -> Check:
+def _rows_check(mature: MatureRows) -> Check:
+    rows, available = mature.unseen, mature.available
     drawn = f"; drawn by customer from {available:,} rows" if available > len(rows.value) else ""
+    left_out = ""
+    if mature.untreated is not None:
+        worth = "" if rows.weight is None else f"; these tell as much as {effective_rows(rows.weight):,.0f} rows of "
+        worth += "equal weight" if worth else ""
+        left_out = f" Outcomes of contacted customers are left out{worth}. {mature.untreated.cost}".rstrip()
     entity, churned = pd.Series(rows.entity), rows.label == 1
     scored = rows_in_words(len(rows.value), entity.nunique(), int(churned.sum()), entity[churned].nunique())
     return Check(
         name="rows",
         verdict="pass",
         value=f"{entity.nunique():,} customers",
-        sentence=f"Judged on {scored}{drawn}; no model was trained on them.",
+        sentence=f"Judged on {scored}{drawn}; no model was trained on them.{left_out}",
     )
 
 
@@ -333,6 +348,7 @@ def _report(
             newest=evidence.newest,
             recipes=evidence.recipes,
             evaluated_on=tables,
+            untreated=None if rows is None else rows.untreated,
         )
 
     report = checks.part("report", whole)

@@ -58,6 +58,7 @@ def compare_learners(
     seed: int,
     threads: int,
     progress: Progress,
+    weight: FloatArray | None = None,
 ) -> RecipeComparison:
     """Compare two learners by repeated k-fold, all rows of a customer in one fold, both with the same seeds.
 
@@ -72,6 +73,7 @@ def compare_learners(
         seed: Seed of folds and fits.
         threads: Fits side by side; it does not change the result.
         progress: Called with the number of fits done, their total, and a message.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
 
     Raises:
         NotEnoughData: fewer than 50 rows, one class, or fewer customers of a class than folds.
@@ -82,7 +84,7 @@ def compare_learners(
     folds = {repeat: customer_folds(customer, label, settings.folds, repeat) for repeat in seeds}
     fits = [(learner, repeat) for repeat in folds for learner in learners]
     fitted = zip(fits, _fitted(fits, threads, progress), strict=True)
-    scores = [_scores_by_fold(label, probability, folds[repeat]) for (_, repeat), probability in fitted]
+    scores = [_scores_by_fold(label, probability, folds[repeat], weight) for (_, repeat), probability in fitted]
     old, new = (np.concatenate(scores[start :: len(learners)]) for start in (0, len(learners) - 1))
     test = partial(_metric, share=1 / (settings.folds - 1), alpha=settings.alpha)
     loss, auc = (test(name, old[:, index], new[:, index]) for index, name in enumerate(("log_loss", "roc_auc")))
@@ -101,13 +103,17 @@ def _fitted(fits: Sequence[tuple[Learner, int]], threads: int, progress: Progres
             yield probability
 
 
-def _scores_by_fold(label: npt.NDArray[np.int8], probability: FloatArray, fold: IntArray) -> FloatArray:
+def _scores_by_fold(
+    label: npt.NDArray[np.int8], probability: FloatArray, fold: IntArray, weight: FloatArray | None
+) -> FloatArray:
     """Return log loss and AUC on each fold, shape `(folds, 2)`."""
     scores = []
     for index in range(int(fold.max()) + 1):
-        outcome, predicted = label[fold == index].astype(np.float64), probability[fold == index]
-        auc = roc_auc(Ranking.of(outcome, predicted).counts())
-        scores.append((float(np.mean(log_losses(outcome, predicted))), auc))
+        rows = fold == index
+        outcome, predicted = label[rows].astype(np.float64), probability[rows]
+        counted = None if weight is None else weight[rows]
+        auc = roc_auc(Ranking.of(outcome, predicted).counts(counted))
+        scores.append((float(np.average(log_losses(outcome, predicted), weights=counted)), auc))
     return np.array(scores)
 
 
@@ -162,7 +168,15 @@ def compare_recipes(
         first, data = _learner("champion", champion, rows, settings, Path(folder))
         second = first if same else _learner("challenger", challenger, rows, settings, Path(folder))[0]
         return compare_learners(
-            first, second, data.label, data.entity, settings=settings, seed=seed, threads=threads, progress=progress
+            first,
+            second,
+            data.label,
+            data.entity,
+            settings=settings,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            weight=data.weight,
         )
 
 

@@ -13,6 +13,7 @@ from ..core.canonical import StoredFormat, digest
 from ..core.errors import DataError, StoreError
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
+from ..data.untreated import UntreatedRows
 from ..evaluation.evaluate import Evaluation
 from ..ports.ledger import Verdict
 from ..ports.registry import MODEL_DIGEST, ModelVersion
@@ -273,6 +274,9 @@ class GateReport(Finite):
     newest: Comparison | None = Field(default=None, description="Mature rows newer than the champion's training.")
     recipes: RecipeComparison | None = None
     evaluated_on: dict[str, str] = Field(default_factory=dict, description="Tables: name to version and digest.")
+    untreated: UntreatedRows | None = Field(
+        default=None, description="What past campaigns cost the outcomes; None where none touched them."
+    )
     seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each part.")
     stored_digest: str | None = Field(
         default=None, exclude=True, repr=False, description="Of the stored text that it was read from; else None."

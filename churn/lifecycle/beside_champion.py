@@ -65,6 +65,7 @@ def _compared(
         champion=VersionScores(champion.probability(rows.customers), champion.f1_threshold),
         challenger=VersionScores(model.probability(rows.training.columns), float(model.thresholds["f1"])),
         slices={},
+        weight=rows.weight,
     )
     everybody = settings.gate.model_copy(update={"capacity": None})
     return compare(paired, settings.money, everybody, name="holdout", seed=settings.seed)

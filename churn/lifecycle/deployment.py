@@ -26,6 +26,7 @@ from ..gate.report import GateReport
 from ..ports.registry import CHALLENGER, ModelVersion
 from ..ports.tables import FeatureStore
 from ..settings import Settings
+from .features import refresh_labels
 from .registration import describe_model
 from .workspace import Workspace
 
@@ -65,6 +66,7 @@ def evaluate_challenger(workspace: Workspace, settings: Settings, version: int |
     """
     context, who = workspace.approval(settings.approval), person(workspace.identity)
     complete_begun(context)
+    refresh_labels(workspace, settings)
     with tempfile.TemporaryDirectory() as folder:
         ask = partial(
             judge,

@@ -13,11 +13,12 @@ from ..core.progress import note
 from ..data.contract import DatasetContract
 from ..data.delivery import PART_ROWS, Delivery, check, numbered
 from ..data.ingest import RAW_LABEL, Source, conform, rows_as_arrived, to_bronze
-from ..data.labels import labels_of
+from ..data.labels import are_touched, labels_of
 from ..data.outcomes import Needed, outcomes_of
 from ..data.snapshot import SAMPLE, ColumnProfile, TableSnapshot, profile_of, snapshot_of
 from ..data.tables import ARRIVED_AT, EVENT_TIME, INGESTED_AT, LABEL_TIME, TRUTH
 from ..data.training_set import bronze_to_features
+from ..data.untreated import ContactHistory
 from ..data.validation import ValidationReport, ValidationSettings
 from ..ports.tables import FeatureStore, TableRef
 from ..settings import Settings
@@ -31,7 +32,9 @@ __all__ = [
     "deliver",
     "describe",
     "ingest",
+    "refresh_labels",
     "simulated",
+    "write_labels",
 ]
 
 NOT_FOLLOWED = "rows are numbered: customers cannot be followed from one delivery to the next, which replaces them"
@@ -148,12 +151,35 @@ def build_features(
     features = store.replace(
         contract.table("features"), _streamed(store.scan(bronze.ref), lambda rows: bronze_to_features(rows, contract))
     )
-    labels = store.replace(
-        contract.table("labels"),
-        _streamed(store.scan(bronze.ref), lambda rows: labels_of(rows, contract, settings.split)),
-    )
+    labels = write_labels(workspace, settings, bronze.ref)
     note("build_features", f"{features.rows:,} feature rows, {labels.rows:,} known outcomes")
     return snapshot_of(store, features), snapshot_of(store, labels)
+
+
+def write_labels(workspace: Workspace, settings: Settings, bronze: TableRef) -> TableRef:
+    """Derive the label table from the bronze rows and from who was contacted by now."""
+    contract, store = workspace.contract, workspace.tables
+    history = ContactHistory.read(store, contract)
+    columns = [contract.entity_key, EVENT_TIME, RAW_LABEL, INGESTED_AT]
+    batches = [] if history.contacts.empty else store.scan(bronze, columns)
+    touched = any(are_touched(pa.Table.from_batches([batch]), contract, history) for batch in batches)
+    contacts = history if touched else None
+    return store.replace(
+        contract.table("labels"),
+        _streamed(store.scan(bronze), lambda rows: labels_of(rows, contract, settings.split, contacts)),
+    )
+
+
+def refresh_labels(workspace: Workspace, settings: Settings) -> None:
+    """Bring the label table up to date with contacts that were planned or imported since it was written, if any."""
+    contract, store = workspace.contract, workspace.tables
+    try:
+        store.latest(contract.table("contacts").name)
+        bronze = store.latest(contract.table("bronze").name)
+        store.latest(contract.table("labels").name)
+    except NotFound:
+        return
+    write_labels(workspace, settings, bronze)
 
 
 def _streamed(rows: pa.RecordBatchReader, derived: Callable[[pa.Table], pa.Table]) -> pa.RecordBatchReader:

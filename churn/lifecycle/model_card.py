@@ -49,7 +49,7 @@ def model_card(
         "## Training data",
         "",
         f"{training.rows:,} rows of {training.customers:,} customers; {percent(training.churn_rate)} of the rows end "
-        f"in churn; table {ref.name}, version {ref.version}, content {ref.content_id[:12]}.",
+        f"in churn; table {ref.name}, version {ref.version}, content {ref.content_id[:12]}.{_untreated(training)}",
         "",
         "## Model",
         "",
@@ -76,3 +76,12 @@ def model_card(
         "It holds for customers like those it was trained on. A value it never saw counts as missing.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _untreated(training: TrainingReport) -> str:
+    if training.effective_rows is None:
+        return ""
+    return (
+        " Outcomes of contacted customers are left out, and control groups stand for them: the rows tell as much as "
+        f"{training.effective_rows:,.0f} of equal weight."
+    )

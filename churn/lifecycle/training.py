@@ -16,7 +16,7 @@ from ..core.progress import advance, conclude, note
 from ..data.contract import DatasetContract
 from ..data.leakage import LeakageReport, check_training_set
 from ..data.snapshot import TableSnapshot, snapshot_of
-from ..data.tables import EVENT_TIME, LABEL_TIME, SPLIT
+from ..data.tables import EVENT_TIME, LABEL_TIME, SPLIT, WEIGHT
 from ..data.training_set import drawn_rows, read_side, read_training_set
 from ..evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_holdout
 from ..evaluation.importance import Explanation, explain_rows
@@ -77,6 +77,10 @@ def build_training_set(
     report = check_training_set(store, ref, contract, cutoff, settings.leakage)
     report.require()
     note("build_training_set", f"{ref.rows:,} rows with a mature outcome, {len(report.checks)} leakage checks held")
+    if report.untreated is not None:
+        note("build_training_set", report.untreated.sentence)
+        if report.untreated.cost:
+            note("build_training_set", report.untreated.cost)
     return snapshot_of(store, ref), report
 
 
@@ -240,8 +244,12 @@ def example_of(rows: pa.Table, contract: DatasetContract) -> pd.DataFrame:
 def _newest(
     workspace: Workspace, training_set: TableRef, column: str, where: Mapping[str, str] | None = None
 ) -> dt.datetime:
-    batches = workspace.tables.scan(training_set, [column], where=where)
-    times: list[dt.datetime] = [pc.max(batch[column]).as_py() for batch in batches if batch.num_rows]
+    """Return the newest time in a column, of untreated rows."""
+    store = workspace.tables
+    weight = [WEIGHT] if WEIGHT in store.scan(training_set).schema.names else []
+    batches = store.scan(training_set, [column, *weight], where=where)
+    learned = (batch.filter(pc.greater(batch[WEIGHT], 0)) if weight else batch for batch in batches)
+    times: list[dt.datetime] = [pc.max(batch[column]).as_py() for batch in learned if batch.num_rows]
     return max(times)
 
 

@@ -270,6 +270,7 @@ def fit_additive(
     *,
     customer: npt.NDArray[np.intp],
     seed: int,
+    weight: FloatArray | None = None,
 ) -> AdditiveFit:
     """Fit the additive model; penalty and curvature are those with the least out-of-fold log loss.
 
@@ -282,18 +283,19 @@ def fit_additive(
         fold: The fold that predicts each row, shape `(n_rows,)`.
         customer: Each row's customer as a number, shape `(n_rows,)`.
         seed: Chooses the rows of the search where there are more than enough.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     design = Design.learn(encoded, categories)
-    everything = CrossValidation(design.columns(encoded), design.curved, label, fold, customer)
+    everything = CrossValidation(design.columns(encoded), design.curved, label, fold, customer, weight)
     # Threads would change the order of sums, and with it the last bits of the model.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         point = choose_penalties(everything.sample(_SEARCH_ROWS, seed))
         oof = everything.logit(point)
         columns, kept = everything.scaled(CURVATURES[point[1]])
-        fitted = logistic_regression(PENALTIES[point[0]], columns.shape[1]).fit(columns, label)
+        fitted = logistic_regression(PENALTIES[point[0]], columns.shape[1]).fit(columns, label, weight)
     weights = np.zeros(len(design.curved))
     weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[point[1]], 1.0)[kept]
     model = design.collapse(weights, float(fitted.intercept_[0]), encoded)
@@ -309,6 +311,7 @@ class CrossValidation:
     label: npt.NDArray[np.int8]
     fold: npt.NDArray[np.intp]
     customer: npt.NDArray[np.intp]
+    weight: FloatArray | None = None
     logits: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
 
     def sample(self, rows: int, seed: int) -> CrossValidation:
@@ -321,7 +324,9 @@ class CrossValidation:
             rows_of_class = mixed[self.label[mixed] == value]
             chosen.append(rows_of_class[: max(rows * len(rows_of_class) // len(mixed), _LEAST_OF_A_CLASS)])
         draw = np.sort(np.concatenate(chosen))
-        return CrossValidation(self.columns[draw], self.curved, self.label[draw], self.fold[draw], self.customer[draw])
+        weight = None if self.weight is None else self.weight[draw]
+        kept = self.label[draw], self.fold[draw], self.customer[draw]
+        return CrossValidation(self.columns[draw], self.curved, *kept, weight)
 
     def scaled(self, curvature: float) -> tuple[Any, npt.NDArray[np.intp]]:
         """Return the columns with curvature scaled, without it for a factor of 0, and which columns are left."""
@@ -336,10 +341,15 @@ class CrossValidation:
             logit = np.empty(len(self.label))
             for index in np.unique(self.fold):
                 out = self.fold == index
-                fitted = logistic_regression(penalty, columns.shape[1]).fit(columns[~out], self.label[~out])
+                weight = None if self.weight is None else self.weight[~out]
+                fitted = logistic_regression(penalty, columns.shape[1]).fit(columns[~out], self.label[~out], weight)
                 logit[out] = fitted.decision_function(columns[out])
             self.logits[point] = logit
         return self.logits[point]
+
+    def loss(self, point: tuple[int, int]) -> float:
+        """Return the mean log loss with this penalty and curvature."""
+        return float(np.average(self.losses(point), weights=self.weight))
 
     def losses(self, point: tuple[int, int]) -> FloatArray:
         """Return the log loss of each row with this penalty and curvature, shape `(n_rows,)`."""
@@ -350,7 +360,9 @@ def choose_penalties(validation: CrossValidation) -> tuple[int, int]:
     """Return the place with the least loss, or the best one of straight lines where curves do not pay."""
     straight = _walk(validation, (_START, 0), range(1))
     curved = _walk(validation, (_START, 1), range(1, len(CURVATURES)))
-    gain = paired_difference(validation.losses(straight), validation.losses(curved), validation.customer)
+    gain = paired_difference(
+        validation.losses(straight), validation.losses(curved), validation.customer, validation.weight
+    )
     return curved if gain.mean > gain.se else straight
 
 
@@ -361,7 +373,7 @@ def _walk(validation: CrossValidation, start: tuple[int, int], curvatures: range
         for step in ((0, 1), (1, 0), (-1, 0), (0, -1)):
             neighbour = point[0] + step[0], point[1] + step[1]
             inside = neighbour[0] in range(len(PENALTIES)) and neighbour[1] in curvatures
-            if inside and np.mean(validation.losses(neighbour)) < np.mean(validation.losses(point)):
+            if inside and validation.loss(neighbour) < validation.loss(point):
                 point = neighbour
                 break
         else:

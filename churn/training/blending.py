@@ -38,17 +38,26 @@ class BlendScore(Frozen):
     chosen: bool
 
 
-def paired_difference(left: FloatArray, right: FloatArray, customer: IntArray) -> Difference:
+def paired_difference(
+    left: FloatArray, right: FloatArray, customer: IntArray, weight: FloatArray | None = None
+) -> Difference:
     """Return the mean of `left - right` over rows, and its standard error when whole customers vary, not rows.
 
     The error is that of a ratio of two sums over customers (the cluster-robust or linearised estimate, Cochran 1977).
+
+    Args:
+        left: A number for each row, shape `(n_rows,)`.
+        right: The same of what it is held against.
+        customer: Each row's customer as a number, shape `(n_rows,)`.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     gap = left - right
-    mean = float(np.mean(gap))
-    scatter = np.bincount(customer, weights=gap - mean)
+    mean = float(np.average(gap, weights=weight))
+    off, total = (gap - mean, len(gap)) if weight is None else ((gap - mean) * weight, np.sum(weight))
+    scatter = np.bincount(customer, weights=off)
     clusters = len(scatter)
     correction = clusters / (clusters - 1) if clusters > 1 else np.inf
-    return Difference(mean, float(np.sqrt(correction * np.sum(scatter**2)) / len(gap)))
+    return Difference(mean, float(np.sqrt(correction * np.sum(scatter**2)) / total))
 
 
 def mean_logit(oof: Mapping[str, FloatArray], blend: Blend) -> FloatArray:
@@ -61,7 +70,9 @@ def choose_blend(
     label: npt.NDArray[np.int8],
     customer: IntArray,
     default: Blend,
+    *,
     apart: Sequence[str] = (),
+    weight: FloatArray | None = None,
 ) -> tuple[Blend, tuple[BlendScore, ...]]:
     """Return the blend to use, and how every blend did, least loss first.
 
@@ -74,15 +85,16 @@ def choose_blend(
         customer: Each row's customer as a number, shape `(n_rows,)`.
         default: The blend that needs no proof.
         apart: Candidates of which a blend may hold one at most, as a model carries one ensemble of trees.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     losses = {blend: logit_losses(label, mean_logit(oof, blend)) for blend in _blends(tuple(oof), apart)}
-    least = min(losses, key=lambda blend: float(np.mean(losses[blend])))
-    gain = paired_difference(losses[default], losses[least], customer)
+    least = min(losses, key=lambda blend: float(np.average(losses[blend], weights=weight)))
+    gain = paired_difference(losses[default], losses[least], customer, weight)
     chosen = least if gain.mean > gain.se else default
     scores = []
     for blend, loss in losses.items():
-        mean_loss = paired_difference(loss, np.zeros_like(loss), customer)
-        behind = paired_difference(loss, losses[default], customer)
+        mean_loss = paired_difference(loss, np.zeros_like(loss), customer, weight)
+        behind = paired_difference(loss, losses[default], customer, weight)
         scores.append(
             BlendScore(
                 members=blend,

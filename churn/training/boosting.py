@@ -50,6 +50,7 @@ class FoldMatrices:
         fold: The fold that predicts each row, 0 to `n_folds - 1`, shape `(n_rows,)`.
         fits: For each fold, the rows it learns from.
         checks: For each fold, the rows it predicts.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
 
     matrix: npt.NDArray[np.float32]
@@ -58,6 +59,7 @@ class FoldMatrices:
     fold: npt.NDArray[np.intp]
     fits: Sequence[xgboost.QuantileDMatrix]
     checks: Sequence[xgboost.QuantileDMatrix]
+    weight: FloatArray | None = None
 
     @classmethod
     def build(
@@ -66,6 +68,7 @@ class FoldMatrices:
         categorical: Sequence[bool],
         label: npt.NDArray[np.int8],
         fold: npt.NDArray[np.intp],
+        weight: FloatArray | None = None,
     ) -> FoldMatrices:
         """Quantise the rows of each fold; `categorical` says which features hold category codes."""
         import xgboost
@@ -75,9 +78,10 @@ class FoldMatrices:
         fits, checks = [], []
         for index in range(int(fold.max()) + 1):
             out = fold == index
-            fits.append(xgboost.QuantileDMatrix(matrix[~out], label[~out], **options))
-            checks.append(xgboost.QuantileDMatrix(matrix[out], label[out], ref=fits[-1], **options))
-        return cls(matrix, types, label, fold, fits, checks)
+            fits.append(xgboost.QuantileDMatrix(matrix[~out], label[~out], weight=_of(weight, ~out), **options))
+            check = matrix[out], label[out]
+            checks.append(xgboost.QuantileDMatrix(*check, weight=_of(weight, out), ref=fits[-1], **options))
+        return cls(matrix, types, label, fold, fits, checks, weight)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def fit_folds(
         after_fold: Called with each fold's index and its own least loss, in order; it may raise to give up. The folds
             then grow one after the other.
     """
-    base = float(np.mean(matrices.label))
+    base = float(np.average(matrices.label, weights=matrices.weight))
     growing = [_start(matrices, index, params, seed, base) for index in range(len(matrices.fits))]
     if after_fold is not None:
         for index, fold in enumerate(growing):
@@ -188,8 +192,9 @@ def refit(
     bag = 1 if params.max_depth <= _STEADY_DEPTH else round(_STEADY_ROWS / len(matrices.label))
     bag = int(np.clip(min(bag, budget // fit.explanation_cost), 1, _MAX_BAG))
     options = {"feature_types": matrices.feature_types, "max_bin": _MAX_BINS, "nthread": 1}
-    rows = xgboost.QuantileDMatrix(matrices.matrix, matrices.label, **options)
-    whole = _options(params, seed, float(np.mean(matrices.label))) | {"num_parallel_tree": bag}
+    rows = xgboost.QuantileDMatrix(matrices.matrix, matrices.label, weight=matrices.weight, **options)
+    base = float(np.average(matrices.label, weights=matrices.weight))
+    whole = _options(params, seed, base) | {"num_parallel_tree": bag}
     booster = xgboost.Booster(whole, cache=[rows])
     for index in range(fit.rounds):
         booster.update(rows, index)
@@ -198,6 +203,10 @@ def refit(
     # All rows may grow a few leaves more than the folds did.
     within = int(np.searchsorted(explanation_costs(booster)[bag - 1 :: bag], budget, side="right"))
     return booster[: max(1, min(fit.rounds, within))]
+
+
+def _of(weight: FloatArray | None, rows: npt.NDArray[np.bool_]) -> FloatArray | None:
+    return None if weight is None else weight[rows]
 
 
 def _start(matrices: FoldMatrices, index: int, params: BoostingParams, seed: int, base: float) -> _Growing:
@@ -229,7 +238,7 @@ def _options(params: BoostingParams, seed: int, base: float) -> dict[str, Any]:
 def _grow_together(
     growing: Sequence[_Growing], matrices: FoldMatrices, params: BoostingParams, pool: ThreadPoolExecutor
 ) -> int:
-    sizes = np.bincount(matrices.fold)
+    sizes = np.bincount(matrices.fold, matrices.weight)
     while True:
         shared = min(len(fold.losses) for fold in growing)
         joint = np.average([fold.losses[:shared] for fold in growing], axis=0, weights=sizes)

@@ -76,7 +76,13 @@ class Calibration(Frozen):
     after: CalibrationScore
 
 
-def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, customer: IntArray) -> Calibration:
+def calibrate(
+    logit: FloatArray,
+    label: npt.NDArray[np.int8],
+    fold: IntArray,
+    customer: IntArray,
+    weight: FloatArray | None = None,
+) -> Calibration:
     """Fit Platt's line (1999, "Probabilistic outputs for support vector machines") and keep it only where it pays.
 
     Args:
@@ -84,62 +90,67 @@ def calibrate(logit: FloatArray, label: npt.NDArray[np.int8], fold: IntArray, cu
         label: 1 churned, 0 stayed, shape `(n_rows,)`.
         fold: The fold of each row, shape `(n_rows,)`.
         customer: Each row's customer as a number, shape `(n_rows,)`.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     calibrated = np.empty_like(logit)
     for index in np.unique(fold):
         out = fold == index
-        slope, intercept = fit_platt(logit[~out], label[~out])
+        slope, intercept = fit_platt(logit[~out], label[~out], None if weight is None else weight[~out])
         calibrated[out] = slope * logit[out] + intercept
-    gain = paired_difference(logit_losses(label, logit), logit_losses(label, calibrated), customer)
+    gain = paired_difference(logit_losses(label, logit), logit_losses(label, calibrated), customer, weight)
     applied = gain.mean > _PAYS * gain.se
-    slope, intercept = fit_platt(logit, label) if applied else (1.0, 0.0)
+    slope, intercept = fit_platt(logit, label, weight) if applied else (1.0, 0.0)
     return Calibration(
         slope=slope,
         intercept=intercept,
         gain=gain.mean,
         gain_se=gain.se,
         applied=applied,
-        before=score_calibration(logit, label, customer),
-        after=score_calibration(calibrated if applied else logit, label, customer),
+        before=score_calibration(logit, label, customer, weight),
+        after=score_calibration(calibrated if applied else logit, label, customer, weight),
     )
 
 
-def score_calibration(logit: FloatArray, label: npt.NDArray[np.int8], customer: IntArray) -> CalibrationScore:
+def score_calibration(
+    logit: FloatArray, label: npt.NDArray[np.int8], customer: IntArray, weight: FloatArray | None = None
+) -> CalibrationScore:
     """Return how well the probabilities that belong to `logit` match `label`; all arrays have shape `(n_rows,)`."""
     probability, outcome = sigmoid(logit), label.astype(np.float64)
     bins = equal_mass_bins(probability, ECE_BINS)
-    slope, intercept = fit_platt(logit, label)
+    slope, intercept = fit_platt(logit, label, weight)
+    weights = np.ones_like(outcome) if weight is None else weight
     return CalibrationScore(
-        log_loss=float(np.mean(logit_losses(label, logit))),
-        brier=float(np.mean(brier_losses(outcome, probability))),
-        ece=calibration_gap(outcome, probability, bins, np.ones_like(outcome)),
-        ece_by_chance=calibration_noise(outcome, probability, bins, customer).mean,
+        log_loss=float(np.average(logit_losses(label, logit), weights=weight)),
+        brier=float(np.average(brier_losses(outcome, probability), weights=weight)),
+        ece=calibration_gap(outcome, probability, bins, weights),
+        ece_by_chance=calibration_noise(outcome, probability, bins, customer, weights).mean,
         slope=slope,
         intercept=intercept,
     )
 
 
-def fit_platt(logit: FloatArray, label: npt.NDArray[np.int8]) -> tuple[float, float]:
+def fit_platt(logit: FloatArray, label: npt.NDArray[np.int8], weight: FloatArray | None = None) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of `label` on `logit`, both of shape `(n_rows,)`.
 
     The outcomes are drawn towards each other as Platt proposes, so that a line exists even where the classes are parted
     without error. Log-odds that are all the same have no slope: it stays 1.
     """
-    churned, stayed = float(np.sum(label == 1)), float(np.sum(label == 0))
+    weights = np.ones(len(label)) if weight is None else weight
+    churned, stayed = float(np.sum(weights[label == 1])), float(np.sum(weights[label == 0]))
     target = np.where(label == 1, (churned + 1) / (churned + 2), 1 / (stayed + 2))
     if np.ptp(logit) < 1e-12:
-        share = float(np.mean(target))
+        share = float(np.average(target, weights=weight))
         return 1.0, float(np.log(share / (1 - share)) - logit[0])
-    slope, intercept, _ = logistic_line(logit, target)
+    slope, intercept, _ = logistic_line(logit, target, weights)
     return slope, intercept
 
 
-def best_f1_threshold(probability: FloatArray, label: npt.NDArray[np.int8]) -> float:
+def best_f1_threshold(probability: FloatArray, label: npt.NDArray[np.int8], weight: FloatArray | None = None) -> float:
     """Return the probability from which on calling a customer a churner gives the greatest F1, 0 to 1.
 
     It lies halfway between two neighbouring probabilities, so that a rounding error moves no customer.
     """
-    counts = Ranking.of(label, probability).counts()
+    counts = Ranking.of(label, probability).counts(weight)
     f1 = 2 * counts.positive / (counts.positive + counts.negative + counts.positive[-1])
     distinct = np.unique(probability)[::-1]
     best = int(np.argmax(f1))

@@ -12,7 +12,7 @@ from ..core.errors import NotEnoughData
 from ..data.contract import DatasetContract
 from ..data.training_set import TrainingData
 from ..model.encoding import Encoded
-from ..model.frame import Columns, IntArray
+from ..model.frame import Columns, FloatArray, IntArray
 from ..model.model import ChurnModel, InputColumn, ModelSchema
 from .boosting import FoldMatrices
 from .folds import customer_codes, customer_folds
@@ -33,6 +33,7 @@ class Prepared:
         customer: Each row's customer as a number, shape `(n_rows,)`.
         fold: The fold of each row, shape `(n_rows,)`.
         matrices: The rows as XGBoost takes them.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
 
     model: ChurnModel
@@ -41,6 +42,7 @@ class Prepared:
     customer: IntArray
     fold: IntArray
     matrices: FoldMatrices
+    weight: FloatArray | None = None
 
 
 def model_schema(contract: DatasetContract) -> ModelSchema:
@@ -77,8 +79,9 @@ def prepare(data: TrainingData, contract: DatasetContract, folds: int, seed: int
     if all(len(np.unique(values)) < 2 for values in encoded.values()):
         raise NotEnoughData("Every column of the training rows has one value only: there is nothing to learn from.")
     categorical = [name in model.categories for name in encoded]
-    matrices = FoldMatrices.build(model.encoder.matrix(encoded), categorical, data.label, fold)
-    return Prepared(model, encoded, data.label, customer, fold, matrices)
+    weight = None if data.weight is None or (data.weight == 1).all() else data.weight
+    matrices = FoldMatrices.build(model.encoder.matrix(encoded), categorical, data.label, fold, weight)
+    return Prepared(model, encoded, data.label, customer, fold, matrices, weight)
 
 
 def _categories(columns: Columns, schema: ModelSchema) -> dict[str, tuple[str, ...]]:

@@ -138,7 +138,7 @@ def tune(
         from .additive import fit_additive
 
         rows = ready.encoded, ready.model.categories, ready.label, ready.fold
-        additive = fit_additive(*rows, customer=ready.customer, seed=seed).oof
+        additive = fit_additive(*rows, customer=ready.customer, seed=seed, weight=ready.weight).oof
     budget = model.explanation_budget
     judge = Judge(ready, additive, seed, threads, budget, profit if settings.objective == "profit" else None)
     with _quiet():
@@ -201,7 +201,7 @@ class _Search:
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        score = float(np.mean(self.judge.scores(params, after_fold)))
+        score = float(np.average(self.judge.scores(params, after_fold), weights=self.judge.ready.weight))
         return score if self.judge.profit is not None else -score
 
     def _report(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -346,15 +346,15 @@ class Judge:
             self.ready.matrices, params, self.seed, budget=self.budget, threads=self.threads, after_fold=record_loss
         ).oof
         choices = [trees] if self.additive is None else [trees, (trees + self.additive) / 2]
-        label = self.ready.label
-        logit = min(choices, key=lambda choice: float(np.mean(logit_losses(label, choice))))
+        label, weight = self.ready.label, self.ready.weight
+        logit = min(choices, key=lambda choice: float(np.average(logit_losses(label, choice), weights=weight)))
         scores = -logit_losses(label, logit) if self.profit is None else self.profit(sigmoid(logit))
         self.cache[params] = scores, losses
         return scores
 
     def gain(self, params: BoostingParams, fixed: BoostingParams) -> Difference:
         """Return how much better `params` scores than `fixed`, with its standard error over customers."""
-        return paired_difference(self.scores(params), self.scores(fixed), self.ready.customer)
+        return paired_difference(self.scores(params), self.scores(fixed), self.ready.customer, self.ready.weight)
 
 
 def searched(params: BoostingParams) -> dict[str, float | int]:

@@ -43,6 +43,7 @@ def fit_symmetric_folds(
     *,
     seed: int,
     threads: int,
+    weight: FloatArray | None = None,
 ) -> SymmetricFolds:
     """Grow one ensemble per fold and take the number of rounds at which their joint out-of-fold loss is least.
 
@@ -55,14 +56,15 @@ def fit_symmetric_folds(
         fold: The fold that predicts each row, shape `(n_rows,)`.
         seed: Seed of the trees.
         threads: Folds grown side by side.
+        weight: How many rows each stands for, shape `(n_rows,)`; None where each stands for itself alone.
     """
     columns = _Columns.of(encoded, categories)
 
     def grow(index: int) -> tuple[catboost.CatBoost, FloatArray]:
         out = fold == index
-        check = columns.pool(out, label)
+        check = columns.pool(out, label, weight)
         booster = _booster(_MAX_ROUNDS, seed * 1009 + index, od_type="Iter", od_wait=_PATIENCE, use_best_model=False)
-        booster.fit(columns.pool(~out, label), eval_set=check)
+        booster.fit(columns.pool(~out, label, weight), eval_set=check)
         return booster, np.array(booster.get_evals_result()["validation"]["Logloss"])
 
     with ThreadPoolExecutor(threads) as pool:
@@ -70,7 +72,7 @@ def fit_symmetric_folds(
     longest = max(len(losses) for _, losses in grown)
     # A fold that has stopped keeps its last loss.
     padded = [np.pad(losses, (0, longest - len(losses)), mode="edge") for _, losses in grown]
-    rounds = int(np.argmin(np.average(padded, axis=0, weights=np.bincount(fold)))) + 1
+    rounds = int(np.argmin(np.average(padded, axis=0, weights=np.bincount(fold, weight)))) + 1
     oof = np.empty(len(label))
     for index, (booster, losses) in enumerate(grown):
         out = fold == index
@@ -87,12 +89,13 @@ def grow_symmetric(
     *,
     rounds: int,
     seed: int,
+    weight: FloatArray | None = None,
 ) -> SymmetricTrees:
     """Grow `rounds` trees on all rows, as arrays whose log-odds are CatBoost's. Arguments as for the folds."""
     columns = _Columns.of(encoded, categories)
     everything = np.ones(len(label), dtype=bool)
     booster = _booster(rounds, seed)
-    booster.fit(columns.pool(everything, label))
+    booster.fit(columns.pool(everything, label, weight))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trees.json")
         booster.save_model(str(path), format="json")
@@ -163,7 +166,9 @@ class _Columns:
             tuple(category_of),
         )
 
-    def pool(self, rows: npt.NDArray[np.bool_], label: npt.NDArray[np.int8]) -> catboost.Pool:
+    def pool(
+        self, rows: npt.NDArray[np.bool_], label: npt.NDArray[np.int8], weight: FloatArray | None = None
+    ) -> catboost.Pool:
         """Return the chosen rows as CatBoost reads them."""
         import catboost
 
@@ -171,7 +176,7 @@ class _Columns:
             num_feature_data=self.numbers[rows] if self.number_of else None,
             cat_feature_data=self.codes[rows].astype("S").astype(object) if self.category_of else None,
         )
-        return catboost.Pool(features, label[rows])
+        return catboost.Pool(features, label[rows], weight=None if weight is None else weight[rows])
 
     def read(self, stored: Mapping[str, Any], label: npt.NDArray[np.int8]) -> SymmetricTrees:
         """Return the trees of CatBoost's JSON; a border of churners' shares becomes the codes above it."""

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from ..core.errors import NotEnoughData
 from ..core.frozen import Frozen
 from ..data.contract import DatasetContract
-from ..data.training_set import TrainingData
+from ..data.training_set import TrainingData, effective_rows
 from ..evaluation.ranking import logit_losses
 from ..model.frame import FloatArray
 from ..model.model import ChurnModel, sigmoid
@@ -98,7 +98,8 @@ class TrainingReport(Frozen):
         available: Rows that there were to learn from.
         doubling: What the last doubling of the rows bought, where there were more than were learned from.
         customers: Customers they belong to.
-        churn_rate: Share of rows with label 1.
+        churn_rate: Share of rows with label 1, each counted as often as the rows that it stands for.
+        effective_rows: How many rows of equal weight tell as much; None where each row stands for itself alone.
         blends: Every blend of candidates, least log loss first, with its standard error over customers.
         chosen: The candidates whose mean log-odds the model is.
         calibration: Scores before and after, and whether a line was applied.
@@ -114,6 +115,7 @@ class TrainingReport(Frozen):
     doubling: Doubling | None = None
     customers: int
     churn_rate: float
+    effective_rows: float | None = None
     blends: tuple[BlendScore, ...]
     chosen: Blend
     calibration: Calibration
@@ -187,7 +189,7 @@ def _choose(
     ready: Prepared, fits: Mapping[Candidate, Fit], settings: ModelSettings
 ) -> tuple[Blend, tuple[BlendScore, ...]]:
     oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
-    return choose_blend(oof, ready.label, ready.customer, settings.default_blend, apart=_XGBOOST)
+    return choose_blend(oof, ready.label, ready.customer, settings.default_blend, apart=_XGBOOST, weight=ready.weight)
 
 
 def _conclude(
@@ -197,21 +199,23 @@ def _conclude(
     oof: dict[str, FloatArray] = {name: fit.oof for name, fit in fits.items()}
     chosen, blends = _choose(ready, fits, settings)
     logit = mean_logit(oof, chosen)
-    calibration = calibrate(logit, ready.label, ready.fold, ready.customer)
+    calibration = calibrate(logit, ready.label, ready.fold, ready.customer, ready.weight)
     probability = sigmoid(calibration.slope * logit + calibration.intercept)
     report = TrainingReport(
         rows=len(ready.label),
         available=max(available, len(ready.label)),
         customers=int(ready.customer.max()) + 1,
-        churn_rate=float(np.mean(ready.label)),
+        churn_rate=float(np.average(ready.label, weights=ready.weight)),
+        effective_rows=None if ready.weight is None else effective_rows(ready.weight),
         blends=blends,
         chosen=chosen,
         calibration=calibration,
-        thresholds={"f1": best_f1_threshold(probability, ready.label)},
+        thresholds={"f1": best_f1_threshold(probability, ready.label, ready.weight)},
         fitted=_fitted(fits),
     )
     # Without the times, which would make every model another one.
-    details = report.model_dump(mode="json", exclude={"blends", "thresholds", "seconds", "cpu_seconds"})
+    unsaid = {"blends", "thresholds", "seconds", "cpu_seconds", *(["effective_rows"] if ready.weight is None else [])}
+    details = report.model_dump(mode="json", exclude=unsaid)
     return TrainingResult(replace(ready.model, details=details, thresholds=report.thresholds), probability, report)
 
 
@@ -230,27 +234,28 @@ def _with_doubling(
     kept = np.random.default_rng(seed).permutation(int(customer.max()) + 1) % 2 == 0
     rows = np.flatnonzero(kept[customer])
     columns = {name: values[rows] for name, values in data.columns.items()}
+    weight = None if data.weight is None else data.weight[rows]
+    part = TrainingData(columns, data.label[rows], data.entity[rows], weight)
     try:
-        half = prepare(TrainingData(columns, data.label[rows], data.entity[rows]), contract, settings.folds, seed)
+        half = prepare(part, contract, settings.folds, seed)
     except NotEnoughData:
         return report
     chosen = [name for name in fits if name in report.chosen]
     oof: dict[str, FloatArray] = {name: _fit(name, half, settings, seed, threads).oof for name in chosen}
     whole: dict[str, FloatArray] = {name: fits[name].oof[rows] for name in chosen}
     fewer, more = (logit_losses(half.label, mean_logit(logits, report.chosen)) for logits in (oof, whole))
-    gain = paired_difference(fewer, more, half.customer)
+    gain = paired_difference(fewer, more, half.customer, half.weight)
     doubling = Doubling(rows=len(rows), gain=gain.mean, gain_se=gain.se)
     return report.model_copy(update={"doubling": doubling})
 
 
 def _fit(name: Candidate, ready: Prepared, settings: ModelSettings, seed: int, threads: int) -> Fit:
     if name == "additive":
-        return fit_additive(
-            ready.encoded, ready.model.categories, ready.label, ready.fold, customer=ready.customer, seed=seed
-        )
+        rows = ready.encoded, ready.model.categories, ready.label, ready.fold
+        return fit_additive(*rows, customer=ready.customer, seed=seed, weight=ready.weight)
     if name == "symmetric":
         rows = ready.encoded, ready.model.categories, ready.label, ready.fold
-        return fit_symmetric_folds(*rows, seed=seed, threads=threads)
+        return fit_symmetric_folds(*rows, seed=seed, threads=threads, weight=ready.weight)
     params = settings.trees(name)
     return fit_folds(ready.matrices, params, seed, budget=settings.explanation_budget, threads=threads)
 
@@ -272,7 +277,7 @@ def _assemble(
             model = replace(model, additive=fit.model.scaled(weight))
         elif isinstance(fit, SymmetricFolds):
             rows = ready.encoded, ready.model.categories, ready.label
-            trees = grow_symmetric(*rows, rounds=fit.rounds, seed=seed).scaled(weight)
+            trees = grow_symmetric(*rows, rounds=fit.rounds, seed=seed, weight=ready.weight).scaled(weight)
             model, budget = replace(model, symmetric=trees), budget - trees.explanation_cost
     for name, fit in chosen.items():
         if isinstance(fit, BoostedFolds):

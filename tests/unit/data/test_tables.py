@@ -13,7 +13,7 @@ from adapters.local.feature_store import LocalFeatureStore
 from churn.approval.archive import keep_report
 from churn.data.ingest import bronze_schema
 from churn.data.labels import SplitSettings, labels_of
-from churn.data.tables import FEATURE_TIME, INGESTED_AT, TABLES, TRUTH, TableName
+from churn.data.tables import FEATURE_TIME, INGESTED_AT, TABLES, TableName
 from churn.data.training_set import bronze_to_features
 from churn.data.validation import QUARANTINE_SCHEMA
 from churn.ports.ledger import Entry
@@ -90,7 +90,7 @@ def test_a_joined_table_has_what_it_is_joined_from() -> None:
         table = TABLES[name]
         assert {*table.arrow_schema(customer).names} == names
         assert all(table.arrow_schema(customer).field(column.name) == column for column in columns)
-        assert (table.key, table.optional) == (TABLES["labels"].key, (TRUTH,))
+        assert (table.key, table.optional) == (TABLES["labels"].key, TABLES["labels"].optional)
 
 
 def test_no_two_tables_have_one_name_and_each_key_is_a_column() -> None:

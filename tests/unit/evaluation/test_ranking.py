@@ -113,7 +113,9 @@ def test_calibration_noise_is_the_gap_that_true_probabilities_show_to_customers_
     random = np.random.default_rng(0)
     outcomes = [np.repeat(random.random(1500), rows_each) < truth for _ in range(400)]
     gaps = [calibration_gap(each.astype(float), truth, bins, np.ones(len(truth))) for each in outcomes]
-    noise = [calibration_noise(each.astype(float), truth, bins, customer) for each in outcomes[:50]]
+    noise = [
+        calibration_noise(each.astype(float), truth, bins, customer, np.ones(len(truth))) for each in outcomes[:50]
+    ]
     assert np.mean([each.mean for each in noise]) == pytest.approx(np.mean(gaps), rel=0.05)
     assert np.mean([each.upper for each in noise]) == pytest.approx(np.quantile(gaps, 0.95), rel=0.07)
 
@@ -124,8 +126,9 @@ def test_a_calibrated_model_exceeds_its_noise_about_once_in_twenty_times(rows_ea
     for seed in range(300):
         sample = predictions(1500 * rows_each, seed=seed, rows_each=rows_each)
         label, bins = sample.label.astype(float), equal_mass_bins(sample.truth, 10)
-        noise = calibration_noise(label, sample.truth, bins, np.unique(sample.entity, return_inverse=True)[1])
-        exceeded.append(calibration_gap(label, sample.truth, bins, np.ones(len(label))) > noise.upper)
+        customer, once = np.unique(sample.entity, return_inverse=True)[1], np.ones(len(label))
+        noise = calibration_noise(label, sample.truth, bins, customer, once)
+        exceeded.append(calibration_gap(label, sample.truth, bins, once) > noise.upper)
     assert 0.02 < np.mean(exceeded) < 0.1
 
 

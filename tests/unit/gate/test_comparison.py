@@ -232,9 +232,14 @@ def test_the_metrics_are_those_of_an_evaluation() -> None:
 
 def test_blocks_are_the_draws_of_the_bootstrap() -> None:
     entity = np.repeat([f"c{number}" for number in range(20_000)], 2)
-    blocks = list(weight_blocks(entity, resamples=13, seed=3))
-    assert len(blocks) > 1
-    np.testing.assert_array_equal(np.concatenate(blocks), list(customer_weights(entity, resamples=13, seed=3)))
+    weight = np.random.default_rng(0).choice([1.0, 10.0], 40_000)
+    rows = np.zeros(40_000), np.full(40_000, 0.5), entity
+    for counted in (None, weight):
+        holdout = Holdout.of(*rows, thresholds={}, money=MONEY, value=200.0, weight=counted)
+        blocks = list(weight_blocks(holdout, resamples=13, seed=3))
+        assert len(blocks) > 1
+        drawn = np.array(list(customer_weights(entity, resamples=13, seed=3)))
+        np.testing.assert_array_equal(np.concatenate(blocks), drawn if counted is None else drawn * weight)
 
 
 def brute_force(rows: PairedRows, customers: int) -> float:
@@ -374,3 +379,42 @@ def test_a_group_does_not_pass_because_more_groups_are_asked_about() -> None:
 def test_a_group_that_is_not_judged_is_not_worse() -> None:
     (found,) = judged_slices([SliceComparison(column="c", value="d", rows=3, skipped="few")], QUICK)
     assert (found.p_worse, found.worse) == (None, False)
+
+
+def repeated(rows: PairedRows, times: Any) -> PairedRows:
+    def often(values: Any) -> Any:
+        return np.repeat(np.asarray(values), times)
+
+    return changed(
+        rows,
+        label=often(rows.label),
+        entity=often(rows.entity),
+        event_time=rows.event_time.repeat(times).reset_index(drop=True),
+        value=often(rows.value),
+        slices={name: often(values) for name, values in rows.slices.items()},
+        **{
+            side: type(rows.champion)(often(getattr(rows, side).probability), 0.35)
+            for side in ("champion", "challenger")
+        },
+    )
+
+
+def test_rows_that_stand_for_others_are_compared_as_so_many_rows(better: PairedRows) -> None:
+    times = np.where(np.random.default_rng(1).random(2000) < 0.2, 7, 1)
+    settings: dict[str, Any] = {"capacity": 500}
+    # Numbers are cut at other quartiles where rows are repeated.
+    texts = {name: values for name, values in better.slices.items() if np.asarray(values).dtype.kind == "U"}
+    weighted = compared(changed(better, slices=texts, weight=times.astype(float)), **settings)
+    often = compared(repeated(changed(better, slices=texts), times), **settings)
+    assert texts
+    assert [metric.name for metric in weighted.metrics] == [*NAMES, "profit_at_capacity"]
+    for one, other in zip(weighted.metrics, often.metrics, strict=True):
+        if one.name not in {"ece", "profit_at_capacity"}:  # of bins of equally many rows, and of a share of the rows
+            assert one.gain.model_dump() == pytest.approx(other.gain.model_dump()), one.name
+            assert one.p_worse == pytest.approx(other.p_worse)
+    for one, other in zip(weighted.slices, often.slices, strict=True):
+        assert {n: g.point for n, g in one.gains.items()} == pytest.approx({n: g.point for n, g in other.gains.items()})
+    assert compared(changed(better, weight=np.ones(2000))) == compared(better)
+    half = changed(better, weight=times.astype(float)).where(np.arange(2000) < 1000)
+    assert half.weight is not None
+    assert half.weight.tolist() == times[:1000].tolist()

@@ -33,6 +33,11 @@ CHEAP = MoneySettings(incentive_cost=0, contact_cost=0.01)
 NAMES = ["better_than_nobody", "better_than_everybody", "better_than_prior", "better_than_chance", "calibration"]
 
 
+def holdout_of(sample: Predictions, *, times: Any = 1, weight: Any = None) -> Holdout:
+    rows = (np.repeat(values, times) for values in (sample.label, sample.probability, sample.entity))
+    return Holdout.of(*rows, thresholds={"f1": 0.5}, money=MONEY, value=200.0, weight=weight)
+
+
 def evaluated(sample: Predictions, probability: np.ndarray, money: MoneySettings = MONEY) -> Evaluation:
     return evaluate(
         sample.label,
@@ -174,8 +179,8 @@ def test_where_everybody_is_treated_the_margin_is_the_bar(loss: float, verdict: 
 
 
 def test_the_gain_over_the_churn_rate_is_paired_by_row() -> None:
-    label, entity = SAMPLE.label, SAMPLE.entity
-    check = beats_prior(label, SAMPLE.probability, entity, 0.3, 0.05)
+    label = SAMPLE.label
+    check = beats_prior(holdout_of(SAMPLE), 0.3, 0.05)
     p = SAMPLE.probability
     model = -np.where(label == 1, np.log(p), np.log(1 - p))
     gaps = -np.where(label == 1, np.log(0.3), np.log(0.7)) - model
@@ -186,9 +191,16 @@ def test_the_gain_over_the_churn_rate_is_paired_by_row() -> None:
 
 def test_rows_that_repeat_a_customer_add_no_certainty() -> None:
     sample = predictions(150)
-    once = beats_prior(sample.label, sample.probability, sample.entity, 0.3, 0.05)
-    often = beats_prior(*(np.tile(x, 9) for x in (sample.label, sample.probability, sample.entity)), 0.3, 0.05)
+    once = beats_prior(holdout_of(sample), 0.3, 0.05)
+    often = beats_prior(holdout_of(sample, times=9), 0.3, 0.05)
     assert often.value == pytest.approx(once.value)
+
+
+def test_a_row_that_stands_for_nine_counts_as_nine_rows_of_its_customer() -> None:
+    sample = predictions(150)
+    weight = np.random.default_rng(0).integers(1, 10, 150)
+    weighted = beats_prior(holdout_of(sample, weight=weight.astype(float)), 0.3, 0.05)
+    assert weighted.value == pytest.approx(beats_prior(holdout_of(sample, times=weight), 0.3, 0.05).value)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])

@@ -301,3 +301,38 @@ def test_fewer_churners_than_folds_are_refused() -> None:
         compare_learners(
             Blurred(1), Blurred(1), few, ENTITY, settings=GateSettings(), seed=1, threads=1, progress=lambda *_: None
         )
+
+
+def test_recipes_are_held_against_each_other_by_what_rows_stand_for() -> None:
+    label, entity = SAMPLE_LABEL, np.array([f"c{number}" for number in range(400)], dtype=object)
+    first = np.arange(400) < 40
+    right, wrong = np.where(label == 1, 0.7, 0.3), np.where(label == 1, 0.3, 0.7)
+
+    def found(weight: Any) -> float:
+        comparison = compare_learners(
+            lambda seed: np.where(first, wrong, right),
+            lambda seed: np.where(first, right, wrong),
+            label,
+            entity,
+            settings=QUICK,
+            seed=1,
+            threads=1,
+            progress=lambda *_: None,
+            weight=weight,
+        )
+        return comparison.metrics[0].gain.point
+
+    assert found(None) < 0 < found(np.where(first, 100.0, 1.0))
+    assert found(np.ones(400)) == found(None)
+
+
+def test_a_table_of_rows_that_stand_for_others_is_learned_from_so() -> None:
+    side = training_side(table(), CONTRACT)
+    assert side.weight is None
+    rows = table(untreated_weight=np.where(np.arange(600) % 3 == 0, 5.0, 1.0))
+    weighted = training_side(rows, CONTRACT)
+    assert weighted.weight is not None
+    assert set(weighted.weight) == {1.0, 5.0}
+
+
+SAMPLE_LABEL = (np.random.default_rng(7).random(400) < 0.4).astype(np.int8)
