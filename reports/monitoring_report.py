@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn.core.wording import moment, percent
+from churn.core.wording import counted, moment, percent
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import GateReport
 from churn.lifecycle.alerts import Alerted
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _TIMELINE = ("roc_auc", "profit_per_customer", "log_loss", "churn_share")
+_LETTERS = {"promotion": "P", "retraining": "R", "campaign": "C", "alert": "A"}
 _COLUMNS, _WINDOWS = 15, 24
 """Columns and windows that the map of the drift shows at most."""
 
@@ -126,8 +128,10 @@ def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:
     """Return what monitoring found: what to do, the metrics over time, estimates beside what came true, the drift."""
     mine = _drawn(report)
     sections = [_verdict(report, mine)]
-    if mine:
-        sections.append(_timeline(report, mine))
+    if report.costs:
+        sections.append(_costs(report))
+    if line := _line(report, mine):
+        sections.append(_timeline(report, line))
     if backtests := [window for window in mine if window.backtest and window.realised]:
         sections.append(_backtest(report, backtests))
     if any(window.drift for window in mine):
@@ -145,6 +149,48 @@ def _drawn(report: MonitoringReport) -> list[Window]:
             rows[window.source] = rows.get(window.source, 0) + window.rows
     source = max(rows, key=lambda name: rows[name], default=None)
     return [window for window in report.windows if (window.version, window.source) == (report.live, source)]
+
+
+def _line(report: MonitoringReport, mine: Sequence[Window]) -> list[Window]:
+    """Return the windows of every version that make one line: of several in one window, the one that is live."""
+    if not mine:
+        return []
+    by_start: dict[dt.datetime, Window] = {}
+    for window in report.windows:
+        best = by_start.get(window.start)
+        if window.source == mine[-1].source and (best is None or _rank(report, window) > _rank(report, best)):
+            by_start[window.start] = window
+    return [by_start[start] for start in sorted(by_start)]
+
+
+def _rank(report: MonitoringReport, window: Window) -> tuple[bool, int]:
+    return window.version == report.live, window.rows
+
+
+def _costs(report: MonitoringReport) -> Section:
+    blocks: list[Block] = []
+    for cost in report.costs:
+        metric = METRICS["profit_per_customer"]
+        rows: list[list[Cell]] = [
+            [name, metric.number(part.point), metric.span(part)] for name, part in cost.columns.items()
+        ]
+        if cost.rest is not None:
+            rows.append(["how columns come together", metric.number(cost.rest.point), metric.span(cost.rest)])
+        rows.append(["total", metric.number(cost.total.point), metric.span(cost.total)])
+        caption = (
+            f"{cost.window}, {cost.source}: {report.currency} a month on {counted(cost.rows, 'prediction')}; below 0 "
+            f"the shift earns. The weighted baseline is worth {cost.effective_rows:,.0f} equal rows."
+        )
+        if cost.unpriced >= 0.001:
+            caption += f" Up to {percent(cost.unpriced)} of the rows have a value that no baseline row has: unpriced."
+        blocks.append(Table(["column", "cost", "interval"], rows, caption, ["cost", "interval"]))
+    lead = (
+        "Expected profit that is lost against the baseline, because customers are other ones. The baseline is weighted "
+        "until each column is spread as in the window; columns that move together share what they cost. The parts add "
+        "up to the total, which is what the window's own probabilities say. Customers who behave otherwise do not show "
+        "here."
+    )
+    return Section("What the shift costs a month", blocks, lead)
 
 
 def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
@@ -186,15 +232,21 @@ def _cards(report: MonitoringReport, mine: Sequence[Window]) -> list[Card]:
 def _timeline(report: MonitoringReport, windows: Sequence[Window]) -> Section:
     caption = (
         f"Source {windows[-1].source}; the others are in the table below. The band is the estimate without outcomes "
-        "with its interval, dots are what came true, and the broken line is the holdout."
+        "with its interval, dots are what came true, and the broken line is the holdout of the version. Along the top: "
+        "P promotion, R retraining, C campaign, A alert."
     )
-    return Section("Performance over time", [Figure(timeline_chart(report, windows), caption)])
+    blocks: list[Block] = [Figure(timeline_chart(report, windows), caption)]
+    if report.marks:
+        rows: list[list[Cell]] = [[f"{mark.at:%Y-%m-%d}", mark.kind, mark.text] for mark in reversed(report.marks)]
+        title = "What happened meanwhile, the newest first; an alert stands at the window that it is about."
+        blocks.append(Table(["day", "event", "what"], rows, title, folded=len(rows) > 8))
+    return Section("Performance over time", blocks)
 
 
 def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
     """Draw each main metric over the windows: estimated with its interval, realised, and the holdout's."""
     places, step = np.arange(len(windows)), -(-len(windows) // 3)
-    baseline = report.baselines.get(windows[-1].version, {})
+    marked = _marked(report, windows)
 
     def draw(axes: Axes, name: str) -> None:
         estimates = [
@@ -208,13 +260,31 @@ def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
         known = [(place, window.realised[name]) for place, window in enumerate(windows) if name in window.realised]
         if known:
             axes.plot(*zip(*known, strict=True), "o", color=COLOURS["secondary"], markersize=4, label="realised")
-        if name in baseline:
-            axes.axhline(baseline[name], color=COLOURS["muted"], **DASHED)
+        held = [report.baselines.get(window.version, {}).get(name, np.nan) for window in windows]
+        if not np.isnan(held).all():
+            axes.step(places, held, where="mid", color=COLOURS["muted"], **DASHED)
+            if len(held) == 1:
+                axes.axhline(held[0], color=COLOURS["muted"], **DASHED)
+        for place, letters in marked.items():
+            axes.axvline(place, color=COLOURS["grid"], linewidth=1.0, zorder=0)
+            top = axes.get_xaxis_transform()
+            axes.text(place, 0.99, letters, transform=top, ha="center", va="top", fontsize=7, color=COLOURS["ink"])
         axes.set_xticks(places[::step], [f"{window.start:%y-%m-%d}" for window in windows][::step])
         axes.set_xlim(-0.5, len(windows) - 0.5)
 
     parts = [(METRICS[name].label, name) for name in _TIMELINE]
     return small_multiples("Metrics by window: estimated and realised", "", parts, draw)
+
+
+def _marked(report: MonitoringReport, windows: Sequence[Window]) -> dict[float, str]:
+    """Return the letters of what happened, by the place on the axis of windows; what lies outside is in the table."""
+    starts, found = [window.start.timestamp() for window in windows], dict[float, str]()
+    for mark in report.marks:
+        if windows[0].start <= mark.at < windows[-1].end:
+            place = round(float(np.interp(mark.at.timestamp(), starts, np.arange(len(starts)))), 1)
+            letter = _LETTERS[mark.kind]
+            found[place] = found.get(place, "").replace(letter, "") + letter
+    return found
 
 
 def _backtest(report: MonitoringReport, windows: Sequence[Window]) -> Section:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .estimate import Estimate
 
-__all__ = ["Named", "amount", "interval", "moment", "number", "percent", "plain", "span", "spoken", "times"]
+__all__ = ["Named", "amount", "counted", "interval", "moment", "number", "percent", "plain", "span", "spoken", "times"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -24,6 +24,11 @@ def plain(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, such as `1 window` or `1,200 predictions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(share: float, digits: int = 1) -> str:

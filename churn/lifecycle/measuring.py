@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..core.canonical import canonical, digest
 from ..core.errors import NotFound
 from ..core.progress import advance
-from ..core.wording import moment
+from ..core.wording import counted, moment
 from ..data.tables import EVENT_TIME, TABLES, TableName
 from ..monitoring.measure import Side, differences, figures, sides_of
 from ..ports.registry import MODEL_DIGEST, ModelVersion
@@ -21,7 +21,7 @@ from ..ports.windows import Asked, Bins, Clock, Length, Predicted
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["Measured", "measure_windows"]
+__all__ = ["Counting", "Measured", "measure_windows"]
 
 _AT_ONCE = 30  # windows that are counted at a time
 _TIMES: Mapping[Clock, str] = {"event": EVENT_TIME, "scoring": "scored_at"}
@@ -29,12 +29,16 @@ Place = tuple[dt.datetime, str]
 """Start and source of a window."""
 
 
-class _Counting(NamedTuple):
-    """How the predictions of a version are counted, what its baseline holds, and a text that changes where these do."""
+class Counting(NamedTuple):
+    """How the predictions of a version are counted, what its baseline holds, and a text that changes where these do.
+
+    `digest` is that of the version; empty without a baseline.
+    """
 
     bins: tuple[Bins, ...] = ()
     baseline: Side | None = None
     content: str = ""
+    digest: str = ""
 
 
 class _Listed(NamedTuple):
@@ -51,14 +55,16 @@ class Measured:
     Attributes:
         changed: Windows that were measured.
         unchanged: Windows that had been measured before and are as they were.
-        baselines: The baseline of each version that has one.
+        countings: How the predictions of each version are counted, with its baseline if it has one.
+        predicted: The predictions that were looked at; None where there are none.
         scored: The days on which anything was scored, the oldest first.
         notes: What could not be measured or compared, a sentence each.
     """
 
     changed: int = 0
     unchanged: int = 0
-    baselines: dict[int, Side] = field(default_factory=dict)
+    countings: dict[int, Counting] = field(default_factory=dict)
+    predicted: Predicted | None = None
     scored: list[dt.datetime] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -86,9 +92,10 @@ def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime, 
     predicted = Predicted(
         model=workspace.model, predictions=predictions, features=features, labels=labels, known_by=now
     )
+    measured.predicted = predicted
     _Measuring(workspace, settings, now, predicted, measured, dry).run()
     if dry and measured.changed:
-        measured.notes.append(f"{measured.changed:,} windows are new or have changed: a dry run does not measure them.")
+        measured.notes.append(f"New or changed, and not measured in a dry run: {counted(measured.changed, 'window')}.")
     return measured
 
 
@@ -100,7 +107,6 @@ class _Measuring:
     predicted: Predicted
     measured: Measured
     dry: bool = False
-    countings: dict[int, _Counting] = field(default_factory=dict)
 
     def run(self) -> None:
         wanted, before = self.settings.monitoring, self._contents()
@@ -109,8 +115,8 @@ class _Measuring:
         for done, (clock, length) in enumerate(pairs):
             advance("monitor", done, len(pairs), f"{length} windows by the time of {clock}")
             for version, windows in self._listed(clock, length).items():
-                if version not in self.countings:
-                    self.countings[version] = self._counting(version, versions.get(version))
+                if version not in self.measured.countings:
+                    self.measured.countings[version] = self._counting(version, versions.get(version))
                 self._measure((version, clock, length), windows, before)
 
     def _measure(
@@ -119,7 +125,7 @@ class _Measuring:
         windows: Mapping[Place, _Listed],
         before: Mapping[tuple[Any, ...], str],
     ) -> None:
-        counting = self.countings[group[0]]
+        counting = self.measured.countings[group[0]]
         contents = {place: self._content(place, windows, counting) for place in windows}
         changed = [place for place in windows if before.get((*group, *place)) != contents[place]]
         self.measured.changed += len(changed)
@@ -148,7 +154,7 @@ class _Measuring:
                     table = pa.Table.from_pylist(part, TABLES[name].arrow_schema())
                     self.workspace.tables.upsert(self.workspace.contract.table(name), table)
 
-    def _content(self, place: Place, windows: Mapping[Place, _Listed], counting: _Counting) -> str:
+    def _content(self, place: Place, windows: Mapping[Place, _Listed], counting: Counting) -> str:
         window = windows[place]
         earlier = "" if window.earlier is None else windows[window.earlier, place[1]].rows
         return digest(canonical([window.rows, earlier, counting.content]))[:16]
@@ -161,7 +167,7 @@ class _Measuring:
             "measured_at": self.now,
         }
 
-    def _profile(self, told: Mapping[str, Any], side: Side, counting: _Counting) -> Iterator[dict[str, Any]]:
+    def _profile(self, told: Mapping[str, Any], side: Side, counting: Counting) -> Iterator[dict[str, Any]]:
         money, confidence = self.settings.money, self.settings.monitoring.confidence
         for name, value in side.groups:
             found = figures(
@@ -172,7 +178,7 @@ class _Measuring:
                 own = {"column": figure.column, "metric": figure.metric, "kind": figure.kind, "number": figure.number}
                 yield {**told, "slice": name, "slice_value": value, **own, **ends}
 
-    def _counting(self, version: int, registered: ModelVersion | None) -> _Counting:
+    def _counting(self, version: int, registered: ModelVersion | None) -> Counting:
         """Return how a version is counted; one without a baseline is counted by no column."""
         wanted, contract = self.settings.monitoring, self.workspace.contract
         table, windows = _latest(self.workspace, "baseline"), self.workspace.windows
@@ -184,15 +190,14 @@ class _Measuring:
             sides = sides_of(windows.baseline(table, model_digest, bins, contract.slices))
             for baseline in sides.values():
                 self._note_new_columns(version, columns, {column.name for column in bins})
-                self.measured.baselines[version] = baseline
                 laid_out = [column.model_dump(mode="json") for column in bins]
-                return _Counting(bins, baseline, canonical([content, model_digest, laid_out]))
+                return Counting(bins, baseline, canonical([content, model_digest, laid_out]), model_digest)
         self.measured.notes.append(
             f"Version {version} has no baseline: its predictions are compared with the window before alone, and its "
             "inputs "
             "are not. A version that is trained now gets one."
         )
-        return _Counting(content=canonical(content))
+        return Counting(content=canonical(content))
 
     def _note_new_columns(self, version: int, columns: Sequence[str], known: set[str]) -> None:
         features = self.predicted.features
@@ -221,9 +226,8 @@ class _Measuring:
             newest[version, source] = start
         if future and length == self.settings.monitoring.judged:
             self.measured.notes.append(
-                f"{future:,} predictions have a {_TIMES[clock]} after now ({moment(self.now)}) and are left out: check "
-                "the "
-                "clock of whoever wrote them."
+                f"Left out: {counted(future, 'prediction')} whose {_TIMES[clock]} is after now ({moment(self.now)}). "
+                "Check the clock of whoever wrote them."
             )
         return by_version
 
@@ -238,7 +242,7 @@ class _Measuring:
         return {tuple(row[name] for name in key): row["content"] for row in rows}
 
 
-def _drift(told: Mapping[str, Any], counting: _Counting, before: Side, after: Side) -> Iterator[dict[str, Any]]:
+def _drift(told: Mapping[str, Any], counting: Counting, before: Side, after: Side) -> Iterator[dict[str, Any]]:
     for name, value in after.groups:
         for difference in differences(counting.bins, before, after, (name, value)):
             yield {**told, "slice": name, "slice_value": value, **difference._asdict()}

@@ -20,8 +20,11 @@ from ..monitoring.retraining import advise
 from ..monitoring.settings import MonitoringSettings
 from ..monitoring.triage import Triage, has_loss, silence
 from ..settings import Settings
+from .alerts import alert_book
 from .measuring import measure_windows
+from .pricing import priced
 from .registration import LABELS_UNTIL, REGISTERED_AT
+from .timeline import marks
 from .workspace import Workspace
 
 __all__ = ["last_training", "monitor"]
@@ -46,7 +49,8 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     if not dry:
         workspace.prediction_log.move()  # what the endpoint answered until now counts
     now, wanted = workspace.clock(), settings.monitoring
-    champion = workspace.approval(settings.approval).read().champion
+    state = workspace.approval(settings.approval).read()
+    champion = state.champion
     live = None if champion is None else champion.version
     with nullcontext() if dry else workspace.tables.exclusive("monitoring"):
         measured = measure_windows(workspace, settings, now, dry=dry)
@@ -59,12 +63,17 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
             if live is None
             else f"Version {live}, which is live, has not predicted anything yet: nothing is judged."
         )
-    baselines = {version: realised(side.whole, settings.money) for version, side in measured.baselines.items()}
+    baselines = {
+        version: realised(counting.baseline.whole, settings.money)
+        for version, counting in measured.countings.items()
+        if counting.baseline is not None
+    }
     words = {name: column.description for name, column in workspace.contract.columns.items()}
     triage = Triage(wanted, settings.money.currency, words)
     judged = [triage(window, baselines.get(window.version, {})) for window in mine]
     trained_at, labels_until = last_training(workspace)
-    diagnoses = (*silence(measured.scored, now, live), *_newest(mine, judged, settings))
+    diagnoses, costs = priced(workspace, settings, measured, mine, _newest(mine, judged, settings))
+    diagnoses = (*silence(measured.scored, now, live), *diagnoses)
     return MonitoringReport(
         dataset=workspace.contract.name,
         model=workspace.model,
@@ -77,6 +86,8 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
         windows=tuple(windows[-_SHOWN:]),
         baselines=baselines,
         diagnoses=diagnoses,
+        costs=costs,
+        marks=marks(workspace, state, alert_book(workspace), diagnoses),
         advice=advise(
             _telling(mine, judged, wanted),
             is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),

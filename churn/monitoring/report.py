@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field
@@ -12,10 +12,10 @@ from pydantic import Field
 from ..core.clock import UtcTime
 from ..core.estimate import Estimate
 from ..core.frozen import Finite
-from ..core.wording import moment
+from ..core.wording import amount, counted, moment
 from .measure import WHOLE, Difference, Figure
 
-__all__ = ["ACTS", "KINDS", "Advice", "Diagnosis", "DiagnosisKind", "MonitoringReport", "Window"]
+__all__ = ["ACTS", "KINDS", "Advice", "Diagnosis", "DiagnosisKind", "Mark", "MonitoringReport", "ShiftCost", "Window"]
 
 DiagnosisKind = Literal[
     "broken_feed",
@@ -169,6 +169,59 @@ class Advice(Finite):
     new_outcomes: int = 0
 
 
+class Mark(Finite):
+    """Something that happened while a model was watched, in the time of the windows."""
+
+    at: UtcTime
+    kind: Literal["promotion", "retraining", "campaign", "alert"]
+    text: str
+
+
+class ShiftCost(Finite):
+    """What the shift of one window costs.
+
+    Attributes:
+        window: The window.
+        source: batch or endpoint.
+        rows: Predictions of the source in the month before the end of the window.
+        total: Expected profit that is lost a month against the baseline, in the currency; below 0 it is gained.
+        columns: The part of each column, the dearest first.
+        rest: What the columns one by one do not explain: how they come together. It adds up with them to the total.
+        effective_rows: How many equally weighted rows of the baseline the weighted ones are worth.
+        unpriced: Largest share of rows with a value that the baseline does not have, over the columns.
+    """
+
+    window: str
+    source: str
+    rows: int
+    total: Estimate
+    columns: dict[str, Estimate] = Field(default_factory=dict)
+    rest: Estimate | None = None
+    effective_rows: float
+    unpriced: float = 0.0
+
+    @property
+    def dearest(self) -> tuple[str, ...]:
+        """The two columns that the total is mostly due to; none where the columns do not explain it."""
+        if self.rest is not None and abs(self.rest.point) > abs(self.total.point) / 2:
+            return ()
+        sign, least = (1 if self.total.point > 0 else -1), abs(self.total.point) / 10
+        alike = [name for name, part in self.columns.items() if sign * part.point >= least]
+        return tuple(sorted(alike, key=lambda name: -sign * self.columns[name].point)[:2])
+
+    def sentence(self, currency: str, words: Mapping[str, str]) -> str:
+        """Return the cost in a sentence; `words` says how one speaks of each column."""
+        named = [words.get(name, name) for name in self.dearest]
+        span = f"{amount(abs(self.total.lower), currency)} and {amount(abs(self.total.upper), currency)}"
+        about = f"on {counted(self.rows, 'prediction')} a month, by the probabilities"
+        if self.total.lower <= 0 <= self.total.upper:
+            low, high = amount(-self.total.lower, currency), amount(self.total.upper, currency)
+            return f"What the shift costs {about}, cannot be told from nothing: between {low} gained and {high} lost."
+        verb = "costs" if self.total.point > 0 else "earns"
+        told = f"The shift {verb} about {amount(abs(self.total.point), currency)} {about} (between {span})"
+        return f"{told}, most of it by {' and '.join(named)}." if named else f"{told}."
+
+
 class MonitoringReport(Finite):
     """What one run of monitoring found.
 
@@ -184,6 +237,8 @@ class MonitoringReport(Finite):
         windows: The newest judged windows, the oldest first.
         baselines: Metrics of each version on its holdout, by the version's number.
         diagnoses: What the newest windows of the live version show, the most pressing first.
+        costs: What the shift of each of these windows costs a month, by column.
+        marks: What happened meanwhile, the oldest first.
         advice: Whether to train anew.
         notes: What could not be measured or compared, a sentence each.
     """
@@ -199,6 +254,8 @@ class MonitoringReport(Finite):
     windows: tuple[Window, ...] = ()
     baselines: dict[int, dict[str, float]] = Field(default_factory=dict)
     diagnoses: tuple[Diagnosis, ...] = ()
+    costs: tuple[ShiftCost, ...] = ()
+    marks: tuple[Mark, ...] = ()
     advice: Advice
     notes: tuple[str, ...] = ()
 
@@ -217,4 +274,7 @@ class MonitoringReport(Finite):
             return self.advice.sentence
         if not self.windows:
             return self.notes[0] if self.notes else "There are no predictions to look at."
-        return f"Nothing to do: {len(self.windows):,} windows looked at, the last of {moment(self.windows[-1].start)}."
+        if self.advice.state != "no_reason":
+            return f"Nothing to do yet. {self.advice.sentence}"
+        looked = counted(len(self.windows), "window")
+        return f"Nothing to do: {looked} looked at, the last of {moment(self.windows[-1].start)}."

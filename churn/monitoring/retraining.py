@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from ..core.wording import moment
+from ..core.wording import counted, moment
 from .report import Advice, Diagnosis
 from .settings import RetrainingSettings
 from .triage import has_loss
@@ -37,7 +37,10 @@ def advise(
     """
     recent = list(history)[-settings.of_windows :]
     bad = sum(map(has_loss, recent))
-    shown = f"{bad} of the last {len(recent)} windows show a loss"
+    verb = "shows" if bad == 1 else "show"
+    shown = f"{bad} of the last {counted(len(recent), 'window')} {verb} a loss"
+    if len(recent) == 1:
+        shown = "the only window that can be judged shows a loss"
     if is_broken:
         return Advice(state="broken_feed", sentence="Do not retrain: the newest window comes from a broken feed.")
     if not bad:
@@ -53,7 +56,7 @@ def advise(
             new_outcomes=new_outcomes,
         )
     if new_outcomes < settings.min_new_outcomes:
-        known = f"{new_outcomes:,} outcomes became known since the last training"
+        known = f"{counted(new_outcomes, 'outcome')} became known since the last training"
         return Advice(
             state="too_few_outcomes",
             new_outcomes=new_outcomes,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist, median
 
-from ..core.wording import percent
+from ..core.wording import counted, percent
 from ..evaluation.metrics import METRICS
 from .measure import SCORE
 from .report import KINDS, Diagnosis, DiagnosisKind, Window
@@ -29,7 +29,7 @@ _RECOMMENDED: dict[DiagnosisKind, str] = {
     ),
     "concept_drift": "Train on the newer outcomes: python run.py --pipeline training, then --pipeline deployment.",
     "drift_with_loss": "Look at the columns named, then train on newer customers: python run.py --pipeline training.",
-    "drift": "Nothing: the model is expected to do as well on these customers as on those it was judged on.",
+    "drift": "Nothing: on these customers the model should do as well, within chance, as on those it was judged on.",
     "late_labels": "Ask whoever delivers the outcomes: python run.py --pipeline features takes them in.",
     "treated_labels": "Compare the contacted with the control group before you conclude anything from these outcomes.",
     "too_little_data": "Wait for more rows, or judge longer windows (monitoring.judged).",
@@ -73,9 +73,8 @@ class Triage:
 
     def _found(self, window: Window, baseline: Mapping[str, float]) -> dict[DiagnosisKind, list[str]]:
         if window.rows < self.settings.min_rows:
-            few = (
-                f"{window.rows:,} predictions, and a judgement needs {self.settings.min_rows:,} (monitoring.min_rows)."
-            )
+            needed = f"a judgement needs {self.settings.min_rows:,} (monitoring.min_rows)."
+            few = f"{counted(window.rows, 'prediction')}, and {needed}"
             return {"too_little_data": [few]}
         broken, shifted = list(self._broken(window)), list(self._shifted(window))
         treated, concept = list(self._treated(window)), list(self._concept(window))

@@ -26,6 +26,7 @@ from churn.ports.windows import Predicted
 from churn.settings import read_configuration
 from tests.fakes.data.deciding import MODEL, office
 from tests.fakes.data.findings import REGISTRATION
+from tests.fakes.ports.files import InMemoryFiles
 from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
 from tests.fakes.ports.windows import MemoryPredictionWindows
@@ -184,11 +185,12 @@ class Watched:
     def __init__(self, *, now: float = 400, baseline: Customers | None = None, live: bool = True) -> None:
         self.now = now
         self.store = MemoryFeatureStore("toy")
+        self.files = InMemoryFiles()
         self.office = office(1, *[1] * live)
         if baseline is not None:
             put_baseline(self.store, baseline)
 
-    def monitor(self, *overrides: str) -> MonitoringReport:
+    def monitor(self, *overrides: str, dry: bool = False) -> MonitoringReport:
         """Run the use case as of `now`; without other settings on daily windows of event time alone."""
         few = ("monitoring.windows=[day]", "monitoring.clocks=[event]")
         settings = read_configuration(CONFIGS, overrides=[*few, *overrides]).settings
@@ -199,6 +201,7 @@ class Watched:
             clock=lambda: day(self.now),
             make={
                 "tables": lambda: self.store,
+                "files": lambda: self.files,
                 "windows": lambda: MemoryPredictionWindows(self.store),
                 "registry": lambda: self.office.registry,
                 "ledger": lambda: self.office.ledger,
@@ -208,7 +211,7 @@ class Watched:
                 ),
             },
         )
-        return monitor(workspace, settings)
+        return monitor(workspace, settings, dry=dry)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of a table of metrics."""

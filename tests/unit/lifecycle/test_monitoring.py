@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_predictions_of_the_future_are_left_out_and_said() -> None:
     put_window(made.store, Customers(400, 30), 20)
     report = made.monitor()
     assert [window.start for window in report.windows] == [day(0), day(1)]
-    assert "400 predictions have a transaction_ts after now (2024-01-11 00:00 UTC)" in report.notes[0]
+    assert "Left out: 400 predictions whose transaction_ts is after now (2024-01-11 00:00 UTC)" in report.notes[0]
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -266,3 +267,82 @@ def test_slices_are_in_the_tables() -> None:
     made.monitor()
     slices = {(row["slice"], row["slice_value"]) for row in made.rows("profile_metrics")}
     assert slices == {("", ""), ("contract", "Month-to-month"), ("contract", "Two year")}
+
+
+def test_a_shift_of_the_inputs_has_a_price_by_column() -> None:
+    made = Watched(baseline=Customers(3000, 1))
+    others = Customers(9000, 81)
+    kept = (others.contract == "Two year") | (np.arange(9000) % 5 == 0)
+    for name in ("contract", "charges", "probability", "outcome", "value"):
+        setattr(others, name, getattr(others, name)[kept])
+    others.rows = int(kept.sum())
+    put_window(made.store, others, 1)
+    report = made.monitor()
+    (cost,) = report.costs
+    assert (cost.window, cost.source, cost.rows) == ("2024-01-02", "batch", others.rows)
+    assert {*cost.columns} == {"contract", "charges"}
+    assert cost.rest is not None
+    assert sum(part.point for part in (*cost.columns.values(), cost.rest)) == pytest.approx(cost.total.point)
+    assert cost.total.lower > 0, "fewer customers are worth treating"
+    name = "profit_per_customer"
+    gap = report.baselines[1][name] - report.windows[0].estimated[name].point
+    assert cost.total.point == pytest.approx(others.rows * gap, rel=0.3)
+    assert abs(cost.rest.point) < cost.total.point / 4
+    drift = next(diagnosis for diagnosis in report.diagnoses if diagnosis.kind == "drift_with_loss")
+    assert drift.evidence[-1].startswith("The shift costs about ")
+    assert f"on {others.rows:,} predictions a month, by the probabilities (between" in drift.evidence[-1]
+    assert "most of it by" in drift.evidence[-1]
+
+
+def test_outcomes_that_are_otherwise_have_a_price() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(700, 20)
+    put_window(made.store, customers, 1)
+    put_labels(made.store, customers, 1, 40, np.random.default_rng(0).permutation(customers.outcome).tolist())
+    (concept,) = made.monitor().diagnoses
+    assert re.search(r"Against the estimate it costs [\d,.]+ USD \(.* USD to .* USD\) on 1,100", concept.evidence[-1])
+
+
+def test_a_broken_feed_has_no_price() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(400, 77)
+    put_window(made.store, customers, 1, changed={"charges": pa.array(customers.charges * 100)})
+    assert made.monitor().costs == ()
+
+
+def test_the_report_says_what_happened_meanwhile() -> None:
+    made = watched(0, labelled=40)
+    customers = Customers(400, 77)
+    put_window(made.store, customers, 1, changed={"charges": pa.array(customers.charges * 100)})
+    contacts = {
+        "batch_id": ["at 0 by 1"] * 3,
+        "customer_id": ["a", "b", "c"],
+        "group": ["treatment", "treatment", "control"],
+        "contacted_at": pa.array([day(3)] * 3, pa.timestamp("us", tz="UTC")),
+    }
+    made.store.upsert(CONTRACT.table("contacts"), pa.table(contacts))
+    marks = [(mark.at, mark.kind, mark.text) for mark in made.monitor().marks if mark.kind != "promotion"]
+    assert marks == [(day(1), "alert", "broken feed (batch)"), (day(3), "campaign", "2 contacted")]
+    assert [mark.text for mark in made.monitor().marks if mark.kind == "promotion"] == ["version 1 went live"]
+
+
+def test_a_dry_run_judges_what_was_measured_and_writes_nothing() -> None:
+    made = watched(0, labelled=40)
+    made.monitor()
+    put_window(made.store, Customers(400, 12), 1)
+    stored = made.store.latest("profile_metrics")
+    report = made.monitor(dry=True)
+    assert (len(report.windows), report.measured) == (1, 1)
+    assert report.notes == ("New or changed, and not measured in a dry run: 1 window.",)
+    assert made.store.latest("profile_metrics") == stored
+
+
+def test_a_loss_of_an_earlier_window_is_not_called_nothing() -> None:
+    made = watched(0, labelled=40, now=45)
+    customers = Customers(700, 20)
+    put_window(made.store, customers, 1)
+    put_labels(made.store, customers, 1, 40, np.random.default_rng(0).permutation(customers.outcome).tolist())
+    put_window(made.store, Customers(400, 30), 2, labelled=40)
+    report = made.monitor()
+    assert report.diagnoses == ()
+    assert report.headline.startswith("Nothing to do yet. Not yet: 1 of the last 3 windows shows a loss")

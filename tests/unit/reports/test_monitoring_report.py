@@ -10,7 +10,7 @@ import pytest
 from churn.monitoring.report import MonitoringReport
 from reports.markdown import in_markdown
 from reports.monitoring_report import monitoring_page, monitoring_sections, monitoring_tags
-from tests.fakes.data.monitored import Watched, monitoring_report
+from tests.fakes.data.monitored import Watched, day, monitoring_report
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,10 @@ def report() -> MonitoringReport:
 
 def test_the_page_says_what_to_do_first_and_then_shows_why() -> None:
     titles = [section.title for section in monitoring_sections(report())]
-    assert titles == ["What to do", "Performance over time", "Estimate against realised", "Drift", "Windows"]
+    assert titles == [
+        *("What to do", "What the shift costs a month", "Performance over time", "Estimate against realised"),
+        *("Drift", "Windows"),
+    ]
     page = monitoring_page(report())
     assert "<h1>Monitoring: someone should act</h1>" in page
     assert page.index("Concept drift") < page.index("Performance over time")
@@ -38,6 +41,23 @@ def test_the_lines_are_of_the_source_with_the_most_predictions_and_the_table_has
     assert f"newest window of {last.source}, {last.name}" in re.sub("<[^>]+>", "", page)
     assert f"Source {last.source}; the others are in the table below." in page
     assert ">endpoint<" in page
+
+
+def test_the_cost_of_the_shift_and_what_happened_meanwhile_are_on_the_page() -> None:
+    text = re.sub(r"<[^>]+>|\s+", " ", monitoring_page(report()))
+    (cost,) = report().costs
+    assert [*cost.columns] == ["contract", "charges"]
+    assert "USD a month on 300 predictions; below 0 the shift earns." in text
+    for event in ("promotion version 1 went live", "alert concept drift (batch)"):
+        assert event in re.sub(" +", " ", text), event
+    chart = monitoring_page(report())
+    assert re.search(r">A</text>|>PA</text>|glyph|<use", chart), "events are drawn"
+
+
+def test_the_lines_go_on_over_versions() -> None:
+    before = report().windows[0].model_copy(update={"version": 7, "start": day(-30), "end": day(-29)})
+    page = monitoring_page(report().model_copy(update={"windows": (before, *report().windows)}))
+    assert "23-12-02" in page
 
 
 def test_markdown_has_the_verdict_and_five_numbers() -> None:
