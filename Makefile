@@ -29,11 +29,13 @@ train: $(TRAIN) ## install what is needed, then run the training pipeline on sim
 
 spark: $(SPARK) ## install PySpark too, for --engine spark; Java 17 is yours to bring
 
-test: lint ## everything that CI checks, but for Databricks
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --ignore=tests/databricks
+CLUSTER := tests/databricks tests/adapters/spark
 
-test-databricks: $(TEST) ## the adapters of Databricks against a workspace on this machine
-	$(RUN) -m pytest tests/databricks -n 2 --dist loadfile --durations=15
+test: lint ## everything that CI checks, but for Spark and Databricks
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(CLUSTER:%=--ignore=%)
+
+test-databricks: $(TEST) ## Spark, and the adapters of Databricks against a workspace on this machine
+	$(RUN) -m pytest $(CLUSTER) -n 2 --dist loadfile --durations=15
 
 unit: $(TEST) ## the fast tests, for while you work
 	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal
