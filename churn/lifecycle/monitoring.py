@@ -21,6 +21,7 @@ from ..monitoring.settings import MonitoringSettings
 from ..monitoring.triage import Triage, has_loss, silence
 from ..settings import Settings
 from .alerts import alert_book
+from .earlier_version import earlier_is_better
 from .measuring import measure_windows
 from .pricing import priced
 from .registration import LABELS_UNTIL, REGISTERED_AT
@@ -73,7 +74,14 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     judged = [triage(window, baselines.get(window.version, {})) for window in mine]
     trained_at, labels_until = last_training(workspace)
     diagnoses, costs = priced(workspace, settings, measured, mine, _newest(mine, judged, settings))
-    diagnoses = (*silence(measured.scored, now, live), *diagnoses)
+    earlier = () if dry else earlier_is_better(workspace, settings, state, now)
+    order = list(KINDS)
+    diagnoses = tuple(
+        sorted(
+            (*silence(measured.scored, now, live), *earlier, *diagnoses),
+            key=lambda diagnosis: order.index(diagnosis.kind),
+        )
+    )
     return MonitoringReport(
         dataset=workspace.contract.name,
         model=workspace.model,
@@ -110,10 +118,7 @@ def _newest(
         found[window.source, False] = [diagnosis for diagnosis in diagnoses if diagnosis.kind not in of_outcomes]
         if window.due or min(window.stayed, window.churned) >= settings.monitoring.min_outcomes:
             found[window.source, True] = [diagnosis for diagnosis in diagnoses if diagnosis.kind in of_outcomes]
-    order = list(KINDS)
-    return tuple(
-        sorted((d for part in found.values() for d in part), key=lambda diagnosis: order.index(diagnosis.kind))
-    )
+    return tuple(diagnosis for part in found.values() for diagnosis in part)
 
 
 def _telling(

@@ -19,6 +19,7 @@ __all__ = ["ACTS", "KINDS", "Advice", "Diagnosis", "DiagnosisKind", "Mark", "Mon
 
 DiagnosisKind = Literal[
     "broken_feed",
+    "worse_than_before",
     "concept_drift",
     "drift_with_loss",
     "drift",
@@ -28,6 +29,7 @@ DiagnosisKind = Literal[
 ]
 KINDS: dict[DiagnosisKind, str] = {
     "broken_feed": "broken feed",
+    "worse_than_before": "worse than the version before",
     "concept_drift": "concept drift",
     "drift_with_loss": "covariate drift with loss",
     "drift": "covariate drift without loss",
@@ -36,7 +38,9 @@ KINDS: dict[DiagnosisKind, str] = {
     "too_little_data": "too little data",
 }
 """What each diagnosis is called, the most pressing first."""
-ACTS: frozenset[DiagnosisKind] = frozenset({"broken_feed", "concept_drift", "drift_with_loss", "late_labels"})
+ACTS: frozenset[DiagnosisKind] = frozenset(
+    {"broken_feed", "worse_than_before", "concept_drift", "drift_with_loss", "late_labels"}
+)
 """The diagnoses upon which someone should act."""
 
 
