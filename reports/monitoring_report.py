@@ -364,6 +364,14 @@ def _windows(report: MonitoringReport) -> Section:
         for window in reversed(report.windows)
     ]
     head = ["window", "version", "source", "predictions", "outcomes known", "mean prediction", "churn rate"]
-    return Section(
-        "Windows", [Table(head, rows, "The newest windows, of every version.", head[5:], folded=len(rows) > 15)]
-    )
+    lead = ""
+    if any(window.left_out or "effective_rows" in window.realised for window in report.windows):
+        head += ["contacted, left out", "effective sample size"]
+        for row, window in zip(rows, reversed(report.windows), strict=True):
+            row += [window.left_out, round(window.realised.get("effective_rows", window.mature))]
+        lead = (
+            "Outcomes of customers who were contacted within their outcome window are left out, and control groups "
+            "stand for them: realised figures are of churn without contact."
+        )
+    table = Table(head, rows, "The newest windows, of every version.", head[5:], folded=len(rows) > 15)
+    return Section("Windows", [table], lead)

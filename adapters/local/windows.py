@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME
+from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME, WEIGHT
 from churn.model.scorer import TREAT
 from churn.ports.tables import TableRef
 from churn.ports.windows import (
@@ -69,9 +69,11 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
         version = self._open(baseline)
         present = set(version.schema.names)
         outcome = LABEL if LABEL in present else "NULL"
+        weight = f"coalesce({WEIGHT}, 1)::DOUBLE" if WEIGHT in present else "1::DOUBLE"
         query = f"""
             SELECT NULL::TIMESTAMP AS _window, model_version, '' AS source, probability AS _p, treated AS _treated,
-                customer_value AS _value, {outcome}::TINYINT AS _outcome, true AS _matched,
+                customer_value AS _value, {outcome}::TINYINT AS _outcome, {weight} AS _weight,
+                true AS _matched,
                 {_features(bins, slices, present)}
             FROM {version.relation()} WHERE model_digest = {literal(digest)} AND probability IS NOT NULL"""
         with explained(version.path), self._duck.session() as connection:
@@ -79,10 +81,12 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
 
     def listed(self, predicted: Predicted, clock: Clock, length: Length) -> pa.Table:
         """Read keys, probabilities and outcomes alone."""
+        # Without weights the text is what it was before there were any, so that nothing is measured anew.
+        weight = ", _weight" if predicted.labels and WEIGHT in self._open(predicted.labels).schema.names else ""
         query = f"""
             SELECT make_timestamptz(epoch_us(_window)) AS window, model_version, source, count(*) AS rows,
-                count(_outcome) AS mature,
-                sum(hash(_customer, {EVENT_TIME}, _p, _treated, _outcome))::VARCHAR AS content
+                count(_outcome) FILTER (_weight > 0) AS mature,
+                sum(hash(_customer, {EVENT_TIME}, _p, _treated, _outcome{weight}))::VARCHAR AS content
             FROM ({{rows}}) GROUP BY ALL ORDER BY ALL"""
         with self._duck.session() as connection:
             rows = self._rows(connection, predicted, (clock, length))
@@ -126,15 +130,16 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
             if connection.execute(several).fetchall():
                 same = f"PARTITION BY {_BASE}, _customer, {EVENT_TIME} ORDER BY scored_at DESC, batch_id, row_number"
                 scored += f" QUALIFY row_number() OVER ({same}) = 1"
-        outcome, labels = "NULL::TINYINT", ""
+        outcome, weight, labels = "NULL::TINYINT", "1::DOUBLE", ""
         if predicted.labels is not None:
             known = f"{LABEL_TIME} <= {_literal(predicted.known_by)}"
-            labelled = self._open(predicted.labels).relation()
-            key = quoted(_entity(predicted.labels)[0])
-            outcome = f"labels.{LABEL}::TINYINT"
-            labels = f"""LEFT JOIN (SELECT {key} AS _customer, {EVENT_TIME}, {LABEL} FROM {labelled} WHERE {known})
+            labelled = self._open(predicted.labels)
+            key, counted = quoted(_entity(predicted.labels)[0]), WEIGHT if WEIGHT in labelled.schema.names else "1"
+            outcome, weight = f"labels.{LABEL}::TINYINT", "coalesce(labels._counted, 1)::DOUBLE"
+            columns = f"{key} AS _customer, {EVENT_TIME}, {LABEL}, {counted} AS _counted"
+            labels = f"""LEFT JOIN (SELECT {columns} FROM {labelled.relation()} WHERE {known})
                 AS labels USING (_customer, {EVENT_TIME})"""
-        joined = f"SELECT scored.*, {outcome} AS _outcome FROM ({scored}) AS scored {labels}"
+        joined = f"SELECT scored.*, {outcome} AS _outcome, {weight} AS _weight FROM ({scored}) AS scored {labels}"
         if features is None:
             return joined
         if predicted.features is None:
@@ -154,7 +159,7 @@ def _counted(
     selected = ", ".join([_BASE, "count(*) AS rows", "count(*) FILTER (_matched) AS matched", *parts])
     wide = connection.sql(f"SELECT {selected} FROM ({rows}) GROUP BY {_BASE}").fetchall()
     columns = pa.Table.from_pylist(list(_long(wide, bins)), COLUMNS)
-    sets = ", ".join(f"(_window, model_version, source, _outcome, _treated, _bin{more})" for more in [
+    sets = ", ".join(f"(_window, model_version, source, _outcome, _weight, _treated, _bin{more})" for more in [
         "", *(f", _slice{place}" for place in range(len(slices)))])  # fmt: skip
     name = "".join(f" WHEN GROUPING(_slice{place}) = 0 THEN {literal(text)}" for place, text in enumerate(slices))
     value = "".join(f" WHEN GROUPING(_slice{place}) = 0 THEN _slice{place}" for place in range(len(slices)))
@@ -162,7 +167,7 @@ def _counted(
         SELECT make_timestamptz(epoch_us(_window)) AS window, model_version, source,
             {f"CASE{name} ELSE '' END" if slices else "''"} AS slice,
             {f"CASE{value} ELSE '' END" if slices else "''"} AS value,
-            _outcome AS outcome, _treated AS treated, _bin AS bin, count(*) AS rows,
+            _outcome AS outcome, _weight AS weight, _treated AS treated, _bin AS bin, count(*) AS rows,
             sum(_p) AS p, sum(_p * _p) AS pp, sum(_log_p) AS log_p, sum(_log_q) AS log_q,
             -sum(_p * _log_p + (1 - _p) * _log_q) AS entropy,
             sum(_worth) AS value_sum, sum(_worth * _worth) AS value_squares

@@ -247,6 +247,18 @@ METRICS = Metrics(
             meaning="rows that count in no realised metric",
         ),
         Metric(
+            name="contacted_rows",
+            label="outcomes of contacted customers",
+            digits=0,
+            meaning="rows that are left out, for the customer was contacted within the outcome window",
+        ),
+        Metric(
+            name="effective_rows",
+            label="effective sample size",
+            digits=0,
+            meaning="rows of equal weight that tell as much as the untreated rows with a known outcome",
+        ),
+        Metric(
             name="unmatched_share",
             label="predictions without features",
             unit="%",

@@ -22,6 +22,7 @@ from ..monitoring.triage import Triage, has_loss, silence
 from ..settings import Settings
 from .alerts import alert_book
 from .earlier_version import earlier_is_better
+from .features import refresh_labels
 from .measuring import measure_windows
 from .pricing import priced
 from .registration import LABELS_UNTIL, REGISTERED_AT
@@ -49,6 +50,7 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     """
     if not dry:
         workspace.prediction_log.move()  # what the endpoint answered until now counts
+        refresh_labels(workspace, settings)
     now, wanted = workspace.clock(), settings.monitoring
     state = workspace.approval(settings.approval).read()
     champion = state.champion

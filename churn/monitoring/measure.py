@@ -116,14 +116,19 @@ def figures(
     stayed, churned = cells.outcomes
     rows = cells.rows
     yield Figure(WHOLE, "rows", "measured", rows)
-    yield Figure(WHOLE, "immature_rows", "measured", rows - stayed - churned)
+    contacted, known = cells.contacted, cells.mature
+    yield Figure(WHOLE, "immature_rows", "measured", rows - stayed - churned - contacted)
+    if contacted:
+        yield Figure(WHOLE, "contacted_rows", "measured", contacted)
+    if (known.weight != 1).any():
+        yield Figure(WHOLE, "effective_rows", "realised", known.effective)
     if rows:
         yield Figure(WHOLE, "mean_probability", "measured", float(cells.sums["p"].sum()) / rows)
         yield Figure(WHOLE, "share", "measured", float(cells.sums["rows"][cells.treated].sum()) / rows)
     for metric, number in realised(cells, money).items():
         yield Figure(WHOLE, metric, "realised", number)
     calibration = calibration_error_of_mean(baseline.whole) if baseline else 0.0
-    for kind, part in (("estimated", cells), ("backtest", cells.mature)):
+    for kind, part in (("estimated", cells), ("backtest", known)):
         for metric, estimate in estimated(part, money, calibration=calibration, confidence=confidence).items():
             yield Figure(WHOLE, metric, kind, estimate.point, estimate)
     if group == ("", ""):
@@ -245,4 +250,7 @@ def _scores(cells: Cells) -> Counted:
 
 
 def _labels(cells: Cells) -> Counted:
-    return Counted(np.array([*cells.outcomes, 0.0]))
+    """Return how many stayed and churned, in shares of the rows that they stand for, and as many as they tell."""
+    known = cells.mature
+    counts = np.array([known.sums["rows"][known.outcome == outcome].sum() for outcome in (0, 1)] + [0.0])
+    return Counted(counts if (known.weight == 1).all() else counts * known.effective / counts.sum())

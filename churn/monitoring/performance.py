@@ -55,15 +55,19 @@ class Cells:
 
     Attributes:
         outcome: 1 churned, 0 stayed, -1 not known yet.
+        stands_for: How many rows each outcome stands for; 0 where the customer was contacted meanwhile.
         treated: Whether treating pays, as it was decided.
         bin: Rising with the probability.
         sums: Each sum of `CELLS` by its name, `rows` among them.
+        weight: How many rows each row is counted as in the sums.
     """
 
     outcome: npt.NDArray[np.int8]
+    stands_for: FloatArray
     treated: npt.NDArray[np.bool_]
     bin: npt.NDArray[np.int32]
     sums: Mapping[str, FloatArray]
+    weight: FloatArray
 
     @classmethod
     def of(cls, cells: pa.Table) -> Self:
@@ -72,7 +76,8 @@ class Cells:
         outcome = cells["outcome"].combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False)
         treated = cells["treated"].combine_chunks().fill_null(False).to_numpy(zero_copy_only=False)
         sums = {name: cells[name].to_numpy().astype(np.float64)[order] for name in _SUMS}
-        return cls(outcome[order], treated[order], cells["bin"].to_numpy()[order], sums)
+        stands_for, once = cells["weight"].to_numpy().astype(np.float64)[order], np.ones(len(order))
+        return cls(outcome[order], stands_for, treated[order], cells["bin"].to_numpy()[order], sums, once)
 
     @classmethod
     def empty(cls) -> Self:
@@ -86,27 +91,40 @@ class Cells:
 
     @property
     def mature(self) -> Self:
-        """The predictions whose outcome is known."""
-        return self._where(self.outcome >= 0)
+        """The predictions whose outcome is known and untreated, counted as the rows that they stand for."""
+        kept = (self.outcome >= 0) & (self.stands_for > 0)
+        weight = self.stands_for[kept]
+        sums = {name: values[kept] * weight for name, values in self.sums.items()}
+        return type(self)(self.outcome[kept], weight, self.treated[kept], self.bin[kept], sums, weight)
 
     @property
     def outcomes(self) -> tuple[int, int]:
-        """How many stayed, and how many churned, of those whose outcome is known."""
-        stayed, churned = (int(self.sums["rows"][self.outcome == outcome].sum()) for outcome in (0, 1))
+        """How many stayed, and how many churned, of those whose outcome is known and untreated."""
+        counts = self.sums["rows"] * (self.stands_for > 0)
+        stayed, churned = (int(counts[self.outcome == outcome].sum()) for outcome in (0, 1))
         return stayed, churned
+
+    @property
+    def contacted(self) -> int:
+        """Predictions with a known outcome that does not count, for the customer was contacted meanwhile."""
+        return int(self.sums["rows"][(self.outcome >= 0) & (self.stands_for == 0)].sum())
+
+    @property
+    def effective(self) -> float:
+        """How many rows of equal weight tell as much as these (Kish): `(sum w)² / sum w²`; 0 without any."""
+        rows = self.sums["rows"]
+        return float(rows.sum() ** 2 / (rows @ self.weight)) if len(rows) else 0.0
 
     def counts(self) -> dict[int, float]:
         """Return how many predictions lie in each bin."""
         bins, places = np.unique(self.bin, return_inverse=True)
         return dict(zip(bins.tolist(), np.bincount(places, self.sums["rows"]).tolist(), strict=True))
 
-    def _where(self, kept: npt.NDArray[np.bool_]) -> Self:
-        sums = {name: values[kept] for name, values in self.sums.items()}
-        return type(self)(self.outcome[kept], self.treated[kept], self.bin[kept], sums)
-
 
 def realised(cells: Cells, money: MoneySettings) -> dict[str, float]:
-    """Return `REALISED` of the rows whose outcome is known; those that do not exist are left out.
+    """Return `REALISED` of the rows whose untreated outcome is known; those that do not exist are left out.
+
+    Each counts as the rows that it stands for.
 
     F1, precision, recall and the four counts are of the decision to treat. `profit_per_customer` is what treating them
     earned at the expected acceptance, `expected_loss` the value of churners who were not treated: an amount that was
@@ -165,13 +183,13 @@ def estimated(
     total = rows.sum()
     if not total or not 0 < expected.sum() < total:
         return {}
-    variance = np.maximum(expected - cells.sums["pp"], 0.0)
+    spread = cells.weight * np.maximum(expected - cells.sums["pp"], 0.0)
     width = NormalDist().inv_cdf((1 + confidence) / 2)
     found = {}
     for name, (point, gradient) in _of_churners(cells, money).items():
-        chance, doubt = np.sum(variance * gradient**2), calibration * np.sum(expected * gradient)
+        chance, doubt = np.sum(spread * gradient**2), calibration * np.sum(expected * gradient)
         if name == "profit_per_customer":
-            chance = np.sum(variance * _squared_gains(cells, money)) / total**2
+            chance = np.sum(spread * _squared_gains(cells, money)) / total**2
         se = float(np.sqrt(chance + doubt**2))
         found[name] = Estimate(point=float(point), lower=point - width * se, upper=point + width * se, se=se)
     return found
@@ -181,7 +199,7 @@ def calibration_error_of_mean(baseline: Cells) -> float:
     """Return the relative standard error of a version's mean probability, as its holdout knows it; 0 without one."""
     known = baseline.mature
     predicted = known.sums["p"].sum()
-    variance = np.maximum(known.sums["p"] - known.sums["pp"], 0.0).sum()
+    variance = known.weight @ np.maximum(known.sums["p"] - known.sums["pp"], 0.0)
     return float(np.sqrt(variance) / predicted) if predicted else 0.0
 
 

@@ -53,8 +53,9 @@ class Window(Finite):
         start: When it begins.
         end: When it ends.
         rows: Predictions.
-        stayed: How many are known to have stayed.
-        churned: How many are known to have churned.
+        stayed: How many are known to have stayed, untreated.
+        churned: How many are known to have churned, by the share of those that they stand for.
+        left_out: Rows whose outcome is known and left out, because the customer was contacted meanwhile.
         due: Whether every outcome should be known by now.
         contacted: Share of the customers who were contacted before their outcome was known.
         unmatched: Share of the predictions without a row of features; None where there are no columns.
@@ -72,6 +73,7 @@ class Window(Finite):
     rows: int
     stayed: int = 0
     churned: int = 0
+    left_out: int = 0
     due: bool = False
     contacted: float = 0.0
     unmatched: float | None = None
@@ -101,7 +103,7 @@ class Window(Finite):
                 drift[part.column][part.metric] = part.number
         measured = by_kind["measured"]
         rows = int(measured["rows"])
-        known = rows - int(measured["immature_rows"])
+        known = rows - int(measured["immature_rows"]) - int(measured.get("contacted_rows", 0))
         churned = round(known * by_kind["realised"].get("churn_share", 0.0))
         return cls(
             end=end,
@@ -110,6 +112,7 @@ class Window(Finite):
             churned=churned,
             unmatched=measured.get("unmatched_share"),
             mean_probability=measured.get("mean_probability"),
+            left_out=int(measured.get("contacted_rows", 0)),
             realised=by_kind["realised"],
             estimated=by_kind["estimated"],
             backtest=by_kind["backtest"],

@@ -160,12 +160,13 @@ class Triage:
         return min(window.stayed, window.churned) >= self.settings.min_outcomes
 
     def _late(self, window: Window) -> Iterator[str]:
-        missing = 1 - window.mature / window.rows
+        missing = 1 - (window.mature + window.left_out) / window.rows
         if window.due and missing > self.settings.late_share:
             yield f"{percent(missing)} of {window.rows:,} outcomes are due and not there."
 
     def _treated(self, window: Window) -> Iterator[str]:
-        if window.mature and window.contacted >= self.settings.thresholds.treated:
+        # Where outcomes of contacted customers are left out, the others tell of untreated churn.
+        if window.mature and not window.left_out and window.contacted >= self.settings.thresholds.treated:
             yield (
                 f"{percent(window.contacted)} of the customers were contacted before their outcome was known, so that "
                 "it does "

@@ -44,7 +44,7 @@ _GROUP = [*_WINDOW, ("slice", pa.string()), ("value", pa.string())]
 GROUP = tuple(name for name, _ in _GROUP)
 """What a group of predictions is told by; `slice` and `value` are empty for all rows, `window` null for a baseline."""
 LISTED = pa.schema([*_WINDOW, ("rows", pa.int64()), ("mature", pa.int64()), ("content", pa.string())])
-"""Windows that there are: rows, how many have a known outcome, and a text that changes where the rows do."""
+"""Windows that there are: rows, how many have a known outcome that counts, a text that changes where the rows do."""
 COLUMNS = pa.schema(
     [
         *_WINDOW,
@@ -66,14 +66,16 @@ CELLS = pa.schema(
     [
         *_GROUP,
         ("outcome", pa.int8()),
+        ("weight", pa.float64()),
         ("treated", pa.bool_()),
         ("bin", pa.int32()),
         ("rows", pa.int64()),
         *((name, pa.float64()) for name in ("p", "pp", "log_p", "log_q", "entropy", "value_sum", "value_squares")),
     ]
 )
-"""Predictions of a group that share outcome (null: not known yet), decision and bin `floor(logit(p) / LOGIT_WIDTH)`;
-sums over its rows of p, p², ln p, ln(1 - p), -(p·ln p + (1 - p)·ln(1 - p)), the customer value, and its square."""
+"""Predictions of a group that share outcome (null: not known yet), its weight, decision and bin
+`floor(logit(p) / LOGIT_WIDTH)`; sums over its rows of p, p², ln p, ln(1 - p), -(p·ln p + (1 - p)·ln(1 - p)), the
+customer value, and its square. The weight is `untreated_weight` of the label, 1 without one; no sum contains it."""
 
 
 class Bins(Frozen):

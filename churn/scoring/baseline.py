@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ..core.errors import NotFound
 from ..data.contract import DatasetContract
-from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT
+from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME, SPLIT, WEIGHT
 from ..evaluation.shift import BatchShift, shift_of, shift_of_counts
 from ..model.frame import Column, Kind, uncoded
 from ..model.reasons import Described
@@ -50,11 +50,12 @@ def write_baseline(
 
     Returns:
         The table. A row is a customer at a time: model_digest, model_name, model_version, customer, transaction_ts, the
-        inputs of the model, label, label_ts, probability, treated, expected_value, customer_value.
+        inputs of the model, label, label_ts, untreated_weight where campaigns touched the table, probability, treated,
+        expected_value, customer_value.
     """
     present = store.scan(training).schema
     taken = [name for name in scorer.kinds if name in present.names]
-    outcome = [name for name in (LABEL, LABEL_TIME) if name in present.names]
+    outcome = [name for name in (LABEL, LABEL_TIME, WEIGHT) if name in present.names]
     columns = [contract.entity_key, EVENT_TIME, *taken, *outcome]
     tags = {MODEL_DIGEST_COLUMN: model_digest, "model_name": model_name, "model_version": model_version}
     types = {"model_version": pa.int64()}

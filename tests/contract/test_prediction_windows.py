@@ -77,10 +77,11 @@ def test_every_place_counts_the_same(tmp_path: Path) -> None:
         baseline = put_baseline(place.store, Customers(400, 1))
         put_window(place.store, Customers(300, 2), 0, labelled=40)
         put_window(place.store, Customers(200, 3), 1, source="endpoint", version=1)
+        put_labels(place.store, Customers(200, 3), 1, 40, weight=[0.0, 1.0, 10.0, 1.0] * 50)
         bins = place.windows.layout(baseline, DIGEST, ["charges", "contract"], numbers=10, texts=5)
         base = place.windows.baseline(baseline, DIGEST, bins, ["contract"])
         after = counted(place, Asked("event", "day", 1, [day(0), day(1)]), bins)
-        order = ("window", "source", "slice", "value", "outcome", "treated", "bin")
+        order = ("window", "source", "slice", "value", "outcome", "weight", "treated", "bin")
         columns = [
             rows_of(part.columns.drop_columns(["distinct"]), "window", "source", "column") for part in (base, after)
         ]
@@ -253,3 +254,38 @@ def test_window_starts_are_told_in_utc(place: Place) -> None:
     put_window(place.store, Customers(3), 0, labelled=40)
     (row,) = place.windows.listed(predicted_of(place.store), "event", "day").to_pylist()
     assert row["window"].utcoffset() == dt.timedelta(0)
+
+
+def test_outcomes_are_counted_by_their_weight_and_those_of_weight_0_are_not_mature(place: Place) -> None:
+    put_window(place.store, Customers(20), 0)
+    put_labels(place.store, Customers(20), 0, 40, weight=[0.0, 1.0, 10.0, 1.0] * 5)
+    (listed,) = place.windows.listed(predicted_of(place.store), "event", "day").to_pylist()
+    assert (listed["rows"], listed["mature"]) == (20, 15)
+    found = counted(place, Asked("event", "day", 1, [day(0)]))
+    assert [total(found, weight=weight) for weight in (0, 1, 10)] == [5, 10, 5]
+    early = counted(place, Asked("event", "day", 1, [day(0)]), known_by=39)
+    assert total(early, weight=1, outcome=None) == 20
+
+
+def test_a_weight_that_changes_opens_its_window_again_and_labels_without_weights_count_once(place: Place) -> None:
+    def content() -> tuple[str, int]:
+        (row,) = place.windows.listed(predicted_of(place.store), "event", "day").to_pylist()
+        return row["content"], row["mature"]
+
+    put_window(place.store, Customers(20), 0, labelled=40)
+    before, mature = content()
+    assert mature == 20
+    put_labels(place.store, Customers(20), 0, 40, weight=[0.0, *[1.0] * 19])
+    assert content() != (before, 20)
+    assert content()[1] == 19
+
+
+def test_a_baseline_has_the_weights_of_its_outcomes(place: Place) -> None:
+    customers = Customers(40)
+    plain = put_baseline(place.store, customers)
+    assert total(place.windows.baseline(plain, DIGEST, (), []), weight=1) == 40
+    rows = place.store.read(plain)
+    weighed = rows.append_column("untreated_weight", pa.array([0.0, 5.0] * 20))
+    baseline = place.store.upsert(CONTRACT.table("baseline"), weighed)
+    found = place.windows.baseline(baseline, DIGEST, (), [])
+    assert [total(found, weight=weight) for weight in (0, 5)] == [20, 20]

@@ -153,7 +153,13 @@ def put_window(
 
 
 def put_labels(
-    store: FeatureStore, customers: Customers, at: float, known: float, outcome: Sequence[int] | None = None
+    store: FeatureStore,
+    customers: Customers,
+    at: float,
+    known: float,
+    outcome: Sequence[int] | None = None,
+    *,
+    weight: Sequence[float] | None = None,
 ) -> None:
     """Store the outcomes of the customers of day `at`, known on another day."""
     labels = {
@@ -162,6 +168,7 @@ def put_labels(
         "label": pa.array(customers.outcome if outcome is None else outcome, pa.int8()),
         "label_ts": pa.array([day(known)] * customers.rows, TIME),
         "split": ["train"] * customers.rows,
+        **({} if weight is None else {"untreated_weight": pa.array(weight, pa.float64())}),
     }
     store.upsert(CONTRACT.table("labels"), pa.table(labels))
 

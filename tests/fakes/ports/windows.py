@@ -66,7 +66,14 @@ class MemoryPredictionWindows(PredictionWindows):
 
     def baseline(self, baseline: TableRef, digest: str, bins: Sequence[Bins], slices: Sequence[str]) -> Aggregates:
         rows = [
-            {**row, "_window": None, "source": "", "_outcome": row.get("label"), "_matched": True}
+            {
+                **row,
+                "_window": None,
+                "source": "",
+                "_outcome": row.get("label"),
+                "_weight": _weight(row),
+                "_matched": True,
+            }
             for row in self._of_version(baseline, digest)
         ]
         present = self._store.scan(baseline).schema.names
@@ -78,8 +85,11 @@ class MemoryPredictionWindows(PredictionWindows):
             groups.setdefault((row["_window"], row["model_version"], row["source"]), []).append(row)
         listed = []
         for (window, version, source), rows in sorted(groups.items()):
-            content = sorted(str((r["_key"], r["probability"], r["treated"], r["_outcome"])) for r in rows)
-            counts = {"rows": len(rows), "mature": sum(row["_outcome"] is not None for row in rows)}
+            content = sorted(
+                str((r["_key"], r["probability"], r["treated"], r["_outcome"], r["_weight"])) for r in rows
+            )
+            mature = sum(row["_outcome"] is not None and row["_weight"] > 0 for row in rows)
+            counts = {"rows": len(rows), "mature": mature}
             group = {"window": window, "model_version": version, "source": source}
             listed.append({**group, **counts, "content": " ".join(content)})
         return pa.Table.from_pylist(listed, LISTED)
@@ -123,6 +133,7 @@ class MemoryPredictionWindows(PredictionWindows):
                 "source": source,
                 "treated": row["decision"] == "treat",
                 "_outcome": label["label"] if label is not None and known else None,
+                "_weight": _weight(label) if label is not None and known else 1.0,
                 "_matched": key in features,
             }
             place = (whole["_window"], row["model_version"], source, key)
@@ -161,7 +172,7 @@ def _counted(rows: Sequence[Row], bins: Sequence[Bins], slices: Sequence[str]) -
     cells = []
     for name in ("", *slices):
         for key, part in _grouped(rows, lambda row, name=name: (*_cell(row), _slice_value(row, name))):  # type: ignore[misc]
-            window, version, source, outcome, treated, place, value = key
+            window, version, source, outcome, weight, treated, place, value = key
             group = {"window": window, "model_version": version, "source": source, "slice": name, "value": value}
             p = np.array([row["probability"] for row in part])
             safe = np.clip(p, _TINY, 1 - _TINY)
@@ -170,7 +181,7 @@ def _counted(rows: Sequence[Row], bins: Sequence[Bins], slices: Sequence[str]) -
             sums = {"p": p, "pp": p * p, "log_p": log_p, "log_q": log_q, "value_sum": worth, "value_squares": worth**2}
             sums["entropy"] = -(p * log_p + (1 - p) * log_q)
             counted = {name: float(values.sum()) for name, values in sums.items()}
-            told = {"outcome": outcome, "treated": treated, "bin": place, "rows": len(part)}
+            told = {"outcome": outcome, "weight": weight, "treated": treated, "bin": place, "rows": len(part)}
             cells.append({**group, **told, **counted})
     return Aggregates(pa.Table.from_pylist(columns, COLUMNS), pa.Table.from_pylist(cells, CELLS))
 
@@ -179,7 +190,12 @@ def _cell(row: Row) -> tuple[Any, ...]:
     p = min(max(row["probability"], _TINY), 1 - _TINY)
     logit = min(max(math.log(p) - math.log(1 - p), -LOGIT_LIMIT), LOGIT_LIMIT)
     group = (row["_window"], row["model_version"], row["source"])
-    return (*group, row["_outcome"], row["treated"], math.floor(logit / LOGIT_WIDTH))
+    return (*group, row["_outcome"], row["_weight"], row["treated"], math.floor(logit / LOGIT_WIDTH))
+
+
+def _weight(row: Row) -> float:
+    weight = row.get("untreated_weight")
+    return 1.0 if weight is None else float(weight)
 
 
 def _slice_value(row: Row, name: str) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from churn.monitoring.report import MonitoringReport
+from reports.monitoring_report import monitoring_page
 from tests.fakes.data.monitored import CONTRACT, Customers, Watched, day, put_baseline, put_labels, put_window
 
 pytestmark = pytest.mark.slow
@@ -228,15 +229,36 @@ def test_labels_that_do_not_come_although_data_does_are_late() -> None:
     assert kinds(made.monitor()) == set()
 
 
-def test_contacted_customers_are_said_to_be_treated() -> None:
-    made = watched(0, labelled=40)
+def contact(made: Watched, number: int = 100) -> None:
     contacts = {
-        "batch_id": ["at 0 by 1"] * 100,
-        "customer_id": [f"c{number:06}" for number in range(100)],
-        "group": ["treatment"] * 100,
-        "contacted_at": pa.array([day(3)] * 100, pa.timestamp("us", tz="UTC")),
+        "batch_id": ["at 0 by 1"] * number,
+        "customer_id": [f"c{customer:06}" for customer in range(number)],
+        "group": ["treatment"] * number,
+        "contacted_at": pa.array([day(3)] * number, pa.timestamp("us", tz="UTC")),
     }
     made.store.upsert(CONTRACT.table("contacts"), pa.table(contacts))
+
+
+def test_outcomes_of_contacted_customers_are_left_out_and_the_others_are_judged() -> None:
+    made, customers = watched(0, labelled=40), Customers(400, 10)
+    contact(made)
+    put_labels(made.store, customers, 0, 40, weight=[0.0] * 100 + [10.0] * 10 + [1.0] * 290)
+    report = made.monitor()
+    (window,) = report.windows
+    assert kinds(report) == set()
+    assert (window.left_out, window.mature) == (100, 300)
+    assert window.realised["effective_rows"] == pytest.approx((100 + 290) ** 2 / (1000 + 290))
+    weight = np.repeat([10.0, 1.0], [10, 290])
+    assert window.realised["churn_share"] == pytest.approx(np.average(customers.outcome[100:], weights=weight))
+    page = monitoring_page(report)
+    assert "effective sample size" in page
+    assert "realised figures are of churn without contact" in page
+    assert made.monitor("monitoring.late_share=0.1").diagnoses == ()
+
+
+def test_contacted_customers_are_said_to_be_treated() -> None:
+    made = watched(0, labelled=40)
+    contact(made)
     report = made.monitor()
     assert kinds(report) == {"treated_labels"}
     assert "25.0% of the customers were contacted" in report.diagnoses[0].evidence[0]

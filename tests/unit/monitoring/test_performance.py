@@ -27,13 +27,18 @@ MONEY = MoneySettings()
 
 
 def cells_of(
-    probability: FloatArray, treated: FloatArray, value: FloatArray, outcome: list[int | None] | FloatArray
+    probability: FloatArray,
+    treated: FloatArray,
+    value: FloatArray,
+    outcome: list[int | None] | FloatArray,
+    weight: FloatArray | None = None,
 ) -> Cells:
     """Return one cell for each row."""
     safe = np.clip(probability, 2.0**-52, 1 - 2.0**-52)
     log_p, log_q = np.log(safe), np.log1p(-safe)
     rows: dict[str, Any] = {
         "outcome": [None if label is None else int(label) for label in outcome],
+        "weight": np.ones(len(safe)) if weight is None else weight,
         "treated": treated.astype(bool),
         "bin": np.floor(np.clip(log_p - log_q, -8, 8) / LOGIT_WIDTH).astype(np.int32),
         "rows": np.ones(len(safe), dtype=np.int64),
@@ -187,3 +192,41 @@ def test_estimates_are_those_of_nannyml() -> None:
     found = estimated(cells, MONEY)
     assert found["roc_auc"].point == pytest.approx(0.788543816570085, abs=5e-4)
     assert found["f1"].point == pytest.approx(0.556745792061548, abs=1e-12)
+
+
+def test_realised_and_back_tested_metrics_count_rows_as_often_as_they_stand_for_others() -> None:
+    case = Case(4000)
+    times = np.where(np.arange(4000) % 5 == 0, 7, 1)
+    parts = case.probability, case.treated, case.value, case.outcome()
+    weighted = cells_of(*parts, times.astype(float))
+    often = cells_of(*(np.repeat(part, times) for part in parts))
+    exact = set(REALISED) - {"ece"}  # over about ten groups of equally many rows
+    one, other = realised(weighted, MONEY), realised(often, MONEY)
+    assert {name: one[name] for name in exact} == pytest.approx({name: other[name] for name in exact})
+    again, repeated = estimated(weighted.mature, MONEY), estimated(often, MONEY)
+    assert {n: e.point for n, e in again.items()} == pytest.approx({n: e.point for n, e in repeated.items()})
+    for name, estimate in again.items():  # rows that stand for others tell less than as many rows
+        assert estimate.se > repeated[name].se, name
+    assert weighted.mature.effective == pytest.approx(times.sum() ** 2 / (times**2).sum())
+    assert calibration_error_of_mean(weighted) > calibration_error_of_mean(often)
+
+
+def test_the_interval_of_a_back_test_holds_under_weights() -> None:
+    case, weight = Case(3000), np.where(np.arange(3000) % 10 == 0, 10.0, 1.0)
+    held = 0
+    for _ in range(100):
+        cells = cells_of(case.probability, case.treated, case.value, case.outcome(), weight)
+        estimate = estimated(cells.mature, MONEY)["log_loss"]
+        held += estimate.lower <= realised(cells, MONEY)["log_loss"] <= estimate.upper
+    assert held == pytest.approx(95, abs=6)
+
+
+def test_outcomes_of_contacted_customers_count_in_no_realised_metric_and_their_scores_in_every_estimate() -> None:
+    case = Case(4000)
+    outcome, left_out = case.outcome(), np.arange(4000) % 4 == 0
+    parts = case.probability, case.treated, case.value, outcome
+    weighted = cells_of(*parts, np.where(left_out, 0.0, 1.0))
+    others = cells_of(*(part[~left_out] for part in parts))
+    assert realised(weighted, MONEY) == pytest.approx(realised(others, MONEY))
+    assert estimated(weighted, MONEY) == estimated(cells_of(*parts), MONEY)
+    assert (weighted.rows, weighted.contacted, sum(weighted.outcomes)) == (4000, 1000, 3000)
