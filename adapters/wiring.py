@@ -34,11 +34,15 @@ __all__ = [
     "check_orchestrator",
     "clear_killed",
     "connect",
+    "deployment_job",
     "diagnose",
     "endpoint_log",
     "ensure_stack",
     "fetch",
     "handed_over",
+    "job_session",
+    "job_workspace",
+    "known_as",
     "noted_endpoint",
     "now",
     "read_table",
@@ -193,6 +197,38 @@ def run_task(**asked: str) -> None:
     from .databricks.zenml_task import run_task as run
 
     run(activate, **asked)
+
+
+def deployment_job(contract: DatasetContract, settings: Settings, profile: Profile) -> Any:
+    """Return the deployment job of a data set's model; raises ConfigError where the stack has no workspace."""
+    from .databricks.deployment_job import DeploymentJob
+
+    return DeploymentJob(profile, contract, settings.registered_name(contract))
+
+
+def job_session(path: str) -> tuple[Settings, Profile, DatasetContract]:
+    """Return what a deployment job was made with, from a file of a volume."""
+    from .databricks.deployment_job import read_job
+
+    return read_job(path)
+
+
+def known_as(contract: DatasetContract, settings: Settings, profile: Profile) -> str:
+    """Return how the registry of a profile calls the data set's model; in Unity Catalog with catalog and schema."""
+    model = settings.registered_name(contract)
+    if not profile.mlflow.registry_uri.startswith("databricks-uc"):
+        return model
+    from .databricks.deployment_job import full_name
+
+    return full_name(profile.workspace, contract, model)
+
+
+def job_workspace(contract: DatasetContract, settings: Settings, profile: Profile) -> Workspace:
+    """Return the ports of a data set for the task of a job that knows no ZenML."""
+    from .local.no_stages import NoStages
+
+    made = connect(contract, settings.model_name, profile)
+    return replace(made, make={**made.make, "stages": NoStages})
 
 
 def start_run(profile: Profile) -> None:

@@ -112,6 +112,9 @@ class JobSettings(Frozen):
         default="churn", pattern=r"^[\w.@-]{1,128}$", description="Secret scope with what a job needs to reach ZenML."
     )
     timeout_seconds: int = Field(default=14_400, ge=60, description="A run that takes longer is ended.")
+    notify: tuple[str, ...] = Field(
+        default=(), description="Mail addresses that are told of a failed run, such as one that waits for an approval."
+    )
     poll_seconds: float = Field(default=5, gt=0, le=600, description="How often a run is asked how far it is.")
 
 

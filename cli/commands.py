@@ -19,6 +19,12 @@ from .config import config_explain, config_schema, config_show
 from .console import plain_console
 from .context import CHECKOUT, configuration_of, remember, session_of, writable
 from .decisions import approve, audit, models, reject, retire, rollback
+from .deployment_job import (
+    deployment_job_create,
+    deployment_job_repair,
+    deployment_job_show,
+    deployment_job_unlink,
+)
 from .description import describe
 from .endpoint import (
     endpoint_logs,
@@ -52,6 +58,10 @@ __all__ = [
     "data_simulate",
     "data_vacuum",
     "dataset_infer",
+    "deployment_job_create",
+    "deployment_job_repair",
+    "deployment_job_show",
+    "deployment_job_unlink",
     "doctor",
     "endpoint_logs",
     "endpoint_predictions",

@@ -27,6 +27,7 @@ __all__ = ["command", "main"]
 _ACTIONS = {
     *("approve", "reject", "rollback", "retire", "features_check", "features_publish"),
     *("rollout_start", "rollout_advance", "rollout_abort"),
+    *("deployment_job_create", "deployment_job_repair", "deployment_job_unlink"),
     *("data_fetch", "data_forget", "data_simulate", "data_vacuum"),
 }
 """Commands that are typed for what they do, of which `--quiet` leaves nothing; the others answer a question."""
@@ -155,7 +156,7 @@ def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: T
         return int(result["exit"])
     from . import commands
 
-    action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)]))
+    action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)])).replace("-", "_")
     run = getattr(commands, action)
     if getattr(arguments, "quiet", False) and action in _ACTIONS:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):

@@ -21,6 +21,7 @@ __all__ = [
     "UsageError",
     "build_parser",
     "parsers",
+    "settings_options",
 ]
 
 THE_PROGRAMS = -1
@@ -32,6 +33,7 @@ JSON_COMMANDS = (
         "rollout status",
         "rollout check",
         "campaign effect",
+        "deployment-job show",
         "endpoint status",
         "alerts show",
         "alerts send",
@@ -43,7 +45,7 @@ JSON_COMMANDS = (
 EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
-    2: "something for you to correct; of `audit`, `doctor`, `endpoint status`: they found something",
+    2: "something for you to correct; of `audit`, `doctor`, `endpoint status`, `deployment-job`: they found something",
     3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
     "`retraining`: someone should act; of `alerts`: some are open or wait; of `simulate`: the loop missed a goal",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
@@ -147,7 +149,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
         description="The churn lifecycle: run a pipeline, or use one of the commands.",
         epilog=as_typed(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_settings_options("overrides")],
+        parents=[settings_options("overrides")],
     )
     listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
     parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
@@ -177,7 +179,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands", help="what to do")
     # A name of its own: what a command collects would replace what was collected before it.
-    common = _settings_options("command_overrides")
+    common = settings_options("command_overrides")
     commands.add_parser("doctor", parents=[common], help="check versions, stack, stores, permissions, ports and disk")
     _data_commands(
         commands.add_parser("data", help="simulate, fetch, describe or erase data, or remove what is old"), common
@@ -200,6 +202,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     actions.add_parser("show", parents=[common], help="the alerts that are open, and the notices that wait")
     actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
+    _deployment_job_commands(commands.add_parser("deployment-job", help=_DEPLOYMENT_JOB), common)
     _simulate_command(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
@@ -225,7 +228,8 @@ def _port(typed: str) -> int:
     return int(typed)
 
 
-def _settings_options(overrides: str) -> _Parser:
+def settings_options(overrides: str) -> argparse.ArgumentParser:
+    """Return the options of every command; what `--set` says is collected under the name `overrides`."""
     # Suppressed defaults: a command's would overwrite what stands before the command.
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = options.add_argument_group("settings")
@@ -289,6 +293,18 @@ def _campaign_commands(parser: _Parser, common: _Parser) -> None:
         "import", parents=[common], help="add contacts that were made outside: customer, contacted_at, offer"
     )
     outside.add_argument("file", type=Path, metavar="FILE", help="the table")
+
+
+_DEPLOYMENT_JOB = "the job on Databricks that judges, approves and deploys each new version"
+
+
+def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions.add_parser("create", parents=[common], help="make or change the job, and link it to the registered model")
+    actions.add_parser("show", parents=[common], help="the job, whether a new version starts it, and its newest runs")
+    repair = actions.add_parser("repair", parents=[common], help="run what failed of a version's newest run again")
+    repair.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    actions.add_parser("unlink", parents=[common], help="let new versions start no job; the job stays")
 
 
 def _simulate_command(commands: Any, common: _Parser) -> None:

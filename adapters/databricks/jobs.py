@@ -7,16 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from churn.core.errors import ConfigError
-from churn.settings import DatabricksSettings
+from churn.settings import DatabricksSettings, JobSettings
 
 from .code import Code
 from .workspace import tags_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.jobs import BaseJob, JobSettings
+    from databricks.sdk.service.jobs import BaseJob
+    from databricks.sdk.service.jobs import JobSettings as SdkSettings
 
-__all__ = ["SECRET", "SNAPSHOT", "Placed", "find_jobs", "job_name", "job_payload", "place_job", "quartz"]
+__all__ = [
+    "PACKAGE",
+    "SECRET",
+    "SNAPSHOT",
+    "Placed",
+    "compute",
+    "find_jobs",
+    "job_name",
+    "job_payload",
+    "jobs_of",
+    "place_job",
+    "quartz",
+]
 
 ENTRY_POINT, PACKAGE, KEY = "churn-step", "churn-lifecycle", "churn"
 SNAPSHOT, SECRET = "snapshot", "secret"
@@ -34,6 +47,13 @@ class Placed(NamedTuple):
 def job_name(settings: DatabricksSettings, *parts: str) -> str:
     """Return the name of a job, such as `churn-training-telco`: it stays the same from run to run."""
     return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (settings.project, *parts))
+
+
+def jobs_of(settings: DatabricksSettings) -> JobSettings:
+    """Return how jobs run; raises ConfigError where none run."""
+    if settings.jobs is None:
+        raise ConfigError("This stack runs no jobs: `profile.databricks.jobs` is null.")
+    return settings.jobs
 
 
 def job_payload(
@@ -60,9 +80,7 @@ def job_payload(
     Raises:
         ConfigError: the cluster of the settings is none that the API takes.
     """
-    jobs = settings.jobs
-    if jobs is None:
-        raise ConfigError("This stack runs no jobs: `profile.databricks.jobs` is null.")
+    jobs = jobs_of(settings)
     parameters = [
         "--profile",
         code.profile,
@@ -72,19 +90,8 @@ def job_payload(
         f"{{{{job.parameters.{SNAPSHOT}}}}}",
     ]
     parameters += ["--secret", f"{jobs.secret_scope}/{{{{job.parameters.{SECRET}}}}}", "--run", "{{job.run_id}}"]
-    task: dict[str, Any] = {
-        "python_wheel_task": {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": parameters},
-        "max_retries": 0,  # a step of ZenML cannot be started twice: run the pipeline again, cached steps are skipped
-    }
-    job: dict[str, Any] = {}
-    if jobs.cluster is None:
-        dependencies = [f"-r {code.requirements}", code.wheel]
-        spec = {"environment_version": jobs.environment_version, "dependencies": dependencies}
-        job["environments"] = [{"environment_key": KEY, "spec": spec}]
-        task |= {"environment_key": KEY, "disable_auto_optimization": True}  # which would retry on its own
-    else:
-        job["job_clusters"] = [{"job_cluster_key": KEY, "new_cluster": _cluster(jobs.cluster)}]
-        task |= {"job_cluster_key": KEY, "libraries": [{"requirements": code.requirements}, {"whl": code.wheel}]}
+    job, task = compute(jobs, code)
+    task["python_wheel_task"] = {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": parameters}
     job |= {
         "name": name,
         "tags": tags_of(settings, **tags),
@@ -97,15 +104,34 @@ def job_payload(
             for step, before in steps.items()
         ],
         "parameters": [{"name": key, "default": (defaults or {}).get(key, "")} for key in (SNAPSHOT, SECRET)],
-        "queue": {"enabled": True},
-        "max_concurrent_runs": 1,
-        "timeout_seconds": jobs.timeout_seconds,
     }
     if schedule:
         job["schedule"] = dict(schedule)
+    return job
+
+
+def compute(jobs: JobSettings, code: Code) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a job, and what each of its tasks, says of where the tasks run and of what happens to them.
+
+    Raises:
+        ConfigError: the cluster of the settings is none that the API takes.
+    """
+    job: dict[str, Any] = {}
+    task: dict[str, Any] = {"max_retries": 0}  # a step of ZenML cannot be started twice, and a decision is made once
+    if jobs.cluster is None:
+        dependencies = [f"-r {code.requirements}", code.wheel]
+        spec = {"environment_version": jobs.environment_version, "dependencies": dependencies}
+        job["environments"] = [{"environment_key": KEY, "spec": spec}]
+        task |= {"environment_key": KEY, "disable_auto_optimization": True}  # which would retry on its own
+    else:
+        job["job_clusters"] = [{"job_cluster_key": KEY, "new_cluster": _cluster(jobs.cluster)}]
+        task |= {"job_cluster_key": KEY, "libraries": [{"requirements": code.requirements}, {"whl": code.wheel}]}
+    job |= {"queue": {"enabled": True}, "max_concurrent_runs": 1, "timeout_seconds": jobs.timeout_seconds}
     if jobs.run_as:
         job["run_as"] = {"service_principal_name": jobs.run_as}
-    return job
+    if jobs.notify:
+        job["email_notifications"] = {"on_failure": list(jobs.notify), "no_alert_for_skipped_runs": True}
+    return job, task
 
 
 def _cluster(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,9 +160,9 @@ def place_job(client: WorkspaceClient, settings: DatabricksSettings, payload: Ma
 
     An answer that is lost after its effect makes the SDK ask for the job once more; the second job is removed.
     """
-    from databricks.sdk.service.jobs import JobSettings
+    from databricks.sdk.service.jobs import JobSettings as SdkSettings
 
-    wanted, name = JobSettings.from_dict(dict(payload)), str(payload["name"])
+    wanted, name = SdkSettings.from_dict(dict(payload)), str(payload["name"])
     found = find_jobs(client, settings, name)
     if not found:
         client.jobs.create(**_shallow(wanted))
@@ -156,11 +182,11 @@ def _id(job: BaseJob) -> int:
     return job.job_id
 
 
-def _shallow(settings: JobSettings) -> dict[str, Any]:
+def _shallow(settings: SdkSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if value is not None}
 
 
-def _same(there: JobSettings | None, wanted: JobSettings) -> bool:
+def _same(there: SdkSettings | None, wanted: SdkSettings) -> bool:
     """Return whether everything that is wanted is there; what the service adds by itself does not count."""
     return there is not None and _holds(there.as_dict(), wanted.as_dict())
 

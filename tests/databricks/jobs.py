@@ -55,9 +55,19 @@ class Jobs:
         self.runs[run_id].ended.wait(seconds)
         return self.runs[run_id]
 
-    def fire(self, job_id: int) -> Run:
-        """Run a job as its schedule would."""
-        return self._start(self._job(job_id), {}, "PERIODIC", {})
+    def fire(self, job_id: int, parameters: dict[str, str] | None = None, trigger: str = "PERIODIC") -> Run:
+        """Run a job as its schedule would, or as a new version of the model that it is linked to."""
+        return self._start(self._job(job_id), parameters or {}, trigger, {})
+
+    def connection(self, job_id: str) -> str:
+        """Return the state of a registered model's link to a job."""
+        if not job_id:
+            return "NOT_SET_UP"
+        job = self.jobs.get(int(job_id))
+        if job is None:
+            return "NOT_FOUND"
+        named = {each["name"] for each in job["settings"].get("parameters", [])}
+        return "CONNECTED" if {"model_name", "model_version"} <= named else "REQUIRED_PARAMETERS_CHANGED"
 
     def _job(self, job_id: Any) -> dict[str, Any]:
         job = self.jobs.get(int(job_id or 0))

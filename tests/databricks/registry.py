@@ -77,6 +77,15 @@ class MlflowApi:
         add(f"GET {flag}", lambda request: {enabled: self.sdk_uploads})
         add("* /api/{version}/mlflow/{path...}", self._proxy)
 
+    def approve(self, name: str, version: int, task: str = "Approval_Check") -> int:
+        """Do what the button Approve on the page of a version does, and return the run that is repaired."""
+        self.version(name, version)["tags"][task] = "Approved"
+        given = {"model_name": name, "model_version": str(version)}
+        runs = self._workspace.jobs.runs.values()
+        (run,) = [run for run in runs if run.parameters == given and run.result == "FAILED"]
+        run.repair({each.key for each in run.tasks if each.result != "SUCCESS"}, given)
+        return run.run_id
+
     def close(self) -> None:
         if self._server is not None:
             self._server.terminate()
@@ -128,6 +137,7 @@ class MlflowApi:
 
     def _update_model(self, asked: dict[str, Any]) -> dict[str, Any]:
         model = self._model(asked["name"])
+        self._need("MANAGE", asked["name"])
         if new := asked.get("new_name"):
             self.models[new] = self.models.pop(asked["name"]) | {"name": new}
         model.update({key: asked[key] for key in ("description", "deployment_job_id") if key in asked})
@@ -201,6 +211,10 @@ class MlflowApi:
             raise refusal(400, "INVALID_STATE", "The files of the version were not uploaded.")
         version["polls"] = self.pending
         version["status"] = "READY" if not self.pending else "PENDING_REGISTRATION"
+        linked = self._model(asked["name"])["deployment_job_id"]
+        if self._workspace.jobs.connection(linked) == "CONNECTED":
+            given = {"model_name": asked["name"], "model_version": str(asked["version"])}
+            self._workspace.jobs.fire(int(linked), given, "ONE_TIME")
         return {"model_version": self._shown(asked["name"], asked["version"])}
 
     def _get_version(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -271,6 +285,7 @@ class MlflowApi:
             "name": name,
             "description": model["description"],
             "deployment_job_id": model["deployment_job_id"],
+            "deployment_job_state": self._workspace.jobs.connection(model["deployment_job_id"]),
             "creation_timestamp": model["created"],
             "last_updated_timestamp": model["created"],
             "tags": [{"key": key, "value": value} for key, value in model["tags"].items()],

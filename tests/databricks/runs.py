@@ -66,8 +66,7 @@ class Run:
         self.ended = threading.Event()
         self._cancelled = False
         self.started = int(time.time() * 1000)
-        defaults = {each["name"]: each.get("default", "") for each in self.settings.get("parameters", [])}
-        self.parameters = {**defaults, **parameters}
+        self.parameters = self._given(parameters)
         chosen = [task for task in self.settings.get("tasks", []) if not only or task["task_key"] in only]
         self.tasks = [TaskRun(task["task_key"], workspace.next_id(), task) for task in chosen]
 
@@ -91,7 +90,7 @@ class Run:
 
     def repair(self, names: set[str], parameters: dict[str, str]) -> int:
         """Run tasks, and those that depend on them and did not run, again."""
-        self.parameters = {**self.parameters, **parameters}
+        self.parameters = self._given(parameters)
         self.tasks = [
             TaskRun(task.key, self._workspace.next_id(), task.spec, task.attempt + 1)
             if task.key in names or task.result in ("UPSTREAM_FAILED", "UPSTREAM_CANCELED")
@@ -104,6 +103,11 @@ class Run:
         self.ended.clear()
         self.start([])
         return self.repairs[-1]
+
+    def _given(self, parameters: dict[str, str]) -> dict[str, str]:
+        """Return the parameters of one attempt; what it is not given has its default."""
+        defaults = {each["name"]: each.get("default", "") for each in self.settings.get("parameters", [])}
+        return {**defaults, **parameters}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the run as the API shows it."""

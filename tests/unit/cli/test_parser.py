@@ -34,6 +34,10 @@ COMMANDS = {
     "endpoint token create --name me": "endpoint_token",
     "endpoint predictions move": "endpoint_predictions",
     "endpoint predictions": "endpoint_predictions",
+    "deployment-job create": "deployment_job_create",
+    "deployment-job show --json": "deployment_job_show",
+    "deployment-job repair --version 2": "deployment_job_repair",
+    "deployment-job unlink": "deployment_job_unlink",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config explain money.incentive_cost": "config_explain",
@@ -71,7 +75,8 @@ def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(("line", "function"), COMMANDS.items())
 def test_every_command_has_a_function(line: str, function: str) -> None:
     arguments = parse(line)
-    assert "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)])) == function
+    words = filter(None, [arguments.command, getattr(arguments, "action", None)])
+    assert "_".join(words).replace("-", "_") == function
     assert callable(getattr(commands, function))
 
 

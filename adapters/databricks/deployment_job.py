@@ -1,0 +1,289 @@
+"""The deployment job of a registered model: its tasks, its link to the model, its runs and their repair."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from churn.core.errors import ConfigError, NotFound, StoreError
+from churn.data.contract import DatasetContract
+from churn.lifecycle.deployment_job import TASKS
+from churn.settings import DatabricksSettings, Profile, Settings
+
+from ..mlflow.client import ask, connect, is_conflict
+from .code import Code, from_job, hand_over, store
+from .jobs import PACKAGE, Placed, compute, find_jobs, job_name, jobs_of, place_job
+from .workspace import client_of, explained, export, tags_of
+
+if TYPE_CHECKING:
+    from databricks.sdk.service.jobs import BaseRun
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
+
+__all__ = [
+    "DeploymentJob",
+    "Link",
+    "deployment_payload",
+    "full_name",
+    "read_job",
+]
+
+_ENTRY_POINT = "churn-deployment-task"
+_PARAMETERS = ("model_name", "model_version")
+"""What Databricks passes to a deployment job; a job without them is disconnected from its model."""
+_RUN = "{{workspace.url}}/jobs/{{job.id}}/runs/{{job.run_id}}"
+_STATES = {
+    "CONNECTED": "a new version starts the job",
+    "NOT_SET_UP": "no job is linked",
+    "NOT_FOUND": "the linked job is gone, or its owner changed",
+    "REQUIRED_PARAMETERS_CHANGED": "the job lost its parameters model_name and model_version",
+}
+
+
+def full_name(settings: DatabricksSettings, contract: DatasetContract, model: str) -> str:
+    """Return how Unity Catalog calls a data set's model, such as `main.telco.churn_telco`."""
+    return f"{settings.schema_of(contract)}.{model}"
+
+
+def deployment_payload(
+    settings: DatabricksSettings, contract: DatasetContract, model: str, code: Code, job_file: str
+) -> dict[str, Any]:
+    """Return the deployment job of a model as the Jobs API 2.2 takes it.
+
+    Its tasks need ZenML as little as they need an alias: what they know is the file and the parameters of the run.
+
+    Args:
+        settings: The workspace, with `jobs`.
+        contract: The data set.
+        model: The full name of the registered model.
+        code: Where wheel and requirements are.
+        job_file: Where profile, settings and contract are, in a volume.
+
+    Raises:
+        ConfigError: no jobs run there, or the cluster of the settings is none that the API takes.
+    """
+    jobs = jobs_of(settings)
+    job, task = compute(jobs, code)
+    tasks = []
+    for before, name in zip((None, *TASKS), TASKS, strict=False):
+        asked = [f"--{parameter}={{{{job.parameters.{parameter}}}}}" for parameter in _PARAMETERS]
+        parameters = [name.lower(), *asked, f"--job={job_file}", f"--run={_RUN}"]
+        started = {"package_name": PACKAGE, "entry_point": _ENTRY_POINT, "parameters": parameters}
+        needed = {"depends_on": [{"task_key": before}]} if before else {}
+        within = {"timeout_seconds": jobs.timeout_seconds}
+        tasks.append({"task_key": name, **needed, **task, **within, "python_wheel_task": started})
+    defaults = {"model_name": model, "model_version": ""}
+    return {
+        **job,
+        "name": job_name(settings, "deployment", contract.name),
+        "description": f"Judges, approves and deploys each new version of {model}.",
+        "tags": tags_of(settings, churn_job="deployment", churn_dataset=contract.name),
+        "tasks": tasks,
+        "parameters": [{"name": name, "default": defaults[name]} for name in _PARAMETERS],
+    }
+
+
+def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
+    """Return what a job was made with: its settings, the profile, and the data set.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    from databricks.sdk import WorkspaceClient
+
+    client = WorkspaceClient()  # of the workspace in which the task runs, as whom the job runs
+
+    def read(name: str) -> str:
+        with explained(f"read {name}"):
+            contents = client.files.download(name).contents
+        assert contents is not None
+        return contents.read().decode()
+
+    told = json.loads(read(path))
+    profile = from_job(read(told["profile"]), Path(tempfile.mkdtemp(prefix="churn-")))
+    return Settings.model_validate(told["settings"]), profile, DatasetContract.model_validate(told["contract"])
+
+
+class Link(NamedTuple):
+    """Whether a registered model starts the job."""
+
+    model: str
+    state: str
+    job_id: str
+    meaning: str
+
+    @property
+    def works(self) -> bool:
+        """Whether a new version starts a job."""
+        return self.state == "CONNECTED"
+
+
+class DeploymentJob:
+    """The deployment job of one data set's model, found by its name and tags.
+
+    Args:
+        profile: The stack.
+        contract: The data set.
+        model: The registered model, without catalog and schema.
+    """
+
+    def __init__(self, profile: Profile, contract: DatasetContract, model: str) -> None:
+        self._profile, self._contract, self._settings = profile, contract, profile.workspace
+        self._model = full_name(self._settings, contract, model)
+        self._name = job_name(self._settings, "deployment", contract.name)
+        self._client = client_of(self._settings)
+        export(self._settings, profile.mlflow.tracking_uri)
+
+    def create(self, settings: Settings) -> tuple[Placed, Link]:
+        """See to it that the job is there, is as these settings want it, and is linked to the model.
+
+        Raises:
+            ConfigError: no jobs run there, or something of this machine cannot be handed over.
+            StoreError: the workspace refuses or does not answer; the same command again completes it.
+        """
+        jobs_of(self._settings)
+        given, contract, handed = hand_over(self._profile, "deployment", settings, self._contract)
+        code = Code(*handed["orchestrator"]["code"])
+        told = {
+            "profile": code.profile,
+            "settings": given.model_dump(mode="json"),
+            "contract": contract.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"}),
+        }
+        content = json.dumps(told, sort_keys=True).encode()
+        job_file = f"{code.profile.rpartition('/')[0]}/deployment-{hashlib.sha256(content).hexdigest()[:12]}.json"
+        store(self._client, {job_file: content})
+        payload = deployment_payload(self._settings, self._contract, self._model, code, job_file)
+        with explained(f"make the job {self._name}"):
+            placed = place_job(self._client, self._settings, payload)
+        return placed, self._linked(str(placed.job_id))
+
+    def unlink(self) -> Link:
+        """Let new versions start no job; the job stays, and can be run by hand.
+
+        Raises:
+            NotFound: there is no such model.
+            StoreError: the workspace refuses or does not answer.
+        """
+        if self._registered() is None:
+            raise NotFound(f"There is no registered model {self._model}: nothing is linked.")
+        return self._linked("")
+
+    def link(self) -> Link:
+        """Return whether the model starts the job now."""
+        model = self._registered()
+        state = (model and model.deployment_job_state) or "NOT_SET_UP"
+        job_id = str((model and model.deployment_job_id) or "")
+        own = [str(job.job_id) for job in self._jobs()]
+        if job_id and job_id not in own:
+            return Link(self._model, "ANOTHER_JOB", job_id, f"job {job_id} is linked, which is not this project's")
+        return Link(self._model, state, job_id, _STATES.get(state, "a state that this version does not know"))
+
+    def show(self) -> dict[str, Any]:
+        """Return the job, its link and its newest runs, each with its version; `job_id` is None where there is none."""
+        jobs, link = self._jobs(), self.link()
+        runs = [self._run(run) for run in self._runs(jobs[0].job_id)] if jobs else []
+        address = f"{self._client.config.host}/jobs/{jobs[0].job_id}" if jobs else None
+        job_id = jobs[0].job_id if jobs else None
+        return {"name": self._name, "job_id": job_id, "address": address, "link": link._asdict(), "runs": runs}
+
+    def repair(self, version: int) -> str:
+        """Run what failed of the newest run of a version again, and return where it can be seen.
+
+        Databricks takes the parameters of the first attempt for none of a repair: they are passed again.
+
+        Raises:
+            NotFound: there is no job, or no run of that version.
+            ConfigError: the run goes on, or nothing of it failed.
+            StoreError: the workspace refuses or does not answer.
+        """
+        jobs = self._jobs()
+        if not jobs:
+            raise NotFound(f"There is no job {self._name}: make it with `python run.py deployment-job create`.")
+        runs = (run for run in self._runs(jobs[0].job_id) if self._run(run)["version"] == str(version))
+        newest = next(runs, None)
+        if newest is None or newest.run_id is None:
+            raise NotFound(f"The job {self._name} never ran for version {version} of {self._model}.")
+        told = self._run(newest)
+        if told["result"] == "SUCCESS" or not told["ended"]:
+            what = "succeeded" if told["ended"] else "goes on"
+            raise ConfigError(
+                f"The newest run of version {version} {what}: there is nothing to repair ({told['url']})."
+            )
+        history = newest.repair_history or []
+        latest = [item.id for item in history if item.id and str(item.type).endswith("REPAIR")]
+        with explained(f"repair the run {newest.run_id}"):
+            self._client.jobs.repair_run(
+                newest.run_id,
+                latest_repair_id=latest[-1] if latest else None,
+                rerun_all_failed_tasks=True,
+                rerun_dependent_tasks=True,
+                job_parameters={"model_name": self._model, "model_version": str(version)},
+            )
+        return str(told["url"])
+
+    def _jobs(self) -> list[Any]:
+        with explained(f"look for the job {self._name}"):
+            return find_jobs(self._client, self._settings, self._name)
+
+    def _runs(self, job_id: int | None) -> list[BaseRun]:
+        with explained(f"list the runs of {self._name}"):
+            return list(self._client.jobs.list_runs(job_id=job_id, limit=20, expand_tasks=False))
+
+    def _run(self, run: BaseRun) -> dict[str, Any]:
+        given = {each.name: each.value for each in run.job_parameters or ()}
+        state = run.state
+        life = state.life_cycle_state.value if state and state.life_cycle_state else ""
+        result = state.result_state.value if state and state.result_state else ""
+        ended = life in {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
+        return {
+            "version": given.get("model_version"),
+            "result": result or life,
+            "ended": ended,
+            "url": run.run_page_url,
+        }
+
+    @property
+    def _registry(self) -> MlflowClient:
+        places = self._profile.mlflow
+        return connect(places.tracking_uri, places.registry_uri)
+
+    def _ask(self, what: str, call: Any) -> Any:
+        return ask(self._profile.mlflow.registry_uri, what, call)
+
+    def _registered(self) -> RegisteredModel | None:
+        registry = self._registry
+        try:
+            found: RegisteredModel = self._ask(
+                f"find {self._model!r}", partial(registry.get_registered_model, self._model)
+            )
+        except NotFound:
+            return None
+        return found
+
+    def _linked(self, job_id: str) -> Link:
+        """Let the model start that job, or none; looked up, made where it is missing, looked up again."""
+        registry, model = self._registry, self._registered()
+        if model is None:
+            with_job = {"deployment_job_id": job_id}
+            try:
+                self._ask(f"create {self._model!r}", partial(registry.create_registered_model, self._model, **with_job))
+            except StoreError as error:
+                if not is_conflict(error):
+                    raise
+            model = self._registered()
+        present = str((model and model.deployment_job_id) or "")
+        connected = bool(job_id) and (model is not None and model.deployment_job_state == "CONNECTED")
+        if model is not None and (present != job_id or (job_id and not connected)):
+            said = model.description or ""
+            change = partial(registry.update_registered_model, self._model, said, deployment_job_id=job_id)
+            try:
+                self._ask(f"link {self._model!r} to its deployment job", change)
+            except StoreError as error:
+                if "PERMISSION_DENIED" not in str(error):
+                    raise
+                raise StoreError(f"{error} Ask its owner to run this command, or for MANAGE on the model.") from error
+        return self.link()
