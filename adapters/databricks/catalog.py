@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,12 +189,15 @@ class UnityCatalog:
         for statement in statements:
             self.run(table, statement)
 
-    def vacuum(self, table: str, since: dt.datetime) -> int:
-        """Remove the files that no version since a time needs; return their bytes, 0 where the log does not say.
+    def vacuum(self, table: str, since: dt.datetime | None = None) -> int:
+        """Remove the files that no version since a time needs, or but the newest; return their bytes as the log says.
 
-        Deletion vectors are applied first, for they hide rows that the files still hold.
+        Deletion vectors are applied first, for they hide rows that the files still hold. An hour is added, for the
+        clock runs on until Databricks begins.
         """
-        name, hours = self.name(table), max(0, int((self.now() - since).total_seconds() // 3600))
+        name, hours = self.name(table), 0
+        if since is not None:
+            hours = max(0, math.ceil((self.now() - since).total_seconds() / 3600) + 1)
         kept = "ALTER TABLE {} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{}')"
         self.govern(table, [f"REORG TABLE {name} APPLY (PURGE)", kept.format(name, f"interval {hours} hours")])
         try:

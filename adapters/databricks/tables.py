@@ -177,7 +177,7 @@ class UnityTables(FeatureStore):
         if rows:
             delete = f"DELETE FROM {self._catalog.name(name)} WHERE {chosen}"
             until_first(self._words(name), lambda: self._catalog.run(name, delete))
-        self._catalog.vacuum(name, self._catalog.now())
+        self._catalog.vacuum(name)
         self._known.clear()
         return Erased(rows, tuple(held))
 

@@ -22,14 +22,13 @@ ROOT = Path(__file__).parents[3]
 ROUNDS = 5
 WRITER = """
 import sys
+from pathlib import Path
 from adapters.databricks.ledger import UnityLedger
 from churn.core.errors import WriteConflict
 from tests.databricks.on_spark.test_unity_ledger import entry
-from tests.databricks.sail import adopt, sail_catalog
+from tests.databricks.sail import sail_catalog
 
-catalog = sail_catalog()
-adopt(catalog, "decisions", sys.argv[1])
-ledger = UnityLedger(catalog)
+ledger = UnityLedger(sail_catalog(Path(sys.argv[1])))
 ledger.read()
 print("ready", flush=True)
 for line in sys.stdin:
@@ -56,7 +55,7 @@ def test_of_two_processes_that_decide_at_once_one_writes_and_the_other_is_told(c
     last = ledger.append(entry(0), after="").hash
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(catalog.path("decisions")), str(number)],
+            [sys.executable, "-c", WRITER, str(catalog.path("decisions").parent), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

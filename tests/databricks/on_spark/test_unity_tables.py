@@ -15,7 +15,6 @@ from adapters.databricks.catalog import KEPT, TableText
 from adapters.databricks.incoming import STAGING
 from adapters.databricks.tables import UnityTables
 from adapters.local.feature_store import LocalFeatureStore
-from adapters.spark.sql import text
 from churn.ports.tables import FeatureStore, TableSpec
 from tests.contract.feature_stores import FEATURES, LABELS, TIME, TRAINING, Ticking, day, rows, table
 from tests.databricks.sail import SailCatalog, sail_catalog
@@ -134,7 +133,6 @@ def test_a_killed_writers_table_goes_after_a_day(store: UnityTables, catalog: Sa
 def test_delta_knows_the_isolation_and_how_long_versions_stay(store: UnityTables, catalog: SailCatalog) -> None:
     store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
     path = catalog.path("features")
-    assert path is not None
     configuration = DeltaTable(path).metadata().configuration  # another reader than the engine that wrote
     assert configuration["delta.isolationLevel"] == "Serializable"
     assert configuration["delta.deletedFileRetentionDuration"] == KEPT == configuration["delta.logRetentionDuration"]
@@ -145,16 +143,16 @@ def test_unity_catalog_is_told_what_a_table_and_its_columns_mean(catalog: SailCa
         "it's a month", {"x": "a charge", "y": "later", "nowhere": "is no column"}, {"churn_dataset": "telco"}
     )
     store = UnityTables(catalog, "telco", texts={"features": said}, clock=Ticking())
-    name = catalog.name("features")
-    for column, columns in (("x", {"x": [1.0]}), ("y", {"x": [1.0], "y": ["p"]})):
-        catalog.governed.clear()
-        store.upsert(FEATURES, table([("a", 1)], **columns))
-        assert f"ALTER TABLE {name} ALTER COLUMN `{column}` COMMENT {text(said.columns[column])}" in catalog.governed
-        assert catalog.governed[-2:] == [
-            f"COMMENT ON TABLE {name} IS 'it\\'s a month'",
-            f"ALTER TABLE {name} SET TAGS ('churn_dataset' = 'telco')",
-        ]
-        assert not any("nowhere" in statement for statement in catalog.governed)
+    name, governed = catalog.name("features"), catalog.session.governed
+    store.upsert(FEATURES, table([("a", 1)], x=[1.0]))
+    assert "a charge" in DeltaTable(catalog.path("features")).schema().to_json()  # it came with the rows
+    store.upsert(FEATURES, table([("a", 1)], x=[1.0], y=["p"]))
+    assert f"ALTER TABLE {name} ALTER COLUMN `y` COMMENT 'later'" in governed
+    assert governed[-2:] == [
+        f"COMMENT ON TABLE {name} IS 'it\\'s a month'",
+        f"ALTER TABLE {name} SET TAGS ('churn_dataset' = 'telco')",
+    ]
+    assert not any("nowhere" in statement for statement in governed)
 
 
 def test_unity_catalog_is_told_the_key_once_and_again_where_columns_come(catalog: SailCatalog) -> None:
@@ -168,17 +166,17 @@ def test_unity_catalog_is_told_the_key_once_and_again_where_columns_come(catalog
         f"ALTER TABLE {name} ALTER COLUMN `transaction_ts` SET NOT NULL",
         f"ALTER TABLE {name} ADD CONSTRAINT `features_key` PRIMARY KEY (`customer_id`, `transaction_ts` TIMESERIES)",
     ]
-    assert catalog.governed == asked
+    assert catalog.session.governed == asked
     store.upsert(FEATURES, table([("a", 2)], x=[1.0], y=[2]))
-    assert catalog.governed == asked * 2
+    assert catalog.session.governed == asked * 2
 
 
 def test_a_key_that_is_null_in_older_rows_is_no_primary_key(catalog: SailCatalog) -> None:
     store = UnityTables(catalog, "telco", clock=Ticking())
     store.upsert(FEATURES, table([("a", 1)]))
-    catalog.governed.clear()
+    catalog.session.governed.clear()
     store.upsert(TableSpec(name="features", key=(*FEATURES.key, "part")), table([("a", 1)], part=[1]))
-    assert not any("PRIMARY KEY" in statement or "`part`" in statement for statement in catalog.governed)
+    assert not any("PRIMARY KEY" in statement or "`part`" in statement for statement in catalog.session.governed)
 
 
 def test_a_version_that_was_removed_says_so_when_it_is_read(store: UnityTables) -> None:
