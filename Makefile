@@ -34,7 +34,7 @@ CLUSTER := tests/databricks tests/adapters/spark
 test: lint ## everything that CI checks, but for Spark and Databricks
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(CLUSTER:%=--ignore=%)
 
-test-databricks: $(TEST) ## Spark, and the adapters of Databricks against a workspace on this machine
+test-databricks: $(TEST) .sail/installed ## Spark, and the adapters of Databricks against a workspace on this machine
 	$(RUN) -m pytest $(CLUSTER) -n 2 --dist loadfile --durations=15
 
 unit: $(TEST) ## the fast tests, for while you work

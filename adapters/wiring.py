@@ -312,6 +312,11 @@ def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     return LocalFeatureStore(profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads)
 
 
+def _tables_of(profile: Profile, contract: DatasetContract) -> Any:
+    """Return the tables of the profile's own adapters."""
+    return _ADAPTERS[profile.adapters]["tables"](profile, contract)
+
+
 def _windows(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .local.windows import LocalPredictionWindows
 
@@ -399,7 +404,7 @@ def _prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any
     from .local.prediction_spool import LocalPredictionLog
 
     folder = profile.state / "predictions" / contract.name
-    return LocalPredictionLog(folder, _tables(profile, contract), contract.table("predictions"), contract.entity_key)
+    return LocalPredictionLog(folder, _tables_of(profile, contract), contract.table("predictions"), contract.entity_key)
 
 
 def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
@@ -475,17 +480,22 @@ def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine,
     from .local.batch_engine import LocalBatchEngine
     from .spark.availability import chosen_engine
 
-    store, limits = _tables(profile, contract), profile.resources
+    store, limits = _tables_of(profile, contract), profile.resources
     folder = profile.state / "scoring" / contract.name
     scorer.use_threads(1)  # parts are scored side by side
     if chosen_engine(engine, rows, limits.spark_from) == "local":
         return LocalBatchEngine(store, folder, scorer, limits.threads)
-    from .local.spark_frames import delta_frame
     from .spark.engine import SparkBatchEngine
     from .spark.shipping import ShippedPackage
 
     package = ShippedPackage.of(scorer.folder, scorer.digest)
-    return SparkBatchEngine(store, folder, package, delta_frame, limits.threads, limits.memory_limit)
+    if profile.adapters == "databricks":
+        from .databricks.catalog import frame_at
+
+        frames, folder = frame_at, Path(profile.workspace.volume_path) / "scoring" / contract.name
+    else:
+        from .local.spark_frames import delta_frame as frames
+    return SparkBatchEngine(store, folder, package, frames, limits.threads, limits.memory_limit)
 
 
 def _identity(*_: Any) -> str:
@@ -496,6 +506,53 @@ def _identity(*_: Any) -> str:
         return os.environ.get("CHURN_USER", "").strip() or getpass.getuser()
     except (OSError, KeyError) as error:
         raise ConfigError("The operating system does not know who you are: set CHURN_USER to your name.") from error
+
+
+def _workspace_identity(profile: Profile, *_: Any) -> str:
+    from .databricks.identity import acting_user
+    from .databricks.workspace import client_of
+
+    return acting_user(client_of(profile.workspace))
+
+
+def _unity_catalog(profile: Profile, contract: DatasetContract) -> Any:
+    from .databricks.catalog import UnityCatalog
+    from .spark.connect import workspace_session
+
+    settings = profile.workspace
+    session = workspace_session(settings.host, settings.config_profile)
+    return UnityCatalog(session, settings.schema_of(contract))
+
+
+def _unity_texts(profile: Profile, contract: DatasetContract) -> Any:
+    from .databricks.texts import texts_of
+    from .databricks.workspace import tags_of
+
+    return texts_of(contract, tags_of(profile.workspace))
+
+
+def _unity_tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .databricks.tables import UnityTables
+
+    texts = _unity_texts(profile, contract)
+    return UnityTables(_unity_catalog(profile, contract), contract.name, texts=texts, clock=now)
+
+
+def _unity_ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .databricks.ledger import UnityLedger
+
+    text = _unity_texts(profile, contract)[contract.table("decisions").name]
+    return UnityLedger(_unity_catalog(profile, contract), text)
+
+
+def _unity_windows(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .databricks.windows import CopiedPredictionWindows
+
+    tables, limits = _unity_tables(profile, contract), profile.resources
+    folder = profile.state / "windows"
+    return CopiedPredictionWindows(
+        tables, folder, contract.name, memory_limit=limits.memory_limit, threads=limits.threads
+    )
 
 
 def _code_version(*_: Any) -> str:
@@ -526,7 +583,13 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "code_version": _code_version,
 }
 _ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
-_HYBRID = {**_LOCAL}
-_DATABRICKS = {**_HYBRID, "files": _volume_files}
+_HYBRID = {**_LOCAL, "identity": _workspace_identity}
+_DATABRICKS = {
+    **_HYBRID,
+    "tables": _unity_tables,
+    "windows": _unity_windows,
+    "ledger": _unity_ledger,
+    "files": _volume_files,
+}
 _ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

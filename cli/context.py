@@ -20,6 +20,7 @@ __all__ = [
     "CHECKOUT",
     "CONFIGS",
     "Session",
+    "actor_of",
     "configuration_of",
     "overrides_of",
     "remember",
@@ -87,6 +88,21 @@ def session_of(arguments: argparse.Namespace) -> Session:
         written = contract.file_format.model_copy(update={"sheet": sheet})
         contract = contract.model_copy(update={"file_format": written})
     return Session(settings, profile, contract)
+
+
+def actor_of(arguments: argparse.Namespace, session: Session) -> str:
+    """Return who acts: who the profile's workspace says, or on this machine whom `--as` names.
+
+    Raises:
+        ConfigError: `--as` names somebody where the workspace knows who it is.
+    """
+    name: str | None = arguments.name
+    if name is not None and session.profile.adapters != "local":
+        raise ConfigError(
+            f"--as {name} is refused with --stack {session.profile.name}: whoever acts is recorded under the name that "
+            "the workspace knows. Log in as that person, or leave --as out."
+        )
+    return session.workspace.identity if name is None else name
 
 
 def writable(path: Path) -> Path:

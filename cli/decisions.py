@@ -12,7 +12,7 @@ from churn.core.wording import percent
 from churn.ports.registry import CHAMPION, HOLDOUT
 
 from .console import Screen, plain_console
-from .context import repeated, session_of
+from .context import actor_of, repeated, session_of
 from .output import print_json, wants_json
 from .versions import OTHER_HOLDOUT, gains_table, gate_of, history_table, number_of, versions_table
 
@@ -205,8 +205,7 @@ def _context(arguments: argparse.Namespace) -> ApprovalContext:
 
 
 def _who(arguments: argparse.Namespace) -> str:
-    name: str | None = arguments.name
-    return session_of(arguments).workspace.identity if name is None else name
+    return actor_of(arguments, session_of(arguments))
 
 
 def _same_model(arguments: argparse.Namespace) -> str:

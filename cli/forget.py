@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .console import Screen, plain_console
-from .context import Session, session_of
+from .context import Session, actor_of, session_of
 from .explain import file_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def data_forget(arguments: argparse.Namespace) -> int:
 
     session, console = session_of(arguments), plain_console()
     workspace = session.workspace
-    who = workspace.identity if arguments.name is None else arguments.name
+    who = actor_of(arguments, session)
     erasure = forget(workspace, arguments.customer, who=who, why=arguments.reason)
     page = session.profile.state / "explanations" / f"{file_name(arguments.customer)}.html"
     page.unlink(missing_ok=True)

@@ -366,7 +366,10 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
     person = _Parser(add_help=False, parents=[model])
     person.add_argument("--reason", required=True, metavar="TEXT", help="why, for whoever reads the record later")
     person.add_argument(
-        "--as", dest="name", metavar="NAME", help="who decides (default: $CHURN_USER, or who is logged in)"
+        "--as",
+        dest="name",
+        metavar="NAME",
+        help="who decides (default: $CHURN_USER, or who is logged in; on Databricks, the user there)",
     )
     for word, what in (("approve", "let a version that waits for it go live"), ("reject", "keep a version from it")):
         command = commands.add_parser(word, parents=[person], help=what)

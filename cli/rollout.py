@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from churn.core.wording import interval, moment, number
 
 from .console import Screen, plain_console
-from .context import Session, repeated, session_of
+from .context import Session, actor_of, repeated, session_of
 from .output import print_json, wants_json
 
 if TYPE_CHECKING:
@@ -163,5 +163,4 @@ def _estimate(estimate: Estimate | None, unit: str, confidence: str) -> str:
 
 
 def _who(arguments: argparse.Namespace, session: Session) -> str:
-    name: str | None = arguments.name
-    return session.workspace.identity if name is None else name
+    return actor_of(arguments, session)

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from churn.core.errors import NotFound
 from churn.data.tables import EVENT_TIME
+from churn.ports.tables import TableRef
 
 from ..spark.errors import explained
 from ..spark.frames import arrow_schema, viewed
 from ..spark.sql import quoted, text
 
-__all__ = ["KEPT", "TableText", "UnityCatalog", "key_statements", "text_statements"]
+__all__ = ["KEPT", "TableText", "UnityCatalog", "frame_at", "key_statements", "text_statements"]
 
 KEY = "churn.key"
 """The table property that holds the columns of the key, as JSON."""
@@ -86,6 +87,12 @@ def text_statements(table: str, said: TableText, comments: Mapping[str, str | No
         pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in said.tags.items())
         statements.append(f"ALTER TABLE {table} SET TAGS ({pairs})")
     return statements
+
+
+def frame_at(session: Any, ref: TableRef) -> Any:
+    """Return the rows of a version, as batch scoring reads them."""
+    schema, _, table = ref.uri.rpartition(".")
+    return UnityCatalog(session, schema).rows(table, ref.version)
 
 
 class UnityCatalog:

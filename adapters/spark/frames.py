@@ -97,8 +97,8 @@ def plain(schema: pa.Schema) -> pa.Schema:
 
 
 def address(path: Path) -> str:
-    """Return a path as Spark writes to it; it takes a URI as it is and decodes nothing."""
-    return f"file://{path}"
+    """Return a path as Spark writes to it; it takes a URI as it is and decodes nothing. Volumes are no local files."""
+    return str(path) if path.parts[:2] == ("/", "Volumes") else f"file://{path}"
 
 
 def newest(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adapters.databricks.windows import CopiedPredictionWindows
 from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.windows import LocalPredictionWindows
 from churn.ports.tables import FeatureStore
@@ -43,7 +44,12 @@ def on_disk(folder: Path) -> Place:
     return Place(LocalFeatureStore(folder, "toy"), LocalPredictionWindows(folder, "toy"))
 
 
-@pytest.fixture(params=[in_memory, on_disk])
+def copied(folder: Path) -> Place:
+    store = MemoryFeatureStore("toy")
+    return Place(store, CopiedPredictionWindows(store, folder, "toy"))
+
+
+@pytest.fixture(params=[in_memory, on_disk, copied])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     make: Callable[[Path], Place] = request.param
     return make(tmp_path)
@@ -71,7 +77,7 @@ def total(aggregates: Aggregates, **where: Any) -> int:
 
 
 def test_every_place_counts_the_same(tmp_path: Path) -> None:
-    places = [in_memory(tmp_path), on_disk(tmp_path)]
+    places = [in_memory(tmp_path), on_disk(tmp_path), copied(tmp_path / "copies")]
     seen = []
     for place in places:
         baseline = put_baseline(place.store, Customers(400, 1))
@@ -93,7 +99,7 @@ def test_every_place_counts_the_same(tmp_path: Path) -> None:
                 rows_of(after.cells, *order),
             ]
         )
-    assert seen[0] == seen[1]
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_windows_are_those_of_the_event_or_of_the_scoring_in_utc(place: Place) -> None:
