@@ -224,6 +224,7 @@ def test_the_last_value_of_a_range_is_in_it() -> None:
     assert (resources.threads, resources.memory_limit) == (1, "1.5 GiB")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -114,6 +114,7 @@ LIFE += ["gate_passed", "approved", "promotion_begun", "promoted", "gate_passed"
 LIFE += ["promotion_begun", "promoted", "rollback_begun", "rolled_back", "rejected"]
 
 
+@pytest.mark.slow
 def test_a_ledger_in_columns_is_read_verified_and_goes_on(tmp_path: Path) -> None:
     ledger = LocalDecisionLedger(unpacked("ledger_1.zip", tmp_path / "gym").parent, "gym")
     records = ledger.read()

@@ -50,12 +50,14 @@ def examine(home: Path) -> dict[tuple[str, str], str]:
     return {(finding.area, finding.name): finding.status for finding in findings}
 
 
+@pytest.mark.slow
 def test_a_fresh_machine_is_fit_and_stays_fresh(home: Path) -> None:
     statuses = examine(home)
     assert "fail" not in statuses.values()
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_every_trouble_comes_with_its_remedy(home: Path) -> None:
     zenml_database(home, "from the future")
     database(home / "mlflow.db", "from the future")

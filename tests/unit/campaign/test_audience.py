@@ -107,6 +107,7 @@ def test_many_texts_are_grouped_and_missing_values_named() -> None:
     assert len(towns) == 8
 
 
+@pytest.mark.slow
 def test_of_a_large_batch_a_sample_is_enough() -> None:
     predictions, facts = telephone(60_000)
     audience = plan_of(predictions, facts).campaign.audience

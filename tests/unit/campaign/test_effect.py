@@ -45,6 +45,7 @@ def test_fewer_lost_customers_are_worth_their_value_less_contacts_and_incentives
     assert found.verdict == "earned"
 
 
+@pytest.mark.slow
 def test_contacts_that_change_nothing_are_money_lost_where_the_groups_are_large() -> None:
     assert effect(customers("b", (40_000, 12_000), (40_000, 12_000))).verdict == "lost"
     small = effect(customers("b", (60, 18), (20, 6)))

@@ -168,6 +168,7 @@ def intake(quarantined: int) -> ValidationReport:
     return ValidationReport.model_validate({"source": "a.csv", "rules": rules, "scoring": True, **counts, **limit})
 
 
+@pytest.mark.slow
 def test_delivered_rows_that_were_set_aside_above_the_limit_are_warned_of_with_an_exit_code() -> None:
     code, lines = scored(intake=intake(3), unseen={"plan": 4}, rows=40)
     assert "  id is never missing: 3 of 40 delivered rows (7.5%) do not; set aside" in lines
@@ -202,6 +203,7 @@ def deployed(
     return result["exit"], [line.rstrip() for line in output.getvalue().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_refusal_names_the_check_and_its_reason_and_is_an_exit_code_of_its_own() -> None:
     code, lines = deployed("refused", CHECKS)
     assert code == 3

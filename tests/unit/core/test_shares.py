@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def test_another_salt_draws_other_customers() -> None:
     assert (hash_shares(CUSTOMERS, 0.2, "churn") != hash_shares(CUSTOMERS, 0.2, "anew")).any()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: "\x00" not in text and text.isprintable()))
 def test_sql_draws_the_same_customers(key: str) -> None:

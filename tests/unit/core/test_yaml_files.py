@@ -69,6 +69,7 @@ def test_other_loaders_keep_their_truth_values() -> None:
     assert yaml.safe_load("label: Yes") == {"label": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -80,6 +80,7 @@ def test_a_paired_difference_is_surer_than_two_numbers_apart() -> None:
     assert draws["difference"].std() < 0.2 * np.hypot(draws["one"].std(), draws["other"].std())
 
 
+@pytest.mark.slow
 def test_an_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
     random, held = np.random.default_rng(7), 0
     for seed in range(200):

@@ -118,6 +118,7 @@ def test_there_are_never_more_churners_than_customers() -> None:
     assert "of 300 customers; 360 of these rows ended in churn" in rows_in_words(1200, 300, 360, None)
 
 
+@pytest.mark.slow
 def test_churn_is_counted_by_date_with_what_was_predicted() -> None:
     sample, times = monthly()
     periods = evaluated(sample, times).periods
@@ -130,6 +131,7 @@ def test_churn_is_counted_by_date_with_what_was_predicted() -> None:
     assert len(evaluated(sample, daily).periods) == 4
 
 
+@pytest.mark.slow
 def test_the_same_rows_have_the_same_digest_in_any_order_and_others_have_another() -> None:
     sample, times = monthly()
     order = np.random.default_rng(0).permutation(1200)

@@ -98,6 +98,7 @@ def test_an_explanation_survives_the_way_between_steps() -> None:
     assert Explanation.model_validate_json(explanation().model_dump_json()) == explanation()
 
 
+@pytest.mark.slow
 def test_the_section_shows_importance_examples_and_how_the_first_comes_about() -> None:
     section = explanation_section(explanation())
     figures: list[Any] = [block for block in section.blocks if isinstance(block, Figure)]

@@ -38,6 +38,7 @@ def tables_of_names(code: str) -> Iterator[int]:
                 yield node.lineno
 
 
+@pytest.mark.slow
 def test_there_is_no_other_table_of_display_names() -> None:
     files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
     assert len(files) > 100

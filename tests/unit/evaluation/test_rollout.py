@@ -86,6 +86,7 @@ def test_rows_that_were_answered_before_the_endpoint_knew_of_the_share_are_left_
     assert found.customers == 350  # whom the champion answered first, though they are the challenger's
 
 
+@pytest.mark.slow
 def test_customers_count_by_the_share_that_held_when_they_came() -> None:
     """A worse month, in which more customers came to the challenger, is not held against it."""
     random, keys = np.random.default_rng(0), keys_of(20_000)

@@ -75,6 +75,7 @@ def test_a_real_difference_is_found_and_its_sign_is_right() -> None:
         assert found.lower > 0 if shift > 0 else found.upper < 0
 
 
+@pytest.mark.slow
 def test_looking_every_day_misses_the_truth_no_more_often_than_was_said() -> None:
     """Of 100 rollouts with equal arms and 27 looks 5 % may alarm at some look; a z-test alarms in 30 to 40 %."""
     random, alarms, naive = np.random.default_rng(6), 0, 0

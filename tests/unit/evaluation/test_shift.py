@@ -52,6 +52,7 @@ def test_nothing_to_compare_is_no_shift(counts: tuple[list[int], list[int]]) -> 
     assert (found.psi, found.p_value) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_customers_from_the_same_source_are_alike_whatever_the_draw() -> None:
     for seed in range(2, 42):
         found = compared(columns(150, seed))

@@ -36,6 +36,7 @@ def tracker() -> InMemoryTracker:
     return tracker
 
 
+@pytest.mark.slow
 def test_the_settings_are_recorded_one_by_one_with_what_training_chose(tracker: InMemoryTracker) -> None:
     expected = {
         "seed": "7",

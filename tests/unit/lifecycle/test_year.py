@@ -116,6 +116,7 @@ def by_name(year: YearResult) -> dict[str, Any]:
     return {policy.name: policy for policy in year.policies}
 
 
+@pytest.mark.slow
 def test_policies_share_their_months_until_they_do_something_else() -> None:
     acted = Acted(retrain=frozenset({3}))
     year = live(acted, months=4)
@@ -149,6 +150,7 @@ def test_a_version_that_the_gate_refuses_does_not_go_live_and_the_story_says_so(
     assert "does not go live" in loop.months[1].happened[0]
 
 
+@pytest.mark.slow
 def test_what_monitors_alone_has_a_broken_feed_mended() -> None:
     acted = Acted(broken=frozenset({4, 5}))
     year = live(acted, "broken-feed", 5)
@@ -166,6 +168,7 @@ def test_a_false_alarm_about_the_feed_changes_nothing() -> None:
     assert not any(month.happened for month in by_name(year)["loop"].months)
 
 
+@pytest.mark.slow
 def test_policies_that_contact_the_same_customers_earn_the_same_to_the_cent() -> None:
     year = live(Acted(retrain=frozenset({2})), months=4)
     for policy in year.policies:
@@ -173,6 +176,7 @@ def test_policies_that_contact_the_same_customers_earn_the_same_to_the_cent() ->
         assert [month.profit for month in policy.months] == [month.profit for month in year.policies[0].months]
 
 
+@pytest.mark.slow
 def test_the_optimum_contacts_by_the_truth_and_never_the_control_group() -> None:
     year = live(Acted())
     assert year.optimum.profit.point > max(policy.profit.point for policy in year.policies)
@@ -189,6 +193,7 @@ def test_the_optimum_keeps_the_limits_of_the_campaign() -> None:
     assert [month.contacted for month in year.optimum.months] == [7, 7, 7]
 
 
+@pytest.mark.slow
 def test_the_same_year_again_comes_to_the_same() -> None:
     first, second = (live(Acted(), "price-rise") for _ in range(2))
     assert first.model_copy(update={"seconds": 0.0}) == second.model_copy(update={"seconds": 0.0})

@@ -29,6 +29,7 @@ def model() -> ChurnModel:
     return replace(additive, booster=boosting.booster, symmetric=symmetric, intercept=boosting.intercept)
 
 
+@pytest.mark.slow
 def test_a_probability_belongs_to_its_log_odds(model: ChurnModel) -> None:
     np.testing.assert_allclose(model.probability(RAW), 1 / (1 + np.exp(-model.logit(RAW))))
     np.testing.assert_array_equal(sigmoid(np.array([-1e4, 0.0, 1e4])), [0.0, 0.5, 1.0])

@@ -183,6 +183,7 @@ def _clean(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", range(len(KINDS)))
 @pytest.mark.parametrize("money", range(len(SETTINGS)))
 @settings(max_examples=12, deadline=None)
@@ -191,6 +192,7 @@ def test_any_row_alone_is_scored_as_in_a_table(kind: int, money: int, rows: list
     same(scorer(kind, money), rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", range(len(BOOSTED) + 1))
 def test_values_at_a_threshold_go_where_the_booster_sends_them(kind: int) -> None:
     made = scorer(kind, 0)

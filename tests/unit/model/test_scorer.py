@@ -169,6 +169,7 @@ def test_a_category_never_seen_is_scored_as_missing(value: object) -> None:
     assert scored["probability"].item() == pytest.approx(sigmoid(-1 + 0.25 + 0.5 + 0.2))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_a_row_alone_scores_as_it_does_among_others(order: list[int], size: int) -> None:

@@ -37,6 +37,7 @@ def of(booster: xgboost.Booster, matrix: np.ndarray) -> np.ndarray:
     return tables.contributions(matrix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", range(1, MAX_DEPTH + 1))
 @pytest.mark.parametrize("options", [{}, {"num_parallel_tree": 3, "subsample": 0.5}, {"max_cat_to_onehot": 1}])
 def test_the_tables_give_the_shap_values_of_xgboost(depth: int, options: dict[str, object]) -> None:

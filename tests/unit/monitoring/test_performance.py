@@ -129,6 +129,7 @@ def test_nobody_treated_has_no_precision() -> None:
     assert (found["f1"], found["recall"], found["profit_per_customer"]) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_estimates_are_the_mean_and_the_spread_of_what_happens_if_probabilities_are_right() -> None:
     case = Case(2000)
     found = estimated(case.cells([None] * 2000), MONEY)

@@ -17,6 +17,7 @@ EFFECT = effect(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("campaign", "told"),
     [

@@ -109,6 +109,7 @@ def with_slices(*slices: Any) -> Section:
     return slice_section(HOLDOUT.model_copy(update={"slices": slices}), gate_report())
 
 
+@pytest.mark.slow
 def test_a_group_that_is_worse_is_named() -> None:
     worse = part("contract", "Two year", 326, -0.02, -1.2, 0.004, worse=True)
     section = with_slices(*SLICES, worse)

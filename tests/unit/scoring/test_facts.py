@@ -40,6 +40,7 @@ def test_an_unknown_customer_is_told_who_there_is() -> None:
         facts_of(STORE, FEATURES, CONTRACT, "zzzzzz", MARCH)
 
 
+@pytest.mark.slow
 def test_of_many_ids_the_nearest_are_found_whether_they_begin_or_end_alike() -> None:
     store = MemoryFeatureStore()
     rows = STORE.read(FEATURES).slice(0, 1)

@@ -27,6 +27,7 @@ def scored(rows: list[dict[str, object]]) -> list[object]:
     return score_rows(scorer, known, explain=True).scores  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_ROW, min_size=1, max_size=5))
 def test_any_row_is_scored_as_in_a_table(rows: list[dict[str, object]]) -> None:

@@ -64,6 +64,7 @@ def test_a_process_that_is_held_back_keeps_all_of_them_and_says_why(tmp_path: Pa
     assert (one.current(), one.troubles()) == (2, [])
 
 
+@pytest.mark.slow
 def test_an_endpoint_has_a_largest_number_of_processes(tmp_path: Path) -> None:
     processes = [SharedVersion(tmp_path) for _ in range(64)]
     with pytest.raises(StoreError, match="may have 64 processes: give fewer --workers"):

@@ -54,6 +54,7 @@ def test_nobody_stays_by_a_contact_that_nobody_accepts() -> None:
         np.testing.assert_array_equal(first.left, second.left)
 
 
+@pytest.mark.slow
 def test_as_many_churners_stay_as_accept() -> None:
     settings = SimulationSettings(customers=8000, months=4)
     contacted, control = (Company.founded("telco", settings, acceptance=0.3, months=3) for _ in range(2))
@@ -163,6 +164,7 @@ def test_a_row_is_the_same_whenever_it_is_delivered() -> None:
     assert january(again).drop(["churn"]) == january(first).drop(["churn"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", sorted(SIMULATORS))
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_can_be_lived_in_every_business(world: str, scenario: str) -> None:

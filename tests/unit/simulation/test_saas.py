@@ -18,6 +18,7 @@ def frame() -> pd.DataFrame:
     return simulate("saas", SimulationSettings(customers=6000, seed=7)).to_pandas()
 
 
+@pytest.mark.slow
 def test_about_six_per_cent_leave_in_a_month(frame: pd.DataFrame) -> None:
     cancelled = frame["cancelled"].dropna() == "1"
     assert cancelled.mean() == pytest.approx(0.06, abs=0.006)

@@ -29,6 +29,7 @@ def sample(telco_csv: Path) -> pd.DataFrame:
     return pd.read_csv(telco_csv, na_values=" ").rename(columns=snake_case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "column",
     [

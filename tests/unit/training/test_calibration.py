@@ -61,6 +61,7 @@ def test_the_scores_are_those_of_the_probabilities() -> None:
     assert found.ece == pytest.approx((abs(0.5 - 0.2) + abs(1 - 0.8)) / 2)
 
 
+@pytest.mark.slow
 def test_the_f1_threshold_is_the_best_of_all() -> None:
     probability = np.round(1 / (1 + np.exp(-TRUTH)), 2)
     best = f1_score(LABEL, probability >= best_f1_threshold(probability, LABEL))
