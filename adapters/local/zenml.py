@@ -180,8 +180,14 @@ def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Comp
 
 
 def _register(client: Client, source: str, flavor: str, component_type: Any) -> None:
-    """Let ZenML know a flavor of this project's own."""
-    if not client.list_flavors(name=flavor, type=component_type).items:
+    """Let ZenML know a flavor of this project's own, by the name under which it is imported wherever it is installed."""
+    from zenml.utils import source_utils
+
+    source_utils.set_custom_source_root(str(Path(__file__).resolve().parents[2]))
+    known = client.list_flavors(name=flavor, type=component_type).items
+    for other in (one for one in known if one.source != source):  # as one that was registered from another folder
+        client.delete_flavor(str(other.id))
+    if not any(one.source == source for one in known):
         client.create_flavor(source, component_type)
 
 
