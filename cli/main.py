@@ -120,6 +120,8 @@ def _parsed(typed: Sequence[str]) -> argparse.Namespace:
         parser.error("--as-of and --engine belong to --pipeline inference")
     if hasattr(arguments, "dry_run") and arguments.pipeline != "monitoring":
         parser.error("--dry-run belongs to --pipeline monitoring")
+    if arguments.command is not None and hasattr(arguments, "schedule"):
+        parser.error("--schedule belongs to --pipeline")
     words = filter(None, [arguments.command, getattr(arguments, "action", None)])
     if wants_json(arguments) and arguments.command is not None and " ".join(words) not in JSON_COMMANDS:
         parser.error(f"--json belongs to the pipelines and to {', '.join(JSON_COMMANDS)}")

@@ -177,6 +177,12 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="with --pipeline monitoring: print the alerts that would be sent; send and write nothing",
     )
+    parser.add_argument(
+        "--schedule",
+        metavar="CRON",
+        default=argparse.SUPPRESS,
+        help="on Databricks: let the pipeline run by itself, such as '0 6 * * 1' (UTC); `off` ends that",
+    )
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands", help="what to do")
     # A name of its own: what a command collects would replace what was collected before it.
     common = settings_options("command_overrides")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from adapters import wiring
+from churn.core.errors import ConfigError
 from churn.lifecycle.features import check_delivery
 
 from .console import terminal
@@ -58,6 +59,8 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
 
         return {"pipeline": name, "dataset": contract.name, **dry_monitoring(session, terminal(quiet=quiet))}
     wiring.check_orchestrator(profile)
+    if hasattr(arguments, "schedule"):
+        return _scheduled(arguments, session)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
     console, kept, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
@@ -83,6 +86,27 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         arguments.pipeline = "retraining"
         return run_pipeline(arguments, log, started)
     return {**result, "seconds": round(seconds, 1), "log": log.path}
+
+
+def _scheduled(arguments: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Let the stack start the pipeline by itself from now on, with the code and the settings of now, or no more."""
+    profile, cron, name = session.profile, arguments.schedule, f"{arguments.pipeline}-{session.contract.name}"
+    if profile.stack["orchestrator"].flavor == "local":
+        raise ConfigError(
+            f"The stack {profile.name!r} starts nothing by itself: let cron type the command (docs/command-line.md) or "
+            "name a stack of Databricks with --stack."
+        )
+    pipeline, asked = _prepared(arguments, session)
+    from zenml.client import Client
+    from zenml.config.schedule import Schedule
+
+    for known in Client().list_schedules(name=name).items:
+        Client().delete_schedule(known.id, soft=False)
+    if cron != "off":
+        pipeline.with_options(schedule=Schedule(name=name, cron_expression=cron))(**asked)
+    said = "runs no more by itself" if cron == "off" else f"runs by itself at {cron} (UTC)"
+    terminal(quiet=getattr(arguments, "quiet", False)).print(f"{name} {said}, on the stack {profile.name}.")
+    return {"pipeline": arguments.pipeline, "dataset": session.contract.name, "schedule": cron, "exit": 0}
 
 
 def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict[str, Any]]:

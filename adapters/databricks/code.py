@@ -193,7 +193,7 @@ def store(client: WorkspaceClient, contents: Mapping[str, bytes]) -> None:
         except NotFound:
             there = None
         if there != len(content):
-            with explained(f"store {path} (`stack setup` makes the volume)"):
+            with explained(f"store {path} (`run.py stack setup` makes the volume)"):
                 client.files.create_directory(path.rpartition("/")[0])
                 client.files.upload(path, io.BytesIO(content), overwrite=True)
 

@@ -28,7 +28,7 @@ from zenml.models import PipelineRunUpdate, StepRunUpdate
 from zenml.orchestrators.base_orchestrator import SubmissionResult
 from zenml.orchestrators.exceptions import PipelineSubmissionError
 
-from churn.core.errors import StoreError
+from churn.core.errors import ChurnError
 from churn.settings import DatabricksSettings
 
 from .code import Code
@@ -136,7 +136,7 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
         try:
             with explained("start the job"):
                 return self._submit(snapshot, base_environment, placeholder_run)
-        except StoreError as refused:
+        except ChurnError as refused:
             raise PipelineSubmissionError(str(refused)) from refused
 
     def _submit(

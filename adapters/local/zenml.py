@@ -180,7 +180,7 @@ def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Comp
 
 
 def _register(client: Client, source: str, flavor: str, component_type: Any) -> None:
-    """Let ZenML know a flavor of this project's own, by the name under which it is imported wherever it is installed."""
+    """Let ZenML know a flavor of this project's own, by the name that it has wherever it is installed."""
     from zenml.utils import source_utils
 
     source_utils.set_custom_source_root(str(Path(__file__).resolve().parents[2]))

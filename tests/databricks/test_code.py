@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -149,6 +153,22 @@ def test_the_wheel_is_built_once_per_code_and_leaves_the_checkout_alone(tmp_path
     assert built.stat().st_mtime_ns == made
     assert [path.name for path in tmp_path.iterdir()] == [built.name]
     assert {path.name for path in ROOT.iterdir()} - before <= {".mypy_cache", ".ruff_cache"}
+
+
+def test_an_installed_program_is_packed_into_the_wheel_that_it_came_from(tmp_path: Path) -> None:
+    built, site = wheel(ROOT, tmp_path), tmp_path / "site-packages"
+    with ZipFile(built) as archive:
+        archive.extractall(site)
+        content = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
+    program = (
+        "import sys; from pathlib import Path; from adapters.databricks.code import wheel; wheel(None, Path('again'))"
+    )
+    environment = {"PYTHONPATH": str(site), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-P", "-c", program], cwd=tmp_path, env=environment, check=True)
+    with ZipFile(tmp_path / "again" / built.name) as archive:
+        assert {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")} == content
+        record = archive.read(next(name for name in archive.namelist() if name.endswith("/RECORD"))).decode()
+        assert {line.split(",")[0] for line in record.splitlines()} == set(archive.namelist())
 
 
 def test_a_checkout_whose_wheel_cannot_be_built_says_so(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from cli import commands
 from cli.context import configuration_of
+from cli.main import main
 from cli.parser import EXIT_CODES, PIPELINES, UsageError, build_parser, parsers
 
 ROOT = Path(__file__).parents[3]
@@ -223,3 +224,9 @@ def test_the_help_names_every_pipeline_and_command(capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     for word in (*PIPELINES, *(line.split()[0] for line in COMMANDS), "--stack", "--config", "--set", "--data"):
         assert word in text
+
+
+def test_a_schedule_belongs_to_a_pipeline_on_a_stack_that_starts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schedule", "0 6 * * *", "doctor"]) == 2
+    assert "--schedule belongs to --pipeline" in capsys.readouterr().err
+    assert not hasattr(build_parser().parse_args(["--pipeline", "monitoring"]), "schedule")
