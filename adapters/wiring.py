@@ -83,6 +83,7 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
     """
     place = active_profile() if profile is None else profile
     adapters, name = _ADAPTERS[place.adapters], registered_name(model, contract)
+    _reach(place)
     return Workspace(
         contract=contract,
         model=name,
@@ -122,6 +123,19 @@ def year_stores(contract: DatasetContract, settings: Settings, profile: Profile,
     return Stores(steps, fork, written)
 
 
+def _reach(profile: Profile) -> None:
+    """Let the clients of this process find the workspace of a profile that has one."""
+    if profile.databricks is not None:
+        from .databricks.workspace import export
+
+        export(profile.databricks, profile.mlflow.tracking_uri)
+
+
+def _experiment(profile: Profile, model: str) -> str:
+    """Return the name of a model's MLflow experiment; on Databricks it is a path in the workspace."""
+    return model if profile.databricks is None else f"{profile.databricks.folder}/{model}"
+
+
 def now() -> dt.datetime:
     """Return the time (UTC); nothing else in the project asks for it."""
     return dt.datetime.now(dt.UTC)
@@ -156,19 +170,28 @@ def diagnose(project: Path | None, profile: Profile) -> list[Any]:
     )
 
 
-def check_orchestrator(profile: Profile) -> None:
-    """Look, without importing it, whether the orchestrator can be used; raises StoreError."""
+def check_orchestrator(profile: Profile, contract: DatasetContract) -> None:
+    """Look, without importing it, whether the orchestrator can be used and a workspace is there; raises StoreError."""
     from .local.zenml import check_client
 
     check_client()
+    if profile.databricks is not None:
+        from .databricks.workspace import check_schema
+
+        check_schema(profile.databricks, profile.databricks.schema_of(contract), profile.name)
 
 
-def ensure_stack(profile: Profile, experiment: str) -> str:
-    """Return the id of the profile's ZenML stack, and see to it that the MLflow experiment is there."""
+def ensure_stack(profile: Profile, model: str) -> str:
+    """Return the id of the profile's ZenML stack, and see to it that the model's MLflow experiment is there."""
     from .local.zenml import ensure_stack as register
     from .mlflow.client import ensure_experiment
 
-    ensure_experiment(profile.mlflow.tracking_uri, experiment, profile.mlflow.artifacts)
+    _reach(profile)
+    if profile.databricks is not None:
+        from .databricks.workspace import make_folder
+
+        make_folder(profile.databricks)
+    ensure_experiment(profile.mlflow.tracking_uri, _experiment(profile, model), profile.mlflow.artifacts)
     return register(profile)
 
 
@@ -184,12 +207,14 @@ def handed_over(
         ConfigError: something of this machine cannot be handed over.
         StoreError: the place where the steps run does not take it.
     """
-    if profile.stack["orchestrator"].flavor == "churn_databricks":
-        from .databricks.code import hand_over
+    experiment = {"experiment_name": _experiment(profile, settings.registered_name(contract))}
+    components = {"experiment_tracker": experiment} if "experiment_tracker" in profile.stack else {}
+    if profile.stack["orchestrator"].flavor != "churn_databricks":
+        return settings, contract, components
+    from .databricks.code import hand_over
 
-        return hand_over(profile, pipeline, settings, contract)
-    tracker = {"experiment_tracker": {"experiment_name": settings.registered_name(contract)}}
-    return settings, contract, tracker if "experiment_tracker" in profile.stack else {}
+    settings, contract, job = hand_over(profile, pipeline, settings, contract)
+    return settings, contract, {**components, **job}
 
 
 def run_task(**asked: str) -> None:
@@ -332,6 +357,13 @@ def _registry(profile: Profile, *_: Any) -> Any:
     return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
 
 
+def _unity_catalog(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    from .mlflow.unity_catalog import UnityCatalogRegistry
+
+    schema, places = profile.workspace.schema_of(contract), profile.mlflow
+    return UnityCatalogRegistry(schema, places.tracking_uri, places.registry_uri)
+
+
 def _ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .local.decision_ledger import LocalDecisionLedger
 
@@ -348,7 +380,8 @@ def _tracker(profile: Profile, contract: DatasetContract, model: str, run_id: st
     """Return the record of a run; without an id, of the one that the stack's tracker has opened for this step."""
     from .mlflow.tracker import MlflowTracker, active_run_id
 
-    return MlflowTracker(profile.mlflow.tracking_uri, model, profile.mlflow.artifacts, run_id=run_id or active_run_id())
+    places, experiment = profile.mlflow, _experiment(profile, model)
+    return MlflowTracker(places.tracking_uri, experiment, places.artifacts, run_id=run_id or active_run_id())
 
 
 def _files(profile: Profile, *_: Any) -> Any:
@@ -450,17 +483,17 @@ def _package(profile: Profile, contract: DatasetContract, model: str, *scored: A
 def _load(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> Any:
     from .mlflow.load import load_package
 
-    folder, digest = _fetched(profile, version, into)
+    folder, digest = _fetched(profile, contract, version, into)
     return load_package(folder, expected_digest=digest)
 
 
 def _verify(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> None:
     from .mlflow.manifest import check_package
 
-    check_package(*_fetched(profile, version, into))
+    check_package(*_fetched(profile, contract, version, into))
 
 
-def _fetched(profile: Profile, version: ModelVersion, into: Path) -> tuple[Path, str]:
+def _fetched(profile: Profile, contract: DatasetContract, version: ModelVersion, into: Path) -> tuple[Path, str]:
     """Return the package of a version, and the digest that it is to have."""
     digest = version.tags.get(MODEL_DIGEST)
     if not digest:
@@ -468,7 +501,8 @@ def _fetched(profile: Profile, version: ModelVersion, into: Path) -> tuple[Path,
             f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
             "models with `python run.py --pipeline training`."
         )
-    return _registry(profile).download(version.name, version.version, into), digest
+    registry = _ADAPTERS[profile.adapters]["registry"](profile, contract)
+    return registry.download(version.name, version.version, into), digest
 
 
 def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine, scorer: Any, *, rows: int) -> Any:
@@ -583,7 +617,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "code_version": _code_version,
 }
 _ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
-_HYBRID = {**_LOCAL, "identity": _workspace_identity}
+_HYBRID = {**_LOCAL, "identity": _workspace_identity, "registry": _unity_catalog}
 _DATABRICKS = {
     **_HYBRID,
     "tables": _unity_tables,

@@ -65,6 +65,16 @@ class MlflowSettings(Frozen):
     registry_uri: str = Field(description="Where the registered models are, in the same way.")
     artifacts: str | None = Field(description="Folder or URI for the files of runs; null: where the server keeps them.")
 
+    @field_validator("tracking_uri", "registry_uri")
+    @classmethod
+    def _names_no_profile(cls, value: str) -> str:
+        if value.startswith(("databricks://", "databricks-uc://")):
+            raise ValueError(
+                f"write {value.partition(':')[0]!r} alone, and the profile of ~/.databrickscfg in "
+                "`profile.databricks.config_profile`"
+            )
+        return value
+
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.registry_uri.startswith("databricks-uc") and not self.tracking_uri.startswith("databricks"):

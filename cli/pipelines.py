@@ -58,7 +58,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         from .alerts import dry_monitoring
 
         return {"pipeline": name, "dataset": contract.name, **dry_monitoring(session, terminal(quiet=quiet))}
-    wiring.check_orchestrator(profile)
+    wiring.check_orchestrator(profile, contract)
     if hasattr(arguments, "schedule"):
         return _scheduled(arguments, session)
     if log.path is None:

@@ -151,7 +151,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[
     home.mkdir()
     work.mkdir()
     script.write_text(IMPORT_ALL, encoding="utf-8")  # ZenML asks for the file of the main module
-    # ZenML's own Databricks orchestrator, of which ours is a subclass, imports the SDK.
+    # ZenML's own Databricks orchestrator and MLflow tracker, of which ours are subclasses, import the SDK and MLflow.
     names = [name for path in CODE if not (name := module_name(path)).startswith("adapters.databricks.zenml_")]
     done = subprocess.run(
         [sys.executable, "-B", str(script), *names],

@@ -16,7 +16,7 @@ from churn.settings import DatabricksSettings
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-__all__ = ["MANAGED_BY", "PROJECT", "client_of", "explained", "export", "tags_of"]
+__all__ = ["MANAGED_BY", "PROJECT", "check_schema", "client_of", "explained", "export", "make_folder", "tags_of"]
 
 MANAGED_BY, PROJECT = "managed_by", "churn_project"
 """The tags of everything that the project makes in a workspace, by which it is found again."""
@@ -73,6 +73,28 @@ def export(settings: DatabricksSettings, tracking_uri: str) -> None:
         "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": str(settings.retry_timeout_seconds),
     }
     os.environ.update({name: value for name, value in own.items() if value is not None})
+
+
+def make_folder(settings: DatabricksSettings) -> None:
+    """Make the workspace folder of MLflow's experiments where there is none; raises StoreError."""
+    client = client_of(settings)
+    with explained(f"make the workspace folder {settings.folder}"):
+        client.workspace.mkdirs(settings.folder)
+
+
+def check_schema(settings: DatabricksSettings, schema: str, stack: str) -> None:
+    """Look whether a schema is there, before a run has worked for an hour.
+
+    Raises:
+        NotFound: it is not, with the remedy.
+        StoreError: the workspace refuses or does not answer.
+    """
+    client = client_of(settings)
+    try:
+        with explained(f"find the schema {schema}"):
+            client.schemas.get(schema)
+    except NotFound as error:
+        raise NotFound(f"{error} Make it: python run.py stack setup --stack {stack}") from error
 
 
 @contextmanager

@@ -41,6 +41,7 @@ __all__ = [
 
 _FLAVORS = {
     "churn_databricks": "adapters.databricks.zenml_orchestrator.ChurnDatabricksOrchestratorFlavor",
+    "databricks_mlflow": "adapters.databricks.zenml_tracker.DatabricksTrackerFlavor",
     "volumes": "adapters.databricks.artifact_store.VolumeArtifactStoreFlavor",
 }
 """Where the flavors of this project's own are."""
@@ -113,16 +114,16 @@ def stack_name(profile: Profile) -> str:
 def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
     """Return what the stack component of `kind` is configured with; addresses are those of the profile's sections."""
     given = profile.stack[kind].settings
-    if kind == "experiment_tracker":
-        return {**given, "tracking_uri": profile.mlflow.tracking_uri}
     if profile.stack[kind].flavor == "churn_databricks":
         return {**given, "workspace": profile.workspace.model_dump(mode="json")}
-    if profile.stack[kind].flavor == "volumes":
+    found: dict[str, Any] = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
+    if profile.stack[kind].flavor in _FLAVORS:
         workspace = profile.workspace
-        path = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"
-        found = {"path": path, "host": workspace.host, "config_profile": workspace.config_profile}
-        return {**{name: value for name, value in found.items() if value is not None}, **given}
-    return given
+        host = "databricks_host" if kind == "experiment_tracker" else "host"
+        found |= {host: workspace.host, "config_profile": workspace.config_profile}
+        if kind == "artifact_store":
+            found["path"] = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"
+    return {**{name: value for name, value in found.items() if value is not None}, **given}
 
 
 def ensure_stack(profile: Profile) -> str:

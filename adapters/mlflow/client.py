@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock
 
 from churn.core.errors import NotFound, StoreError
+from churn.settings import DatabricksSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,13 +31,24 @@ _PROBE_SECONDS = 5.0
 _CREATION_SECONDS = 60.0
 _ATTEMPTS = 3  # MLflow itself waits 20 s for a SQLite lock in each
 _PAUSE_SECONDS = 0.5
+_MISSING = r"NOT_FOUND\b|(\w+ )?[A-Z]+_DOES_NOT_EXIST\b"  # Unity Catalog has a code for each kind of thing
+
+_REMEDIES = {
+    "database is locked": "Another process keeps it locked: wait for that process or stop it, then try again.",
+    "disk is full": "Free some space, then try again.",
+    "(schema|catalog)_does_not_exist": "Make it: python run.py stack setup.",
+    "permission_denied": "Ask an administrator for that privilege; docs/databricks.md lists all that are needed.",
+    "unauthenticated": "Log in again with `databricks auth login`, or renew DATABRICKS_TOKEN.",
+    "connect|timed out|Max retries": "Check that the server runs and that its address is right.",
+}
+"""What to do, by what a store says."""
 
 
 def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
     """Return a client that speaks to these stores alone; MLflow's global tracking address is neither read nor set.
 
-    A SQLite store is created where there is none, by one process at a time. A server is asked first whether it is
-    there: MLflow would try for four minutes.
+    A SQLite store is created where there is none, by one process at a time. A server or a Databricks workspace is asked
+    first whether it is there: MLflow would try for minutes.
 
     Raises:
         StoreError: a store cannot be opened or does not answer.
@@ -44,6 +56,10 @@ def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
     for uri in {tracking_uri, registry_uri or tracking_uri}:
         if uri.startswith(("http://", "https://")):
             _probe(uri)
+    if tracking_uri.startswith("databricks"):
+        from ..databricks.workspace import client_of
+
+        client_of(DatabricksSettings())  # with what `export` has left in the environment
     from mlflow import MlflowClient
 
     def client() -> MlflowClient:
@@ -76,7 +92,7 @@ def ask(uri: str, what: str, call: Callable[[], T]) -> T:
             if _is_locked(error) and attempt < _ATTEMPTS:
                 time.sleep(_PAUSE_SECONDS * attempt)
                 continue
-            kind = NotFound if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"} else StoreError
+            kind = NotFound if re.match(_MISSING, f"{error.error_code} {error}") else StoreError
             raise kind(_message(uri, what, error, _remedy(error))) from error
         except OSError as error:
             raise StoreError(_message(uri, what, error, "Check free space and permissions there.")) from error
@@ -184,13 +200,8 @@ def _is_locked(error: Exception) -> bool:
 
 
 def _remedy(error: Exception) -> str:
-    if _is_locked(error):
-        return "Another process keeps it locked: wait for that process or stop it, then try again."
-    if "disk is full" in str(error):
-        return "Free some space, then try again."
-    if re.search("connect|timed out|Max retries", str(error), re.IGNORECASE):
-        return "Check that the server runs and that its address is right."
-    return "Correct what it names and try again."
+    found = (remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
+    return next(found, "Correct what it names and try again.")
 
 
 def _message(uri: str, what: str, error: Exception, remedy: str) -> str:

@@ -1,4 +1,4 @@
-"""The model registry in MLflow: SQLite, a server or Unity Catalog; only the addresses differ."""
+"""The model registry in MLflow: SQLite or a server; `unity_catalog` has what is particular to Unity Catalog."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MlflowModelRegistry(ModelRegistry):
 
     Args:
         tracking_uri: Where the runs are, such as `sqlite:////folder/mlflow.db`, `http://host:5000`, `databricks`.
-        registry_uri: Where the registered models are; the same place unless it is `databricks-uc`.
+        registry_uri: Where the registered models are; the same place unless it is Unity Catalog.
     """
 
     def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
@@ -45,9 +45,9 @@ class MlflowModelRegistry(ModelRegistry):
     def _client(self) -> MlflowClient:
         return connect(self._tracking_uri, self._registry_uri)
 
-    @property
-    def _in_unity_catalog(self) -> bool:
-        return self._registry_uri.startswith("databricks-uc")
+    def _full(self, name: str) -> str:
+        """Return what the registry calls a model."""
+        return name
 
     def register(
         self, name: str, package: Path, *, description: str, tags: Mapping[str, str], run_id: str
@@ -61,7 +61,7 @@ class MlflowModelRegistry(ModelRegistry):
         version = self._ask(
             f"register a version of {name!r}",
             lambda: self._client.create_model_version(
-                name,
+                self._full(name),
                 # The plain location: MLflow would look `models:/…` up in its global tracking store.
                 source=_plain(logged.artifact_location),
                 run_id=run_id,
@@ -70,24 +70,29 @@ class MlflowModelRegistry(ModelRegistry):
                 model_id=logged.model_id,
             ),
         )
-        self._link(logged, name, version.version)
-        return _version(version, ())
+        version = self._complete(name, version)
+        self._link(logged, self._full(name), version.version)
+        return _version(name, version, ())
+
+    def _complete(self, name: str, version: MlflowVersion) -> MlflowVersion:
+        """Return a version that was just created, once it can be used."""
+        return version
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """Return every version; one search, and in Unity Catalog, whose search leaves tags out, one look-up each."""
+        """Return every version, from one search."""
         _check_name(name)
-
-        def page(token: str | None) -> PagedList[MlflowVersion]:
-            return self._client.search_model_versions(f"name='{name}'", page_token=token)
-
-        stored = self._ask(f"list the versions of {name!r}", lambda: list(all_pages(page)))
+        stored = self._found(name)
         if not stored:
             return []
-        if self._in_unity_catalog:
-            stored = [self._get(name, int(version.version)) for version in stored]
         aliases = self._aliases(name)
-        versions = [_version(version, aliases.get(int(version.version), ())) for version in stored]
+        versions = [_version(name, version, aliases.get(int(version.version), ())) for version in stored]
         return sorted(versions, key=lambda version: version.version)
+
+    def _found(self, name: str) -> list[MlflowVersion]:
+        def page(token: str | None) -> PagedList[MlflowVersion]:
+            return self._client.search_model_versions(f"name='{self._full(name)}'", page_token=token)
+
+        return self._ask(f"list the versions of {name!r}", lambda: list(all_pages(page)))
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Return the version that `alias` names, or None."""
@@ -96,32 +101,33 @@ class MlflowModelRegistry(ModelRegistry):
         except NotFound:
             return None
         version = next((version for version, names in aliases.items() if alias in names), None)
-        return None if version is None else _version(self._get(name, version), aliases[version])
+        return None if version is None else _version(name, self._get(name, version), aliases[version])
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Let `alias` name `version`."""
         what = f"let @{alias} name version {version} of {name!r}"
-        self._ask(what, lambda: self._client.set_registered_model_alias(name, alias, str(version)))
+        self._ask(what, lambda: self._client.set_registered_model_alias(self._full(name), alias, str(version)))
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Let `alias` name nothing."""
-        self._ask(f"remove @{alias} of {name!r}", lambda: self._client.delete_registered_model_alias(name, alias))
+        what = f"remove @{alias} of {name!r}"
+        self._ask(what, lambda: self._client.delete_registered_model_alias(self._full(name), alias))
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Set one tag after the other: MLflow has no call for several."""
         self._get(name, version)
         for tag, value in tags.items():
-            tagging = partial(self._client.set_model_version_tag, name, str(version), tag, value)
+            tagging = partial(self._client.set_model_version_tag, self._full(name), str(version), tag, value)
             self._ask(f"tag version {version} of {name!r} with {tag!r}", tagging)
 
     def describe(self, name: str, text: str, version: int | None = None) -> None:
         """Set the description of a version or, without one, of the model."""
         if version is None:
             what = f"describe the model {name!r}"
-            self._ask(what, lambda: self._client.update_registered_model(name, text))
+            self._ask(what, lambda: self._client.update_registered_model(self._full(name), text))
         else:
             what = f"describe version {version} of {name!r}"
-            self._ask(what, lambda: self._client.update_model_version(name, str(version), text))
+            self._ask(what, lambda: self._client.update_model_version(self._full(name), str(version), text))
 
     def delete_version(self, name: str, version: int) -> None:
         """Remove a version; the files stay with the run that trained it."""
@@ -131,7 +137,7 @@ class MlflowModelRegistry(ModelRegistry):
                 f"Version {version} of {name!r} is @{', @'.join(aliases)}: let the alias name another version first."
             )
         what = f"delete version {version} of {name!r}"
-        self._ask(what, lambda: self._client.delete_model_version(name, str(version)))
+        self._ask(what, lambda: self._client.delete_model_version(self._full(name), str(version)))
 
     def download(self, name: str, version: int, into: Path) -> Path:
         """Copy the files of a version to `into/<name>-v<version>`, in place of what is there."""
@@ -147,10 +153,7 @@ class MlflowModelRegistry(ModelRegistry):
     def _copy(self, name: str, version: int, folder: Path) -> Path:
         from mlflow.artifacts import download_artifacts
 
-        if self._in_unity_catalog:
-            source = f"models:/{name}/{version}"
-        else:
-            source = self._client.get_model_version_download_uri(name, str(version))
+        source = self._client.get_model_version_download_uri(self._full(name), str(version))
         location = urlparse(source)
         if location.scheme not in {"", "file"}:
             folder.mkdir(parents=True)
@@ -164,7 +167,7 @@ class MlflowModelRegistry(ModelRegistry):
 
     def _create_model(self, name: str) -> None:
         try:
-            self._ask(f"create the model {name!r}", lambda: self._client.create_registered_model(name))
+            self._ask(f"create the model {name!r}", lambda: self._client.create_registered_model(self._full(name)))
         except StoreError as error:
             if not is_conflict(error):
                 raise
@@ -193,10 +196,10 @@ class MlflowModelRegistry(ModelRegistry):
 
     def _get(self, name: str, version: int) -> MlflowVersion:
         what = f"find version {version} of {name!r}"
-        return self._ask(what, lambda: self._client.get_model_version(name, str(version)))
+        return self._ask(what, lambda: self._client.get_model_version(self._full(name), str(version)))
 
     def _aliases(self, name: str) -> dict[int, tuple[str, ...]]:
-        model = self._ask(f"find {name!r}", lambda: self._client.get_registered_model(name))
+        model = self._ask(f"find {name!r}", lambda: self._client.get_registered_model(self._full(name)))
         by_version: dict[int, tuple[str, ...]] = {}
         for alias, version in sorted(model.aliases.items()):
             by_version[int(version)] = (*by_version.get(int(version), ()), alias)
@@ -216,9 +219,10 @@ def _check_name(name: str) -> None:
         )
 
 
-def _version(found: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
+def _version(name: str, found: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
+    """Return a version of the model that this project calls `name`."""
     return ModelVersion(
-        name=found.name,
+        name=name,
         version=int(found.version),
         run_id=found.run_id or None,
         description=found.description or "",

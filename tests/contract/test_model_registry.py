@@ -15,6 +15,14 @@ from churn.core.errors import NotFound, StoreError
 from churn.ports.registry import ModelRegistry, ModelVersion
 from tests.fakes.ports.registry import InMemoryModelRegistry
 
+MLMODEL = """\
+flavors: {}
+signature:
+  inputs: '[{"type": "double", "name": "tenure"}]'
+  outputs: '[{"type": "double", "name": "probability"}]'
+"""
+"""The least that every registry takes: Unity Catalog wants a signature with inputs and outputs."""
+
 
 @dataclass
 class Place:
@@ -54,7 +62,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def package(tmp_path: Path) -> Path:
     folder = tmp_path / "package"
     (folder / "code").mkdir(parents=True)
-    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "MLmodel").write_text(MLMODEL)
     (folder / "code" / "scoring.py").write_text("ANSWER = 42\n")
     return folder
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def untouched_environment() -> Iterator[None]:
+    """A profile leaves addresses in the environment of the process; they end with the test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture
@@ -17,9 +27,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A workspace for the tests of a module, with the volume `main.churn.files` and a schema for each data set."""
+    """A workspace for many tests, with the volume `main.churn.files` and a schema for each data set."""
     with Workspace(tmp_path_factory.mktemp("workspace")) as running:
         running.catalog.add_volume("main.churn.files")
         for dataset in ("toy", "telco", "telco_simulated", "saas", "saas_simulated"):

@@ -96,6 +96,11 @@ class Workspace:
         self._tokens[token] = (user, time.monotonic() + seconds)
         return token
 
+    @property
+    def tokens(self) -> list[str]:
+        """Every token that was given out."""
+        return list(self._tokens)
+
     def expire(self, token: str) -> None:
         """Let a token be expired from now on."""
         self._tokens[token] = (self._tokens[token][0], 0.0)

@@ -86,6 +86,10 @@ def test_a_workspace_says_where_a_data_set_and_the_files_are() -> None:
         ("profile.databricks.catalog=a.b", r"profile\.databricks\.catalog"),
         ("profile.databricks.volume=files", r"profile\.databricks\.volume"),
         ("profile.databricks.schema_name='{data}'", r"profile\.databricks\.schema_name"),
+        (
+            "profile.mlflow.tracking_uri=databricks://ada",
+            r"write 'databricks' alone.*`profile.databricks.config_profile`",
+        ),
         ("profile.databricks=null", r"needs a section `databricks` with at least a `catalog`"),
     ],
 )

@@ -30,3 +30,10 @@ def test_artifacts_on_databricks_lie_in_the_volume_of_the_profile() -> None:
     profile = read_configuration(CONFIGS, "databricks", overrides=asked).profile
     expected = {"path": "volumes://dev/churn/files/artifacts", "config_profile": "ada"}
     assert component_settings(profile, "artifact_store") == expected
+
+
+@pytest.mark.parametrize("stack", ["databricks", "hybrid"])
+def test_runs_on_databricks_are_tracked_with_the_credentials_that_the_sdk_finds(stack: str) -> None:
+    profile = read_configuration(CONFIGS, stack, overrides=["profile.databricks.host=https://w.example.com"]).profile
+    expected = {"tracking_uri": "databricks", "databricks_host": "https://w.example.com"}
+    assert component_settings(profile, "experiment_tracker") == expected
