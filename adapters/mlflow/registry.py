@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from churn.core.errors import NotFound, StoreError
-from churn.ports.registry import ModelRegistry, ModelVersion, registered_at
+from churn.ports.registry import ModelRegistry, ModelVersion
 
 from .client import all_pages, ask, connect, is_conflict
 
@@ -228,5 +228,5 @@ def _version(name: str, found: MlflowVersion, aliases: tuple[str, ...]) -> Model
         description=found.description or "",
         tags=dict(found.tags),
         aliases=aliases,
-        created_at=registered_at(found.tags) or dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
+        created_at=dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
     )

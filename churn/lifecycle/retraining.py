@@ -27,7 +27,16 @@ from .release import Release, release_version
 from .training import build_training_set, evaluate_model, register, train, tune
 from .workspace import Workspace
 
-__all__ = ["RETRAININGS", "Attempt", "Judged", "Retraining", "judge_attempt", "retrain", "train_challenger"]
+__all__ = [
+    "RETRAININGS",
+    "Attempt",
+    "Judged",
+    "Retraining",
+    "judge_attempt",
+    "retrain",
+    "train_challenger",
+    "train_on_tables",
+]
 
 RETRAININGS = {
     "not_called_for": "not called for",
@@ -157,10 +166,11 @@ def train_challenger(workspace: Workspace, settings: Settings, report: Monitorin
             sentence = f"Not again: another training ended at {moment(trained_at)}, while this one waited."
             return begun.model_copy(update={"advice": Advice(state="cooling_down", sentence=sentence)})
         newest = settings.model_copy(update={"training_set": TrainingSetSettings(cutoff=begun.at)})
-        return begun.model_copy(update={"registration": _trained(workspace, newest, charts)})
+        return begun.model_copy(update={"registration": train_on_tables(workspace, newest, charts)})
 
 
-def _trained(workspace: Workspace, settings: Settings, charts: Charts) -> Registration:
+def train_on_tables(workspace: Workspace, settings: Settings, charts: Charts) -> Registration:
+    """Train on the tables as they are and register the challenger; raises as `train_challenger` does."""
     store, contract, seed = workspace.tables, workspace.contract, settings.seed
     bronze, features, labels = (store.latest(contract.table(name).name) for name in ("bronze", "features", "labels"))
     check_outcomes(workspace, settings, bronze, required=True)

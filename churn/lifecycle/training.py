@@ -24,7 +24,7 @@ from ..evaluation.metrics import METRICS
 from ..model.model import ChurnModel
 from ..model.money import MoneySettings
 from ..model.scorer import ReasonSettings, Scorer, ScoringSettings
-from ..ports.registry import CHALLENGER, REGISTERED_AT
+from ..ports.registry import CHALLENGER
 from ..ports.tables import TableRef
 from ..scoring.baseline import write_baseline
 from ..settings import Settings
@@ -210,7 +210,7 @@ def register(
             package,
             digest=digest,
             description=description,
-            tags={**tags, REGISTERED_AT: workspace.clock().isoformat()},
+            tags=tags,
             run_id=tracker.run_id(),
             whole=lambda version: package_fault(workspace, version) is None,
         )

@@ -21,6 +21,7 @@ from ..core.shares import hash_shares
 from ..data.contract import DatasetContract
 from ..model.frame import FloatArray
 from ..model.money import expected_value
+from ..monitoring.report import MonitoringReport
 from ..settings import Settings
 from ..simulation.company import Company, Passed
 from ..simulation.scenarios import SCENARIOS, new_values, scenario_events
@@ -181,26 +182,24 @@ def _decided(stores: Stores, contract: DatasetContract, branch: _Branch, *, last
         parts.append(twin)
     for part, ((mends, action), names) in zip(parts, groups.items(), strict=True):
         part.policies = tuple(names)
-        _act(part, action, mends=mends)
+        _act(part, action, report, mends=mends)
         yield part
 
 
-def _act(branch: _Branch, action: Action, *, mends: bool) -> None:
+def _act(branch: _Branch, action: Action, report: MonitoringReport | None, *, mends: bool) -> None:
     if mends:
         branch.company.mend()
         branch.happened.append("Monitoring finds the feed broken; it is mended.")
-    if action == "none":
-        return
-    branch.steps.train()
-    branch.trainings += 1
     if action == "unjudged":
+        branch.steps.train()
         branch.steps.promote_unjudged()
-        branch.promotions += 1
         branch.happened.append("Retrained; live without a gate.")
-        return
-    promoted, why = branch.steps.judge()
-    branch.promotions += promoted
-    branch.happened.append(f"Retrained; the new version {'goes live' if promoted else 'does not go live'}: {why}.")
+        branch.promotions += 1
+    elif action == "gate" and report is not None:
+        outcome = branch.steps.retrain(report)
+        branch.happened.append(outcome.sentence)
+        branch.promotions += outcome.state == "promoted"
+    branch.trainings += action != "none"
 
 
 def _end_month(branch: _Branch, settings: Settings) -> None:

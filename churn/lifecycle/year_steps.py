@@ -12,9 +12,7 @@ from ..approval.decide import decide
 from ..approval.promote import exclusive_state, promote
 from ..campaign.candidates import PLANNED_AT
 from ..campaign.plan import TREATMENT
-from ..core.errors import NotEnoughData
-from ..data.snapshot import snapshot_of
-from ..data.tables import TableName
+from ..core.errors import NotFound
 from ..monitoring.report import MonitoringReport
 from ..settings import Settings
 from .campaigns import plan_campaign
@@ -22,13 +20,10 @@ from .deployment import check_approval, evaluate_challenger, promote_version
 from .features import build_features, deliver, ingest
 from .inference import score
 from .monitoring import monitor
-from .registration import Findings
-from .training import build_training_set, evaluate_model, register, train, tune
+from .retraining import Retraining, retrain, train_on_tables
 from .workspace import Workspace
 
 __all__ = ["YearSteps"]
-
-_DERIVED: tuple[TableName, TableName] = ("features", "labels")
 
 
 class YearSteps:
@@ -79,31 +74,17 @@ class YearSteps:
 
     def train(self) -> None:
         """Train on what is known, and register the challenger."""
-        workspace, settings = self.workspace, self.settings
-        contract, store = workspace.contract, workspace.tables
-        features, labels = (snapshot_of(store, store.latest(contract.table(name).name)) for name in _DERIVED)
-        rows, _ = build_training_set(workspace, settings, features, labels)
-        seed, money = settings.seed, settings.money
-        tuning = tune(workspace, rows, model=settings.model, tuning=settings.tuning, money=money, seed=seed)
-        model, training = train(workspace, rows, tuning, model=settings.model, seed=seed)
-        evaluation, explanation = evaluate_model(
-            workspace,
-            rows,
-            model,
-            money=money,
-            evaluation=settings.evaluation,
-            reasons=settings.reasons,
-            seed=seed,
-        )
-        findings = Findings(rows, tuning, training, evaluation, explanation)
-        register(workspace, settings, findings, model, lambda _: {})
+        train_on_tables(self.workspace, self.settings, lambda _: {})
 
-    def judge(self) -> tuple[bool, str]:
-        """Let the gate judge the challenger and promote what it passes; return whether it is live, and why."""
+    def judge(self) -> None:
+        """Let the gate judge the challenger, and promote what it passes."""
         workspace, settings = self.workspace, self.settings
         report = evaluate_challenger(workspace, settings, None)
-        outcome = promote_version(workspace, settings, check_approval(workspace, settings, report))
-        return outcome.state == "promoted", report.summary
+        promote_version(workspace, settings, check_approval(workspace, settings, report))
+
+    def retrain(self, report: MonitoringReport) -> Retraining:
+        """Train and judge as monitoring advises."""
+        return retrain(self.workspace, self.settings, report).retraining
 
     def promote_unjudged(self) -> None:
         """Let the challenger go live without a gate, as a policy that has none does."""
@@ -111,7 +92,7 @@ class YearSteps:
         with exclusive_state(context) as state:
             version, live = state.challenger, state.live
             if version is None:
-                raise NotEnoughData("There is no challenger to promote.")
+                raise NotFound("There is no challenger to promote: train one first.")
             digests = {"model": state.digest(version.version), "champion": state.digest(live), "gate_report": ""}
             why = "This policy has no gate."
             context.write(state, "gate_passed", version.version, champion=live, who=who, why=why, digests=digests)

@@ -8,25 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = [
-    "CHALLENGER",
-    "CHAMPION",
-    "HOLDOUT",
-    "MODEL_DIGEST",
-    "PREVIOUS_CHAMPION",
-    "REGISTERED_AT",
-    "ModelRegistry",
-    "ModelVersion",
-    "registered_at",
-]
+__all__ = ["CHALLENGER", "CHAMPION", "HOLDOUT", "MODEL_DIGEST", "PREVIOUS_CHAMPION", "ModelRegistry", "ModelVersion"]
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version of a registered model, as a registry knows it. `description` and `tags` are never half there.
-
-    `created_at` is the time in the tag `REGISTERED_AT`; where there is none, the registry's own.
-    """
+    """One version of a registered model, as a registry knows it. `description` and `tags` are never half there."""
 
     name: str
     version: int
@@ -124,18 +111,9 @@ HOLDOUT = "holdout"
 """The tag that says of which rows the metrics of a version are: digits that differ between other rows, then words."""
 
 
-REGISTERED_AT = "registered_at"
-"""The tag that holds when a version was registered, by the clock of whoever did it (ISO 8601)."""
-
-
 CHAMPION = "Champion"
 """The alias of the version that consumers load."""
 
 
 PREVIOUS_CHAMPION = "PreviousChampion"
 """The alias of the version that a rollback goes to."""
-
-
-def registered_at(tags: Mapping[str, str]) -> dt.datetime | None:
-    """Return when a version with these tags was registered, None where they do not say."""
-    return dt.datetime.fromisoformat(tags[REGISTERED_AT]) if REGISTERED_AT in tags else None

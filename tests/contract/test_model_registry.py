@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +80,6 @@ def test_a_registered_version_is_described_and_tagged_from_the_start(place: Plac
         assert version.aliases == ()
     assert read.created_at is not None
     assert read.created_at.utcoffset() is not None
-
-
-def test_a_version_is_as_old_as_the_clock_of_whoever_registered_it_says(place: Place, name: str, package: Path) -> None:
-    register(place, name, package, registered_at="2024-05-01T12:00:00+00:00")
-    [version] = place.registry.versions(name)
-    assert version.created_at == dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
 
 
 def test_versions_count_up_and_come_oldest_first(place: Place, name: str, package: Path) -> None:

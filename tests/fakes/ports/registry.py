@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churn.core.errors import NotFound, StoreError
-from churn.ports.registry import ModelRegistry, ModelVersion, registered_at
+from churn.ports.registry import ModelRegistry, ModelVersion
 
 
 @dataclass
@@ -42,7 +42,7 @@ class InMemoryModelRegistry(ModelRegistry):
             str(file.relative_to(package)): file.read_bytes() for file in package.rglob("*") if file.is_file()
         }
         model.versions[model.last] = ModelVersion(
-            name, model.last, run_id, description, dict(tags), created_at=registered_at(tags) or dt.datetime.now(dt.UTC)
+            name, model.last, run_id, description, dict(tags), created_at=dt.datetime.now(dt.UTC)
         )
         return model.versions[model.last]
 

@@ -14,6 +14,7 @@ import pytest
 
 from churn.core.errors import ConfigError
 from churn.core.shares import hash_shares
+from churn.lifecycle.retraining import Retraining
 from churn.lifecycle.year import Stores, simulate_year, year_company, year_contract
 from churn.lifecycle.year_policies import demo_retrains
 from churn.lifecycle.year_result import YearResult, paired_difference, share_of
@@ -97,9 +98,13 @@ class Steps:
     def train(self) -> None:
         self._noted("trains")
 
-    def judge(self) -> tuple[bool, str]:
+    def judge(self) -> None:
         self._noted("judges")
-        return self.acted.passes, "version 2 passes the gate"
+
+    def retrain(self, report: MonitoringReport) -> Retraining:
+        self._noted("retrains")
+        state, sentence = ("promoted", "version 2 is live") if self.acted.passes else ("kept", "kept version 1")
+        return Retraining(model="m", at=self.now, advice=report.advice, state=state, sentence=sentence)  # type: ignore[arg-type]
 
     def promote_unjudged(self) -> None:
         self._noted("promotes")
@@ -136,9 +141,9 @@ def test_policies_share_their_months_until_they_do_something_else() -> None:
 def test_nothing_is_trained_where_nothing_is_new_or_nobody_would_be_served() -> None:
     acted = Acted(retrain=frozenset({1, 2, 3}))
     live(acted, months=3)
-    assert [line for line in acted.lines if "trains" in line] == [
+    assert [line for line in acted.lines if "rains" in line] == [
         "start trains 1",
-        "start trains 2",
+        "start retrains 2",
         "monthly trains 2",
     ]
 
@@ -147,7 +152,7 @@ def test_a_version_that_the_gate_refuses_does_not_go_live_and_the_story_says_so(
     year = live(Acted(retrain=frozenset({2}), passes=False), months=3)
     loop = by_name(year)["loop"]
     assert (loop.trainings, loop.promotions) == (1, 0)
-    assert "does not go live" in loop.months[1].happened[0]
+    assert loop.months[1].happened == ("kept version 1",)
 
 
 @pytest.mark.slow
