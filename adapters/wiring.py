@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 from churn.lifecycle.year import Stores
+from churn.lifecycle.year_faults import FaultySteps
 from churn.lifecycle.year_steps import YearSteps
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
@@ -93,8 +94,13 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
     )
 
 
-def year_stores(contract: DatasetContract, settings: Settings, profile: Profile, folder: Path) -> Stores:
-    """Return where the states of a simulated year are: folders below `folder`, each with stores of its own."""
+def year_stores(
+    contract: DatasetContract, settings: Settings, profile: Profile, folder: Path, faults: Collection[str] = ()
+) -> Stores:
+    """Return where the states of a simulated year are: folders below `folder`, each with stores of its own.
+
+    `faults` are some of `churn.lifecycle.year_faults.FAULTS`, which the use cases meet.
+    """
     import pyarrow.parquet
 
     from .local.no_stages import NoStages
@@ -109,7 +115,7 @@ def year_stores(contract: DatasetContract, settings: Settings, profile: Profile,
             )
 
         place.state.mkdir(parents=True, exist_ok=True)
-        return YearSteps(ports, settings)
+        return FaultySteps(ports, settings, faults) if faults else YearSteps(ports, settings)
 
     def fork(name: str, into: str) -> None:
         shutil.copytree(folder / name, folder / into)

@@ -319,6 +319,9 @@ def _simulate_command(commands: Any, common: _Parser) -> None:
     )
     year.add_argument("--months", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
     year.add_argument("--scenario", default="calm", metavar="NAME", help=f"one of {', '.join(SCENARIOS)}")
+    year.add_argument(
+        "--faults", nargs="?", const="all", metavar="LIST", help="with faults that change no table (default: all)"
+    )
     year.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the stores of each policy in this new folder")
     year.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: .churn/reports/year-<scenario>.html)"

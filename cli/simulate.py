@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from adapters import wiring
 from churn.core.errors import ConfigError
@@ -38,11 +39,13 @@ YEAR = (
 def simulate(arguments: argparse.Namespace) -> int:
     """Live a year by each policy, print what they earned, and write the page."""
     from churn.lifecycle.year import simulate_year, year_company, year_contract
+    from churn.lifecycle.year_faults import faults_called
     from reports.year_report import year_lines, year_page
 
     arguments.overrides = [*YEAR, *getattr(arguments, "overrides", [])]
     settings, profile, contract = session_of(arguments)
-    asked = {"scenario": arguments.scenario, "months": arguments.months}
+    asked: dict[str, Any] = {"scenario": arguments.scenario, "months": arguments.months}
+    faults = faults_called(arguments.faults) if arguments.faults else frozenset()
     contract = year_contract(contract, arguments.scenario)
     company = year_company(contract, settings, **asked)
     out = writable(arguments.out or profile.reports / f"year-{arguments.scenario}.html")
@@ -50,8 +53,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
     try:
         with _folder(arguments.keep) as folder, watch(console, ["simulate"]), stage("simulate"):
-            stores = wiring.year_stores(contract, settings, profile, folder)
-            year = simulate_year(stores, company, contract, settings, **asked)
+            stores = wiring.year_stores(contract, settings, profile, folder, faults)
+            year = simulate_year(stores, company, contract, settings, faults=faults, **asked)
     except KeyboardInterrupt:
         print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
         return 130

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from ..settings import Settings
 from ..simulation.company import Company, Passed
 from ..simulation.scenarios import SCENARIOS, new_values, scenario_events
 from ..simulation.simulate import world_called
+from .year_faults import arrivals
 from .year_policies import POLICIES, Action
 from .year_result import OPTIMUM, Month, PolicyYear, YearResult, paired_difference, share_of
 from .year_steps import YearSteps
@@ -65,7 +66,14 @@ class _Branch:
 
 
 def simulate_year(
-    stores: Stores, company: Company, contract: DatasetContract, settings: Settings, *, scenario: str, months: int
+    stores: Stores,
+    company: Company,
+    contract: DatasetContract,
+    settings: Settings,
+    *,
+    scenario: str,
+    months: int,
+    faults: Collection[str] = (),
 ) -> YearResult:
     """Live a year by each policy, and hold what it earned against what could be earned.
 
@@ -79,22 +87,29 @@ def simulate_year(
         settings: The settings of every month.
         scenario: What happens.
         months: How many months.
+        faults: Some of `FAULTS`, which those of deliveries are of; the others are those of `stores.steps`.
 
     Raises:
         NotEnoughData: too few customers churned, or stayed, to train on.
     """
     started = time.monotonic()
     best, free = (_optimum(company.copied(), settings, months, control) for control in (True, False))
+
+    def deliveries(branch: _Branch) -> Iterator[Path]:
+        day = f"{branch.name}-{branch.company.now:%Y-%m}"
+        for place, rows in enumerate(arrivals(branch.company.delivery(), contract, faults)):
+            yield stores.written(f"{day}-{place}", rows)
+
     branches = [_Branch("start", tuple(POLICIES), company, stores.steps("start"))]
     advance(_STAGE, 0, months, "trains the first model")
-    _begin_month(stores, branches[0], first=True)
+    _begin_month(branches[0], deliveries, first=True)
     branches[0].steps.train()
     branches[0].steps.judge()
     for number in range(1, months + 1):
         for branch in branches:
             advance(_STAGE, number - 1, months, f"{company.now:%B %Y}: {', '.join(branch.policies)}")
             if number > 1:
-                _begin_month(stores, branch)
+                _begin_month(branch, deliveries)
             branch.steps.contact()
         branches = [part for branch in branches for part in _decided(stores, contract, branch, last=number == months)]
         for branch in branches:
@@ -108,6 +123,7 @@ def simulate_year(
         "control_cost": float(np.sum(free.profit) - np.sum(best.profit)),
         "currency": settings.money.currency,
         "confidence": settings.evaluation.confidence,
+        "faults": tuple(sorted(faults)),
     }
     return _result(branches, best, seconds=time.monotonic() - started, **told)
 
@@ -155,10 +171,10 @@ def year_company(contract: DatasetContract, settings: Settings, scenario: str, m
     return Company.founded(name, simulation, acceptance=settings.money.acceptance.mean, months=months)
 
 
-def _begin_month(stores: Stores, branch: _Branch, *, first: bool = False) -> None:
-    now = branch.steps.now = branch.company.now
-    file = stores.written(f"{branch.name}-{now:%Y-%m}", branch.company.delivery())
-    (branch.steps.begin if first else branch.steps.deliver)(file)
+def _begin_month(branch: _Branch, deliveries: Callable[[_Branch], Iterator[Path]], *, first: bool = False) -> None:
+    branch.steps.now = branch.company.now
+    for place, file in enumerate(deliveries(branch)):
+        (branch.steps.begin if first and not place else branch.steps.deliver)(file)
 
 
 def _decided(stores: Stores, contract: DatasetContract, branch: _Branch, *, last: bool) -> Iterator[_Branch]:

@@ -12,7 +12,7 @@ from ..approval.decide import decide
 from ..approval.promote import exclusive_state, promote
 from ..campaign.candidates import PLANNED_AT
 from ..campaign.plan import TREATMENT
-from ..core.errors import NotFound
+from ..core.errors import NotEnoughData, NotFound
 from ..monitoring.report import MonitoringReport
 from ..settings import Settings
 from .campaigns import plan_campaign
@@ -23,13 +23,16 @@ from .monitoring import monitor
 from .retraining import Retraining, retrain, train_on_tables
 from .workspace import Workspace
 
-__all__ = ["YearSteps"]
+__all__ = ["Connect", "YearSteps"]
+
+Connect = Callable[[Callable[[], dt.datetime]], Workspace]
+"""Returns the ports of the data set, with a clock."""
 
 
 class YearSteps:
     """What is run in a month; each part may be run again after it failed, and ends the same."""
 
-    def __init__(self, connect: Callable[[Callable[[], dt.datetime]], Workspace], settings: Settings) -> None:
+    def __init__(self, connect: Connect, settings: Settings) -> None:
         """Prepare the use cases.
 
         Args:
@@ -77,10 +80,18 @@ class YearSteps:
         train_on_tables(self.workspace, self.settings, lambda _: {})
 
     def judge(self) -> None:
-        """Let the gate judge the challenger, and promote what it passes."""
+        """Let the gate judge the first model, which goes live.
+
+        Raises:
+            NotEnoughData: the gate refuses it.
+        """
         workspace, settings = self.workspace, self.settings
         report = evaluate_challenger(workspace, settings, None)
-        promote_version(workspace, settings, check_approval(workspace, settings, report))
+        if promote_version(workspace, settings, check_approval(workspace, settings, report)).champion is None:
+            raise NotEnoughData(
+                f"No year can be lived with the first model: {report.summary}. Simulate more customers "
+                "(simulation.customers) or a longer past (simulation.months)."
+            )
 
     def retrain(self, report: MonitoringReport) -> Retraining:
         """Train and judge as monitoring advises."""
