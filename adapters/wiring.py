@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,7 @@ from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 from churn.lifecycle.year import Stores
-from churn.lifecycle.year_faults import FaultySteps
-from churn.lifecycle.year_steps import YearSteps
+from churn.lifecycle.year_steps import Connect, YearSteps
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
 from churn.settings import OnlineSettings, Profile, Settings, registered_name
@@ -34,6 +33,7 @@ __all__ = [
     "active_profile",
     "check_orchestrator",
     "clear_killed",
+    "clock_at",
     "connect",
     "deployment_job",
     "diagnose",
@@ -56,6 +56,7 @@ __all__ = [
 ]
 
 _PROFILE = "CHURN_PROFILE"
+_CLOCK = "CHURN_CLOCK"
 
 
 def activate(profile: Profile) -> None:
@@ -95,11 +96,15 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
 
 
 def year_stores(
-    contract: DatasetContract, settings: Settings, profile: Profile, folder: Path, faults: Collection[str] = ()
+    contract: DatasetContract,
+    settings: Settings,
+    profile: Profile,
+    folder: Path,
+    runs: Callable[[Connect, Profile], YearSteps],
 ) -> Stores:
     """Return where the states of a simulated year are: folders below `folder`, each with stores of its own.
 
-    `faults` are some of `churn.lifecycle.year_faults.FAULTS`, which the use cases meet.
+    `runs` returns what runs the use cases, given the ports of a state and its profile.
     """
     import pyarrow.parquet
 
@@ -115,7 +120,7 @@ def year_stores(
             )
 
         place.state.mkdir(parents=True, exist_ok=True)
-        return FaultySteps(ports, settings, faults) if faults else YearSteps(ports, settings)
+        return runs(ports, place)
 
     def fork(name: str, into: str) -> None:
         shutil.copytree(folder / name, folder / into)
@@ -143,8 +148,19 @@ def _experiment(profile: Profile, model: str) -> str:
 
 
 def now() -> dt.datetime:
-    """Return the time (UTC); nothing else in the project asks for it."""
-    return dt.datetime.now(dt.UTC)
+    """Return the time (UTC), or the one that `clock_at` set; nothing else in the project asks for it."""
+    wound = os.environ.get(_CLOCK)
+    return dt.datetime.fromisoformat(wound) if wound else dt.datetime.now(dt.UTC)
+
+
+@contextmanager
+def clock_at(time: dt.datetime) -> Iterator[None]:
+    """Let it be this time for a while, in this process and those it starts: for the simulated year alone."""
+    os.environ[_CLOCK] = time.isoformat()
+    try:
+        yield
+    finally:
+        del os.environ[_CLOCK]
 
 
 def read_table(path: Path, file_format: FileFormat | None = None) -> Source:

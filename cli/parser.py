@@ -322,6 +322,7 @@ def _simulate_command(commands: Any, common: _Parser) -> None:
     year.add_argument(
         "--faults", nargs="?", const="all", metavar="LIST", help="with faults that change no table (default: all)"
     )
+    year.add_argument("--through-zenml", action="store_true", help="run the pipelines, not the use cases alone; slower")
     year.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the stores of each policy in this new folder")
     year.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: .churn/reports/year-<scenario>.html)"

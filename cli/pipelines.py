@@ -29,7 +29,7 @@ from .run_log import RunLog
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
-__all__ = ["run_pipeline"]
+__all__ = ["finished", "prepared", "run_pipeline"]
 
 ROOT = CONFIGS.parent
 
@@ -68,9 +68,9 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     expected = f" · {in_words(last['total'])} last time" if "total" in last else ""
     console.print(Text.assemble((name, "bold"), f" · dataset {contract.name} · stack {profile.name}{expected}"))
     with console.status("starting ZenML and MLflow", spinner=console.spinner) if console.is_terminal else nullcontext():
-        pipeline, asked = _prepared(arguments, session)
+        pipeline, asked = prepared(arguments, session)
     with watch(console, list(pipeline.invocations), last) as board:
-        run = _finished(pipeline(**asked))
+        run = finished(pipeline(**asked))
     from .summary import summarise
 
     result = {"pipeline": name, "dataset": contract.name, "run": run.name}
@@ -96,7 +96,7 @@ def _scheduled(arguments: argparse.Namespace, session: Session) -> dict[str, Any
             f"The stack {profile.name!r} starts nothing by itself: let cron type the command (docs/command-line.md) or "
             "name a stack of Databricks with --stack."
         )
-    pipeline, asked = _prepared(arguments, session)
+    pipeline, asked = prepared(arguments, session)
     from zenml.client import Client
     from zenml.config.schedule import Schedule
 
@@ -109,7 +109,7 @@ def _scheduled(arguments: argparse.Namespace, session: Session) -> dict[str, Any
     return {"pipeline": arguments.pipeline, "dataset": session.contract.name, "schedule": cron, "exit": 0}
 
 
-def _prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict[str, Any]]:
+def prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict[str, Any]]:
     """Return the pipeline, ready to run on the profile's stack, and what else it is called with."""
     from zenml.utils import source_utils
 
@@ -141,7 +141,8 @@ def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:
                 handler.setLevel(logging.CRITICAL)
 
 
-def _finished(run: PipelineRunResponse | None) -> PipelineRunResponse:
+def finished(run: PipelineRunResponse | None) -> PipelineRunResponse:
+    """Return a run with what it left."""
     from zenml.client import Client
 
     if run is None:

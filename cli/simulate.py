@@ -16,7 +16,7 @@ from churn.core.errors import ConfigError
 from churn.core.progress import stage
 
 from .console import plain_console, terminal
-from .context import session_of, writable
+from .context import Session, session_of, writable
 from .display import watch
 from .output import print_json, wants_json
 
@@ -39,11 +39,17 @@ YEAR = (
 def simulate(arguments: argparse.Namespace) -> int:
     """Live a year by each policy, print what they earned, and write the page."""
     from churn.lifecycle.year import simulate_year, year_company, year_contract
-    from churn.lifecycle.year_faults import faults_called
+    from churn.lifecycle.year_faults import FaultySteps, faults_called
+    from churn.lifecycle.year_steps import Connect, YearSteps
+    from churn.settings import Profile
     from reports.year_report import year_lines, year_page
+
+    from .year_pipelines import PipelineSteps, use_own_zenml
 
     arguments.overrides = [*YEAR, *getattr(arguments, "overrides", [])]
     settings, profile, contract = session_of(arguments)
+    if arguments.through_zenml and arguments.faults:
+        raise ConfigError("--through-zenml and --faults exclude each other: leave one of them out.")
     asked: dict[str, Any] = {"scenario": arguments.scenario, "months": arguments.months}
     faults = faults_called(arguments.faults) if arguments.faults else frozenset()
     contract = year_contract(contract, arguments.scenario)
@@ -53,7 +59,15 @@ def simulate(arguments: argparse.Namespace) -> int:
     console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
     try:
         with _folder(arguments.keep) as folder, watch(console, ["simulate"]), stage("simulate"):
-            stores = wiring.year_stores(contract, settings, profile, folder, faults)
+            if arguments.through_zenml:
+                use_own_zenml(folder)
+
+            def runs(connect: Connect, place: Profile) -> YearSteps:
+                if arguments.through_zenml:
+                    return PipelineSteps(connect, Session(settings, place, contract))
+                return FaultySteps(connect, settings, faults) if faults else YearSteps(connect, settings)
+
+            stores = wiring.year_stores(contract, settings, profile, folder, runs)
             year = simulate_year(stores, company, contract, settings, faults=faults, **asked)
     except KeyboardInterrupt:
         print("\nInterrupted. The year left nothing behind.", file=sys.stderr)

@@ -140,7 +140,8 @@ class _Measuring:
             found = sides_of(
                 self.workspace.windows.aggregate(self.predicted, asked, counting.bins, self.workspace.contract.slices)
             )
-            rows: dict[TableName, list[dict[str, Any]]] = {"profile_metrics": [], "drift_metrics": []}
+            # What says that a window is measured is written last, so that a run that is killed is made up for.
+            rows: dict[TableName, list[dict[str, Any]]] = {"drift_metrics": [], "profile_metrics": []}
             for place in places:
                 told = self._told(group, place)
                 earlier = windows[place].earlier

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from churn.data.tables import INGESTED_AT
 from churn.monitoring.report import MonitoringReport
+from churn.ports.tables import TableRef, TableSpec
 from reports.monitoring_report import monitoring_page
 from tests.fakes.data.monitored import CONTRACT, Customers, Watched, day, put_baseline, put_labels, put_window
+from tests.fakes.ports.tables import MemoryFeatureStore
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +53,33 @@ def test_only_new_and_changed_windows_are_measured_again() -> None:
     assert again.windows == first.windows
     put_window(made.store, Customers(400, 50), 5)
     assert made.monitor().measured == 1
+
+
+class Fragile(MemoryFeatureStore):
+    """Ends a run at the second of its writes."""
+
+    writes = 0
+
+    def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
+        self.writes += table.name in {"profile_metrics", "drift_metrics"}
+        if self.writes == 2:
+            raise KeyboardInterrupt
+        return super().upsert(table, rows)
+
+
+def test_a_run_that_ended_between_its_tables_is_made_up_for() -> None:
+    whole, killed = watched(0, 1, labelled=40), watched(0, 1, labelled=40)
+    whole.monitor()
+    killed.store.__class__ = Fragile
+    with pytest.raises(KeyboardInterrupt):
+        killed.monitor()
+    killed.monitor()
+    for table in ("profile_metrics", "drift_metrics"):
+        assert [unstamped(row) for row in killed.rows(table)] == [unstamped(row) for row in whole.rows(table)]
+
+
+def unstamped(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != INGESTED_AT}
 
 
 def test_windows_of_every_length_and_clock_are_measured() -> None:
