@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "activate",
     "active_profile",
+    "bundle",
     "check_orchestrator",
     "clear_killed",
     "clock_at",
@@ -251,6 +252,15 @@ def deployment_job(contract: DatasetContract, settings: Settings, profile: Profi
     from .databricks.deployment_job import DeploymentJob
 
     return DeploymentJob(profile, contract, settings.registered_name(contract))
+
+
+def bundle(
+    targets: Mapping[str, tuple[Settings, Profile]], contract: DatasetContract, production: frozenset[str]
+) -> dict[str, str]:
+    """Return the files of a Databricks bundle by path; see `adapters.databricks.bundle.bundle_files`."""
+    from .databricks.bundle import bundle_files
+
+    return bundle_files(targets, contract, production)
 
 
 def job_session(path: str) -> tuple[Settings, Profile, DatasetContract]:

@@ -160,6 +160,12 @@ class DatabricksSettings(Frozen):
     retry_timeout_seconds: int = Field(
         default=25, ge=1, le=600, description="How long a request is tried again where the workspace does not answer."
     )
+    readers: tuple[str, ...] = Field(
+        default=(), description="Groups and users who may read tables and files and load the model."
+    )
+    approvers: tuple[str, ...] = Field(
+        default=(), description="Those who may also set the tags of a version, by which it is approved."
+    )
     jobs: JobSettings | None = Field(default=None, description="The jobs of pipelines; null where none run there.")
 
     def schema_of(self, contract: DatasetContract) -> str:

@@ -13,6 +13,7 @@ from churn.core.program import as_typed
 from churn.data.contract import snake_case
 
 from .alerts import alerts_send, alerts_show
+from .bundle import stack_bundle
 from .campaign import campaign_effect, campaign_import
 from .completion import completion
 from .config import config_explain, config_schema, config_show
@@ -82,6 +83,7 @@ __all__ = [
     "rollout_status",
     "serve",
     "simulate",
+    "stack_bundle",
     "ui",
     "use",
 ]

@@ -209,6 +209,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
     _deployment_job_commands(commands.add_parser("deployment-job", help=_DEPLOYMENT_JOB), common)
+    _stack_commands(commands.add_parser("stack", help="what the project has in a Databricks workspace"), common)
     _simulate_command(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
@@ -311,6 +312,14 @@ def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.A
     repair = actions.add_parser("repair", parents=[common], help="run what failed of a version's newest run again")
     repair.add_argument("--version", type=int, required=True, metavar="N", help="the version")
     actions.add_parser("unlink", parents=[common], help="let new versions start no job; the job stays")
+
+
+def _stack_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    bundle = actions.add_parser("bundle", parents=[common], help="write databricks.yml for dev, staging and prod")
+    bundle.add_argument(
+        "--out", type=Path, default=Path("bundle"), metavar="FOLDER", help="where to write it (default: %(default)s)"
+    )
 
 
 def _simulate_command(commands: Any, common: _Parser) -> None:

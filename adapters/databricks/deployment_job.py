@@ -15,7 +15,7 @@ from churn.lifecycle.deployment_job import TASKS
 from churn.settings import DatabricksSettings, Profile, Settings
 
 from ..mlflow.client import ask, connect, is_conflict
-from .code import Code, from_job, hand_over, store
+from .code import Code, code_of, from_job, store, wheel
 from .jobs import PACKAGE, Placed, compute, find_jobs, job_name, jobs_of, place_job
 from .workspace import client_of, explained, export, tags_of
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DeploymentJob",
     "Link",
+    "Prepared",
     "deployment_payload",
     "full_name",
+    "prepared",
     "read_job",
 ]
 
@@ -87,6 +89,50 @@ def deployment_payload(
     }
 
 
+class Prepared(NamedTuple):
+    """The job as the API takes it, and the files of the volume that it runs, by path."""
+
+    payload: dict[str, Any]
+    contents: dict[str, bytes]
+
+
+def prepared(settings: Settings, profile: Profile, contract: DatasetContract, model: str) -> Prepared:
+    """Return a data set's deployment job with all that it runs; no workspace is asked.
+
+    Args:
+        settings: What the job works with; tables that are delivered are none of its business.
+        profile: The stack.
+        contract: The data set.
+        model: The registered model, without catalog and schema.
+
+    Raises:
+        ConfigError: no jobs run there, or something of this machine cannot be handed over.
+        StoreError: the wheel cannot be built.
+    """
+    at, root = profile.workspace, Path(__file__).resolve().parents[2]
+    jobs_of(at)
+    project = root if (root / "pyproject.toml").is_file() else None
+    contents = code_of(profile, wheel(project, profile.state / "wheels"))
+    code = Code(*contents)
+    if contract.feature_module is not None:
+        module = contract.feature_module.read_bytes()
+        place = f"{at.volume_path}/incoming/{_digest(module)}/{contract.feature_module.name}"
+        contract, contents = contract.model_copy(update={"feature_module": Path(place)}), {**contents, place: module}
+    told = {
+        "profile": code.profile,
+        "settings": settings.model_copy(update={"dataset": contract.name, "data": None}).model_dump(mode="json"),
+        "contract": contract.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"}),
+    }
+    content = json.dumps(told, sort_keys=True).encode()
+    job_file = f"{at.volume_path}/code/deployment-{_digest(content)}.json"
+    payload = deployment_payload(at, contract, full_name(at, contract, model), code, job_file)
+    return Prepared(payload, {**contents, job_file: content})
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
     """Return what a job was made with: its settings, the profile, and the data set.
 
@@ -133,6 +179,7 @@ class DeploymentJob:
 
     def __init__(self, profile: Profile, contract: DatasetContract, model: str) -> None:
         self._profile, self._contract, self._settings = profile, contract, profile.workspace
+        self._short = model
         self._model = full_name(self._settings, contract, model)
         self._name = job_name(self._settings, "deployment", contract.name)
         self._client = client_of(self._settings)
@@ -145,18 +192,8 @@ class DeploymentJob:
             ConfigError: no jobs run there, or something of this machine cannot be handed over.
             StoreError: the workspace refuses or does not answer; the same command again completes it.
         """
-        jobs_of(self._settings)
-        given, contract, handed = hand_over(self._profile, "deployment", settings, self._contract)
-        code = Code(*handed["orchestrator"]["code"])
-        told = {
-            "profile": code.profile,
-            "settings": given.model_dump(mode="json"),
-            "contract": contract.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"}),
-        }
-        content = json.dumps(told, sort_keys=True).encode()
-        job_file = f"{code.profile.rpartition('/')[0]}/deployment-{hashlib.sha256(content).hexdigest()[:12]}.json"
-        store(self._client, {job_file: content})
-        payload = deployment_payload(self._settings, self._contract, self._model, code, job_file)
+        payload, contents = prepared(settings, self._profile, self._contract, self._short)
+        store(self._client, contents)
         with explained(f"make the job {self._name}"):
             placed = place_job(self._client, self._settings, payload)
         return placed, self._linked(str(placed.job_id))

@@ -1,0 +1,140 @@
+"""The bundle has what `deployment-job create` sends, and is read by Databricks' own package without a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from databricks.bundles.jobs import Job
+
+from adapters.databricks.bundle import target_resources
+from adapters.databricks.deployment_job import DeploymentJob
+from adapters.databricks.resources import resources
+from churn.core.errors import ConfigError
+from churn.settings import DatabricksSettings, load_contract, read_configuration
+from cli.bundle import PRODUCTION, TARGETS
+from cli.context import CONFIGS
+from cli.main import main
+from tools.check_bundle import faults
+
+from .workspace import Workspace
+
+CONTRACT = load_contract(CONFIGS, "telco")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Path:
+    """The bundle as a user writes it."""
+    out = tmp_path_factory.mktemp("bundle")
+    typed = ["stack", "bundle", "--dataset", "telco", "--out", str(out), "--set", f"profile.state={state}"]
+    assert main([*typed, "--set", "profile.databricks.readers=[analysts]"]) == 0
+    return out
+
+
+def read(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def resources_of(folder: Path, target: str) -> dict[str, Any]:
+    found: dict[str, Any] = read(folder / "resources" / f"{target}.yml")["targets"][target]["resources"]
+    return found
+
+
+def test_databricks_own_package_reads_every_resource_whole(folder: Path) -> None:
+    assert faults(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("jobs", {"retries": 2}, "Unexpected field 'retries'"),
+        ("schemas", {"catalogue": "x"}, "Unexpected field 'catalogue'"),
+        ("volumes", {"volume_type": "OURS"}, "OURS"),
+    ],
+)
+def test_a_fault_in_the_bundle_is_found(folder: Path, tmp_path: Path, kind: str, change: Any, message: str) -> None:
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "databricks.yml").write_text((folder / "databricks.yml").read_text())
+    whole = read(folder / "resources" / "dev.yml")
+    next(iter(whole["targets"]["dev"]["resources"][kind].values())).update(change)
+    (tmp_path / "resources" / "dev.yml").write_text(yaml.safe_dump(whole))
+    (fault,) = faults(tmp_path)
+    assert message in fault
+
+
+def test_each_target_has_a_catalog_of_its_own_and_what_ci_deploys_is_in_production_mode(folder: Path) -> None:
+    whole = read(folder / "databricks.yml")
+    assert list(whole["targets"]) == list(TARGETS)
+    assert [name for name, each in whole["targets"].items() if each.get("mode") == "production"] == sorted(
+        PRODUCTION, reverse=True
+    )
+    assert [name for name, each in whole["targets"].items() if each.get("default")] == ["dev"]
+    catalogs = {name: resources_of(folder, name)["schemas"]["telco"]["catalog_name"] for name in TARGETS}
+    assert catalogs == {"dev": "churn_dev", "staging": "churn_staging", "prod": "churn_prod"}
+
+
+def test_it_has_no_object_that_needs_a_first_version(folder: Path) -> None:
+    for name in TARGETS:
+        assert set(resources_of(folder, name)) == {"schemas", "volumes", "experiments", "registered_models", "jobs"}
+    assert "deployment_job_id" not in (folder / "resources" / "prod.yml").read_text()
+
+
+def test_readers_and_approvers_are_granted_what_they_need_and_no_more() -> None:
+    settings = DatabricksSettings(readers=("analysts",), approvers=("owners",))
+    made = resources(settings, CONTRACT, "churn_telco")
+    assert made["registered_models"]["churn_telco"]["grants"] == [
+        {"principal": "analysts", "privileges": ["EXECUTE"]},
+        {"principal": "owners", "privileges": ["EXECUTE", "APPLY_TAG"]},
+    ]
+    assert made["schemas"]["telco"]["grants"][0] == {"principal": "analysts", "privileges": ["USE_SCHEMA", "SELECT"]}
+    granted = {
+        right
+        for kind in made.values()
+        for each in kind.values()
+        for grant in each.get("grants", ())
+        for right in grant["privileges"]
+    }
+    assert granted == {"USE_SCHEMA", "SELECT", "READ_VOLUME", "EXECUTE", "APPLY_TAG"}
+
+
+def test_the_job_of_the_bundle_is_the_one_that_the_command_sends(
+    workspace: Workspace, state: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in workspace.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_USE_DATABRICKS_SDK_MODEL_ARTIFACTS_REPO_FOR_UC"):
+        monkeypatch.setenv(name, "")
+    workspace.catalog.add_catalog("churn_prod")
+    workspace.catalog.add_volume("churn_prod.churn.files")
+    workspace.catalog.add_schema("churn_prod.telco")
+    overrides = [f"profile.state={state}", "dataset=telco", "profile.databricks.readers=[analysts]"]
+    settings, profile = read_configuration(CONFIGS, "databricks", CONFIGS / "targets" / "prod.yaml", overrides)
+    DeploymentJob(profile, CONTRACT, "churn_telco").create(settings)
+    (sent,) = workspace.calls("POST /api/2.2/jobs/create")
+    (written,) = resources_of(folder, "prod")["jobs"].values()
+    assert Job.from_dict(written).as_dict() == Job.from_dict(sent.json).as_dict()
+    assert target_resources(settings, profile, CONTRACT) == resources_of(folder, "prod")
+    created = DeploymentJob(profile, CONTRACT, "churn_telco").create(settings)[0]
+    assert created.change == "unchanged", "what a bundle made would be made or changed once more"
+
+
+def test_two_targets_in_one_place_are_refused(state: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    one_place = ["--set", "profile.databricks.catalog=main", "--set", f"profile.state={state}"]
+    assert main(["stack", "bundle", "--out", str(tmp_path), *one_place]) == 2
+    assert "dev and staging are the same place, main.telco_simulated" in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_profile_without_a_workspace_has_no_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["stack", "bundle", "--stack", "hybrid", "--out", str(tmp_path)]) == 2
+    assert "runs no jobs" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="jobs` is null"):
+        target_resources(*read_configuration(CONFIGS, "hybrid"), CONTRACT)
