@@ -19,10 +19,12 @@ export PATH := $(CURDIR)/.uv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help train spark test test-databricks unit lint clean python
+.PHONY: help bundle install train spark test test-databricks unit lint clean python
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(TRAIN) ## install what is needed, and nothing else
 
 train: $(TRAIN) ## install what is needed, then run the training pipeline on simulated data
 	$(RUN) run.py --pipeline training
@@ -36,6 +38,10 @@ test: lint ## everything that CI checks, but for Spark and Databricks
 
 test-databricks: $(TEST) .sail/installed ## Spark, and the adapters of Databricks against a workspace on this machine
 	$(RUN) -m pytest $(CLUSTER) -n 2 --dist loadfile --durations=15
+
+bundle: $(TEST) ## write the bundle for Databricks to build/bundle, and check it without a workspace
+	$(RUN) run.py stack bundle --out build/bundle
+	$(RUN) tools/check_bundle.py build/bundle
 
 unit: $(TEST) ## the fast tests, for while you work
 	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal

@@ -25,6 +25,7 @@ from .deployment_job import (
     deployment_job_repair,
     deployment_job_show,
     deployment_job_unlink,
+    deployment_job_wait,
 )
 from .description import describe
 from .endpoint import (
@@ -63,6 +64,7 @@ __all__ = [
     "deployment_job_repair",
     "deployment_job_show",
     "deployment_job_unlink",
+    "deployment_job_wait",
     "doctor",
     "endpoint_logs",
     "endpoint_predictions",

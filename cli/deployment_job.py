@@ -12,7 +12,13 @@ from .console import plain_console
 from .context import repeated, session_of
 from .output import print_json, wants_json
 
-__all__ = ["deployment_job_create", "deployment_job_repair", "deployment_job_show", "deployment_job_unlink"]
+__all__ = [
+    "deployment_job_create",
+    "deployment_job_repair",
+    "deployment_job_show",
+    "deployment_job_unlink",
+    "deployment_job_wait",
+]
 
 
 def deployment_job_create(arguments: argparse.Namespace) -> int:
@@ -45,6 +51,15 @@ def deployment_job_repair(arguments: argparse.Namespace) -> int:
     url = _job(arguments).repair(arguments.version)
     plain_console().print(f"Run     of version {arguments.version} goes on: {url}", soft_wrap=True)
     return 0
+
+
+def deployment_job_wait(arguments: argparse.Namespace) -> int:
+    """Wait for the newest run of a version to end."""
+    ended, console = _job(arguments).wait(arguments.version), plain_console()
+    console.print(f"{ended.sentence}\nRun     {ended.url}", soft_wrap=True)
+    if ended.state == "waiting":
+        return 0 if arguments.until == "approval" else 4
+    return 0 if ended.state == "live" else 3
 
 
 def deployment_job_unlink(arguments: argparse.Namespace) -> int:

@@ -46,7 +46,8 @@ EXIT_CODES = {
     0: "done",
     1: "a fault of the program",
     2: "something for you to correct; of `audit`, `doctor`, `endpoint status`, `deployment-job`: they found something",
-    3: "the gate refused the version; of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
+    3: "the gate refused the version; of `deployment-job wait`: the run failed; "
+    "of `rollout check`: it aborted the rollout; of `--pipeline monitoring` and "
     "`retraining`: someone should act; of `alerts`: some are open or wait; of `simulate`: the loop missed a goal",
     4: "the version waits for a person: `approve` or `reject` it, or `rollout start`",
     5: "customers were scored, and more rows than `validation.max_quarantine_share` allows were set aside",
@@ -311,6 +312,14 @@ def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.A
     actions.add_parser("show", parents=[common], help="the job, whether a new version starts it, and its newest runs")
     repair = actions.add_parser("repair", parents=[common], help="run what failed of a version's newest run again")
     repair.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    wait = actions.add_parser("wait", parents=[common], help="wait until the newest run of a version has ended")
+    wait.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    wait.add_argument(
+        "--until",
+        choices=("live", "approval"),
+        default="live",
+        help="what the exit code 0 means (default: %(default)s)",
+    )
     actions.add_parser("unlink", parents=[common], help="let new versions start no job; the job stays")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,12 +21,13 @@ from .jobs import PACKAGE, Placed, compute, find_jobs, job_name, jobs_of, place_
 from .workspace import client_of, explained, export, tags_of
 
 if TYPE_CHECKING:
-    from databricks.sdk.service.jobs import BaseRun
+    from databricks.sdk.service.jobs import BaseRun, Run
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel
 
 __all__ = [
     "DeploymentJob",
+    "Ended",
     "Link",
     "Prepared",
     "deployment_payload",
@@ -168,6 +170,14 @@ class Link(NamedTuple):
         return self.state == "CONNECTED"
 
 
+class Ended(NamedTuple):
+    """How a run ended: with the version live, with one that waits for a person, or failed."""
+
+    state: str
+    sentence: str
+    url: str
+
+
 class DeploymentJob:
     """The deployment job of one data set's model, found by its name and tags.
 
@@ -262,6 +272,44 @@ class DeploymentJob:
             )
         return str(told["url"])
 
+    def wait(self, version: int) -> Ended:
+        """Wait until the newest run of a version has ended, also for it to begin, and return how it did.
+
+        Raises:
+            NotFound: there is no job.
+            StoreError: it takes longer than `timeout_seconds`, or the workspace refuses or does not answer.
+        """
+        jobs, limits = self._jobs(), jobs_of(self._settings)
+        if not jobs:
+            raise NotFound(f"There is no job {self._name}: make it with `python run.py deployment-job create`.")
+        until = time.monotonic() + limits.timeout_seconds
+        while time.monotonic() < until:
+            runs = (run for run in self._runs(jobs[0].job_id) if self._run(run)["version"] == str(version))
+            newest = next(runs, None)
+            if newest is not None and newest.run_id is not None and self._run(newest)["ended"]:
+                return self._ended(newest.run_id, version)
+            time.sleep(limits.poll_seconds)
+        raise StoreError(
+            f"The job {self._name} has not ended for version {version} within {limits.timeout_seconds:,} s: "
+            "`python run.py deployment-job show` says how far it is."
+        )
+
+    def _ended(self, run_id: int, version: int) -> Ended:
+        with explained(f"look at the run {run_id}"):
+            run = self._client.jobs.get_run(run_id)
+            failed = [
+                task for task in run.tasks or () if task.state and str(task.state.result_state).endswith(".FAILED")
+            ]
+            said = self._client.jobs.get_run_output(failed[0].run_id or 0).error if failed else None
+        told = self._run(run)
+        if told["result"] == "SUCCESS":
+            return Ended("live", f"Version {version} of {self._model} is deployed.", str(told["url"]))
+        registry = self._registry
+        found = self._ask("look at the version", partial(registry.get_model_version, self._model, str(version)))
+        waits = bool(failed) and failed[0].task_key == TASKS[1] and found.tags.get(TASKS[1]) == "Pending"
+        where = f"{failed[0].task_key} failed" if failed else str(told["result"]).lower()
+        return Ended("waiting" if waits else "failed", said or f"The run ended: {where}.", str(told["url"]))
+
     def _jobs(self) -> list[Any]:
         with explained(f"look for the job {self._name}"):
             return find_jobs(self._client, self._settings, self._name)
@@ -270,7 +318,7 @@ class DeploymentJob:
         with explained(f"list the runs of {self._name}"):
             return list(self._client.jobs.list_runs(job_id=job_id, limit=20, expand_tasks=False))
 
-    def _run(self, run: BaseRun) -> dict[str, Any]:
+    def _run(self, run: BaseRun | Run) -> dict[str, Any]:
         given = {each.name: each.value for each in run.job_parameters or ()}
         state = run.state
         life = state.life_cycle_state.value if state and state.life_cycle_state else ""

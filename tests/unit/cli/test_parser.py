@@ -39,6 +39,7 @@ COMMANDS = {
     "deployment-job show --json": "deployment_job_show",
     "deployment-job repair --version 2": "deployment_job_repair",
     "deployment-job unlink": "deployment_job_unlink",
+    "deployment-job wait --version 2 --until approval": "deployment_job_wait",
     "stack bundle --out bundle": "stack_bundle",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
