@@ -389,7 +389,7 @@ def _registry(profile: Profile, *_: Any) -> Any:
     return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
 
 
-def _unity_catalog(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+def _unity_registry(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .mlflow.unity_catalog import UnityCatalogRegistry
 
     schema, places = profile.workspace.schema_of(contract), profile.mlflow
@@ -649,7 +649,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "code_version": _code_version,
 }
 _ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
-_HYBRID = {**_LOCAL, "identity": _workspace_identity, "registry": _unity_catalog}
+_HYBRID = {**_LOCAL, "identity": _workspace_identity, "registry": _unity_registry}
 _DATABRICKS = {
     **_HYBRID,
     "tables": _unity_tables,
