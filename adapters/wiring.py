@@ -40,6 +40,7 @@ __all__ = [
     "diagnose",
     "endpoint_log",
     "ensure_stack",
+    "feature_functions",
     "fetch",
     "handed_over",
     "job_session",
@@ -324,6 +325,23 @@ def running_dashboards(profile: Profile) -> Any:
     from .local.zenml_ui import running
 
     return running(profile.state)
+
+
+def feature_functions(profile: Profile, contract: DatasetContract, *, create: bool) -> dict[str, str]:
+    """Return the statement of each feature on demand by its function's name; with `create`, run them.
+
+    Raises:
+        ConfigError: the profile has no workspace, or the data set no feature that can be a function.
+        StoreError: the workspace refuses; the functions before stay.
+    """
+    from .spark.features import feature_statements
+
+    functions = feature_statements(contract, profile.workspace.schema_of(contract))
+    if create:
+        catalog = _unity_catalog(profile, contract)
+        for name, _, sql in functions:
+            catalog.run(name.rpartition(".")[2], sql)
+    return {function.name: function.sql for function in functions}
 
 
 def tokens_of(contract: DatasetContract) -> Any:

@@ -38,7 +38,7 @@ from .endpoint import (
 )
 from .explain import explain
 from .forget import data_forget
-from .online import features_check, features_publish
+from .online import features_check, features_function, features_publish
 from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
 from .simulate import simulate
@@ -73,6 +73,7 @@ __all__ = [
     "endpoint_token",
     "explain",
     "features_check",
+    "features_function",
     "features_publish",
     "models",
     "reject",

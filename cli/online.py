@@ -1,4 +1,4 @@
-"""The commands of the online store."""
+"""The commands of features: the online store, and functions in SQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from .context import repeated, session_of
 
-__all__ = ["features_check", "features_publish"]
+__all__ = ["features_check", "features_function", "features_publish"]
 
 
 def features_publish(arguments: argparse.Namespace) -> int:
@@ -36,4 +36,15 @@ def features_check(arguments: argparse.Namespace) -> int:
     if parity.compared < parity.customers:
         every = f"python run.py features check{repeated(arguments)} --set serving.parity_sample={parity.customers}"
         print(f"Compare all of them: {every}")
+    return 0
+
+
+def features_function(arguments: argparse.Namespace) -> int:
+    """Create the features on demand as functions in Unity Catalog, or print the statements that would."""
+    from adapters.wiring import feature_functions
+
+    session = session_of(arguments)
+    create = arguments.what == "create"
+    for name, sql in feature_functions(session.profile, session.contract, create=create).items():
+        print(f"{name} is created." if create else f"{sql};")
     return 0

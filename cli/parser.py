@@ -288,6 +288,10 @@ def _features_commands(parser: _Parser, common: _Parser) -> None:
     publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
     publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
     commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
+    function = commands.add_parser(
+        "function", parents=[common], help="features on demand as SQL functions in the data set's schema"
+    )
+    function.add_argument("what", choices=("create", "show"), help="create or replace them, or print the statements")
 
 
 def _campaign_commands(parser: _Parser, common: _Parser) -> None:

@@ -14,7 +14,12 @@ from sqlglot import exp
 
 from adapters.databricks.catalog import KEY, TableText, UnityCatalog, key_statements, text_statements
 from adapters.databricks.merge import MergePlan
+from adapters.spark.features import feature_statements
 from adapters.spark.sql import all_equal, content, text
+from adapters.wiring import feature_functions
+from churn.core.errors import ConfigError
+from churn.settings import load_contract, read_configuration
+from tests.fakes.data.case import CONFIGS
 
 DOCS = Path(__file__).parents[3] / "docs" / "databricks.md"
 UNPARSED = ("VACUUM ", "REORG TABLE ", "SHOW TBLPROPERTIES ", "MERGE WITH SCHEMA EVOLUTION ", "GRANT USE CATALOG ")
@@ -81,6 +86,38 @@ def test_the_event_time_is_a_time_series_in_the_primary_key() -> None:
     parsed = sqlglot.parse_one(constraint, dialect="databricks")
     assert parsed.sql("databricks") == constraint
     assert "PRIMARY KEY (`customer_id`, `transaction_ts` TIMESERIES)" in constraint
+
+
+@pytest.mark.parametrize("dataset", ["telco", "saas"])
+def test_the_function_of_a_feature_on_demand_is_sql_that_a_parser_knows(dataset: str) -> None:
+    profile = read_configuration(CONFIGS, "databricks").profile
+    contract = load_contract(CONFIGS, dataset)
+    functions = feature_functions(profile, contract, create=False)
+    assert [name.rpartition(".")[2] for name in functions] == [
+        spec.name for spec in contract.features if spec.on_demand
+    ]
+    for name, sql in functions.items():
+        tree = sqlglot.parse_one(sql, dialect="databricks")
+        assert isinstance(tree, exp.Create)
+        assert not tree.find(exp.Command)
+        assert name.startswith(f"main.{dataset}.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"compute": "own"}, r"'price_per_seat' is computed by 'own', which has no form in SQL"),
+        ({"kind": "categorical"}, "has no form in SQL"),
+        ({"on_demand": False}, "has no feature with `on_demand: true`"),
+    ],
+)
+def test_a_feature_that_can_be_no_function_is_named(changed: dict[str, Any], message: str) -> None:
+    contract = load_contract(CONFIGS, "saas")
+    features = [
+        spec.model_copy(update=changed) if spec.name == "price_per_seat" else spec for spec in contract.features
+    ]
+    with pytest.raises(ConfigError, match=message):
+        feature_statements(contract.model_copy(update={"features": tuple(features)}), "main.saas")
 
 
 @pytest.mark.parametrize("value", ["it's", "\\", "\\'", 'say "x"', "a\nb", "%s {y} `z`", "' OR '1' = '1"])

@@ -23,6 +23,7 @@ COMMANDS = {
     "data forget --customer 7590-VHVEG --reason asked": "data_forget",
     "features publish --full": "features_publish",
     "features check": "features_check",
+    "features function create": "features_function",
     "campaign effect 3f2a": "campaign_effect",
     "campaign import calls.csv": "campaign_import",
     "alerts show --json": "alerts_show",
