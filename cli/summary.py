@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from churn.campaign.campaign import Campaign
+from churn.campaign.effect import ReadOut
 from churn.core.wording import percent
 from churn.data.snapshot import TableSnapshot
 from churn.data.validation import ValidationReport
@@ -31,6 +32,7 @@ from churn.scoring.batch import BatchSummary
 from churn.settings import Profile, Settings
 from reports.batch_report import batch_headline, what_did_not_fit
 from reports.campaign_report import campaign_headline
+from reports.effect_report import read_out_headline
 from reports.gate_report import gate_badge, gate_rule, gate_verdict
 
 from .alerts import print_alerts
@@ -170,6 +172,8 @@ def _monitoring(
         console.print(f"Note    {note}")
     alerted: Alerted = _output(run, "monitor", "alerts")
     print_alerts(console, alerted)
+    campaigns: ReadOut = _output(run, "campaign_effect", "campaign_effect")
+    console.print(f"Campaigns {read_out_headline(campaigns)}")
     console.print(f"Windows {report.measured:,} measured, {report.unchanged:,} as they were")
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
@@ -179,7 +183,8 @@ def _monitoring(
     result = _result(3 if report.acts else 0, verdict, report.headline, version=report.live, report=page)
     diagnoses = [diagnosis.model_dump() for diagnosis in report.diagnoses]
     alerts = {"alerts": [alert.model_dump(mode="json") for alert in alerted.opened]}
-    return {**result, **alerts, "diagnoses": diagnoses, "retrain": report.advice.state == "retrain"}
+    effect = {"campaign_effect": None if campaigns.effect is None else campaigns.effect.verdict}
+    return {**result, **alerts, **effect, "diagnoses": diagnoses, "retrain": report.advice.state == "retrain"}
 
 
 def _retraining(

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from churn.approval.state import VersionStatus
 from churn.campaign.campaign import Campaign
+from churn.campaign.effect import ReadOut
 from churn.data.leakage import LeakageReport
 from churn.data.snapshot import TableSnapshot
 from churn.data.validation import ValidationReport
@@ -32,6 +33,7 @@ from churn.training.train import TrainingReport
 from reports.batch_report import batch_sections
 from reports.campaign_report import campaign_sections
 from reports.data_report import leakage_section, table_section, validation_section
+from reports.effect_report import read_out_sections
 from reports.evaluation_report import evaluation_sections
 from reports.gate_report import deployment_section, gate_sections, gate_verdict, release_section, status_section
 from reports.monitoring_report import alerts_section, attempt_section, monitoring_sections, retraining_section
@@ -143,6 +145,11 @@ VIEWS: Mapping[type[BaseModel], View] = {
         ),
         campaign_sections,
         _campaign_metadata,
+    ),
+    ReadOut: View(
+        lambda found: f"Campaign effect: {found.effect.verdict if found.effect else 'nothing to read out yet'}",
+        read_out_sections,
+        lambda found: {"verdict": found.effect.verdict if found.effect else "none"},
     ),
     MonitoringReport: View(
         lambda report: "Someone should act" if report.acts else "Nothing to do",

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from churn.campaign.effect import CampaignEffect, GroupOutcome
+from churn.campaign.effect import CampaignEffect, GroupOutcome, ReadOut
 from churn.core.estimate import Estimate
 from churn.core.wording import Named, amount, interval, moment, number, percent
 
 from .campaign_charts import effect_chart
 from .page import Block, Callout, Card, Cards, Cell, Code, Figure, Section, Table, Text, page
 
-__all__ = ["acceptance_settings", "effect_headline", "effect_lines", "effect_page"]
+__all__ = [
+    "acceptance_settings",
+    "effect_headline",
+    "effect_lines",
+    "effect_page",
+    "effect_sections",
+    "read_out_headline",
+    "read_out_sections",
+]
 
 _whole = partial(number, digits=0)
 _POINTS = Named("difference", "pp", 1)
@@ -66,13 +74,29 @@ def effect_page(effect: CampaignEffect) -> str:
         "measured": moment(effect.measured_at),
         "outcomes known from": moment(effect.known_from),
     }
+    return page("What the campaigns changed", effect_sections(effect), lead=effect_headline(effect), facts=facts)
+
+
+def effect_sections(effect: CampaignEffect) -> tuple[Section, ...]:
+    """Return what both groups did, money, acceptance, segments, and how it was measured."""
     sections = [_result(effect)]
     if effect.drop is not None:
         sections += [_money(effect), _believed(effect)]
         if effect.segments:
             sections.append(_segments(effect))
-    sections.append(_method(effect))
-    return page("What the campaigns changed", sections, lead=effect_headline(effect), facts=facts)
+    return (*sections, _method(effect))
+
+
+def read_out_headline(found: ReadOut) -> str:
+    """Return what was found, or why there is nothing to read out yet."""
+    return found.nothing if found.effect is None else effect_headline(found.effect)
+
+
+def read_out_sections(found: ReadOut) -> tuple[Section, ...]:
+    """Return what the campaigns changed, or why there is nothing to read out yet."""
+    if found.effect is not None:
+        return effect_sections(found.effect)
+    return (Section("What the campaigns changed", [Cards([Card("campaigns", 0)]), Callout(found.nothing)]),)
 
 
 def acceptance_settings(effect: CampaignEffect) -> str:

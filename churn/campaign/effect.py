@@ -24,6 +24,7 @@ __all__ = [
     "AcceptancePosterior",
     "CampaignEffect",
     "GroupOutcome",
+    "ReadOut",
     "SegmentEffect",
     "Verdict",
     "acceptance_posterior",
@@ -138,6 +139,18 @@ class CampaignEffect(Finite):
     segments: tuple[SegmentEffect, ...]
     control_contacted: int
     verdict: Verdict
+
+
+class ReadOut(Finite):
+    """What campaigns changed, or why there is nothing to read out yet.
+
+    Attributes:
+        effect: All campaigns with one control group; None where none was planned.
+        nothing: Why there is no effect; empty where there is one.
+    """
+
+    effect: CampaignEffect | None = None
+    nothing: str = ""
 
 
 def campaign_effect(

@@ -7,17 +7,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..campaign.campaign import Campaign
-from ..campaign.effect import CampaignEffect, campaign_effect
+from ..campaign.effect import CampaignEffect, ReadOut, campaign_effect
 from ..campaign.imported import imported_contacts
 from ..campaign.lists import plan_batch, put_lists, record_contacts
 from ..campaign.outcomes import follow
-from ..core.errors import DataError
+from ..core.errors import DataError, NotFound
 from ..data.tables import TABLES
 from ..scoring.batch import BatchSummary
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["import_contacts", "measure_campaigns", "plan_campaign"]
+__all__ = ["import_contacts", "measure_campaigns", "plan_campaign", "read_out"]
 
 
 def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummary) -> tuple[Campaign, str]:
@@ -71,6 +71,14 @@ def measure_campaigns(workspace: Workspace, settings: Settings, batch_id: str | 
     )
     workspace.tables.upsert(contract.table("campaign_effects"), _row(effect, batch_id))
     return effect
+
+
+def read_out(workspace: Workspace, settings: Settings) -> ReadOut:
+    """Measure all campaigns with the present control group; where there is none, say so: that is a normal outcome."""
+    try:
+        return ReadOut(effect=measure_campaigns(workspace, settings))
+    except NotFound as error:
+        return ReadOut(nothing=str(error))
 
 
 def import_contacts(workspace: Workspace, file: Path) -> int:

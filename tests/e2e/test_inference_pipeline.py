@@ -193,7 +193,7 @@ def test_monitoring_measures_what_was_scored_and_says_whether_to_act(project: Pr
     ran = project.run(*project.arguments("monitoring", *QUICK), "--json")
     answer = json.loads(ran.out.splitlines()[-1])
     assert answer["exit"] == ran.code == (3 if answer["verdict"] == "act" else 0)
-    assert (answer["pipeline"], answer["version"]) == ("monitoring", 1)
+    assert (answer["pipeline"], answer["version"], answer["campaign_effect"]) == ("monitoring", 1, "too early")
     title = {"act": "someone should act", "nothing_to_do": "nothing to do"}[answer["verdict"]]
     assert f"<h1>Monitoring: {title}</h1>" in Path(answer["report"]).read_text(encoding="utf-8")
     tables = project.tables(DATASET)

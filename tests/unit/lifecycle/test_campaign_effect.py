@@ -16,12 +16,12 @@ from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
 from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME
-from churn.lifecycle.campaigns import import_contacts, measure_campaigns, plan_campaign
+from churn.lifecycle.campaigns import import_contacts, measure_campaigns, plan_campaign, read_out
 from churn.lifecycle.workspace import Workspace
 from churn.ports.tables import TableSpec
 from churn.scoring.batch import BatchSummary
 from churn.settings import Settings, read_configuration
-from reports.effect_report import effect_lines
+from reports.effect_report import effect_headline, effect_lines, read_out_headline, read_out_sections
 from tests.fakes.data.campaigns import AS_OF, ENTITY, batch
 from tests.fakes.data.customers import CONTRACT as TOY
 from tests.fakes.ports.files import InMemoryFiles
@@ -196,3 +196,20 @@ def test_a_table_of_contacts_that_cannot_be_read_is_refused_as_a_whole(
         business.imports(**columns)
     with pytest.raises(NotFound, match="churn_contacts"):
         business.store.latest("churn_contacts")
+
+
+def test_a_read_out_before_any_campaign_is_a_normal_outcome(business: Business) -> None:
+    found = read_out(business.workspace, settings())
+    assert found.effect is None
+    assert "none was planned yet" in read_out_headline(found)
+    assert [section.title for section in read_out_sections(found)] == ["What the campaigns changed"]
+
+
+def test_a_read_out_takes_all_campaigns_with_one_control_group_and_keeps_what_it_measured(business: Business) -> None:
+    business.campaign("may", AS_OF, churned=4)
+    business.now = AS_OF + 30 * DAY
+    found = read_out(business.workspace, settings())
+    assert found.effect == business.effect()
+    assert read_out_headline(found) == effect_headline(business.effect())
+    assert business.stored().keys() == {"salt:campaign"}
+    assert len(read_out_sections(found)) > 1

@@ -19,6 +19,7 @@ from zenml.artifact_stores.local_artifact_store import LocalArtifactStore, Local
 from zenml.enums import StackComponentType, VisualizationType
 from zenml.materializers.materializer_registry import materializer_registry
 
+from churn.campaign.effect import ReadOut
 from churn.core.errors import ModelError
 from churn.model.frame import columns_of
 from churn.model.model import ChurnModel
@@ -54,6 +55,7 @@ CASES: dict[str, tuple[Callable[[], BaseModel], str]] = {
     "gate": (gate_report, "Version 5 passes the gate: all 4 checks passed."),
     "status": (lambda: VERSION_STATUS, "churn_telco, version 5: pending"),
     "campaign": (campaign, "Retention campaign: 90 contacts among 500 customers"),
+    "no effect": (lambda: ReadOut(nothing="None was planned yet."), "Campaign effect: nothing to read out yet"),
     "monitoring": (monitoring_report, "Someone should act"),
     "alerts": (lambda: ALERTED, "Alerts: 1 open"),
     "attempt": (lambda: ATTEMPT, "churn_gym: a challenger"),

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:BuiltinImpor
 ROOT = Path(__file__).parents[3]
 CACHED = ["tune", "train", "evaluate"]
 WITH_EFFECTS = ["ingest", "build_features", "build_training_set", "register", "write_report"]
-WITH_EFFECTS += ["score", "plan", "monitor", "train_challenger", "judge_challenger"]
+WITH_EFFECTS += ["score", "plan", "monitor", "campaign_effect", "train_challenger", "judge_challenger"]
 WITH_EFFECTS += ["evaluation", "approval_check", "promotion", "release"]
 ZERO = UUID(int=0)
 RANKING = {"ranking"}
