@@ -14,6 +14,7 @@ from ..core.errors import NotFound
 from ..core.progress import advance
 from ..core.wording import counted, moment
 from ..data.tables import EVENT_TIME, TABLES, TableName
+from ..data.untreated import untreated_rows
 from ..monitoring.measure import Side, differences, figures, sides_of
 from ..ports.registry import MODEL_DIGEST, ModelVersion
 from ..ports.tables import TableRef
@@ -89,6 +90,8 @@ def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime, 
     features, labels = (_latest(workspace, name) for name in ("features", "labels"))
     if labels is None:
         measured.notes.append("No outcome is known yet: performance is estimated and not measured.")
+    elif (untreated := untreated_rows(workspace.tables, labels, workspace.contract)) and untreated.cost:
+        measured.notes.append(untreated.cost)
     predicted = Predicted(
         model=workspace.model, predictions=predictions, features=features, labels=labels, known_by=now
     )

@@ -168,9 +168,14 @@ def put_labels(
         "label": pa.array(customers.outcome if outcome is None else outcome, pa.int8()),
         "label_ts": pa.array([day(known)] * customers.rows, TIME),
         "split": ["train"] * customers.rows,
-        **({} if weight is None else {"untreated_weight": pa.array(weight, pa.float64())}),
+        **({} if weight is None else _weighed(weight)),
     }
     store.upsert(CONTRACT.table("labels"), pa.table(labels))
+
+
+def _weighed(weight: Sequence[float]) -> dict[str, pa.Array]:
+    groups = ["uncontrolled" if each == 0 else "control" if each > 1 else None for each in weight]
+    return {"untreated_weight": pa.array(weight, pa.float64()), "campaign_group": pa.array(groups, pa.string())}
 
 
 def predicted_of(

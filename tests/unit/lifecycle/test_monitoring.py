@@ -284,6 +284,7 @@ def test_outcomes_of_contacted_customers_are_left_out_and_the_others_are_judged(
     assert "effective sample size" in page
     assert "realised figures are of churn without contact" in page
     assert made.monitor("monitoring.late_share=0.1").diagnoses == ()
+    assert "Nobody stands for 100 of the rows that are left out" in " ".join(report.notes)
 
 
 def test_contacted_customers_are_said_to_be_treated() -> None:

@@ -14,11 +14,13 @@ from churn.core.shares import hash_share
 from churn.data.contract import DatasetContract
 from churn.data.ingest import Source
 from churn.data.snapshot import TableSnapshot
+from churn.gate.recipes import predictor_digest, remade_digest
 from churn.lifecycle.campaigns import import_contacts
 from churn.lifecycle.features import build_features, ingest, refresh_labels
 from churn.lifecycle.training import build_training_set, train
 from churn.lifecycle.workspace import Workspace
-from churn.training.search import TuningResult
+from churn.training.recipe import Recipe
+from churn.training.search import TuningResult, TuningSettings
 from churn.training.train import ModelSettings
 from tests.fakes.data.case import GOOD, raw_rows, settings
 from tests.fakes.data.customers import CONTRACT as TOY
@@ -135,3 +137,17 @@ def test_labels_follow_contacts_that_became_known_after_them(business: Business)
 
 def test_without_tables_there_is_nothing_to_follow() -> None:
     refresh_labels(Business().workspace, settings())
+
+
+def test_a_model_is_made_again_from_its_own_table_version_whatever_was_contacted_since(business: Business) -> None:
+    business.contact()
+    snapshot, _ = build_training_set(business.workspace, settings(), *business.deliver(business.rows, NOW))
+    tuning = TuningResult(boosting=ModelSettings().boosting, objective="log_loss", reason="")
+    model, _ = train(business.workspace, snapshot, tuning, model=GOOD, seed=1)
+    recipe = Recipe.of(CONTRACT, GOOD, TuningSettings(), GOOD.boosting, seed=1, training_table=snapshot.ref)
+    business.imports(*business.rows["customer_id"].head(100))
+    later, _ = build_training_set(business.workspace, settings(), *business.deliver(business.rows, NOW))
+    assert remade_digest(recipe, business.store, threads=1) == predictor_digest(model)
+    assert later.ref.content_id != snapshot.ref.content_id
+    changed, _ = train(business.workspace, later, tuning, model=GOOD, seed=1)
+    assert predictor_digest(changed) != predictor_digest(model)
