@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from .approval.settings import ApprovalSettings, RolloutSettings
 from .campaign.settings import CampaignSettings
 from .core.clock import UtcTime
+from .core.cron import Cron
 from .core.errors import ConfigError, nearest
 from .core.frozen import Frozen
 from .core.yaml_files import parse_model, read_yaml, unambiguous_yaml
@@ -298,6 +299,18 @@ class Profile(Frozen):
         return self.reports / f"{run}.html"
 
 
+class ScheduleSettings(Frozen):
+    """When each recurring job runs, by cron expressions in UTC; null: it does not recur."""
+
+    predictions_move: Cron | None = Field(default="*/10 * * * *", description="`endpoint predictions move`.")
+    features_publish: Cron | None = Field(default="0 4 * * *", description="`features publish`.")
+    inference: Cron | None = Field(default="0 5 * * 1", description="`--pipeline inference`.")
+    monitoring: Cron | None = Field(default="0 6 * * *", description="`--pipeline monitoring`.")
+    rollout_check: Cron | None = Field(default="0 * * * *", description="`rollout check`.")
+    campaign_effect: Cron | None = Field(default="0 7 * * 1", description="`campaign effect`.")
+    data_vacuum: Cron | None = Field(default="0 2 * * 0", description="`data vacuum`.")
+
+
 class TrainingSetSettings(Frozen):
     """Which outcomes may be learned from."""
 
@@ -329,6 +342,7 @@ class Settings(Frozen):
     rollout: RolloutSettings
     campaign: CampaignSettings
     monitoring: MonitoringSettings
+    schedule: ScheduleSettings
 
     @field_validator("model_name")
     @classmethod

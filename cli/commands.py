@@ -41,6 +41,7 @@ from .forget import data_forget
 from .online import features_check, features_function, features_publish
 from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
+from .schedule import schedule_print
 from .simulate import simulate
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "rollout_check",
     "rollout_start",
     "rollout_status",
+    "schedule_print",
     "serve",
     "simulate",
     "stack_bundle",

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +25,7 @@ __all__ = [
     "CONFIGS",
     "Session",
     "actor_of",
+    "alone",
     "configuration_of",
     "overrides_of",
     "remember",
@@ -103,6 +108,21 @@ def actor_of(arguments: argparse.Namespace, session: Session) -> str:
             "the workspace knows. Log in as that person, or leave --as out."
         )
     return session.workspace.identity if name is None else name
+
+
+@contextmanager
+def alone(workspace: Workspace, job: str, *, patience: float = 1.0) -> Iterator[None]:
+    """Let one run of a job at a time work on a data set; one that waits longer than `patience` seconds says so."""
+    told = f"Another `{job.replace('_', ' ')}` works on {workspace.contract.name}: this one waits until it has ended."
+    said = threading.Timer(patience, print, [told], {"file": sys.stderr, "flush": True})
+    said.daemon = True
+    said.start()
+    try:
+        with workspace.tables.exclusive(f"job_{job}"):
+            said.cancel()
+            yield
+    finally:
+        said.cancel()
 
 
 def writable(path: Path) -> Path:

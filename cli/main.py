@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
@@ -31,6 +31,8 @@ _ACTIONS = {
     *("data_fetch", "data_forget", "data_simulate", "data_vacuum"),
 }
 """Commands that are typed for what they do, of which `--quiet` leaves nothing; the others answer a question."""
+_JOBS = {"features_publish", "endpoint_predictions", "rollout_check", "campaign_effect", "data_vacuum"}
+"""Commands that recur, of which one run at a time works on a data set."""
 
 
 def command() -> None:
@@ -160,6 +162,15 @@ def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: T
 
     action = "_".join(filter(None, [arguments.command, getattr(arguments, "action", None)])).replace("-", "_")
     run = getattr(commands, action)
+    if action in _JOBS and getattr(arguments, "what", "move") == "move":
+        from .context import alone, session_of
+
+        with alone(session_of(arguments).workspace, action):
+            return _run(run, arguments, action)
+    return _run(run, arguments, action)
+
+
+def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, action: str) -> int:
     if getattr(arguments, "quiet", False) and action in _ACTIONS:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
             return int(run(arguments))

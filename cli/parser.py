@@ -37,6 +37,7 @@ JSON_COMMANDS = (
         "endpoint status",
         "alerts show",
         "alerts send",
+        "schedule print",
         "simulate",
     ),
 )
@@ -204,6 +205,10 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     customer.add_argument("--as-of", metavar="TIME", help="by what was known then (UTC; default: now)")
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
     _campaign_commands(commands.add_parser("campaign", help="measure past campaigns, or add contacts to them"), common)
+    schedule = commands.add_parser("schedule", help="when the recurring jobs run, for cron, systemd and the stack")
+    actions = schedule.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    printed = actions.add_parser("print", parents=[common], help="print the lines and units to install (schedule.*)")
+    printed.add_argument("--format", choices=("cron", "systemd", "stack"), help="one of them (default: all)")
     alerts = commands.add_parser("alerts", help="what monitoring alerts of, and what a channel has not taken yet")
     actions = alerts.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     actions.add_parser("show", parents=[common], help="the alerts that are open, and the notices that wait")

@@ -21,7 +21,7 @@ from churn.core.errors import ConfigError
 from churn.lifecycle.features import check_delivery
 
 from .console import terminal
-from .context import CONFIGS, Session, repeated, session_of
+from .context import CONFIGS, Session, alone, repeated, session_of
 from .display import watch
 from .durations import in_words, read_durations, write_durations
 from .run_log import RunLog
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["finished", "prepared", "run_pipeline"]
 
 ROOT = CONFIGS.parent
+_JOBS = {"inference", "monitoring", "retraining"}
+"""Pipelines that recur, of which one run at a time works on a data set."""
 
 
 def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     console.print(Text.assemble((name, "bold"), f" · dataset {contract.name} · stack {profile.name}{expected}"))
     with console.status("starting ZenML and MLflow", spinner=console.spinner) if console.is_terminal else nullcontext():
         pipeline, asked = prepared(arguments, session)
-    with watch(console, list(pipeline.invocations), last) as board:
+    one_at_a_time = alone(session.workspace, name) if name in _JOBS else nullcontext()
+    with watch(console, list(pipeline.invocations), last) as board, one_at_a_time:
         run = finished(pipeline(**asked))
     from .summary import summarise
 

@@ -115,7 +115,7 @@ def _earliest(
 
 _TAGGED = ("campaign_profit", "roc_auc", "log_loss", "brier", "profit_per_customer")
 """The metrics that are tags of a version."""
-_AFTER_TRAINING = {"gate", "approval", "campaign", "inference", "retention"}
+_AFTER_TRAINING = {"gate", "approval", "campaign", "inference", "retention", "schedule"}
 """Settings of what becomes of a model, which it does not follow from."""
 
 

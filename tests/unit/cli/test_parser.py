@@ -28,6 +28,7 @@ COMMANDS = {
     "campaign import calls.csv": "campaign_import",
     "alerts show --json": "alerts_show",
     "alerts send": "alerts_send",
+    "schedule print --format cron": "schedule_print",
     "serve --port 8081 --no-auth": "serve",
     "serve --detach --workers 2": "serve",
     "endpoint status --json": "endpoint_status",
