@@ -88,6 +88,10 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
     place = active_profile() if profile is None else profile
     adapters, name = _ADAPTERS[place.adapters], registered_name(model, contract)
     _reach(place)
+    if contract.feature_module is not None and place.adapters == "databricks":
+        from .databricks.code import fetched
+
+        contract = contract.model_copy(update={"feature_module": fetched(place, contract.feature_module)})
     return Workspace(
         contract=contract,
         model=name,
@@ -522,6 +526,12 @@ def _source(profile: Profile, contract: DatasetContract, model: str, data: Path)
     return open_source(data, file_format=contract.file_format)
 
 
+def _volume_source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
+    from .databricks.code import fetched
+
+    return _source(profile, contract, model, fetched(profile, data))._replace(name=str(data))
+
+
 def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:
     from .mlflow.manifest import package_digest
     from .mlflow.package import build_package
@@ -674,6 +684,7 @@ _DATABRICKS = {
     "windows": _unity_windows,
     "ledger": _unity_ledger,
     "files": _volume_files,
+    "source": _volume_source,
 }
 _ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

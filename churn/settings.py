@@ -285,14 +285,19 @@ class Profile(Frozen):
         return self.state / "studies" / "studies.db"
 
     @property
+    def files(self) -> Path:
+        """The folder of what a run leaves for people: of the volume where the files are there."""
+        return Path(self.workspace.volume_path) if self.adapters == "databricks" else self.state
+
+    @property
     def campaigns(self) -> Path:
         """The folder of the campaigns' lists."""
-        return self.state / "campaigns"
+        return self.files / "campaigns"
 
     @property
     def reports(self) -> Path:
         """The folder of the self-contained reports."""
-        return self.state / "reports"
+        return self.files / "reports"
 
     def report_of(self, run: str) -> Path:
         """Return the file with the report of a pipeline run."""

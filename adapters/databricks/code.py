@@ -32,6 +32,7 @@ __all__ = [
     "Difference",
     "code_of",
     "differences",
+    "fetched",
     "for_jobs",
     "from_job",
     "hand_over",
@@ -221,6 +222,25 @@ def hand_over(
         contract.model_copy(update={"feature_module": module}),
         {"orchestrator": {"job": [pipeline, contract.name], "code": list(contents)}},
     )
+
+
+def fetched(profile: Profile, path: Path) -> Path:
+    """Return a file that `hand_over` has stored, in a folder of this machine unless volumes are folders here.
+
+    Raises:
+        StoreError: the volume does not give it.
+    """
+    if not str(path).startswith("/Volumes/") or path.exists():
+        return path
+    place = profile.state / "incoming" / path.parent.name / path.name
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with explained(f"read {path}"), tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as copy:
+            content = client_of(profile.workspace).files.download(str(path)).contents
+            if content is not None:
+                shutil.copyfileobj(content, copy)
+        Path(copy.name).replace(place)
+    return place
 
 
 def _stored_file(client: WorkspaceClient, folder: str, path: Path | None) -> Path | None:

@@ -12,8 +12,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from adapters.databricks.code import differences, for_jobs, from_job, hand_over, requirements, wheel
+from adapters.databricks.code import differences, fetched, for_jobs, from_job, hand_over, requirements, wheel
+from adapters.wiring import connect
 from churn.core.errors import ConfigError, StoreError
+from churn.data.contract import DatasetContract
 from churn.settings import Configuration, JobSettings, load_contract, read_configuration
 from tests.conftest import ROOT
 from tools.cluster_requirements import FILE
@@ -114,6 +116,11 @@ def test_what_a_step_receives_names_the_volume_where_this_machine_had_a_file(tmp
     assert str(tmp_path) not in received
     assert str(ROOT) not in received
     assert there.files.path(str(steps.data)).read_text() == "id\n1\n"
+    in_a_task = from_job(for_jobs(profile), tmp_path / "task")
+    assert fetched(in_a_task, Path(str(steps.data))).read_text() == "id\n1\n"
+    workspace = connect(DatasetContract.model_validate_json(table.model_dump_json()), settings.model_name, in_a_task)
+    assert workspace.contract.functions["twice"](2) == 4
+    assert workspace.delivered(Path(str(steps.data))).name == str(steps.data)
 
 
 def test_a_folder_is_not_handed_over(tmp_path: Path, there: Workspace) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from databricks.bundles.jobs import Job
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import JobSettings as SdkJobSettings
 
@@ -38,9 +39,10 @@ def payload(steps: Mapping[str, list[str]] = STEPS, name: str = "churn-training-
 
 
 @pytest.mark.parametrize("jobs", [{}, {"cluster": CLUSTER}, {"run_as": "6f3c", "environment_version": "5"}])
-def test_the_payload_is_one_that_the_sdk_knows_whole(jobs: dict[str, Any]) -> None:
-    made = payload(**jobs)
+def test_the_payload_is_one_that_the_sdk_and_the_bundles_know_whole(jobs: dict[str, Any]) -> None:
+    made = payload(**jobs) | {"schedule": quartz("0 6 * * 1")}
     assert SdkJobSettings.from_dict(made).as_dict() == made
+    assert Job.from_dict(made).as_dict() == made  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("jobs", [{}, {"cluster": CLUSTER}])

@@ -16,11 +16,15 @@ from tests.e2e.project import ROOT, Callers, Project, Ran
 pytestmark = pytest.mark.timeout(300)
 
 CHANGED, ADDED = 10, 5
+SECRETS = {
+    name: f"of-{name.lower()}-7Qx"
+    for name in ("CHURN_ONLINE_PASSWORD", "MLFLOW_TRACKING_PASSWORD", "DATABRICKS_TOKEN", "PGPASSWORD")
+}
 
 
 @pytest.fixture(scope="module")
 def project(new_user: Callable[..., Project]) -> Project:
-    return new_user("features", fresh=True)
+    return new_user("features", fresh=True).with_environment(**SECRETS)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,16 @@ def test_the_first_run_on_a_machine_ends_with_a_summary_and_without_a_complaint(
     assert "1,800 of 1,800 rows accepted, 0 in quarantine." in first.out
     assert f"Table   {project.state}/tables/telco_simulated/churn_features, version 0, 1,800 rows" in first.out
     assert "Next    python run.py --pipeline training" in first.out
+
+
+def test_no_secret_of_the_environment_is_in_anything_that_it_leaves(project: Project, first: Ran) -> None:
+    left = [path for place in (project.state, project.home) for path in place.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".db" for path in left)
+    assert any(path.suffix == ".log" for path in left)
+    contents = {str(path): path.read_bytes() for path in left} | {"printed": (first.out + first.err).encode()}
+    assert {
+        place for place, content in contents.items() for one in SECRETS.values() if one.encode() in content
+    } == set()
 
 
 def test_it_writes_in_the_home_and_in_the_state_folder_alone(project: Project, checkout: set[str], first: Ran) -> None:
