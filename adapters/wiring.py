@@ -468,7 +468,10 @@ def _volume_files(profile: Profile, *_: Any) -> Any:
 def _studies(profile: Profile, *_: Any) -> Any:
     from .local.studies import DatabaseStudies, sqlite_url
 
-    return DatabaseStudies(sqlite_url(profile.studies))
+    studies = profile.studies
+    if studies.address is None:
+        return DatabaseStudies(sqlite_url(profile.studies_file))
+    return DatabaseStudies(studies.address, lambda: os.environ.get(studies.password_variable))
 
 
 def _online(profile: Profile, contract: DatasetContract, *_: Any) -> Any:

@@ -139,7 +139,7 @@ def _bare(settings: Settings, profile: Profile, contract: DatasetContract) -> st
 
 def _forget(profile: Profile) -> None:
     shutil.rmtree(profile.tables, ignore_errors=True)
-    shutil.rmtree(profile.studies.parent, ignore_errors=True)
+    shutil.rmtree(profile.studies_file.parent, ignore_errors=True)
 
 
 def _listed(times: list[float]) -> str:

@@ -193,6 +193,20 @@ class OnlineSettings(Frozen):
     )
 
 
+class StudySettings(Frozen):
+    """Where the studies of the tuning are, which a run that was killed goes on with."""
+
+    address: str | None = Field(
+        default=None,
+        description="`postgresql://user@host:5432/database`, without a password, for runs on several machines; null: a "
+        "file in the state folder.",
+    )
+    password_variable: str = Field(
+        default="CHURN_STUDIES_PASSWORD",
+        description="The environment variable that holds the password; read again for each new connection.",
+    )
+
+
 class Resources(Frozen):
     """What a run may use of the machine."""
 
@@ -212,6 +226,7 @@ class Profile(Frozen):
     stack: dict[ComponentKind, Component] = Field(description="The components of the ZenML stack, by kind.")
     mlflow: MlflowSettings
     online: OnlineSettings = OnlineSettings()
+    studies: StudySettings = StudySettings()
     alerts: AlertSettings = AlertSettings()
     databricks: DatabricksSettings | None = Field(
         default=None, description="The workspace of the profiles `databricks` and `hybrid`; null: none."
@@ -280,8 +295,8 @@ class Profile(Frozen):
         return self.state / "tables"
 
     @property
-    def studies(self) -> Path:
-        """The database of the tuning studies."""
+    def studies_file(self) -> Path:
+        """The database of the tuning studies, where no other is named."""
         return self.state / "studies" / "studies.db"
 
     @property

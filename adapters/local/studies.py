@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,14 @@ def sqlite_url(path: Path) -> str:
 class DatabaseStudies(Studies):
     """Studies in a database that SQLAlchemy reaches; the tables are made on first use."""
 
-    def __init__(self, url: str) -> None:
-        """Do nothing yet: opening is left to `storage`."""
-        self._url = url
+    def __init__(self, url: str, password: Callable[[], str | None] = lambda: None) -> None:
+        """Do nothing yet: opening is left to `storage`.
+
+        Args:
+            url: As SQLAlchemy takes it; `postgresql:` is reached by psycopg.
+            password: Returns the password, for each connection anew; None where the URL or nobody has one.
+        """
+        self._url, self._password = url, password
 
     def storage(self) -> Any:
         """Return Optuna's own storage, whose trials give a sign of life every five seconds."""
@@ -38,6 +44,10 @@ class DatabaseStudies(Studies):
         import sqlalchemy.exc
 
         address = sqlalchemy.make_url(self._url)
+        if address.drivername == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        if (password := self._password()) is not None:
+            address = address.set(password=password)
         shown = address.render_as_string(hide_password=True)
         options: dict[str, Any] = {}
         if address.drivername.startswith("sqlite"):
@@ -49,19 +59,27 @@ class DatabaseStudies(Studies):
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    return optuna.storages.RDBStorage(
-                        self._url,
+                    storage = optuna.storages.RDBStorage(
+                        address.render_as_string(hide_password=False),
                         engine_kwargs=options,
                         heartbeat_interval=HEARTBEAT_SECONDS,
                         grace_period=GRACE_SECONDS,
                     )
+                sqlalchemy.event.listen(storage.engine, "do_connect", self._with_password)
+                return storage
             except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
                 # Two processes that start at once both make the tables, and one of them comes second.
                 if attempt + 1 < _ATTEMPTS and any(sign in str(error) for sign in _MADE_BY_ANOTHER):
                     time.sleep(0.1 * (attempt + 1))
                     continue
                 reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-                raise StoreError(
-                    f"The studies in {shown} cannot be used ({reason}): correct profile.state, or move the file away."
-                ) from error
+                remedy = "correct profile.studies.address, and set the variable that profile.studies names"
+                if address.drivername.startswith("sqlite"):
+                    remedy = "correct profile.state, or move the file away"
+                raise StoreError(f"The studies in {shown} cannot be used ({reason}): {remedy}.") from error
         raise AssertionError("the last attempt returns or raises")
+
+    def _with_password(self, _dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        """Give a new connection the password of now: tokens end sooner than a tuning."""
+        if (password := self._password()) is not None:
+            parameters["password"] = password

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import optuna
+import psycopg
 import pytest
 
 from adapters.local.studies import DatabaseStudies, sqlite_url
 from churn.core.errors import StoreError
 from churn.ports.studies import Studies
 from tests.fakes.ports.studies import InMemoryStudies
+from tests.postgresql import programs, running
 
 
 def in_memory(folder: Path) -> Studies:
@@ -22,8 +25,27 @@ def in_sqlite(folder: Path) -> Studies:
     return DatabaseStudies(sqlite_url(folder / "state" / "studies.db"))
 
 
-@pytest.fixture(params=[in_memory, in_sqlite])
+@pytest.fixture(scope="module")
+def server(require: Callable[[object, str], None]) -> Iterator[str]:
+    """The address of PostgreSQL."""
+    require(programs(), "PostgreSQL: apt-get install postgresql")
+    with running() as address:
+        yield address
+
+
+@pytest.fixture
+def in_postgresql(server: str) -> Studies:
+    name = f"studies_{uuid4().hex}"
+    with psycopg.connect(server, password="first", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return DatabaseStudies(f"{server.rpartition('/')[0]}/{name}", lambda: "first")
+
+
+@pytest.fixture(params=[in_memory, in_sqlite, "in_postgresql"])
 def studies(request: pytest.FixtureRequest, tmp_path: Path) -> Studies:
+    if isinstance(request.param, str):
+        server: Studies = request.getfixturevalue(request.param)
+        return server
     make: Callable[[Path], Studies] = request.param
     return make(tmp_path)
 
@@ -61,3 +83,22 @@ def test_no_password_is_shown() -> None:
     with pytest.raises(StoreError, match=r"studies in sqlite://me:\*\*\*@") as caught:
         DatabaseStudies("sqlite://me:secret@nowhere/studies.db").storage()
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_that_changes_is_read_for_each_new_connection(server: str) -> None:
+    passwords = iter(["first", "second", "second"])
+    storage = DatabaseStudies(server, lambda: next(passwords)).storage()
+    with psycopg.connect(server, password="first", autocommit=True) as connection:
+        connection.execute("ALTER USER churn PASSWORD 'second'")
+    try:
+        storage.engine.dispose()
+        assert storage.get_all_studies() == []
+    finally:
+        with psycopg.connect(server, password="second", autocommit=True) as connection:
+            connection.execute("ALTER USER churn PASSWORD 'first'")
+
+
+def test_a_server_that_refuses_is_named_without_the_password(server: str) -> None:
+    with pytest.raises(StoreError, match=r"cannot be used \(.*\): correct profile\.studies\.address") as caught:
+        DatabaseStudies(server, lambda: "wrong-one").storage()
+    assert "wrong-one" not in str(caught.value)

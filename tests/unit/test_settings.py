@@ -270,7 +270,7 @@ def test_the_state_folder_is_placed_wherever_the_profile_names_it(tmp_path: Path
     assert "{state}" not in profile.model_dump_json()
     assert profile.mlflow.tracking_uri == profile.mlflow.registry_uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert profile.stack["artifact_store"].settings == {"path": f"{tmp_path}/artifacts"}
-    for place in (profile.tables, profile.studies, profile.reports):
+    for place in (profile.tables, profile.studies_file, profile.reports):
         assert place.is_relative_to(tmp_path)
 
 
