@@ -37,6 +37,7 @@ __all__ = [
     "clock_at",
     "connect",
     "deployment_job",
+    "destroy_stack",
     "diagnose",
     "endpoint_log",
     "ensure_stack",
@@ -49,8 +50,12 @@ __all__ = [
     "noted_endpoint",
     "now",
     "read_table",
+    "replaced_packages",
     "run_task",
     "running_dashboards",
+    "setup_stack",
+    "stack_owned",
+    "stack_pieces",
     "start_dashboards",
     "start_run",
     "tokens_of",
@@ -183,12 +188,17 @@ def fetch(name: str, profile: Profile) -> Path:
     return download(name, profile.state / "data")
 
 
-def diagnose(project: Path | None, profile: Profile) -> list[Any]:
+def diagnose(project: Path | None, profile: Profile, contract: DatasetContract) -> list[Any]:
     """Return what `run.py doctor` finds of everything that a pipeline needs."""
     from .local.doctor import diagnose as look
     from .local.zenml import stack_name
 
-    return look(
+    there: list[Any] = []
+    if profile.databricks is not None:
+        from .databricks.doctor import diagnose_workspace
+
+        there = diagnose_workspace(profile, profile.databricks.schema_of(contract), now())
+    return there + look(
         project,
         profile.state,
         profile.tables,
@@ -196,6 +206,41 @@ def diagnose(project: Path | None, profile: Profile) -> list[Any]:
         stack_name(profile),
         shared=profile.shared,
     )
+
+
+def stack_pieces(profile: Profile, contract: DatasetContract) -> list[Any]:
+    """Return what a data set needs in the workspace, compared with what is there; see `adapters.databricks.stack`."""
+    from .databricks.stack import plan
+
+    return plan(profile.workspace, profile.workspace.schema_of(contract), files=profile.adapters == "databricks")
+
+
+def setup_stack(profile: Profile, contract: DatasetContract) -> list[Any]:
+    """Make what a data set needs in the workspace, and return what was done."""
+    from .databricks.stack import setup
+
+    return setup(profile.workspace, profile.workspace.schema_of(contract), files=profile.adapters == "databricks")
+
+
+def stack_owned(profile: Profile) -> list[Any]:
+    """Return what carries the project's mark in the workspace."""
+    from .databricks.stack import owned
+
+    return owned(profile.workspace)
+
+
+def destroy_stack(profile: Profile) -> list[Any]:
+    """Remove what carries the project's mark in the workspace, and return it."""
+    from .databricks.stack import destroy
+
+    return destroy(profile.workspace)
+
+
+def replaced_packages(profile: Profile) -> list[Any]:
+    """Return the packages that a job replaces in the runtime of the workspace; none where no job runs."""
+    from .databricks.code import differences
+
+    return differences(profile.workspace.jobs) if profile.workspace.jobs is not None else []
 
 
 def check_orchestrator(profile: Profile, contract: DatasetContract) -> None:

@@ -43,6 +43,7 @@ from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
 from .schedule import schedule_print
 from .simulate import simulate
+from .stack import stack_destroy, stack_list, stack_plan, stack_setup, stack_show, stack_use
 
 __all__ = [
     "alerts_send",
@@ -89,6 +90,12 @@ __all__ = [
     "serve",
     "simulate",
     "stack_bundle",
+    "stack_destroy",
+    "stack_list",
+    "stack_plan",
+    "stack_setup",
+    "stack_show",
+    "stack_use",
     "ui",
     "use",
 ]
@@ -176,7 +183,8 @@ def dataset_infer(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print what a pipeline needs of this machine and whether it is there, each line with its remedy."""
-    findings = wiring.diagnose(CHECKOUT, configuration_of(arguments).profile)
+    session = session_of(arguments)
+    findings = wiring.diagnose(CHECKOUT, session.profile, session.contract)
     failed = sum(finding.status == "fail" for finding in findings)
     code, quiet, console = 2 if failed else 0, getattr(arguments, "quiet", False), plain_console()
     if wants_json(arguments):

@@ -14,7 +14,7 @@ from churn.core.yaml_files import read_yaml
 from churn.settings import Profile, Settings
 
 from .console import plain_console, table
-from .context import CONFIGS, configuration_of, overrides_of
+from .context import CONFIGS, chosen_stack, configuration_of, overrides_of
 from .output import print_json, wants_json
 
 __all__ = ["config_explain", "config_schema", "config_show", "setting_keys"]
@@ -138,7 +138,7 @@ def _in_force(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _shipped(arguments: argparse.Namespace) -> dict[str, Any]:
-    stack = getattr(arguments, "stack", "local")
+    stack = getattr(arguments, "stack", None) or chosen_stack()
     return {
         **read_yaml(CONFIGS / "base.yaml", ConfigError),
         "profile": read_yaml(CONFIGS / f"{stack}.yaml", ConfigError),

@@ -26,9 +26,11 @@ __all__ = [
     "Session",
     "actor_of",
     "alone",
+    "chosen_stack",
     "configuration_of",
     "overrides_of",
     "remember",
+    "remember_stack",
     "repeated",
     "session_of",
     "writable",
@@ -60,12 +62,38 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
     Unless the profile is shared, whatever this process makes from now on can be read by this user alone.
     """
-    stack, extra = getattr(arguments, "stack", "local"), getattr(arguments, "config", None)
+    stack, extra = getattr(arguments, "stack", None) or chosen_stack(), getattr(arguments, "config", None)
     where = {"project": CHECKOUT or Path.cwd(), "remembered": _remembered}
     configuration = read_configuration(CONFIGS, stack, extra, overrides_of(arguments), **where)
     if not configuration.profile.shared:
         os.umask(0o077)  # tables, lists and pages hold customers
     return configuration
+
+
+def chosen_stack() -> str:
+    """Return the profile that commands use: the one that `stack use` chose, else `local`."""
+    try:
+        return _chosen().read_text(encoding="utf-8").strip() or "local"
+    except (OSError, UnicodeDecodeError):
+        return "local"
+
+
+def remember_stack(name: str) -> None:
+    """Let commands of this checkout use a profile until another one is chosen.
+
+    Raises:
+        ConfigError: there is no such profile, or the choice cannot be written.
+    """
+    read_configuration(CONFIGS, name, project=CHECKOUT or Path.cwd())
+    try:
+        _chosen().parent.mkdir(parents=True, exist_ok=True)
+        _chosen().write_text(name, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{_chosen()} cannot be written ({error.strerror}): name the stack by --stack.") from error
+
+
+def _chosen() -> Path:
+    return (CHECKOUT or Path.cwd()) / ".churn" / "stack"
 
 
 def overrides_of(arguments: argparse.Namespace) -> list[str]:

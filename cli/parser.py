@@ -215,7 +215,9 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
     _deployment_job_commands(commands.add_parser("deployment-job", help=_DEPLOYMENT_JOB), common)
-    _stack_commands(commands.add_parser("stack", help="what the project has in a Databricks workspace"), common)
+    _stack_commands(
+        commands.add_parser("stack", help="the profiles, and what one has in a Databricks workspace"), common
+    )
     _simulate_command(commands, common)
     chosen = commands.add_parser("use", parents=[common], help="choose the data set that commands act on")
     chosen.add_argument("name", nargs="?", metavar="NAME|FILE", help="a contract; without it, which one is chosen")
@@ -334,6 +336,15 @@ def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.A
 
 def _stack_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions.add_parser("list", parents=[common], help="every profile, and which one commands use")
+    use = actions.add_parser("use", parents=[common], help="choose the profile that commands use")
+    use.add_argument("name", metavar="NAME", help="a profile, such as databricks")
+    actions.add_parser("show", parents=[common], help="what a profile is made of")
+    actions.add_parser("plan", parents=[common], help="what setup would make or change; nothing is changed")
+    actions.add_parser("setup", parents=[common], help="make what is missing in the workspace; typed again: nothing")
+    destroy = actions.add_parser("destroy", parents=[common], help="remove what carries the project's mark")
+    destroy.add_argument("--plan", action="store_true", help="list what would go; nothing is changed")
+    destroy.add_argument("--yes", action="store_true", help="remove it, with every table, model and file in it")
     bundle = actions.add_parser("bundle", parents=[common], help="write databricks.yml for dev, staging and prod")
     bundle.add_argument(
         "--out", type=Path, default=Path("bundle"), metavar="FOLDER", help="where to write it (default: %(default)s)"

@@ -36,7 +36,7 @@ _MISSING = r"NOT_FOUND\b|(\w+ )?[A-Z]+_DOES_NOT_EXIST\b"  # Unity Catalog has a 
 _REMEDIES = {
     "database is locked": "Another process keeps it locked: wait for that process or stop it, then try again.",
     "disk is full": "Free some space, then try again.",
-    "(schema|catalog)_does_not_exist": "Make it: python run.py stack setup.",
+    "(schema|catalog)_does_not_exist": "Make it: python run.py stack setup --stack NAME",
     "permission_denied": "Ask an administrator for that privilege; docs/databricks.md lists all that are needed.",
     "unauthenticated": "Log in again with `databricks auth login`, or renew DATABRICKS_TOKEN.",
     "connect|timed out|Max retries": "Check that the server runs and that its address is right.",

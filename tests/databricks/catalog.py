@@ -48,6 +48,7 @@ class Catalog:
         add(f"GET {_UC}/volumes/{{name}}", lambda request, name: self.volume(name))
         add(f"PATCH {_UC}/volumes/{{name}}", self._update_volume)
         add(f"DELETE {_UC}/volumes/{{name}}", self._delete_volume)
+        add(f"GET {_UC}/models", self._models)
         add(f"GET {_UC}/tables", self._tables)
         add(f"GET {_UC}/tables/{{name}}", lambda request, name: self._table(name))
         add(f"GET {_UC}/tables/{{name}}/exists", lambda request, name: {"table_exists": name in self.tables})
@@ -175,6 +176,11 @@ class Catalog:
         schema = f"{request.query['catalog_name']}.{request.query['schema_name']}"
         self.schema(schema)
         return {"tables": [table for name, table in self.tables.items() if _in(name, schema)]}
+
+    def _models(self, request: Request) -> dict[str, Any]:
+        schema = f"{request.query['catalog_name']}.{request.query['schema_name']}"
+        models = [name for name in self._workspace.mlflow.models if _in(name, schema)]
+        return {"registered_models": [{"full_name": name, "name": name.rpartition(".")[2]} for name in models]}
 
     def _table(self, name: str) -> dict[str, Any]:
         if name not in self.tables:

@@ -1,0 +1,237 @@
+"""What the project needs in a workspace before the first run: found by its mark, made, compared, and removed.
+
+A schema carries the tags of the project as its properties, a volume as the end of its comment, a job as tags: each in
+the call that makes it, so that an answer that is lost leaves nothing that nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from churn.settings import DatabricksSettings
+
+from .workspace import client_of, explained, tags_of
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+__all__ = ["Owned", "Piece", "destroy", "owned", "plan", "setup"]
+
+Change = Literal["make", "change", "same", "not ours"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Something that must be there.
+
+    Attributes:
+        kind: What it is: schema, volume, workspace folder.
+        name: Its full name.
+        wanted: What the project sets of it.
+        there: The same as it is now; None where there is no such thing.
+        ours: Whether it carries the project's mark; what others made is used and never changed or removed.
+    """
+
+    kind: str
+    name: str
+    wanted: Mapping[str, Any]
+    there: Mapping[str, Any] | None = None
+    ours: bool = False
+
+    @property
+    def change(self) -> Change:
+        """What `setup` does with it."""
+        if self.there is None:
+            return "make"
+        if not self.ours:
+            return "not ours"
+        return "same" if self.differences() == {} else "change"
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """Return each setting that differs: as it is, and as it is wanted."""
+        there = self.there or {}
+        return {key: (there.get(key), value) for key, value in self.wanted.items() if there.get(key) != value}
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Something in the workspace that carries the project's mark, and what goes with it."""
+
+    kind: str
+    name: str
+    holds: tuple[str, ...] = ()
+    remove: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+
+def plan(settings: DatabricksSettings, schema: str, *, files: bool) -> list[Piece]:
+    """Return everything that must be there, compared with what is; changes nothing.
+
+    Args:
+        settings: The workspace.
+        schema: `catalog.schema` of the data set.
+        files: Whether files and artifacts lie in the volume too.
+
+    Raises:
+        StoreError: the workspace refuses or does not answer, or the catalog is not there.
+    """
+    client = client_of(settings)
+    with explained(f"read the catalog {settings.catalog}"):
+        client.catalogs.get(settings.catalog)
+    pieces = [_schema(client, settings, schema, f"Tables and model of the data set {schema.partition('.')[2]}.")]
+    if files:
+        outer = f"{settings.catalog}.{settings.volume.partition('.')[0]}"
+        if outer != schema:
+            pieces.append(_schema(client, settings, outer, "Files of the churn project."))
+        pieces.append(_volume(client, settings, f"{settings.catalog}.{settings.volume}"))
+    return [*pieces, _folder(client, settings)]
+
+
+def setup(settings: DatabricksSettings, schema: str, *, files: bool) -> list[Piece]:
+    """Make what is missing, change what differs, and return what was done; typed again it does nothing.
+
+    Each thing is looked up, made, and looked up again, since an answer may be lost after its effect.
+    """
+    from databricks.sdk.errors import ResourceConflict
+
+    client, done = client_of(settings), plan(settings, schema, files=files)
+    for piece in done:
+        if piece.change not in ("make", "change"):
+            continue
+        with explained(f"{piece.change} the {piece.kind} {piece.name}"):
+            try:
+                (_make if piece.change == "make" else _change)(client, piece)
+            except ResourceConflict:  # made meanwhile, or by a request whose answer was lost
+                continue
+    after = {(piece.kind, piece.name): piece for piece in plan(settings, schema, files=files)}
+    lacking = [piece for piece in after.values() if piece.change in ("make", "change")]
+    assert not lacking, lacking
+    return done
+
+
+def owned(settings: DatabricksSettings) -> list[Owned]:
+    """Return what carries the mark of this project, in the order in which it can be removed; changes nothing."""
+    client, mark = client_of(settings), tags_of(settings)
+    with explained("list what the project made"):
+        jobs = [
+            Owned("job", job.settings.name or "", (), lambda number=job.job_id: client.jobs.delete(number))
+            for job in client.jobs.list()
+            if job.settings and mark.items() <= (job.settings.tags or {}).items()
+        ]
+        schemas = list(client.schemas.list(settings.catalog))
+        volumes = [
+            Owned("volume", volume.full_name or "", (), lambda name=volume.full_name: client.volumes.delete(name))
+            for schema in schemas
+            if not _marked(schema.properties, mark) and schema.name != "information_schema"
+            for volume in _volumes(client, settings.catalog, schema.name or "")
+            if _mark_of(mark) in (volume.comment or "")
+        ]
+        whole = [
+            Owned(
+                "schema",
+                schema.full_name or "",
+                tuple(_inside(client, settings.catalog, schema.name or "")),
+                lambda name=schema.full_name: client.schemas.delete(name, force=True),
+            )
+            for schema in schemas
+            if _marked(schema.properties, mark)
+        ]
+    return [*jobs, *volumes, *whole]
+
+
+def destroy(settings: DatabricksSettings) -> list[Owned]:
+    """Remove what carries the mark of this project, and return it."""
+    from databricks.sdk.errors import NotFound
+
+    found = owned(settings)
+    for each in found:
+        with explained(f"remove the {each.kind} {each.name}"):
+            try:
+                each.remove()
+            except NotFound:  # by a request whose answer was lost
+                continue
+    return found
+
+
+def _schema(client: WorkspaceClient, settings: DatabricksSettings, name: str, comment: str) -> Piece:
+    mark = tags_of(settings)
+    wanted = {"comment": comment, "properties": mark}
+    there = _found(lambda: client.schemas.get(name), f"read the schema {name}")
+    if there is None:
+        return Piece("schema", name, wanted)
+    known = {"comment": there.comment, "properties": dict(there.properties or {})}
+    return Piece("schema", name, wanted, known, _marked(there.properties, mark))
+
+
+def _volume(client: WorkspaceClient, settings: DatabricksSettings, name: str) -> Piece:
+    mark = _mark_of(tags_of(settings))
+    wanted = {"comment": f"Pages, lists, code and artifacts of the churn project. {mark}"}
+    there = _found(lambda: client.volumes.read(name), f"read the volume {name}")
+    if there is None:
+        return Piece("volume", name, wanted)
+    return Piece("volume", name, wanted, {"comment": there.comment}, mark in (there.comment or ""))
+
+
+def _folder(client: WorkspaceClient, settings: DatabricksSettings) -> Piece:
+    what = f"look for the workspace folder {settings.folder}"
+    there = _found(lambda: client.workspace.get_status(settings.folder), what)
+    return Piece("workspace folder", settings.folder, {}, None if there is None else {}, ours=False)
+
+
+def _make(client: WorkspaceClient, piece: Piece) -> None:
+    from databricks.sdk.service.catalog import VolumeType
+
+    if piece.kind == "schema":
+        catalog, _, name = piece.name.partition(".")
+        client.schemas.create(
+            name, catalog, comment=piece.wanted["comment"], properties=dict(piece.wanted["properties"])
+        )
+    elif piece.kind == "volume":
+        catalog, schema, name = piece.name.split(".")
+        client.volumes.create(catalog, schema, name, VolumeType.MANAGED, comment=piece.wanted["comment"])
+    else:
+        client.workspace.mkdirs(piece.name)
+
+
+def _change(client: WorkspaceClient, piece: Piece) -> None:
+    if piece.kind == "schema":
+        client.schemas.update(piece.name, comment=piece.wanted["comment"], properties=dict(piece.wanted["properties"]))
+    else:
+        client.volumes.update(piece.name, comment=piece.wanted["comment"])
+
+
+def _found(look: Callable[[], Any], what: str) -> Any:
+    """Return what is there, or None."""
+    from databricks.sdk.errors import NotFound
+
+    with explained(what):
+        try:
+            return look()
+        except NotFound:
+            return None
+
+
+def _volumes(client: WorkspaceClient, catalog: str, schema: str) -> Iterator[Any]:
+    """Yield the volumes of a schema that may be looked into."""
+    from databricks.sdk.errors import PermissionDenied
+
+    try:
+        yield from client.volumes.list(catalog, schema)
+    except PermissionDenied:
+        return
+
+
+def _inside(client: WorkspaceClient, catalog: str, schema: str) -> Iterator[str]:
+    yield from (f"table {table.full_name}" for table in client.tables.list(catalog, schema))
+    yield from (f"volume {volume.full_name}" for volume in client.volumes.list(catalog, schema))
+    models = client.registered_models.list(catalog_name=catalog, schema_name=schema)
+    yield from (f"model {model.full_name}" for model in models)
+
+
+def _marked(properties: Mapping[str, str] | None, mark: Mapping[str, str]) -> bool:
+    return mark.items() <= (properties or {}).items()
+
+
+def _mark_of(mark: Mapping[str, str]) -> str:
+    return "[" + ", ".join(f"{key}={value}" for key, value in mark.items()) + "]"

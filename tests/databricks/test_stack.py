@@ -1,0 +1,173 @@
+"""What a stack needs in a workspace: planned without a change, made once, found by its mark, removed by it alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+from databricks.sdk.service import compute, jobs
+
+from adapters.databricks.stack import destroy, owned, plan, setup
+from adapters.databricks.workspace import tags_of
+from churn.core.errors import StoreError
+from churn.settings import DatabricksSettings
+from cli.main import main
+
+from .workspace import Workspace
+
+TELCO = "main.telco"
+CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+@pytest.fixture
+def settings(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> DatabricksSettings:
+    for name, value in workspace.environment().items():
+        monkeypatch.setenv(name, value)
+    return DatabricksSettings(retry_timeout_seconds=5)
+
+
+def changes(workspace: Workspace) -> list[str]:
+    return [f"{request.method} {request.path}" for request in workspace.requests if request.method in CHANGING]
+
+
+def test_a_plan_names_what_is_missing_and_changes_nothing(workspace: Workspace, settings: DatabricksSettings) -> None:
+    pieces = plan(settings, TELCO, files=True)
+    assert [(piece.kind, piece.name, piece.change) for piece in pieces] == [
+        ("schema", "main.telco", "make"),
+        ("schema", "main.churn", "make"),
+        ("volume", "main.churn.files", "make"),
+        ("workspace folder", "/Shared/churn", "make"),
+    ]
+    assert [piece.kind for piece in plan(settings, TELCO, files=False)] == ["schema", "workspace folder"]
+    assert changes(workspace) == []
+
+
+def test_a_setup_makes_what_is_missing_with_its_mark_and_typed_again_nothing(
+    workspace: Workspace, settings: DatabricksSettings
+) -> None:
+    assert {piece.change for piece in setup(settings, TELCO, files=True)} == {"make"}
+    mark = {"managed_by": "churn", "churn_project": "churn"}
+    assert workspace.catalog.schemas["main.telco"]["properties"] == mark
+    assert "[managed_by=churn, churn_project=churn]" in workspace.catalog.volumes["main.churn.files"]["comment"]
+    before = changes(workspace)
+    again = setup(settings, TELCO, files=True)
+    assert [piece.change for piece in again] == ["same", "same", "same", "not ours"]
+    assert changes(workspace) == before
+
+
+def test_what_was_changed_by_hand_is_shown_and_brought_back(workspace: Workspace, settings: DatabricksSettings) -> None:
+    setup(settings, TELCO, files=True)
+    workspace.catalog.schemas["main.telco"]["comment"] = "something else"
+    [piece] = [piece for piece in plan(settings, TELCO, files=True) if piece.change == "change"]
+    assert piece.differences() == {"comment": ("something else", "Tables and model of the data set telco.")}
+    setup(settings, TELCO, files=True)
+    assert workspace.catalog.schemas["main.telco"]["comment"] == "Tables and model of the data set telco."
+
+
+@pytest.mark.parametrize(
+    "route", ["POST /api/2.1/unity-catalog/schemas", "POST /api/2.1/unity-catalog/volumes", "POST .*/mkdirs"]
+)
+def test_an_answer_that_is_lost_makes_nothing_twice(
+    workspace: Workspace, settings: DatabricksSettings, route: str
+) -> None:
+    workspace.faults.lose(route)
+    setup(settings, TELCO, files=True)
+    assert {piece.change for piece in plan(settings, TELCO, files=True)} == {"same", "not ours"}
+
+
+def test_what_others_made_is_used_and_neither_changed_nor_removed(
+    workspace: Workspace, settings: DatabricksSettings
+) -> None:
+    workspace.catalog.add_volume("main.churn.files")
+    workspace.catalog.add_schema("main.saas")
+    setup(settings, TELCO, files=True)
+    assert "properties" not in workspace.catalog.schemas["main.churn"]
+    assert [piece.name for piece in destroy(settings)] == ["main.telco"]
+    assert sorted(workspace.catalog.schemas) == ["main.churn", "main.saas"]
+    assert list(workspace.catalog.volumes) == ["main.churn.files"]
+
+
+def test_only_what_carries_the_id_of_the_project_is_removed(workspace: Workspace, settings: DatabricksSettings) -> None:
+    other = settings.model_copy(update={"project": "churn_other"})
+    setup(settings, TELCO, files=True)
+    setup(other, "main.saas", files=False)
+    client = workspace.client()
+    spec = compute.Environment(environment_version="4")
+    for owner in (settings, other):
+        environments = [jobs.JobEnvironment(environment_key="default", spec=spec)]
+        client.jobs.create(name="training", tags=tags_of(owner), environments=environments)
+    client.jobs.create(name="somebody's")
+    workspace.catalog.tables["main.telco.churn_features"] = {"full_name": "main.telco.churn_features"}
+    found = owned(settings)
+    assert [(each.kind, each.name) for each in found] == [
+        ("job", "training"),
+        ("schema", "main.telco"),
+        ("schema", "main.churn"),
+    ]
+    assert found[1].holds == ("table main.telco.churn_features",)
+    before = changes(workspace)
+    owned(settings)
+    assert changes(workspace) == before
+    destroy(settings)
+    assert [job["settings"]["name"] for job in workspace.jobs.jobs.values()] == ["training", "somebody's"]
+    assert list(workspace.catalog.schemas) == ["main.saas"]
+    assert owned(settings) == []
+
+
+def test_a_missing_privilege_and_a_missing_catalog_are_named(
+    workspace: Workspace, settings: DatabricksSettings
+) -> None:
+    workspace.catalog.deny("CREATE SCHEMA", "main")
+    with pytest.raises(StoreError, match=r"CREATE SCHEMA on Catalog 'main'\. Ask an administrator"):
+        setup(settings, TELCO, files=True)
+    with pytest.raises(StoreError, match="Catalog 'other' does not exist"):
+        plan(settings.model_copy(update={"catalog": "other"}), "other.telco", files=True)
+
+
+def typed(*arguments: str, state: Path) -> int:
+    return main([*arguments, "--set", f"profile.state={state}"])
+
+
+def test_the_commands_plan_make_and_remove_only_with_yes(
+    workspace: Workspace, settings: DatabricksSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--stack", "hybrid", "--dataset", "telco")
+    assert typed("stack", "plan", *where, state=tmp_path) == 0
+    assert "+ schema main.telco\n" in capsys.readouterr().out
+    assert typed("stack", "setup", *where, state=tmp_path) == 0
+    assert "+ schema main.telco: made" in capsys.readouterr().out
+    assert typed("stack", "destroy", "--plan", *where, state=tmp_path) == 0
+    assert "1 of the project (churn_project=churn) would be removed." in capsys.readouterr().out
+    assert typed("stack", "destroy", *where, state=tmp_path) == 2
+    assert "type it again with --yes" in capsys.readouterr().err
+    assert "main.telco" in workspace.catalog.schemas
+    assert typed("stack", "destroy", "--yes", *where, state=tmp_path) == 0
+    assert "main.telco" not in workspace.catalog.schemas
+
+
+def test_a_stack_without_a_workspace_has_none_to_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("plan", "setup", "destroy"):
+        assert typed("stack", action, "--stack", "local", state=tmp_path) == 2
+        assert "The stack 'local' has no Databricks workspace" in capsys.readouterr().err
+
+
+def test_the_stacks_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert {"databricks", "hybrid", "local"} <= {line[2:].split()[0] for line in listed.splitlines() if len(line) > 2}
+    assert main(["stack", "show", "--stack", "databricks"]) == 0
+    assert "/Volumes/main/churn/files" in capsys.readouterr().out
+
+
+def test_a_chosen_stack_holds_until_another_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cli import context
+
+    monkeypatch.setattr(context, "CHECKOUT", tmp_path)
+    assert main(["stack", "use", "hybird"]) == 2
+    assert "did you mean 'hybrid'?" in capsys.readouterr().err
+    assert main(["stack", "use", "hybrid"]) == 0
+    assert context.configuration_of(argparse.Namespace()).profile.name == "hybrid"
+    assert context.configuration_of(argparse.Namespace(stack="local")).profile.name == "local"
