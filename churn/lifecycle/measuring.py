@@ -84,7 +84,7 @@ def measure_windows(workspace: Workspace, settings: Settings, now: dt.datetime, 
     """
     measured = Measured()
     predictions = _latest(workspace, "predictions")
-    if predictions is None:
+    if predictions is None or not predictions.rows:
         measured.notes.append("There are no predictions to look at: run `python run.py --pipeline inference` first.")
         return measured
     features, labels = (_latest(workspace, name) for name in ("features", "labels"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from churn.data.tables import INGESTED_AT
@@ -399,3 +400,56 @@ def test_a_loss_of_an_earlier_window_is_not_called_nothing() -> None:
     report = made.monitor()
     assert report.diagnoses == ()
     assert report.headline.startswith("Nothing to do yet. Not yet: 1 of the last 3 windows shows a loss")
+
+
+def test_a_table_of_predictions_without_rows_leaves_nothing_to_look_at() -> None:
+    made = watched(0)
+    empty = made.store.read(made.store.latest("churn_predictions")).slice(0, 0)
+    made.store.replace(CONTRACT.table("predictions"), empty)
+    report = made.monitor()
+    told = "There are no predictions to look at: run `python run.py --pipeline inference` first."
+    assert (report.headline, report.acts) == (told, False)
+
+
+def test_a_window_that_is_reopened_after_its_predictions_were_erased_stays_as_it_was_measured() -> None:
+    made = watched(0, 1)
+    before = made.monitor().windows[0]
+    kept = made.store.read(made.store.latest("churn_predictions")).filter(pc.field("batch_id") != "at 0 by 1")
+    made.store.replace(CONTRACT.table("predictions"), kept)
+    put_labels(made.store, Customers(400, 10), 0, 40)
+    report = made.monitor()
+    assert report.windows[0] == before
+    assert report.measured <= 1, "only the window after it, which is compared with no window now"
+
+
+def test_a_window_that_is_reopened_without_its_features_says_so_and_keeps_its_outcomes() -> None:
+    made = watched(0)
+    made.store.replace(CONTRACT.table("features"), made.store.read(made.store.latest("churn_features")).slice(0, 0))
+    put_labels(made.store, Customers(400, 10), 0, 40)
+    report = made.monitor()
+    assert report.windows[0].mature == 400
+    assert report.diagnoses[0].evidence[0] == "100.0% of the predictions have no row in churn_features."
+
+
+def test_of_contradictory_outcomes_the_one_that_was_delivered_last_counts() -> None:
+    made = watched(0)
+    outcome = Customers(400, 10).outcome
+    for label in (outcome, 1 - outcome):
+        put_labels(made.store, Customers(400, 10), 0, 40, label.tolist())
+    window = made.monitor().windows[0]
+    assert (window.mature, window.churned) == (400, int((1 - outcome).sum()))
+
+
+def test_a_score_from_before_its_own_facts_is_counted_by_each_clock() -> None:
+    made = Watched(baseline=BASE)
+    put_window(made.store, Customers(400, 10), 5, scored_at=3)
+    report = made.monitor("monitoring.clocks=[event,scoring]")
+    starts = {(row["clock"], row["window_start"]) for row in made.rows("profile_metrics")}
+    assert starts == {("event", day(5)), ("scoring", day(3))}
+    assert not report.acts
+
+
+def test_outcomes_that_are_known_only_in_the_future_are_not_used() -> None:
+    made = watched(0, now=10)
+    put_labels(made.store, Customers(400, 10), 0, 11)
+    assert made.monitor().windows[0].mature == 0
