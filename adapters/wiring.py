@@ -21,9 +21,10 @@ from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 from churn.lifecycle.year import Stores
 from churn.lifecycle.year_steps import Connect, YearSteps
+from churn.ports.online import Publication
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.settings import Engine
-from churn.settings import OnlineSettings, Profile, Settings, registered_name
+from churn.settings import Profile, Settings, registered_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -520,19 +521,38 @@ def _studies(profile: Profile, *_: Any) -> Any:
 
 
 def _online(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    return _ONLINE[profile.online.store](profile.online, contract)
+    return _ONLINE[profile.online.store](profile, contract)
 
 
-def _in_sqlite(online: OnlineSettings, contract: DatasetContract) -> Any:
+def _in_sqlite(profile: Profile, contract: DatasetContract) -> Any:
     from .local.online_sqlite import SqliteOnlineStore
 
-    return SqliteOnlineStore(Path(online.address), contract.name)
+    return SqliteOnlineStore(Path(profile.online.address), contract.name)
 
 
-def _in_postgresql(online: OnlineSettings, contract: DatasetContract) -> Any:
+def _in_postgresql(profile: Profile, contract: DatasetContract) -> Any:
     from .local.online_postgresql import PostgresOnlineStore
 
+    online = profile.online
     return PostgresOnlineStore(online.address, contract.name, lambda: os.environ.get(online.password_variable))
+
+
+def _in_lakebase(profile: Profile, contract: DatasetContract) -> Any:
+    """Return our rows on Lakebase; where the settings say so, Databricks publishes the feature table beside them."""
+    from .databricks.lakebase import LakebaseLogin
+    from .databricks.published import PublishedOnlineStore, publish_table, tell_lag
+    from .databricks.workspace import client_of
+
+    settings, address = profile.workspace, profile.online.address
+
+    def also(published: Publication) -> None:
+        if settings.publish_table is not None:
+            client, features = client_of(settings), published.features
+            online = publish_table(client, settings, settings.schema_of(contract), features.name)
+            tell_lag(client, online, features.version)
+
+    login = LakebaseLogin(partial(client_of, settings), address)
+    return PublishedOnlineStore(address, contract.name, also=also, options=login.options)
 
 
 def _prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
@@ -554,6 +574,42 @@ def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: 
         start=partial(_start_endpoint, profile, options),
         clock=now,
         refresh_seconds=options.settings.serving.refresh_seconds,
+    )
+
+
+def _model_serving(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
+    """Return the endpoint on Model Serving, whose versions find the profile's online store from there."""
+    from churn.approval.rollout import running
+
+    from .databricks.endpoint import ModelServingEndpoint, OnTrial
+    from .databricks.served_model import environment_of
+    from .databricks.workspace import client_of
+
+    settings = options.settings
+    approval = connect(contract, model, profile).approval(settings.approval)
+    full = model if model.count(".") == 2 else f"{profile.workspace.schema_of(contract)}.{model}"
+
+    def on_trial() -> OnTrial | None:
+        rollout = running(approval.read())
+        return None if rollout is None else OnTrial(rollout.version, 0 if rollout.shadow else rollout.share)
+
+    def environment(version: int, alias: str) -> Mapping[str, str]:
+        stale = settings.serving.stale_after_days
+        return environment_of(
+            profile,
+            approval.read().version(version),
+            alias,
+            stale or settings.inference.max_age(contract.label.window_days).total_seconds() / 86_400,
+            settings.serving.unknown_columns,
+        )
+
+    return ModelServingEndpoint(
+        partial(client_of, profile.workspace),
+        profile.workspace,
+        contract.name,
+        full,
+        environment=environment,
+        on_trial=on_trial,
     )
 
 
@@ -588,6 +644,24 @@ def _package(profile: Profile, contract: DatasetContract, model: str, *scored: A
     return package, package_digest(package)
 
 
+def _served_package(
+    profile: Profile, contract: DatasetContract, model: str, scorer: Any, into: Path, **described: Any
+) -> Any:
+    """Return a package that looks features up by itself where it is served, and the digest of the package in it."""
+    from .databricks.served_model import Dataset, wrap
+
+    plain = into.with_name(f"{into.name}.plain")
+    package, digest = _package(profile, contract, model, scorer, plain, **described)
+    columns = (*contract.kinds, *(spec.name for spec in contract.features))
+    dataset = Dataset(name=contract.name, key=contract.entity_key, columns=columns)
+    resources = []
+    if profile.online.store == "lakebase":
+        from mlflow.models.resources import DatabricksLakebase
+
+        resources.append(DatabricksLakebase(profile.online.address.split("/")[1]))
+    return wrap(package, into, dataset, resources=resources), digest
+
+
 def _load(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> Any:
     from .mlflow.load import load_package
 
@@ -609,8 +683,10 @@ def _fetched(profile: Profile, contract: DatasetContract, version: ModelVersion,
             f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
             "models with `python run.py --pipeline training`."
         )
+    from .mlflow.manifest import package_in
+
     registry = _ADAPTERS[profile.adapters]["registry"](profile, contract)
-    return registry.download(version.name, version.version, into), digest
+    return package_in(registry.download(version.name, version.version, into)), digest
 
 
 def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine, scorer: Any, *, rows: int) -> Any:
@@ -724,7 +800,7 @@ _LOCAL: Mapping[str, Callable[..., Any]] = {
     "identity": _identity,
     "code_version": _code_version,
 }
-_ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}
+_ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql, "lakebase": _in_lakebase}
 _HYBRID = {**_LOCAL, "identity": _workspace_identity, "registry": _unity_registry}
 _DATABRICKS = {
     **_HYBRID,
@@ -733,6 +809,8 @@ _DATABRICKS = {
     "ledger": _unity_ledger,
     "files": _volume_files,
     "source": _volume_source,
+    "package": _served_package,
+    "endpoint": _model_serving,
 }
 _ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

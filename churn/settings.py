@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -129,6 +129,38 @@ class JobSettings(Frozen):
     poll_seconds: float = Field(default=5, gt=0, le=600, description="How often a run is asked how far it is.")
 
 
+class ModelServingSettings(Frozen):
+    """The endpoint on Model Serving."""
+
+    endpoint: str = Field(
+        default="{project}-{dataset}",
+        pattern=r"^(?:[A-Za-z0-9_-]|\{project\}|\{dataset\})+$",
+        description="Name of a data set's endpoint; `{project}` and `{dataset}` stand for their names.",
+    )
+    workload_size: Literal["Small", "Medium", "Large"] = Field(
+        default="Small", description="Requests at a time: 4, 8 to 16, or 16 to 64."
+    )
+    scale_to_zero: bool = Field(
+        default=True, description="Whether servers end while nobody asks; the first request then waits for one."
+    )
+    can_query: tuple[Annotated[str, Field(pattern=r"^(?:(?:user|group|service_principal):)?[^:]+$")], ...] = Field(
+        default=(), description="Who may ask beside the owner: a user, `group:NAME` or `service_principal:ID`."
+    )
+    update_seconds: float = Field(
+        default=1800, gt=0, description="How long a change is waited for; building what serves a version takes minutes."
+    )
+    poll_seconds: float = Field(default=5, gt=0, le=600, description="How often the endpoint is asked how it does.")
+
+
+class PublishTableSettings(Frozen):
+    """The feature table in an online store of Databricks', beside the rows that the endpoint reads."""
+
+    online_store: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="The online feature store; no underscore.")
+    mode: Literal["SNAPSHOT", "TRIGGERED", "CONTINUOUS"] = Field(
+        default="TRIGGERED", description="Whether all rows are copied, the changes of a publication, or each at once."
+    )
+
+
 class DatabricksSettings(Frozen):
     """A Databricks workspace, and where in its Unity Catalog the project works; credentials stand elsewhere."""
 
@@ -168,6 +200,12 @@ class DatabricksSettings(Frozen):
         default=(), description="Those who may also set the tags of a version, by which it is approved."
     )
     jobs: JobSettings | None = Field(default=None, description="The jobs of pipelines; null where none run there.")
+    publish_table: PublishTableSettings | None = Field(
+        default=None, description="An online store of Databricks' that gets the feature table too; null: none."
+    )
+    serving: ModelServingSettings | None = Field(
+        default=None, description="The endpoint on Model Serving; null where this project's server runs here."
+    )
 
     def schema_of(self, contract: DatasetContract) -> str:
         """Return `catalog.schema` of a data set."""
@@ -182,15 +220,27 @@ class DatabricksSettings(Frozen):
 class OnlineSettings(Frozen):
     """Where the newest features of each customer are found by key."""
 
-    store: Literal["sqlite", "postgresql"] = Field(default="sqlite", description="Which online store.")
+    store: Literal["sqlite", "postgresql", "lakebase"] = Field(default="sqlite", description="Which online store.")
     address: str = Field(
         default="{state}/online",
-        description="A folder for SQLite; `postgresql://user@host:5432/database` for PostgreSQL, without a password.",
+        description="A folder for SQLite; `postgresql://user@host:5432/database` for PostgreSQL, without a password; "
+        "`projects/NAME/branches/NAME/endpoints/NAME` for Lakebase.",
     )
     password_variable: str = Field(
         default="CHURN_ONLINE_PASSWORD",
         description="The environment variable that holds the password; read again for each new connection.",
     )
+
+    @model_validator(mode="after")
+    def _names_an_endpoint_of_lakebase(self) -> Self:
+        if self.store == "lakebase" and not re.fullmatch(
+            r"projects/[^/]+/branches/[^/]+/endpoints/[^/]+", self.address
+        ):
+            raise ValueError(
+                f"`address` is {self.address!r}, and an endpoint of Lakebase is named as in "
+                "projects/churn/branches/production/endpoints/primary"
+            )
+        return self
 
 
 class StudySettings(Frozen):

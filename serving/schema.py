@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from churn.core.errors import DataError
-from churn.lifecycle.endpoint import Answer, Answers
+from churn.lifecycle.endpoint import Answers
+from churn.scoring.answers import Answer
 
 __all__ = ["Request", "answer_of", "read_request"]
 

@@ -22,6 +22,7 @@ FILES_WRITTEN = {
 
 CLOCKS = {
     "adapters/wiring.py": "the clock of every use case",
+    "adapters/databricks/served_model.py": "a served version runs without the wiring",
     "adapters/local/machine_checks.py": "doctor looks at the machine's clock",
     "adapters/local/tables_on_disk.py": "the default clock of a store",
 }

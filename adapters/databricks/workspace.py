@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from churn.core.errors import NotFound, StoreError
-from churn.settings import DatabricksSettings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+
+    from churn.settings import DatabricksSettings
 
 __all__ = ["MANAGED_BY", "PROJECT", "check_schema", "client_of", "explained", "export", "make_folder", "tags_of"]
 

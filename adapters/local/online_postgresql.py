@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,15 +45,23 @@ _SELECT = "SELECT customer, layout, event_time, arrived_at, table_version, row F
 class PostgresOnlineStore(OnlineStore):
     """Rows in the schema `churn_<dataset>`; readers share a pool of connections."""
 
-    def __init__(self, address: str, dataset: str, password: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        address: str,
+        dataset: str,
+        password: Callable[[], str | None] = lambda: None,
+        *,
+        options: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
         """Do nothing yet: connections are opened when something is asked for.
 
         Args:
             address: As libpq takes it, without a password: `postgresql://user@host:5432/database`.
             dataset: The data set.
             password: Called for each new connection, so that passwords may change; None where none is needed.
+            options: Called for each new connection, where it says how to connect; `address` is then a name alone.
         """
-        self._address, self._password = address, password
+        self._address, self._password, self._given = address, password, options
         self._schema = sql.Identifier(f"churn_{dataset}")
         self._select = self._of_schema(_SELECT + " WHERE customer = %s").as_string()
         self._layouts: dict[int, tuple[str, ...]] = {}
@@ -162,8 +170,10 @@ class PostgresOnlineStore(OnlineStore):
 
     def _options(self) -> dict[str, Any]:
         """Return how to connect, with the password of now."""
-        password = self._password()
         options = {"conninfo": self._address, "autocommit": True, "connect_timeout": _CONNECT_SECONDS}
+        if self._given is not None:
+            return {**options, "conninfo": "", **self._given()}
+        password = self._password()
         return options if password is None else {**options, "password": password}
 
     @contextmanager
@@ -176,9 +186,10 @@ class PostgresOnlineStore(OnlineStore):
     def _opened(self) -> ConnectionPool[Any]:
         with self._opening:
             if self._pool is None:
+                self._options()  # what it cannot say is told here, and not by a thread of the pool
                 options = lambda: {name: value for name, value in self._options().items() if name != "conninfo"}  # noqa: E731
                 self._pool = ConnectionPool(
-                    self._address,
+                    "" if self._given else self._address,
                     kwargs=options,
                     min_size=1,
                     max_size=8,

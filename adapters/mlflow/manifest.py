@@ -17,14 +17,18 @@ __all__ = [
     "CARD",
     "CODE_FOLDER",
     "LOADER",
+    "PACKAGED",
     "SCRIPT",
     "check_package",
     "package_digest",
+    "package_in",
     "runtime_name",
     "write_manifest",
 ]
 
 CODE_FOLDER, SCRIPT, ARTIFACT, CARD = "code", "model.py", "artifacts/scorer", "model_card.md"
+PACKAGED = "artifacts/package"
+"""Where a package lies in a model that wraps it for Model Serving."""
 LOADER = "mlflow.pyfunc.loaders.code_model"
 """MLflow's loader of a model that is a script; its other loaders unpickle."""
 
@@ -68,6 +72,12 @@ def package_digest(package: Path) -> str:
     """
     doing = {name: value for name, value in _fingerprints(package).items() if name not in _DESCRIBING}
     return hashlib.sha256(json.dumps(doing, sort_keys=True).encode()).hexdigest()
+
+
+def package_in(folder: Path) -> Path:
+    """Return the package in a folder that a registry has: the folder itself, unless it is wrapped for Model Serving."""
+    inner = folder / PACKAGED
+    return inner if inner.is_dir() else folder
 
 
 def check_package(package: Path, expected_digest: str | None = None) -> str:

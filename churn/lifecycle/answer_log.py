@@ -7,9 +7,10 @@ import json
 from ..core.errors import ConfigError, nearest
 from ..ports.prediction_log import LoggedRow, PredictionRole, PredictionWriter
 from ..ports.registry import CHALLENGER, CHAMPION
-from ..scoring.batch import policy_of
+from ..scoring.answers import Answer
+from ..scoring.policy import policy_of
 from ..scoring.settings import LogSettings
-from .endpoint import Answer, Answers
+from .endpoint import Answers
 from .workspace import Workspace
 
 __all__ = ["AnswerLog"]

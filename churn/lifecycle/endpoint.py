@@ -9,31 +9,25 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import add, itemgetter
 from pathlib import Path
-from time import perf_counter
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..approval.rollout import Rollout, running
 from ..approval.state import ModelState
-from ..core.errors import ChurnError, DataError, NotFound, StoreError, nearest
+from ..core.errors import ChurnError, NotFound, StoreError
 from ..core.frozen import Frozen
 from ..core.progress import note
 from ..core.shares import hash_share
-from ..model.frame import canonical_text
-from ..ports.online import OnlineRow, OnlineValue
+from ..ports.online import OnlineRow
 from ..ports.registry import ModelVersion
-from ..scoring.inspection import ModelDescription, RowContributions, contributions_of, describe
-from ..scoring.online import OnlineScore, score_rows, spelled
+from ..scoring.answers import Answer, RowAnswers, Spent
+from ..scoring.inspection import ModelDescription, contributions_of, describe
+from ..scoring.online import score_rows
 from ..scoring.rows import LoadedModel
 from ..settings import Settings
 from .inference import champion_of
 from .workspace import Workspace
 
-__all__ = ["Agreement", "Answer", "Answers", "Endpoint", "Readiness", "RowStatus", "Served", "Spent", "Trial"]
-
-RowStatus = Literal["ok", "stale", "unknown", "failed"]
-"""Whether a customer was scored, was scored on features older than `serving.stale_after_days`, or is not online.
-
-`failed` is said by the log alone, of rows that a version on trial could not score."""
+__all__ = ["Agreement", "Answers", "Endpoint", "Readiness", "Served", "Trial"]
 
 
 class Served(NamedTuple):
@@ -48,44 +42,6 @@ class Served(NamedTuple):
     name: str
     version: int
     model: LoadedModel
-
-
-class Answer(NamedTuple):
-    """What is said of one row of a request.
-
-    Attributes:
-        customer: The key; None where the request named none.
-        status: See `RowStatus`.
-        score: None for an unknown customer.
-        features_at: When the features that were looked up were true (UTC); None where the request brought them all.
-        contributions: How the prediction came about; None unless that was asked for.
-        values: What the model read, by column; None for an unknown customer.
-        features_version: The version of the feature table that was looked up; None where the request brought all.
-        score_ms: Milliseconds that scoring took, of the rows of a request their mean; None where nothing was scored.
-    """
-
-    customer: str | None
-    status: RowStatus
-    score: OnlineScore | None
-    features_at: dt.datetime | None
-    contributions: RowContributions | None = None
-    values: Mapping[str, OnlineValue] | None = None
-    features_version: int | None = None
-    score_ms: float | None = None
-
-
-class Spent(NamedTuple):
-    """Seconds that the parts of an answer took.
-
-    Attributes:
-        lookup: Reading the rows of the request, and the features of customers.
-        encode: Turning values into the numbers that the model computes on.
-        score: The rest.
-    """
-
-    lookup: float
-    encode: float
-    score: float
 
 
 class Answers(NamedTuple):
@@ -216,9 +172,16 @@ class Endpoint:
         self._trial: Trial | None = None
         self._trial_trouble: str | None = None
         contract, days = workspace.contract, settings.serving.stale_after_days
-        self._known = {contract.entity_key, *contract.kinds, *(spec.name for spec in contract.features)}
         by_rule = settings.inference.max_age(contract.label.window_days)
-        self._stale_after = by_rule if days is None else dt.timedelta(days=days)
+        self._rows = RowAnswers(
+            contract.name,
+            contract.entity_key,
+            (*contract.kinds, *(spec.name for spec in contract.features)),
+            self._look_up,
+            stale_after=by_rule if days is None else dt.timedelta(days=days),
+            unknown_columns=settings.serving.unknown_columns,
+            clock=workspace.clock,
+        )
 
     @property
     def readiness(self) -> Readiness:
@@ -353,7 +316,7 @@ class Endpoint:
         asked = partial(self._answered, explain=explain, contributions=contributions)
         if trial is None or trial.rollout.shadow:
             return asked(served, rows)
-        drawn = [number for number, row in enumerate(rows) if trial.draws(self._customer(row))]
+        drawn = [number for number, row in enumerate(rows) if trial.draws(self._rows.customer(row))]
         if not drawn:
             return asked(served, rows)
         try:
@@ -377,87 +340,31 @@ class Endpoint:
             return self._answered(trial.served, rows, explain=False, contributions=False)
         except Exception as error:  # noqa: BLE001 - nobody waits for it
             note("serve", f"version {trial.served.version} failed in shadow: {error}")
-            failed = [Answer(self._customer(row), "failed", None, None) for row in rows]
+            failed = [Answer(self._rows.customer(row), "failed", None, None) for row in rows]
             return Answers(trial.served, failed, [], {}, Spent(0, 0, 0), failed=tuple(range(len(rows))))
 
     def _answered(
         self, served: Served, rows: Sequence[Mapping[str, object]], *, explain: bool, contributions: bool
     ) -> Answers:
-        begun = perf_counter()
-        ignored = self._unknown_columns(served, rows)
-        prepared = [self._prepared(served, row) for row in rows]
-        known = [values for _, _, values, _ in prepared if values is not None]
-        found = perf_counter()
-        scored = score_rows(served.model, known, explain=explain)
-        score_ms = 1000 * (perf_counter() - found) / max(len(known), 1)
-        spent = Spent(found - begun, scored.encode_seconds, perf_counter() - found - scored.encode_seconds)
-        waiting = iter(scored.scores)
-        answers = [
-            Answer(customer, self._status(at), next(waiting), at, None, values, table_version, score_ms)
-            if values is not None
-            else Answer(customer, "unknown", None, None)
-            for customer, at, values, table_version in prepared
-        ]
+        scored = self._rows.answer(served.version, served.model, rows, explain=explain)
+        answers = scored.rows
+        known = [(row.values, row.score) for row in answers if row.values is not None and row.score is not None]
         if contributions and known:
-            details = iter(contributions_of(served.model, known, [score.customer_value for score in scored.scores]))
+            values = [values for values, _ in known]
+            details = iter(contributions_of(served.model, values, [score.customer_value for _, score in known]))
             answers = [
                 answer if answer.score is None else answer._replace(contributions=next(details)) for answer in answers
             ]
-        return Answers(served, answers, ignored, scored.unseen, spent)
+        return Answers(served, answers, scored.ignored, scored.unseen, scored.spent)
+
+    def _look_up(self, customer: str) -> OnlineRow | None:
+        return self._workspace.online.get(customer)
 
     def _loaded_version(self) -> Served:
         served = self.served
         if served is None:
             raise NotFound(f"No version of {self._workspace.model} is loaded.")
         return served
-
-    def _prepared(
-        self, served: Served, row: Mapping[str, object]
-    ) -> tuple[str | None, dt.datetime | None, Mapping[str, OnlineValue] | None, int | None]:
-        """Return the customer of a row, the time of features that were looked up, its values, the features' version.
-
-        The values of an unknown customer are None.
-        """
-        kinds, key = served.model.kinds, self._workspace.contract.entity_key
-        given = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
-        customer = self._customer(row)
-        found: OnlineRow | None = None
-        if customer is not None and len(given) < len(kinds):
-            found = self._workspace.online.get(customer)
-        if found is not None:
-            values = {**found.values, **given}
-            if lacking := kinds.keys() - values.keys():
-                raise StoreError(
-                    f"The online store has no {min(lacking)!r}, which version {served.version} reads: it holds another "
-                    "contract's features, or an older one's. Publish by `python run.py features publish --full`."
-                )
-            return customer, found.event_time, values, found.table_version
-        missing = [name for name in served.model.needed if name not in row]
-        if missing and customer is None:
-            raise DataError(
-                f"A row has neither the customer's key {key!r}, by which features are looked up, nor {missing[0]!r}: "
-                "give the key, or every column that may not be missing."
-            )
-        return customer, None, None if missing else given, None
-
-    def _customer(self, row: Mapping[str, object]) -> str | None:
-        key = self._workspace.contract.entity_key
-        return None if row.get(key) is None else canonical_text(_key(key, row[key])) or None
-
-    def _status(self, features_at: dt.datetime | None) -> RowStatus:
-        is_stale = features_at is not None and self._workspace.clock() - features_at > self._stale_after
-        return "stale" if is_stale else "ok"
-
-    def _unknown_columns(self, served: Served, rows: Sequence[Mapping[str, object]]) -> list[str]:
-        known, read = self._known, served.model.kinds
-        unknown = sorted({name for row in rows for name in row if name not in known and name not in read})
-        if unknown and self._settings.serving.unknown_columns == "refuse":
-            raise DataError(
-                f"{unknown[0]!r:.80} is no column of {self._workspace.contract.name!r}"
-                f"{nearest(unknown[0], {*known, *read}) or '.'} Leave it out, or let `serving.unknown_columns` be "
-                "`ignore`."
-            )
-        return unknown
 
 
 def _merged(old: Answers, others: Sequence[int], new: Answers, drawn: Sequence[int]) -> Answers:
@@ -471,9 +378,3 @@ def _merged(old: Answers, others: Sequence[int], new: Answers, drawn: Sequence[i
         challenger=new.served,
         challenged=frozenset(drawn),
     )
-
-
-def _key(name: str, value: object) -> object:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise DataError(f"The customer's key {name!r} is a list, an object or a truth value: give a text or a number.")
-    return value

@@ -22,7 +22,8 @@ from ..ports.registry import CHAMPION, ModelVersion
 from ..ports.tables import FeatureStore, TableRef
 from ..ports.tracker import ExperimentTracker
 from ..scoring.baseline import baseline_scores, batch_shift
-from ..scoring.batch import BATCH_ID, BatchSummary, batch_id_of, policy_of
+from ..scoring.batch import BATCH_ID, BatchSummary, batch_id_of
+from ..scoring.policy import policy_of
 from ..scoring.rows import LoadedModel
 from ..scoring.settings import InferenceSettings
 from ..settings import Settings

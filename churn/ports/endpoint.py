@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -51,6 +51,9 @@ class EndpointHost(ABC):
     is (`serving_endpoints.create` and `update_config`). So whoever calls `ensure` has let the version go live before.
     Any method raises StoreError where the host does not answer.
     """
+
+    follows_ledger: ClassVar[bool] = True
+    """Whether it looks by itself which versions are live or rolled out; else `ensure` is called after each change."""
 
     @abstractmethod
     def state(self) -> EndpointState | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -32,7 +31,6 @@ __all__ = [
     "Tally",
     "batch_id_of",
     "histogram",
-    "policy_of",
     "predictions_schema",
     "stamped",
 ]
@@ -74,13 +72,6 @@ def batch_id_of(
         [model_digest, features.dataset, features.name, features.content_id, moment, explain, str(max_age)]
     )
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def policy_of(scoring: Mapping[str, Any]) -> str:
-    """Return the rule by which a package decides, with a digest of its economics, the JSON values of its settings."""
-    economics = {name: scoring.get(name) for name in ("money", "monthly_revenue")}
-    digest = hashlib.sha256(json.dumps(economics, sort_keys=True).encode()).hexdigest()[:8]
-    return f"expected value > 0 {economics['money']['currency']}, economics {digest}"  # type: ignore[index]
 
 
 def predictions_schema(entity: str, top_reasons: int) -> pa.Schema:

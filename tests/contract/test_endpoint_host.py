@@ -12,7 +12,7 @@ import pytest
 from adapters.local.endpoint_process import LocalEndpoint
 from adapters.local.servers import Server, free_port, spawn
 from adapters.local.tokens import TokenFile
-from churn.core.errors import StoreError
+from churn.core.errors import NotFound, StoreError
 from churn.ports.endpoint import EndpointHost
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase
@@ -26,10 +26,12 @@ BROKEN = 3
 
 
 class Hosted:
-    """A host, and how the ledger of the model whose endpoint it runs is told what is live."""
+    """A host, how the ledger of the model whose endpoint it runs is told what is live, and what the host can tell."""
 
-    def __init__(self, host: EndpointHost, go_live: Callable[[int], object]) -> None:
-        self.host, self.go_live = host, go_live
+    def __init__(
+        self, host: EndpointHost, go_live: Callable[[int], object], *, counts: bool = True, keeps_logs: bool = True
+    ) -> None:
+        self.host, self.go_live, self.counts, self.keeps_logs = host, go_live, counts, keeps_logs
 
 
 def in_memory(_: Path) -> Hosted:
@@ -91,7 +93,7 @@ def test_an_endpoint_is_started_changed_asked_and_ended(hosted: Hosted) -> None:
     assert len(answer.predictions[0]["reasons"]) == 3
     state = host.state()
     assert state is not None
-    assert state.requests == 1
+    assert state.requests == (1 if hosted.counts else None)
     with pytest.raises(StoreError, match=r"The endpoint answers 400: The customer's key 'customer_id' is"):
         host.query([{"customer_id": ["a"]}])
 
@@ -113,7 +115,11 @@ def test_an_endpoint_is_started_changed_asked_and_ended(hosted: Hosted) -> None:
     assert host.stop(within=20)
     assert host.state() is None
     assert not host.stop(within=20)
-    assert [*host.logs(100)]
+    if hosted.keeps_logs:
+        assert [*host.logs(100)]
+    else:
+        with pytest.raises(NotFound, match="keeps no log of one that is gone"):
+            next(iter(host.logs(100)))
 
 
 def test_what_is_asked_as_a_test_is_logged_as_what_nobody_acts_on(tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ from .faults import Faults
 from .files import FilesApi
 from .http import Refused, Reply, Request, Routes, refusal
 from .jobs import Jobs
+from .lakebase import Lakebase
 from .registry import MlflowApi
 from .secret_scopes import SecretScopes
+from .serving import Serving
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Workspace:
         url: Its address, on loopback.
         requests: Every request that it was asked, in order; `calls("POST /api/2.2/jobs/create")` picks a route's.
         faults: What goes wrong, see `Faults`.
-        catalog, files, jobs, mlflow, secrets, statements: What it holds, by service.
+        catalog, files, jobs, lakebase, mlflow, secrets, serving, statements: What it holds, by service.
     """
 
     def __init__(self, folder: Path, catalogs: tuple[str, ...] = ("main",)) -> None:
@@ -72,6 +74,8 @@ class Workspace:
         self.mlflow = MlflowApi(self)
         self.secrets = SecretScopes(self)
         self.statements = Statements(self)
+        self.serving = Serving(self)
+        self.lakebase = Lakebase(self)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"

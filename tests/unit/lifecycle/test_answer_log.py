@@ -11,7 +11,7 @@ import pytest
 from churn.core.errors import ConfigError, StoreError
 from churn.lifecycle.answer_log import AnswerLog
 from churn.ports.prediction_log import LoggedRow
-from churn.scoring.batch import policy_of
+from churn.scoring.policy import policy_of
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, NOW, EndpointCase

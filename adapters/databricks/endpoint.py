@@ -1,0 +1,381 @@
+"""The endpoint on Model Serving: one endpoint a data set, changed in place, told which versions answer whom."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from churn.core.errors import NotFound, StoreError
+from churn.core.progress import advance
+from churn.ports.endpoint import EndpointAnswer, EndpointHost, EndpointState
+from churn.settings import DatabricksSettings, ModelServingSettings
+
+from .served_model import EXPLAIN, WHAT_IF
+from .workspace import MANAGED_BY, PROJECT, explained, tags_of
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed, TrafficConfig
+
+__all__ = ["ModelServingEndpoint", "OnTrial"]
+
+_CHAMPION, _CHALLENGER = "champion", "challenger"
+_BUSY = "RESOURCE_CONFLICT"
+
+
+class OnTrial(NamedTuple):
+    """A version that is rolled out, and the share of the requests that it answers, 0 to 1; 0 in shadow."""
+
+    version: int
+    share: float
+
+
+class ModelServingEndpoint(EndpointHost):
+    """One endpoint a data set, with a served entity for each alias: `champion`, and `challenger` while one is on trial.
+
+    It does not follow the ledger: `ensure` brings versions and shares there. A share is one of requests, not of
+    customers. A version in shadow is loaded and gets no traffic: the platform sends it no copies.
+    """
+
+    follows_ledger = False
+
+    def __init__(
+        self,
+        client: Callable[[], WorkspaceClient],
+        settings: DatabricksSettings,
+        dataset: str,
+        model: str,
+        *,
+        environment: Callable[[int, str], Mapping[str, str]],
+        on_trial: Callable[[], OnTrial | None],
+    ) -> None:
+        """Ask nobody yet.
+
+        Args:
+            client: Makes the client.
+            settings: The workspace, with `serving`.
+            dataset: Whose endpoint it is.
+            model: The full name of the registered model, `catalog.schema.name`.
+            environment: Environment variables of what serves a version under an alias.
+            on_trial: The version that is rolled out by the ledger.
+        """
+        self._make_client, self._settings = client, settings
+        self._serving = settings.serving or ModelServingSettings()
+        self._dataset, self._model = dataset, model
+        self._environment, self._on_trial = environment, on_trial
+        self._made: WorkspaceClient | None = None
+        self.name = self._serving.endpoint.replace("{project}", settings.project).replace("{dataset}", dataset)
+
+    def state(self) -> EndpointState | None:
+        """Return what the workspace says, whether it is ready apart from whether its configuration changes."""
+        found = self._found()
+        return None if found is None else self._state(found)
+
+    def ensure(self, version: int, *, within: float) -> EndpointState:
+        """Create the endpoint or change its configuration, and wait until it is ready and changes no more.
+
+        An update that is under way is waited for first: the workspace takes one at a time. Building what serves a
+        version takes minutes, so `profile.databricks.serving.update_seconds` counts where it is longer than `within`.
+        """
+        deadline = time.monotonic() + max(within, self._serving.update_seconds)
+        self._wait_for_model(version, deadline)
+        trial = self._on_trial()
+        entities, traffic = self._config(version, trial)
+        found = self._found()
+        if found is None:
+            self._create(entities, traffic)
+        else:
+            self._check_owner(found)
+            found = self._settled(version, deadline)
+            if not _holds(found, entities, traffic):
+                self._update(entities, traffic, version, deadline)
+        found = self._settled(version, deadline)
+        while not _holds(found, entities, traffic):
+            if self._state(found).update == "failed":
+                raise StoreError(self._why_not(version, found))
+            self._pause(deadline, "; ".join(_progress(found)) or "the servers start", version)
+            found = self._settled(version, deadline)
+        self._dress(found)
+        return self._state(found)
+
+    def query(self, rows: Sequence[Mapping[str, object]], *, explain: bool = False) -> EndpointAnswer:
+        """Ask by `serving_endpoints.query`; the id of the request says in inference tables that it is a test."""
+        if self._found() is None:
+            raise StoreError(f"No endpoint of {self._dataset!r} runs: start it by `python run.py serve`.")
+        asked = [{**row, EXPLAIN: explain, WHAT_IF: True} for row in rows]
+        from databricks.sdk.errors import BadRequest
+
+        try:
+            with explained(f"score at the endpoint {self.name}"):
+                answer = self._client.serving_endpoints.query(
+                    self.name, dataframe_records=asked, client_request_id=f"what_if-{uuid.uuid4()}"
+                )
+        except StoreError as error:
+            if isinstance(error.__cause__, BadRequest):
+                raise StoreError(f"The endpoint answers 400: {error.__cause__}") from error
+            raise
+        said = answer.predictions or []
+        return EndpointAnswer([int(row["model_version"]) for row in said], said)
+
+    def stop(self, *, within: float) -> bool:
+        """Delete the endpoint; its permissions go with it, and its inference tables stay."""
+        found = self._found()
+        if found is None:
+            return False
+        self._check_owner(found)
+        try:
+            with explained(f"delete the endpoint {self.name}"):
+                self._client.serving_endpoints.delete(self.name)
+        except NotFound:
+            pass  # the answer to a first request was lost
+        return True
+
+    def logs(self, lines: int, *, follow: bool = False) -> Iterator[str]:
+        """Yield from what the champion's servers wrote; the logs of a deleted endpoint are gone with it."""
+        seen: list[str] = []
+        while self._found() is not None:
+            with explained(f"read the log of the endpoint {self.name}"):
+                text = self._client.serving_endpoints.logs(self.name, _CHAMPION).logs
+            now = text.splitlines()
+            yield from (now[-lines:] if lines else []) if not seen else now[len(seen) :]
+            if not follow:
+                return
+            seen = now
+            time.sleep(self._serving.poll_seconds)
+        if not seen:
+            raise NotFound(
+                f"No endpoint of {self._dataset!r} runs, and Model Serving keeps no log of one that is gone."
+            )
+
+    @property
+    def _client(self) -> WorkspaceClient:
+        if self._made is None:
+            self._made = self._make_client()
+        return self._made
+
+    @property
+    def _page(self) -> str:
+        return f"{self._client.config.host}/ml/endpoints/{self.name}"
+
+    def _found(self) -> ServingEndpointDetailed | None:
+        try:
+            with explained(f"look at the endpoint {self.name}"):
+                return self._client.serving_endpoints.get(self.name)
+        except NotFound:
+            return None
+
+    def _check_owner(self, found: ServingEndpointDetailed) -> None:
+        own = {tag.key: tag.value for tag in found.tags or ()}
+        if (own.get(MANAGED_BY), own.get(PROJECT)) != ("churn", self._settings.project):
+            raise StoreError(
+                f"The endpoint {self.name} ({self._page}) was not made by this project, as its tags say: choose "
+                "another name by `profile.databricks.serving.endpoint`, or delete it yourself."
+            )
+
+    def _config(self, version: int, trial: OnTrial | None) -> tuple[list[ServedEntityInput], TrafficConfig]:
+        from databricks.sdk.service.serving import Route, ServedEntityInput, TrafficConfig
+
+        served = {_CHAMPION: version} | ({} if trial is None else {_CHALLENGER: trial.version})
+        entities = [
+            ServedEntityInput(
+                name=alias,
+                entity_name=self._model,
+                entity_version=str(number),
+                workload_size=self._serving.workload_size,
+                scale_to_zero_enabled=self._serving.scale_to_zero,
+                environment_vars=dict(self._environment(number, alias)),
+            )
+            for alias, number in served.items()
+        ]
+        percent = 0 if trial is None else round(100 * trial.share)
+        shares = {_CHAMPION: 100 - percent, _CHALLENGER: percent}
+        routes = [Route(served_model_name=alias, traffic_percentage=shares[alias]) for alias in served]
+        return entities, TrafficConfig(routes=routes)
+
+    def _create(self, entities: list[ServedEntityInput], traffic: TrafficConfig) -> None:
+        from databricks.sdk.errors import AlreadyExists, ResourceAlreadyExists
+        from databricks.sdk.service.serving import EndpointCoreConfigInput, EndpointTag
+
+        try:
+            with explained(f"create the endpoint {self.name}"):
+                self._client.serving_endpoints.create(
+                    self.name,
+                    config=EndpointCoreConfigInput(name=self.name, served_entities=entities, traffic_config=traffic),
+                    tags=[EndpointTag(key, value) for key, value in self._tags.items()],
+                )
+        except StoreError as error:
+            # The answer to a first request was lost, and the SDK asked again.
+            if not isinstance(error.__cause__, AlreadyExists | ResourceAlreadyExists):
+                raise
+
+    def _update(self, entities: list[ServedEntityInput], traffic: TrafficConfig, version: int, deadline: float) -> None:
+        """Change the configuration; where somebody else was faster, after their update."""
+        while True:
+            try:
+                with explained(f"change the endpoint {self.name} to version {version}"):
+                    self._client.serving_endpoints.update_config(
+                        self.name, served_entities=entities, traffic_config=traffic
+                    )
+                return
+            except StoreError as error:
+                if getattr(error.__cause__, "error_code", None) != _BUSY:
+                    raise
+                found = self._settled(version, deadline)
+                if _holds(found, entities, traffic):
+                    return
+
+    def _wait_for_model(self, version: int, deadline: float) -> None:
+        """Wait until the registry has the files of a version: one that is not READY cannot be served."""
+        from databricks.sdk.service.catalog import ModelVersionInfoStatus as Status
+
+        while True:
+            with explained(f"look at version {version} of {self._model}"):
+                status = self._client.model_versions.get(self._model, version).status
+            if status in (Status.READY, None):
+                return
+            if status != Status.PENDING_REGISTRATION:
+                raise StoreError(
+                    f"Version {version} of {self._model} is {status.value}, and cannot be served: register it again by "
+                    "`python run.py --pipeline training`."
+                )
+            self._pause(deadline, f"version {version} of {self._model} is still {status.value}", version)
+
+    def _settled(self, version: int, deadline: float) -> ServingEndpointDetailed:
+        """Return the endpoint once no update is under way; a first one that cannot start has failed."""
+        from databricks.sdk.service.serving import EndpointStateConfigUpdate as Update
+
+        while True:
+            found = self._found()
+            if found is None:
+                raise StoreError(f"The endpoint {self.name} was deleted meanwhile: type the command again.")
+            state = found.state
+            if state is None or state.config_update != Update.IN_PROGRESS:
+                return found
+            self._pause(deadline, "; ".join(_progress(found)) or "the workspace prepares it", version)
+
+    def _pause(self, deadline: float, doing: str, version: int) -> None:
+        advance("serve", 0, 0, f"{self.name}: {doing}")
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"The endpoint {self.name} does not answer with version {version} after "
+                f"{self._serving.update_seconds:g} seconds (`profile.databricks.serving.update_seconds`): {doing}. "
+                f"The update goes on: look at {self._page}, and type the command again, which waits on."
+            )
+        time.sleep(self._serving.poll_seconds)
+
+    def _why_not(self, version: int, found: ServingEndpointDetailed) -> str:
+        """Return why an update failed: what the workspace says of each entity, and the end of its build log."""
+        failed = [entity for entity in _entities(found) if entity.state and "FAILED" in str(entity.state.deployment)]
+        failed += [entity for entity in _entities(found) if entity.state and "ABORTED" in str(entity.state.deployment)]
+        reasons = [
+            str(entity.state.deployment_state_message)
+            for entity in failed
+            if entity.state and entity.state.deployment_state_message
+        ]
+        state = self._state(found)
+        names = [entity.name for entity in failed if entity.name] or [_CHAMPION]
+        answers = f"version {state.version} goes on answering" if state.ready else "no version answers"
+        return (
+            f"The endpoint cannot change to version {version}: "
+            f"{' '.join(dict.fromkeys(reasons)) or 'the workspace does not say why.'}{self._build_log(names[0])} "
+            f"Build logs: {self._page}; {answers}."
+        )
+
+    def _build_log(self, entity: str) -> str:
+        try:
+            with explained("read the build log"):
+                said = self._client.serving_endpoints.build_logs(self.name, entity).logs.strip().splitlines()
+        except StoreError:
+            return ""
+        return f" The build ended with: {said[-1]!r}." if said else ""
+
+    def _dress(self, found: ServingEndpointDetailed) -> None:
+        """See to tags and permissions, which are not part of the configuration; permissions go by the endpoint's id."""
+        from databricks.sdk.service.serving import (
+            EndpointTag,
+            ServingEndpointAccessControlRequest,
+            ServingEndpointPermissionLevel,
+        )
+
+        there = {tag.key: tag.value for tag in found.tags or ()}
+        lacking = [EndpointTag(key, value) for key, value in self._tags.items() if there.get(key) != value]
+        with explained(f"tag the endpoint {self.name}"):
+            if lacking:
+                self._client.serving_endpoints.patch(self.name, add_tags=lacking)
+        if self._serving.can_query and found.id:
+            level = ServingEndpointPermissionLevel.CAN_QUERY.value
+            grants = [
+                ServingEndpointAccessControlRequest.from_dict({**_who(name), "permission_level": level})
+                for name in self._serving.can_query
+            ]
+            with explained(f"let {', '.join(self._serving.can_query)} query the endpoint {self.name}"):
+                self._client.serving_endpoints.update_permissions(found.id, access_control_list=grants)
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        return tags_of(self._settings, churn_dataset=self._dataset)
+
+    def _state(self, found: ServingEndpointDetailed) -> EndpointState:
+        from databricks.sdk.service.serving import EndpointStateReady
+
+        said: dict[str | None, Literal["in_progress", "failed"]] = {
+            "IN_PROGRESS": "in_progress",
+            "UPDATE_FAILED": "failed",
+            "UPDATE_CANCELED": "failed",
+        }
+        state, served = found.state, (found.config.served_entities if found.config else None) or []
+        update = said.get(state.config_update.value if state and state.config_update else None, "none")
+        versions = [entity.entity_version for entity in served if entity.name == _CHAMPION]
+        trouble = "; ".join(_progress(found)) or "see its build logs"
+        return EndpointState(
+            name=self.name,
+            address=f"{self._client.config.host}/serving-endpoints/{self.name}/invocations",
+            ready=state is not None and state.ready == EndpointStateReady.READY,
+            version=int(versions[0]) if versions and versions[0] else None,
+            update=update,
+            degraded=(f"The last update failed: {trouble}.",) if update == "failed" else (),
+            log=self._page,
+        )
+
+
+def _who(name: str) -> dict[str, str]:
+    """Return whom a name means, as the API says it: `group:NAME`, `service_principal:ID`, else a user."""
+    kind, _, named = name.rpartition(":")
+    return {f"{kind or 'user'}_name": named}
+
+
+def _entities(found: ServingEndpointDetailed) -> list[Any]:
+    """Return what is being changed to, and what is there."""
+    configs = (found.pending_config, found.config)
+    return [entity for config in configs if config is not None for entity in config.served_entities or ()]
+
+
+def _progress(found: ServingEndpointDetailed) -> list[str]:
+    """Return how far each entity that is being changed to has come, in words."""
+    pending = found.pending_config or found.config
+    served = (pending.served_entities if pending else None) or []
+    return [
+        f"{entity.name} (version {entity.entity_version}): "
+        + (entity.state.deployment_state_message or str(entity.state.deployment and entity.state.deployment.value))
+        for entity in served
+        if entity.state is not None
+    ]
+
+
+def _holds(found: ServingEndpointDetailed, entities: Sequence[ServedEntityInput], traffic: TrafficConfig) -> bool:
+    """Return whether the endpoint is ready with a configuration; what the workspace adds by itself does not count."""
+    from databricks.sdk.service.serving import EndpointStateReady
+
+    if found.config is None or found.state is None or found.state.ready != EndpointStateReady.READY:
+        return False
+    there = {entity.name: entity.as_dict() for entity in found.config.served_entities or ()}
+    wanted = {entity.name: entity.as_dict() for entity in entities}
+    same = there.keys() == wanted.keys() and all(wanted[name].items() <= there[name].items() for name in wanted)
+    return same and _shares(found.config.traffic_config) == _shares(traffic)
+
+
+def _shares(traffic: TrafficConfig | None) -> dict[str | None, int]:
+    routes = (traffic.routes if traffic else None) or ()
+    return {route.served_model_name or route.served_entity_name: route.traffic_percentage for route in routes}
