@@ -577,6 +577,28 @@ def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: 
     )
 
 
+def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    """Return what moves the requests that are logged of the data set's endpoint, by whoever logs them."""
+    from .databricks.endpoint import endpoint_name
+    from .databricks.lakebase import LakebaseLogin
+    from .databricks.prediction_log import InferenceLog, log_of, logged_endpoint, table_of
+    from .databricks.request_log import PostgresRequests, UnityRequests
+    from .databricks.workspace import client_of
+
+    settings, online = profile.workspace, profile.online
+    found = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
+    requests: Any = None
+    if found is not None and (table := table_of(found)):
+        requests = UnityRequests(_catalog(profile, contract), table.rpartition(".")[2])
+    elif log_of(found, "auto") == "own" and online.store == "lakebase":
+        requests = PostgresRequests(LakebaseLogin(partial(client_of, settings), online.address).options, contract.name)
+    elif log_of(found, "auto") == "own":
+        password = os.environ.get(online.password_variable)
+        options = {"conninfo": online.address, **({"password": password} if password else {})}
+        requests = PostgresRequests(lambda: options, contract.name)
+    return InferenceLog(requests, _unity_tables(profile, contract), contract.table("predictions"), contract.entity_key)
+
+
 def _model_serving(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
     """Return the endpoint on Model Serving, whose versions find the profile's online store from there."""
     from churn.approval.rollout import running
@@ -593,7 +615,7 @@ def _model_serving(profile: Profile, contract: DatasetContract, model: str, opti
         rollout = running(approval.read())
         return None if rollout is None else OnTrial(rollout.version, 0 if rollout.shadow else rollout.share)
 
-    def environment(version: int, alias: str) -> Mapping[str, str]:
+    def environment(version: int, alias: str, logs: bool) -> Mapping[str, str]:
         stale = settings.serving.stale_after_days
         return environment_of(
             profile,
@@ -601,6 +623,7 @@ def _model_serving(profile: Profile, contract: DatasetContract, model: str, opti
             alias,
             stale or settings.inference.max_age(contract.label.window_days).total_seconds() / 86_400,
             settings.serving.unknown_columns,
+            logs=logs,
         )
 
     return ModelServingEndpoint(
@@ -608,6 +631,7 @@ def _model_serving(profile: Profile, contract: DatasetContract, model: str, opti
         profile.workspace,
         contract.name,
         full,
+        schema=profile.workspace.schema_of(contract),
         environment=environment,
         on_trial=on_trial,
     )
@@ -811,6 +835,7 @@ _DATABRICKS = {
     "source": _volume_source,
     "package": _served_package,
     "endpoint": _model_serving,
+    "prediction_log": _inference_log,
 }
 _ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""

@@ -146,6 +146,11 @@ class ModelServingSettings(Frozen):
     can_query: tuple[Annotated[str, Field(pattern=r"^(?:(?:user|group|service_principal):)?[^:]+$")], ...] = Field(
         default=(), description="Who may ask beside the owner: a user, `group:NAME` or `service_principal:ID`."
     )
+    log: Literal["auto", "telemetry", "ai_gateway", "own"] = Field(
+        default="auto",
+        description="Who logs requests: telemetry tables, an inference table of the AI gateway, or what serves a "
+        "version; auto: the first of them that the workspace has.",
+    )
     update_seconds: float = Field(
         default=1800, gt=0, description="How long a change is waited for; building what serves a version takes minutes."
     )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from churn.core.errors import NotFound, StoreError
 from churn.core.progress import advance
 from churn.ports.endpoint import EndpointAnswer, EndpointHost, EndpointState
+from churn.ports.registry import CHALLENGER, CHAMPION
 from churn.settings import DatabricksSettings, ModelServingSettings
 
+from .prediction_log import LOG_TAG, arrange_log, log_of
 from .served_model import EXPLAIN, WHAT_IF
 from .workspace import MANAGED_BY, PROJECT, explained, tags_of
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed, TrafficConfig
 
-__all__ = ["ModelServingEndpoint", "OnTrial"]
+__all__ = ["ModelServingEndpoint", "OnTrial", "endpoint_name"]
 
-_CHAMPION, _CHALLENGER = "champion", "challenger"
+_CHAMPION = CHAMPION.lower()
 _BUSY = "RESOURCE_CONFLICT"
 
 
@@ -30,6 +32,12 @@ class OnTrial(NamedTuple):
 
     version: int
     share: float
+
+
+def endpoint_name(settings: DatabricksSettings, dataset: str) -> str:
+    """Return the name of a data set's endpoint."""
+    template = (settings.serving or ModelServingSettings()).endpoint
+    return template.replace("{project}", settings.project).replace("{dataset}", dataset)
 
 
 class ModelServingEndpoint(EndpointHost):
@@ -48,7 +56,8 @@ class ModelServingEndpoint(EndpointHost):
         dataset: str,
         model: str,
         *,
-        environment: Callable[[int, str], Mapping[str, str]],
+        schema: str,
+        environment: Callable[[int, str, bool], Mapping[str, str]],
         on_trial: Callable[[], OnTrial | None],
     ) -> None:
         """Ask nobody yet.
@@ -58,15 +67,16 @@ class ModelServingEndpoint(EndpointHost):
             settings: The workspace, with `serving`.
             dataset: Whose endpoint it is.
             model: The full name of the registered model, `catalog.schema.name`.
-            environment: Environment variables of what serves a version under an alias.
+            schema: `catalog.schema` of the tables that the platform logs requests to.
+            environment: Environment variables of what serves a version under an alias, and whether it logs requests.
             on_trial: The version that is rolled out by the ledger.
         """
         self._make_client, self._settings = client, settings
         self._serving = settings.serving or ModelServingSettings()
         self._dataset, self._model = dataset, model
-        self._environment, self._on_trial = environment, on_trial
+        self._schema, self._environment, self._on_trial = schema, environment, on_trial
         self._made: WorkspaceClient | None = None
-        self.name = self._serving.endpoint.replace("{project}", settings.project).replace("{dataset}", dataset)
+        self.name = endpoint_name(settings, dataset)
 
     def state(self) -> EndpointState | None:
         """Return what the workspace says, whether it is ready apart from whether its configuration changes."""
@@ -81,9 +91,22 @@ class ModelServingEndpoint(EndpointHost):
         """
         deadline = time.monotonic() + max(within, self._serving.update_seconds)
         self._wait_for_model(version, deadline)
-        trial = self._on_trial()
-        entities, traffic = self._config(version, trial)
-        found = self._found()
+        trial, found = self._on_trial(), self._found()
+        log = log_of(found, self._serving.log)
+        found = self._changed(version, trial, found, deadline, logs=log == "own")
+        self._dress(found)
+        if log is None:
+            log = arrange_log(self._client, self.name, self._schema, self._serving.log)
+            self._tag(**{LOG_TAG: log})
+            if log == "own":  # which only what serves a version can do
+                found = self._changed(version, trial, found, deadline, logs=True)
+        return self._state(found)
+
+    def _changed(
+        self, version: int, trial: OnTrial | None, found: ServingEndpointDetailed | None, deadline: float, *, logs: bool
+    ) -> ServingEndpointDetailed:
+        """Create or change the endpoint, and return it once it answers with its new configuration."""
+        entities, traffic = self._config(version, trial, logs=logs)
         if found is None:
             self._create(entities, traffic)
         else:
@@ -97,8 +120,7 @@ class ModelServingEndpoint(EndpointHost):
                 raise StoreError(self._why_not(version, found))
             self._pause(deadline, "; ".join(_progress(found)) or "the servers start", version)
             found = self._settled(version, deadline)
-        self._dress(found)
-        return self._state(found)
+        return found
 
     def query(self, rows: Sequence[Mapping[str, object]], *, explain: bool = False) -> EndpointAnswer:
         """Ask by `serving_endpoints.query`; the id of the request says in inference tables that it is a test."""
@@ -174,24 +196,26 @@ class ModelServingEndpoint(EndpointHost):
                 "another name by `profile.databricks.serving.endpoint`, or delete it yourself."
             )
 
-    def _config(self, version: int, trial: OnTrial | None) -> tuple[list[ServedEntityInput], TrafficConfig]:
+    def _config(
+        self, version: int, trial: OnTrial | None, *, logs: bool = False
+    ) -> tuple[list[ServedEntityInput], TrafficConfig]:
         from databricks.sdk.service.serving import Route, ServedEntityInput, TrafficConfig
 
-        served = {_CHAMPION: version} | ({} if trial is None else {_CHALLENGER: trial.version})
+        served = {CHAMPION: version} | ({} if trial is None else {CHALLENGER: trial.version})
         entities = [
             ServedEntityInput(
-                name=alias,
+                name=alias.lower(),
                 entity_name=self._model,
                 entity_version=str(number),
                 workload_size=self._serving.workload_size,
                 scale_to_zero_enabled=self._serving.scale_to_zero,
-                environment_vars=dict(self._environment(number, alias)),
+                environment_vars=dict(self._environment(number, alias, logs)),
             )
             for alias, number in served.items()
         ]
         percent = 0 if trial is None else round(100 * trial.share)
-        shares = {_CHAMPION: 100 - percent, _CHALLENGER: percent}
-        routes = [Route(served_model_name=alias, traffic_percentage=shares[alias]) for alias in served]
+        shares = {CHAMPION: 100 - percent, CHALLENGER: percent}
+        routes = [Route(served_model_name=alias.lower(), traffic_percentage=shares[alias]) for alias in served]
         return entities, TrafficConfig(routes=routes)
 
     def _create(self, entities: list[ServedEntityInput], traffic: TrafficConfig) -> None:
@@ -293,17 +317,11 @@ class ModelServingEndpoint(EndpointHost):
 
     def _dress(self, found: ServingEndpointDetailed) -> None:
         """See to tags and permissions, which are not part of the configuration; permissions go by the endpoint's id."""
-        from databricks.sdk.service.serving import (
-            EndpointTag,
-            ServingEndpointAccessControlRequest,
-            ServingEndpointPermissionLevel,
-        )
+        from databricks.sdk.service.serving import ServingEndpointAccessControlRequest, ServingEndpointPermissionLevel
 
         there = {tag.key: tag.value for tag in found.tags or ()}
-        lacking = [EndpointTag(key, value) for key, value in self._tags.items() if there.get(key) != value]
-        with explained(f"tag the endpoint {self.name}"):
-            if lacking:
-                self._client.serving_endpoints.patch(self.name, add_tags=lacking)
+        if lacking := {key: value for key, value in self._tags.items() if there.get(key) != value}:
+            self._tag(**lacking)
         if self._serving.can_query and found.id:
             level = ServingEndpointPermissionLevel.CAN_QUERY.value
             grants = [
@@ -312,6 +330,13 @@ class ModelServingEndpoint(EndpointHost):
             ]
             with explained(f"let {', '.join(self._serving.can_query)} query the endpoint {self.name}"):
                 self._client.serving_endpoints.update_permissions(found.id, access_control_list=grants)
+
+    def _tag(self, **tags: str) -> None:
+        from databricks.sdk.service.serving import EndpointTag
+
+        with explained(f"tag the endpoint {self.name}"):
+            added = [EndpointTag(key, value) for key, value in tags.items()]
+            self._client.serving_endpoints.patch(self.name, add_tags=added)
 
     @property
     def _tags(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +22,9 @@ import pandas as pd
 import yaml
 
 from churn.core.codebase import closure
-from churn.core.errors import ConfigError, ModelError
+from churn.core.errors import ConfigError, ModelError, StoreError
 from churn.core.frozen import Frozen
+from churn.core.progress import note
 from churn.ports.online import OnlineRow
 from churn.ports.registry import MODEL_DIGEST
 from churn.scoring.answers import Answer, RowAnswers
@@ -33,6 +35,7 @@ from ..local.online_postgresql import PostgresOnlineStore
 from ..mlflow.load import load_package
 from ..mlflow.manifest import CODE_FOLDER, LOADER, PACKAGED, SCRIPT
 from .lakebase import LakebaseLogin
+from .request_log import PostgresRequests
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -121,6 +124,7 @@ class ServedAs(Frozen):
         postgresql: Address of the online store; None where it is on Lakebase.
         lakebase: The endpoint of Lakebase, `projects/…/branches/…/endpoints/…`.
         password_variable: The environment variable with the password of `postgresql`.
+        logs: Whether it logs requests itself, beside the online store: the platform does not.
     """
 
     name: str
@@ -132,10 +136,11 @@ class ServedAs(Frozen):
     postgresql: str | None = None
     lakebase: str | None = None
     password_variable: str = "CHURN_ONLINE_PASSWORD"
+    logs: bool = False
 
 
 def environment_of(
-    profile: Profile, version: ModelVersion, alias: str, stale_after_days: float, unknown_columns: Any
+    profile: Profile, version: ModelVersion, alias: str, stale_after_days: float, unknown_columns: Any, *, logs: bool
 ) -> dict[str, str]:
     """Return the environment variables of what serves a version, which finds the profile's online store there.
 
@@ -159,6 +164,7 @@ def environment_of(
         unknown_columns=unknown_columns,
         **{online.store: online.address},
         password_variable=online.password_variable,
+        logs=logs,
     )
     environment = {SERVED_AS: served.model_dump_json()}
     if online.store == "postgresql":
@@ -176,9 +182,12 @@ class ServedModel:
         dataset: Dataset,
         served: ServedAs,
         look_up: Callable[[str], OnlineRow | None],
+        *,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        log: PostgresRequests | None = None,
     ) -> None:
-        """Answer with a version; `look_up` returns a customer's newest features."""
+        """Answer with a version; `look_up` returns a customer's newest features, `log` takes requests."""
+        self._clock, self._log = clock, log
         self._model, self._served, self._policy = model, served, policy_of(model.scoring)
         self._answers = RowAnswers(
             dataset.name,
@@ -204,8 +213,9 @@ class ServedModel:
         served = ServedAs.model_validate_json(os.environ[SERVED_AS])
         model: Any = load_package(package, expected_digest=served.digest)
         model.use_threads(1)
-        store = _store(served, known := Dataset.model_validate_json(dataset.read_bytes()))
-        return cls(model, known, served, store.get)
+        known = Dataset.model_validate_json(dataset.read_bytes())
+        store, log = _stores(served, known)
+        return cls(model, known, served, store.get, log=log)
 
     def predict(self, customers: pd.DataFrame) -> list[dict[str, Any]]:
         """Return a JSON object for each row.
@@ -221,7 +231,25 @@ class ServedModel:
         flags = [(row.pop(EXPLAIN, False), row.pop(WHAT_IF, False)) for row in rows]
         explain = any(bool(reasons) for reasons, _ in flags)
         scored = self._answers.answer(self._served.version, self._model, rows, explain=explain)
-        return [self._said(answer) for answer in scored.rows]
+        said = [self._said(answer) for answer in scored.rows]
+        if self._log is not None:
+            self._keep(self._log, [{WHAT_IF: bool(test)} for _, test in flags], said)
+        return said
+
+    def _keep(self, log: PostgresRequests, asked: list[dict[str, Any]], said: list[dict[str, Any]]) -> None:
+        """Log a request; where it cannot be, the client is answered all the same."""
+        request = {
+            "databricks_request_id": str(uuid.uuid4()),
+            "client_request_id": None,
+            "request_time": self._clock(),
+            "status_code": 200,
+            "request": json.dumps({"dataframe_records": asked}),
+            "response": json.dumps({"predictions": said}),
+        }
+        try:
+            log.append(request)
+        except StoreError as error:
+            note("serve", f"a request is not logged: {error}")
 
     def _given(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         given = {str(name): value for name, value in row.items() if not _is_missing(value)}
@@ -276,14 +304,18 @@ def _is_missing(value: Any) -> bool:
     return value is None or (not isinstance(value, list | dict | tuple | np.ndarray) and bool(pd.isna(value)))
 
 
-def _store(served: ServedAs, dataset: Dataset) -> PostgresOnlineStore:
+def _stores(served: ServedAs, dataset: Dataset) -> tuple[PostgresOnlineStore, PostgresRequests | None]:
+    """Return the online store, and the log where the version keeps one."""
     if served.lakebase is None:
-        password = os.environ.get(served.password_variable)
-        return PostgresOnlineStore(served.postgresql or "", dataset.name, lambda: password)
-    from databricks.sdk import WorkspaceClient
+        password, address = os.environ.get(served.password_variable), served.postgresql or ""
+        store = PostgresOnlineStore(address, dataset.name, lambda: password)
+        options: Callable[[], Mapping[str, Any]] = lambda: {"conninfo": address, "password": password}  # noqa: E731
+    else:
+        from databricks.sdk import WorkspaceClient
 
-    login = LakebaseLogin(WorkspaceClient, served.lakebase)
-    return PostgresOnlineStore(served.lakebase, dataset.name, options=login.options)
+        options = LakebaseLogin(WorkspaceClient, served.lakebase).options
+        store = PostgresOnlineStore(served.lakebase, dataset.name, options=options)
+    return store, PostgresRequests(options, dataset.name) if served.logs else None
 
 
 def _write_environment(into: Path) -> None:

@@ -47,6 +47,7 @@ class ServingCase:
             self.settings,
             "gym",
             FULL_NAME,
+            schema="main.gym",
             environment=self._environment,
             on_trial=lambda: self.trial,
         )
@@ -61,8 +62,8 @@ class ServingCase:
         """Who answers how many of a hundred requests."""
         return list(self.there["config"]["traffic_config"]["routes"])
 
-    def _environment(self, version: int, alias: str) -> dict[str, str]:
-        served = ServedAs(name="churn_gym", version=version, alias=alias, digest="", stale_after_days=40)
+    def _environment(self, version: int, alias: str, logs: bool) -> dict[str, str]:
+        served = ServedAs(name="churn_gym", version=version, alias=alias, digest="", stale_after_days=40, logs=logs)
         return {SERVED_AS: served.model_dump_json()}
 
     def _load(self, entity: dict[str, Any]) -> Predict:
@@ -70,7 +71,7 @@ class ServingCase:
         if served.version in self.case.broken:
             raise NotLoaded(f"The files of version {served.version} are gone.")
         model: Any = self.case.scorer(served.version)
-        serves = ServedModel(model, DATASET, served, self.case.online.get, lambda: self.case.now)
+        serves = ServedModel(model, DATASET, served, self.case.online.get, clock=lambda: self.case.now)
 
         def predict(body: dict[str, Any]) -> Any:
             try:

@@ -44,6 +44,7 @@ def test_one_endpoint_serves_every_version_by_an_entity_for_each_alias(workspace
         "managed_by": "churn",
         "churn_project": "churn",
         "churn_dataset": "gym",
+        "churn_log": "telemetry",
     }
     case.host.ensure(3, within=1)
     assert len(workspace.calls(CONFIG)) == 2, "what is there already is not changed"

@@ -153,7 +153,7 @@ def served(values: dict[str, Any] | None) -> ServedModel:
     row = values and OnlineRow("a", values, NOW, NOW, 4)
     as_what = ServedAs(name="churn_gym", version=7, alias="champion", digest="", stale_after_days=1)
     scorer: Any = LoadedScorer(*(getattr(small_scorer(), name) for name in ("model", "settings")))
-    return ServedModel(scorer, DATASET, as_what, lambda customer: row or None, lambda: NOW)
+    return ServedModel(scorer, DATASET, as_what, lambda customer: row or None, clock=lambda: NOW)
 
 
 STORED = {"contract": "Two year", "tenure": 60.0, "monthly_charges": 30.0, "total_charges": 1800.0}
@@ -201,14 +201,14 @@ LAKEBASE = "projects/churn/branches/production/endpoints/primary"
 def environment(store: str, address: str) -> dict[str, str]:
     overrides = [f"profile.online.store={store}", f"profile.online.address={address}"]
     profile = read_configuration(CONFIGS, "databricks", overrides=overrides).profile
-    return environment_of(profile, VERSION, "challenger", 40, "refuse")
+    return environment_of(profile, VERSION, "Challenger", 40, "refuse", logs=False)
 
 
 def test_a_served_version_finds_the_online_store_of_its_profile() -> None:
     on_lakebase = environment("lakebase", LAKEBASE)
     assert [*on_lakebase] == [SERVED_AS]
     said = ServedAs.model_validate_json(on_lakebase[SERVED_AS])
-    assert (said.version, said.alias, said.digest, said.lakebase) == (7, "challenger", "0a1b", LAKEBASE)
+    assert (said.version, said.alias, said.digest, said.lakebase) == (7, "Challenger", "0a1b", LAKEBASE)
     on_postgresql = environment("postgresql", "postgresql://churn@db:5432/churn")
     assert on_postgresql["CHURN_ONLINE_PASSWORD"] == "{{secrets/churn/CHURN_ONLINE_PASSWORD}}"
     assert ServedAs.model_validate_json(on_postgresql[SERVED_AS]).postgresql == "postgresql://churn@db:5432/churn"
