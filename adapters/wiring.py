@@ -50,6 +50,7 @@ __all__ = [
     "known_as",
     "noted_endpoint",
     "now",
+    "platform_monitor",
     "read_table",
     "replaced_packages",
     "run_task",
@@ -597,6 +598,15 @@ def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
         options = {"conninfo": online.address, **({"password": password} if password else {})}
         requests = PostgresRequests(lambda: options, contract.name)
     return InferenceLog(requests, _unity_tables(profile, contract), contract.table("predictions"), contract.entity_key)
+
+
+def platform_monitor(contract: DatasetContract, profile: Profile) -> Any:
+    """Return the platform's own monitor of a data set; raises ConfigError where the stack has no workspace."""
+    from .databricks.monitor import PlatformMonitor
+    from .databricks.workspace import client_of
+
+    settings = profile.workspace
+    return PlatformMonitor(client_of(settings), settings, contract.name, settings.schema_of(contract))
 
 
 def _model_serving(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:

@@ -157,6 +157,18 @@ class ModelServingSettings(Frozen):
     poll_seconds: float = Field(default=5, gt=0, le=600, description="How often the endpoint is asked how it does.")
 
 
+class MonitorSettings(Frozen):
+    """The platform's own monitor of predictions, and the SQL alert on our drift figures."""
+
+    schedule: str = Field(default="0 6 * * *", description="When it is refreshed, in UTC: cron of five fields.")
+    slices: tuple[str, ...] = Field(default=("source",), description="Columns or SQL conditions to slice by.")
+    warehouse_id: str | None = Field(
+        default=None, description="The SQL warehouse of the dashboard and of the alert; null: no alert."
+    )
+    notify: tuple[str, ...] = Field(default=(), description="Addresses that hear of the alert and of failures.")
+    psi: float = Field(default=0.2, gt=0, description="Population stability index above which the alert is raised.")
+
+
 class PublishTableSettings(Frozen):
     """The feature table in an online store of Databricks', beside the rows that the endpoint reads."""
 
@@ -207,6 +219,9 @@ class DatabricksSettings(Frozen):
     jobs: JobSettings | None = Field(default=None, description="The jobs of pipelines; null where none run there.")
     publish_table: PublishTableSettings | None = Field(
         default=None, description="An online store of Databricks' that gets the feature table too; null: none."
+    )
+    monitor: MonitorSettings | None = Field(
+        default=None, description="The platform's own monitor of predictions; null where there is none."
     )
     serving: ModelServingSettings | None = Field(
         default=None, description="The endpoint on Model Serving; null where this project's server runs here."

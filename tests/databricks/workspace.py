@@ -27,6 +27,7 @@ from .files import FilesApi
 from .http import Refused, Reply, Request, Routes, refusal
 from .jobs import Jobs
 from .lakebase import Lakebase
+from .monitors import Monitors
 from .registry import MlflowApi
 from .secret_scopes import SecretScopes
 from .serving import Serving
@@ -52,7 +53,7 @@ class Workspace:
         url: Its address, on loopback.
         requests: Every request that it was asked, in order; `calls("POST /api/2.2/jobs/create")` picks a route's.
         faults: What goes wrong, see `Faults`.
-        catalog, files, jobs, lakebase, mlflow, secrets, serving, statements: What it holds, by service.
+        catalog, files, jobs, lakebase, mlflow, monitors, secrets, serving, statements: What it holds, by service.
     """
 
     def __init__(self, folder: Path, catalogs: tuple[str, ...] = ("main",)) -> None:
@@ -76,6 +77,7 @@ class Workspace:
         self.statements = Statements(self)
         self.serving = Serving(self)
         self.lakebase = Lakebase(self)
+        self.monitors = Monitors(self)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
