@@ -590,7 +590,7 @@ def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     found = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
     requests: Any = None
     if found is not None and (table := table_of(found)):
-        requests = UnityRequests(_catalog(profile, contract), table.rpartition(".")[2])
+        requests = UnityRequests(_unity_catalog(profile, contract), table.rpartition(".")[2])
     elif log_of(found, "auto") == "own" and online.store == "lakebase":
         requests = PostgresRequests(LakebaseLogin(partial(client_of, settings), online.address).options, contract.name)
     elif log_of(found, "auto") == "own":

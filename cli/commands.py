@@ -38,6 +38,7 @@ from .endpoint import (
 )
 from .explain import explain
 from .forget import data_forget
+from .monitor import stack_monitor
 from .online import features_check, features_function, features_publish
 from .output import print_json, wants_json
 from .rollout import rollout_abort, rollout_advance, rollout_check, rollout_start, rollout_status
@@ -92,6 +93,7 @@ __all__ = [
     "stack_bundle",
     "stack_destroy",
     "stack_list",
+    "stack_monitor",
     "stack_plan",
     "stack_setup",
     "stack_show",

@@ -28,6 +28,7 @@ _ACTIONS = {
     *("approve", "reject", "rollback", "retire", "features_check", "features_publish"),
     *("rollout_start", "rollout_advance", "rollout_abort"),
     *("deployment_job_create", "deployment_job_repair", "deployment_job_unlink", "stack_bundle"),
+    "stack_monitor",
     *("data_fetch", "data_forget", "data_simulate", "data_vacuum"),
 }
 """Commands that are typed for what they do, of which `--quiet` leaves nothing; the others answer a question."""

@@ -349,6 +349,10 @@ def _stack_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
     bundle.add_argument(
         "--out", type=Path, default=Path("bundle"), metavar="FOLDER", help="where to write it (default: %(default)s)"
     )
+    monitor = actions.add_parser(
+        "monitor", parents=[common], help="make or change the platform's own monitor of predictions, and the SQL alert"
+    )
+    monitor.add_argument("--refresh", action="store_true", help="let it compute its figures now, and change nothing")
 
 
 def _simulate_command(commands: Any, common: _Parser) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..approval.rollout import Rollout, abort, advance, next_share, rollouts, running, start
 from ..approval.settings import RolloutSettings
 from ..approval.state import ModelState
-from ..core.errors import DecisionRefused, NotFound
+from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.estimate import Estimate
 from ..core.frozen import Frozen
 from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME, TABLES, TableName
@@ -24,9 +24,19 @@ from .decisions import package_fault
 from .deployment import Deployment, check_approval, deploy, evaluate_challenger
 from .registration import describe_model
 from .release import release_version
+from .serve_options import ServeOptions
 from .workspace import Workspace
 
-__all__ = ["Arm", "RolloutCheck", "RolloutReport", "check_rollout", "guard_rollout", "rollout_report", "start_rollout"]
+__all__ = [
+    "Arm",
+    "RolloutCheck",
+    "RolloutReport",
+    "check_rollout",
+    "follow_rollout",
+    "guard_rollout",
+    "rollout_report",
+    "start_rollout",
+]
 
 Done = Literal["nothing", "waited", "advanced", "promoted", "aborted", "pending", "refused"]
 _DONE: dict[str, Done] = {"promoted": "promoted", "unchanged": "promoted", "waiting": "pending"}
@@ -122,7 +132,23 @@ def start_rollout(
     if registered is not None and (fault := package_fault(workspace, registered)):
         raise DecisionRefused(f"Version {version} of {context.model} is not rolled out: {fault}")
     first = settings.rollout.shares[0] if share is None else share
-    return start(context, version, share=first, shadow=shadow, who=who, why=why)
+    rollout = start(context, version, share=first, shadow=shadow, who=who, why=why)
+    follow_rollout(workspace, settings)
+    return rollout
+
+
+def follow_rollout(workspace: Workspace, settings: Settings) -> None:
+    """Bring an endpoint that runs and does not follow the ledger by itself to the traffic that the ledger has.
+
+    Raises:
+        StoreError: it does not come to it; the ledger keeps what was decided, and the next step or check tries again.
+    """
+    host = workspace.endpoint(ServeOptions(contract=workspace.contract, settings=settings))
+    if host.follows_ledger or host.state() is None:
+        return
+    live = workspace.approval(settings.approval).read().champion
+    if live is not None:
+        host.ensure(live.version, within=settings.serving.update_seconds)
 
 
 def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
@@ -193,6 +219,7 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         return RolloutCheck(report=report, done="aborted", sentence=_aborted(workspace, settings, seen, report.why))
     if report.next == "advance":
         now = advance(context, settings.rollout, who=who, why=report.why, seen=seen)
+        follow_rollout(workspace, settings)
         sentence = f"Version {seen.version} answers {now.share:.0%} of the customers now. {report.why}"
         return RolloutCheck(report=report, done="advanced", sentence=sentence)
     if report.next == "promote":
@@ -227,6 +254,10 @@ def _aborted(workspace: Workspace, settings: Settings, seen: Rollout, why: str) 
     abort(workspace.approval(settings.approval), who=workspace.identity, why=why, seen=seen)
     sentence = f"The rollout of version {seen.version} is aborted: {why}"
     describe_model(workspace, sentence)
+    try:
+        follow_rollout(workspace, settings)
+    except StoreError as error:
+        return f"{sentence} The endpoint does not follow yet: {error}"
     return sentence
 
 

@@ -15,6 +15,7 @@ from churn.approval.archive import keep_report
 from churn.approval.decide import decide, record_gate
 from churn.approval.rollout import Rollout, start
 from churn.approval.settings import ApprovalSettings
+from churn.core.errors import StoreError
 from churn.core.shares import hash_shares
 from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME, TABLES, TableName
 from churn.lifecycle.workspace import Workspace
@@ -64,6 +65,24 @@ class PlainTables(MemoryFeatureStore):
         return table.select(columns or table.column_names).to_reader()
 
 
+class ToldEndpoint:
+    """An endpoint that runs and does not follow the ledger; it notes what it is told, or raises `fault`."""
+
+    follows_ledger = False
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.fault = ""
+
+    def state(self) -> str:
+        return "runs"
+
+    def ensure(self, version: int, *, within: float) -> None:
+        if self.fault:
+            raise StoreError(self.fault)
+        self.told.append(version)
+
+
 class RolledOut:
     """Version 2 beside version 1, in a workspace in memory."""
 
@@ -72,6 +91,7 @@ class RolledOut:
         self.tables = PlainTables()
         self.judge()
         self.settings: Settings = settings(*overrides)
+        self.host = ToldEndpoint()
         make: dict[str, Any] = {
             "registry": lambda: self.office.registry,
             "ledger": lambda: self.office.ledger,
@@ -80,6 +100,7 @@ class RolledOut:
             "identity": lambda: "ada",
             "prediction_log": lambda: InMemoryPredictionLog(self.tables, CONTRACT.table("predictions"), _KEY),
             "verify": lambda version, into: None,
+            "endpoint": lambda options: self.host,
         }
         self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=self.office.clock, make=make)
         self._share, self._shadow = share, shadow

@@ -43,6 +43,7 @@ COMMANDS = {
     "deployment-job unlink": "deployment_job_unlink",
     "deployment-job wait --version 2 --until approval": "deployment_job_wait",
     "stack bundle --out bundle": "stack_bundle",
+    "stack monitor --refresh": "stack_monitor",
     "dataset infer members.csv": "dataset_infer",
     "config show": "config_show",
     "config explain money.incentive_cost": "config_explain",

@@ -9,9 +9,9 @@ import pytest
 from churn.approval.decide import approve
 from churn.approval.promote import promote
 from churn.approval.rollout import abort, advance, running
-from churn.core.errors import DecisionRefused, ModelError, NotFound
+from churn.core.errors import DecisionRefused, ModelError, NotFound, StoreError
 from churn.lifecycle.deployment import promote_version
-from churn.lifecycle.rollouts import check_rollout, guard_rollout, rollout_report, start_rollout
+from churn.lifecycle.rollouts import check_rollout, follow_rollout, guard_rollout, rollout_report, start_rollout
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MANUAL
 from tests.fakes.data.rolled_out import RolledOut
@@ -288,3 +288,24 @@ def test_a_guard_neither_promotes_nor_advances() -> None:
     assert guard_rollout(aged(case).workspace, case.settings) is None
     assert case.office.champion == 1
     assert running(case.office.context.read()) is not None
+
+
+def test_an_endpoint_that_does_not_follow_the_ledger_is_told_of_each_change() -> None:
+    case = RolledOut(*WINNING, shadow=True)
+    start_rollout(case.workspace, case.settings, 2, share=None, shadow=True, who="ada", why="x")
+    assert case.host.told == [1]
+    case.log(running(case.office.context.read()), 4000, blurs=(0.1, 1.5))  # type: ignore[arg-type]
+    assert check_rollout(aged(case).workspace, case.settings).done == "aborted"
+    assert case.host.told == [1, 1]
+
+
+def test_an_endpoint_that_does_not_come_to_it_takes_nothing_back() -> None:
+    case = RolledOut(*WINNING, shadow=True)
+    case.log(case.begin(), 4000, blurs=(0.1, 1.5))
+    case.host.fault = "an update failed"
+    done = check_rollout(aged(case).workspace, case.settings)
+    assert done.done == "aborted"
+    assert done.sentence.endswith("The endpoint does not follow yet: an update failed")
+    assert running(case.office.context.read()) is None
+    with pytest.raises(StoreError, match="an update failed"):
+        follow_rollout(case.workspace, case.settings)
