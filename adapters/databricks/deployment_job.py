@@ -225,7 +225,7 @@ class DeploymentJob:
         state = (model and model.deployment_job_state) or "NOT_SET_UP"
         job_id = str((model and model.deployment_job_id) or "")
         own = [str(job.job_id) for job in self._jobs()]
-        if job_id and job_id not in own:
+        if job_id and job_id not in own and state != "NOT_FOUND":
             return Link(self._model, "ANOTHER_JOB", job_id, f"job {job_id} is linked, which is not this project's")
         return Link(self._model, state, job_id, _STATES.get(state, "a state that this version does not know"))
 
@@ -304,11 +304,14 @@ class DeploymentJob:
         told = self._run(run)
         if told["result"] == "SUCCESS":
             return Ended("live", f"Version {version} of {self._model} is deployed.", str(told["url"]))
-        registry = self._registry
-        found = self._ask("look at the version", partial(registry.get_model_version, self._model, str(version)))
-        waits = bool(failed) and failed[0].task_key == TASKS[1] and found.tags.get(TASKS[1]) == "Pending"
+        waits = bool(failed) and failed[0].task_key == TASKS[1] and self._tag(version) == "Pending"
         where = f"{failed[0].task_key} failed" if failed else str(told["result"]).lower()
         return Ended("waiting" if waits else "failed", said or f"The run ended: {where}.", str(told["url"]))
+
+    def _tag(self, version: int) -> str | None:
+        look = partial(self._registry.get_model_version, self._model, str(version))
+        tags: dict[str, str] = self._ask(f"find version {version} of {self._model!r}", look).tags
+        return tags.get(TASKS[1])
 
     def _jobs(self) -> list[Any]:
         with explained(f"look for the job {self._name}"):

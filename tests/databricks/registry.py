@@ -141,6 +141,8 @@ class MlflowApi:
         if new := asked.get("new_name"):
             self.models[new] = self.models.pop(asked["name"]) | {"name": new}
         model.update({key: asked[key] for key in ("description", "deployment_job_id") if key in asked})
+        if "deployment_job_id" in asked:
+            model.pop("disconnected", None)
         return {"registered_model": self._shown_model(model["name"])}
 
     def _delete_model(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -285,7 +287,9 @@ class MlflowApi:
             "name": name,
             "description": model["description"],
             "deployment_job_id": model["deployment_job_id"],
-            "deployment_job_state": self._workspace.jobs.connection(model["deployment_job_id"]),
+            # Whose owner changed is disconnected, until somebody links the job again.
+            "deployment_job_state": model.get("disconnected")
+            or self._workspace.jobs.connection(model["deployment_job_id"]),
             "creation_timestamp": model["created"],
             "last_updated_timestamp": model["created"],
             "tags": [{"key": key, "value": value} for key, value in model["tags"].items()],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from adapters.databricks.deployment_job import DeploymentJob, deployment_payload
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.settings import DatabricksSettings, JobSettings, load_contract, read_configuration
 from cli.context import CONFIGS
+from cli.main import main
 
 from .workspace import Workspace
 
@@ -159,11 +162,51 @@ def test_a_job_that_lost_its_parameters_is_shown_and_created_again(laptop: Lapto
 def test_a_job_that_is_gone_is_made_anew_and_linked(laptop: Laptop) -> None:
     placed, _ = laptop.job.create(laptop.settings)
     del laptop.workspace.jobs.jobs[placed.job_id]
-    assert not laptop.job.link().works
+    link = laptop.job.link()
+    assert (link.state, link.works) == ("NOT_FOUND", False)
+    assert "the linked job is gone, or its owner changed" in link.meaning
     again, link = laptop.job.create(laptop.settings)
     assert again.job_id != placed.job_id
     assert link.works
     assert laptop.linked == str(again.job_id)
+
+
+def test_a_job_whose_owner_changed_is_told_and_linked_again(laptop: Laptop) -> None:
+    placed, _ = laptop.job.create(laptop.settings)
+    laptop.workspace.mlflow.models[MODEL]["disconnected"] = "NOT_FOUND"
+    assert "its owner changed" in laptop.job.link().meaning
+    again, link = laptop.job.create(laptop.settings)
+    assert (again.job_id, again.change, link.works) == (placed.job_id, "unchanged", True)
+
+
+def test_a_login_that_ends_while_a_run_is_waited_for_is_told_with_the_remedy(laptop: Laptop) -> None:
+    laptop.job.create(laptop.settings)
+    job = laptop.job
+    laptop.workspace.expire(os.environ["DATABRICKS_TOKEN"])
+    with pytest.raises(StoreError, match=r"Your login has ended: log in with `databricks auth login`"):
+        job.wait(1)
+
+
+def test_what_is_typed_makes_shows_and_unlinks_the_job(
+    laptop: Laptop, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def typed(*words: str) -> tuple[int, str]:
+        options = ["--stack", "databricks", "--dataset", "telco", "--set", f"profile.state={state}"]
+        code = main(["deployment-job", *words, *options])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    code, told = typed("show")
+    assert (code, "is not there" in told, "deployment-job create --stack databricks" in told) == (2, True, True)
+    code, told = typed("create")
+    assert (code, f"{MODEL}: CONNECTED, a new version starts the job" in told) == (0, True)
+    code, told = typed("show", "--json")
+    assert (code, json.loads(told)["link"]["state"]) == (0, "CONNECTED")
+    code, told = typed("repair", "--version", "3")
+    assert (code, "never ran for version 3" in told) == (2, True)
+    code, told = typed("unlink")
+    assert (code, "new versions start no job" in told) == (0, True)
+    assert typed("show")[0] == 2
 
 
 def test_a_model_that_starts_somebody_elses_job_is_told_and_taken_over(laptop: Laptop) -> None:

@@ -145,6 +145,7 @@ def test_a_version_that_is_not_there_fails_the_first_task_with_words_and_a_recor
     run = case.ended(case.start("9"))
     assert results(run) == ["FAILED", "UPSTREAM_FAILED", "UPSTREAM_FAILED"]
     assert "churn_telco_simulated has no version 9; it has 1" in run.tasks[0].error
+    assert (case.job.wait(9).state, "has no version 9" in case.job.wait(9).sentence) == ("failed", True)
     records = sorted((case.profile.state / "deployment-job").iterdir())
     assert "has no version 9" in records[-1].read_text()
     assert {path.stem.partition("-")[2] for path in records} == set(TASKS)
