@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "activate",
     "active_profile",
+    "await_version",
     "bundle",
     "check_orchestrator",
     "clear_killed",
@@ -330,6 +331,14 @@ def known_as(contract: DatasetContract, settings: Settings, profile: Profile) ->
     from .databricks.deployment_job import full_name
 
     return full_name(profile.workspace, contract, model)
+
+
+def await_version(contract: DatasetContract, settings: Settings, profile: Profile, version: int) -> None:
+    """Wait until the registry has a version completely, if it has it at all; raises StoreError where that takes long."""
+    if profile.mlflow.registry_uri.startswith("databricks-uc"):
+        from .databricks.deployment_job import await_ready
+
+        await_ready(profile, known_as(contract, settings, profile), version)
 
 
 def job_workspace(contract: DatasetContract, settings: Settings, profile: Profile) -> Workspace:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from churn.core.program import as_typed
 from churn.core.progress import LOGGER
@@ -82,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> str:
         task,
         arguments.model_name,
         arguments.model_version,
+        ready=partial(wiring.await_version, contract, settings, profile),
         known_as=wiring.known_as(contract, settings, profile),
         run=arguments.run,
     )

@@ -30,6 +30,7 @@ __all__ = [
     "Ended",
     "Link",
     "Prepared",
+    "await_ready",
     "deployment_payload",
     "full_name",
     "prepared",
@@ -154,6 +155,37 @@ def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
     told = json.loads(read(path))
     profile = from_job(read(told["profile"]), Path(tempfile.mkdtemp(prefix="churn-")))
     return Settings.model_validate(told["settings"]), profile, DatasetContract.model_validate(told["contract"])
+
+
+def await_ready(profile: Profile, model: str, version: int, *, within: float = 300, every: float = 2) -> None:
+    """Wait until a version is READY: it starts the job before. One that is not there is not waited for.
+
+    Args:
+        profile: The stack.
+        model: The full name of the registered model.
+        version: The version.
+        within: For how many seconds.
+        every: Seconds between two looks.
+
+    Raises:
+        StoreError: it is not READY in time, or its registration failed.
+    """
+    export(profile.workspace, profile.mlflow.tracking_uri)
+    registry = connect(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
+    look, until = partial(registry.get_model_version, model, str(version)), time.monotonic() + within
+    while True:
+        try:
+            status = ask(profile.mlflow.registry_uri, f"find version {version} of {model!r}", look).status
+        except NotFound:
+            return
+        if status == "READY":
+            return
+        if status == "FAILED_REGISTRATION" or time.monotonic() > until:
+            raise StoreError(
+                f"Version {version} of {model} is {status}, and not READY: where its registration failed, delete it "
+                "and train again; otherwise repair this run later."
+            )
+        time.sleep(every)
 
 
 class Link(NamedTuple):

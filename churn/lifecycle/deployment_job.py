@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -67,6 +68,7 @@ def run_task(
     model_version: str,
     *,
     known_as: str = "",
+    ready: Callable[[int], None] = lambda _: None,
     run: str = "",
 ) -> TaskResult:
     """Do what a task of the job does, and leave a record of it with the files, also where it is refused.
@@ -82,6 +84,7 @@ def run_task(
         model_name: The job's parameter.
         model_version: The job's parameter.
         known_as: The model's name there, such as `main.telco.churn_telco`; empty where it is the workspace's own.
+        ready: Waits until the registry has a version completely, where it may start the job before.
         run: Where the run can be seen; it is part of the record of an approval.
 
     Raises:
@@ -110,6 +113,8 @@ def run_task(
 
     try:
         version = _version(workspace, known_as or workspace.model, model_name, model_version)
+        ready(version)
+        _check_data_set(workspace, version)
         sentence, report, status, outcome = do(workspace, settings, version, run)
     except ChurnError as error:
         record(False, str(error))
@@ -136,14 +141,18 @@ def _version(workspace: Workspace, model: str, model_name: str, model_version: s
         )
     if not number.isdecimal() or int(number) < 1:
         raise ConfigError(f"model_version is {model_version!r}: give the number of a version, such as 3.")
+    return int(number)
+
+
+def _check_data_set(workspace: Workspace, number: int) -> None:
+    dataset = workspace.contract.name
     for version in workspace.registry.versions(workspace.model):
         owner = version.tags.get("dataset", dataset)
-        if version.version == int(number) and owner != dataset:
+        if version.version == number and owner != dataset:
             raise ConfigError(
-                f"Version {number} of {model} was trained on the data set {owner}, and this job deploys models of "
-                f"{dataset}: register it as a model of {owner}."
+                f"Version {number} of {workspace.model} was trained on the data set {owner}, and this job deploys "
+                f"models of {dataset}: register it as a model of {owner}."
             )
-    return int(number)
 
 
 def _evaluation(workspace: Workspace, settings: Settings, version: int, run: str) -> _Done:

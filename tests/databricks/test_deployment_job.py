@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from databricks.bundles.jobs import Job
 from databricks.sdk.service.jobs import JobSettings as SdkJobSettings
 
 from adapters.databricks.code import Code
-from adapters.databricks.deployment_job import DeploymentJob, deployment_payload
+from adapters.databricks.deployment_job import DeploymentJob, await_ready, deployment_payload
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.settings import DatabricksSettings, JobSettings, load_contract, read_configuration
 from cli.context import CONFIGS
@@ -207,6 +208,26 @@ def test_what_is_typed_makes_shows_and_unlinks_the_job(
     code, told = typed("unlink")
     assert (code, "new versions start no job" in told) == (0, True)
     assert typed("show")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "polls", "message"),
+    [("PENDING_REGISTRATION", 3, None), ("FAILED_REGISTRATION", 0, "delete it and train again"),
+     ("PENDING_REGISTRATION", 9999, "is PENDING_REGISTRATION, and not READY")],
+)  # fmt: skip
+def test_a_version_that_is_not_ready_is_waited_for(
+    laptop: Laptop, status: str, polls: int, message: str | None
+) -> None:
+    laptop.job.create(laptop.settings)
+    version = {"name": MODEL, "version": "1", "status": status, "polls": polls, "tags": {}, "creation_timestamp": 1}
+    laptop.workspace.mlflow.models[MODEL]["versions"][1] = {**version, "last_updated_timestamp": 1}
+    wait = partial(await_ready, laptop.profile, MODEL, 1, within=0.5, every=0.01)
+    if message is None:
+        wait()
+    else:
+        with pytest.raises(StoreError, match=message):
+            wait()
+    await_ready(laptop.profile, MODEL, 2)  # one that is not there is not waited for
 
 
 def test_a_model_that_starts_somebody_elses_job_is_told_and_taken_over(laptop: Laptop) -> None:

@@ -11,7 +11,7 @@ import pytest
 from churn.approval.archive import keep_report
 from churn.approval.decide import approve, record_gate, reject
 from churn.approval.settings import ApprovalSettings
-from churn.core.errors import ChurnError, ConfigError, DecisionRefused, DeploymentFailed, NotFound
+from churn.core.errors import ChurnError, ConfigError, DecisionRefused, DeploymentFailed, NotFound, StoreError
 from churn.gate.report import Check
 from churn.lifecycle.deployment_job import RECORDS, TASKS, Task, TaskResult, run_task
 from churn.ports.registry import PREVIOUS_CHAMPION
@@ -227,6 +227,15 @@ def test_the_model_is_called_as_the_registry_calls_it(job: Job) -> None:
         run_task(job.case.workspace, job.settings, "Approval_Check", MODEL, "2", **named)
     with pytest.raises(DecisionRefused, match="waits for a person"):
         run_task(job.case.workspace, job.settings, "Approval_Check", "main.gym.churn_gym", "2", **named)
+
+
+def test_a_version_that_does_not_get_ready_is_told_and_recorded(job: Job) -> None:
+    def never(version: int) -> None:
+        raise StoreError(f"Version {version} is PENDING_REGISTRATION.")
+
+    with pytest.raises(StoreError, match="Version 2 is PENDING_REGISTRATION"):
+        run_task(job.case.workspace, job.settings, "Evaluation", MODEL, "2", ready=never)
+    assert [record["passed"] for record in job.records] == [False]
 
 
 @pytest.mark.parametrize("task", TASKS)
