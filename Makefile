@@ -19,12 +19,15 @@ export PATH := $(CURDIR)/.uv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bundle install train spark test test-databricks unit lint clean python
+.PHONY: help bundle connect install train spark test test-databricks unit lint clean python
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(TRAIN) ## install what is needed, and nothing else
+
+connect: $(TRAIN) ## the same, with Databricks Connect for tables of Unity Catalog: Python 3.12, where nothing else brings Spark
+	@uv=$$($(PYTHON) tools/get_uv.py) && "$$uv" pip install -q --python $(RUN) 'databricks-connect>=17,<18'
 
 train: $(TRAIN) ## install what is needed, then run the training pipeline on simulated data
 	$(RUN) run.py --pipeline training

@@ -334,7 +334,7 @@ def known_as(contract: DatasetContract, settings: Settings, profile: Profile) ->
 
 
 def await_version(contract: DatasetContract, settings: Settings, profile: Profile, version: int) -> None:
-    """Wait until the registry has a version completely, if it has it at all; raises StoreError where that takes long."""
+    """Wait until a version that the registry has is complete; raises StoreError where that takes long."""
     if profile.mlflow.registry_uri.startswith("databricks-uc"):
         from .databricks.deployment_job import await_ready
 

@@ -88,6 +88,7 @@ def test_what_is_deployed_names_stack_target_and_data_set(path: Path) -> None:
     for arguments in programs(path):
         asked = build_parser().parse_args(arguments)
         assert asked.dataset == "$DATASET"
+        assert "--as" not in arguments, "a workspace knows who acts, and takes no other name"
         assert arguments[:2] == ["stack", "bundle"] or (
             asked.stack == "databricks" and asked.config.parent.name == "targets"
         )
