@@ -68,6 +68,8 @@ def mlflow_store(uri: str) -> Finding:
     """Does MLflow's store open, and does the installed MLflow fit it?"""
     if uri.startswith(_REMOTE):
         return _mlflow_server(uri)
+    if uri.startswith("databricks"):
+        return Finding("mlflow", "store", "ok", "in the workspace, which is looked into above")
     if not uri.startswith(_SQLITE):
         return Finding("mlflow", "store", "warn", f"{_shown(uri)} is not looked into", "python run.py ui")
     schema = _schema(_path(uri), "mlflow", "store/db_migrations/versions")

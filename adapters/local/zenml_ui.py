@@ -118,7 +118,7 @@ def start(
     Of a pair of which one has ended the other is started anew.
     A port that is taken is replaced by the next free one, and a note says so. Where ZenML or MLflow is a server of
     somebody else's (the ZenML client is connected to one, `mlflow_uri` is an http address), its address is returned
-    and nothing is started for it.
+    and nothing is started for it. Of `databricks` a note says where its pages are.
 
     Args:
         mlflow_uri: MLflow's tracking URI.
@@ -131,13 +131,14 @@ def start(
     Raises:
         StoreError: a server ended, or did not answer in time; the message has its last words.
     """
+    away = mlflow_uri.startswith("databricks")
     earlier = running(state)
     if earlier is not None:
-        if len(earlier.servers) == len(_PAGES) and all(server.answers for server in earlier.servers):
+        if len(earlier.servers) == (1 if away else len(_PAGES)) and all(server.answers for server in earlier.servers):
             return earlier
         earlier.stop()
     state.mkdir(parents=True, exist_ok=True)
-    notes: list[str] = []
+    notes = ["MLflow's pages are in the Databricks workspace, under Experiments and Models."] if away else []
     started: list[Server] = []
     if not detach:
         end_with_this_process(started)
@@ -145,7 +146,8 @@ def start(
         started.append(_start_zenml(zenml_port, state, notes))
         # A server that was started a moment ago does not listen yet.
         taken = {int(server.address.rpartition(":")[2]) for server in started if server.group is not None}
-        started.append(_start_mlflow(mlflow_uri, mlflow_port, taken, state, notes))
+        if not away:
+            started.append(_start_mlflow(mlflow_uri, mlflow_port, taken, state, notes))
         deadline = time.monotonic() + patience
         wait_for_answers(started, deadline)
         if started[0].group is not None:

@@ -21,6 +21,8 @@ asked = [f"profile.state={sys.argv[1]}", "profile.stack.orchestrator.flavor=loca
 profile = read_configuration(Path("configs"), "databricks", overrides=asked).profile
 os.environ["ZENML_ACTIVE_STACK_ID"] = ensure_stack(profile)
 assert ensure_stack(profile) == os.environ["ZENML_ACTIVE_STACK_ID"]
+from zenml.utils import source_utils
+source_utils.set_custom_source_root(str(Path(__file__).parent))
 from zenml import pipeline, step
 from zenml.client import Client
 from zenml.types import HTMLString

@@ -236,3 +236,8 @@ def test_a_client_of_a_dead_server_is_told_how_to_return(home: Path) -> None:
 def test_an_mlflow_server_that_does_not_answer_is_a_trouble() -> None:
     found = stores.mlflow_store("http://127.0.0.1:9")
     assert (found.status, found.remedy) == ("fail", "start that server, or correct profile.mlflow.tracking_uri")
+
+
+def test_runs_in_a_workspace_are_looked_into_with_the_workspace() -> None:
+    found = stores.mlflow_store("databricks")
+    assert (found.status, found.remedy) == ("ok", "")
