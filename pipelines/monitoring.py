@@ -16,4 +16,4 @@ __all__ = ["monitoring"]
 def monitoring(settings: Settings, contract: DatasetContract) -> None:
     """Measure the predictions of each window, judge the newest ones, and read out the campaigns."""
     monitor(settings, contract)
-    campaign_effect(settings, contract)
+    campaign_effect(settings, contract, after=["monitor"])
