@@ -215,14 +215,18 @@ def stack_pieces(profile: Profile, contract: DatasetContract) -> list[Any]:
     """Return what a data set needs in the workspace, compared with what is there; see `adapters.databricks.stack`."""
     from .databricks.stack import plan
 
-    return plan(profile.workspace, profile.workspace.schema_of(contract), files=profile.adapters == "databricks")
+    schema, is_there = profile.workspace.schema_of(contract), profile.adapters == "databricks"
+    lakebase = profile.online.address if profile.online.store == "lakebase" else None
+    return plan(profile.workspace, schema, files=is_there, lakebase=lakebase)
 
 
 def setup_stack(profile: Profile, contract: DatasetContract) -> list[Any]:
     """Make what a data set needs in the workspace, and return what was done."""
     from .databricks.stack import setup
 
-    return setup(profile.workspace, profile.workspace.schema_of(contract), files=profile.adapters == "databricks")
+    schema, is_there = profile.workspace.schema_of(contract), profile.adapters == "databricks"
+    lakebase = profile.online.address if profile.online.store == "lakebase" else None
+    return setup(profile.workspace, schema, files=is_there, lakebase=lakebase)
 
 
 def stack_owned(profile: Profile) -> list[Any]:

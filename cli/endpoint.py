@@ -25,7 +25,7 @@ _UPDATES = {"none": "", "in_progress": ", another one is being loaded", "failed"
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Answer requests over HTTP until the user ends it, or in the background."""
+    """Answer requests over HTTP until the user ends it, or in the background; on Databricks, on Model Serving."""
     from adapters import wiring
     from serving.server import serve as answer
 
@@ -33,6 +33,11 @@ def serve(arguments: argparse.Namespace) -> int:
     wiring.activate(session.profile)
     options = _options(session, arguments)
     name = session.settings.registered_name(session.contract)
+    if not session.workspace.endpoint(options).follows_ledger:
+        state = _in_the_background(session, options)
+        print(f"{state.name} answers with version {state.version} at {state.address}.")
+        print(f"Its page: {state.log}")
+        return 0
     if options.authenticated and not wiring.tokens_of(session.contract).tokens():
         print(
             f"Nobody has a token yet: python run.py endpoint token create --name me{repeated(arguments)}",

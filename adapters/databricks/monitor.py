@@ -12,7 +12,7 @@ from churn.data.tables import TABLES
 from churn.settings import DatabricksSettings, MonitorSettings
 
 from .jobs import quartz
-from .workspace import explained
+from .workspace import explained, mark_of, tags_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -220,10 +220,11 @@ class PlatformMonitor:
         from databricks.sdk.service import sql
 
         figures, cron = f"{self._schema}.{TABLES['drift_metrics'].name}", quartz(self._monitor.schedule)
+        mark = mark_of(tags_of(self._settings))
         people = [sql.AlertV2Subscription(user_email=email) for email in self._monitor.notify]
         return sql.AlertV2(
             display_name=f"{self._settings.project}-drift-{self._dataset}",
-            custom_summary=f"Predictions of {self._dataset} differ from the baseline.",
+            custom_summary=f"Predictions of {self._dataset} differ from the baseline. {mark}",
             query_text=(
                 f"SELECT max(number) AS drift FROM {figures} WHERE against = 'baseline' AND metric = 'psi' "
                 f"AND slice = '' AND window_start = (SELECT max(window_start) FROM {figures})"

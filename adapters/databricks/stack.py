@@ -6,13 +6,15 @@ the call that makes it, so that an answer that is lost leaves nothing that nobod
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from churn.settings import DatabricksSettings
 
-from .workspace import client_of, explained, tags_of
+from .lakebase import place_project
+from .workspace import client_of, explained, mark_of, tags_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -27,7 +29,7 @@ class Piece:
     """Something that must be there.
 
     Attributes:
-        kind: What it is: schema, volume, workspace folder.
+        kind: What it is: schema, volume, workspace folder, Lakebase project.
         name: Its full name.
         wanted: What the project sets of it.
         there: The same as it is now; None where there is no such thing.
@@ -65,13 +67,14 @@ class Owned:
     remove: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
-def plan(settings: DatabricksSettings, schema: str, *, files: bool) -> list[Piece]:
+def plan(settings: DatabricksSettings, schema: str, *, files: bool, lakebase: str | None = None) -> list[Piece]:
     """Return everything that must be there, compared with what is; changes nothing.
 
     Args:
         settings: The workspace.
         schema: `catalog.schema` of the data set.
         files: Whether files and artifacts lie in the volume too.
+        lakebase: The endpoint of Lakebase with the online store; None where that is elsewhere.
 
     Raises:
         StoreError: the workspace refuses or does not answer, or the catalog is not there.
@@ -85,26 +88,30 @@ def plan(settings: DatabricksSettings, schema: str, *, files: bool) -> list[Piec
         if outer != schema:
             pieces.append(_schema(client, settings, outer, "Files of the churn project."))
         pieces.append(_volume(client, settings, f"{settings.catalog}.{settings.volume}"))
-    return [*pieces, _folder(client, settings)]
+    pieces.append(_folder(client, settings))
+    return pieces if lakebase is None else [*pieces, _lakebase(client, settings, lakebase)]
 
 
-def setup(settings: DatabricksSettings, schema: str, *, files: bool) -> list[Piece]:
+def setup(settings: DatabricksSettings, schema: str, *, files: bool, lakebase: str | None = None) -> list[Piece]:
     """Make what is missing, change what differs, and return what was done; typed again it does nothing.
 
     Each thing is looked up, made, and looked up again, since an answer may be lost after its effect.
     """
     from databricks.sdk.errors import ResourceConflict
 
-    client, done = client_of(settings), plan(settings, schema, files=files)
+    client, done = client_of(settings), plan(settings, schema, files=files, lakebase=lakebase)
     for piece in done:
         if piece.change not in ("make", "change"):
             continue
         with explained(f"{piece.change} the {piece.kind} {piece.name}"):
             try:
-                (_make if piece.change == "make" else _change)(client, piece)
+                if piece.change == "make":
+                    _make(client, piece, tags_of(settings))
+                else:
+                    _change(client, piece)
             except ResourceConflict:  # made meanwhile, or by a request whose answer was lost
                 continue
-    after = {(piece.kind, piece.name): piece for piece in plan(settings, schema, files=files)}
+    after = {(piece.kind, piece.name): piece for piece in plan(settings, schema, files=files, lakebase=lakebase)}
     lacking = [piece for piece in after.values() if piece.change in ("make", "change")]
     assert not lacking, lacking
     return done
@@ -125,7 +132,7 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
             for schema in schemas
             if not _marked(schema.properties, mark) and schema.name != "information_schema"
             for volume in _volumes(client, settings.catalog, schema.name or "")
-            if _mark_of(mark) in (volume.comment or "")
+            if mark_of(mark) in (volume.comment or "")
         ]
         whole = [
             Owned(
@@ -137,7 +144,7 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
             for schema in schemas
             if _marked(schema.properties, mark)
         ]
-    return [*jobs, *volumes, *whole]
+    return [*jobs, *_served(client, mark), *_projects(client, mark), *volumes, *whole]
 
 
 def destroy(settings: DatabricksSettings) -> list[Owned]:
@@ -165,7 +172,7 @@ def _schema(client: WorkspaceClient, settings: DatabricksSettings, name: str, co
 
 
 def _volume(client: WorkspaceClient, settings: DatabricksSettings, name: str) -> Piece:
-    mark = _mark_of(tags_of(settings))
+    mark = mark_of(tags_of(settings))
     wanted = {"comment": f"Pages, lists, code and artifacts of the churn project. {mark}"}
     there = _found(lambda: client.volumes.read(name), f"read the volume {name}")
     if there is None:
@@ -179,9 +186,57 @@ def _folder(client: WorkspaceClient, settings: DatabricksSettings) -> Piece:
     return Piece("workspace folder", settings.folder, {}, None if there is None else {}, ours=False)
 
 
-def _make(client: WorkspaceClient, piece: Piece) -> None:
+def _lakebase(client: WorkspaceClient, settings: DatabricksSettings, endpoint: str) -> Piece:
+    project = "/".join(endpoint.split("/")[:2])
+    there = _found(lambda: client.postgres.get_project(project), f"look for the Lakebase project {project}")
+    tags = {tag.key: tag.value for tag in _tags_of_project(there)}
+    wanted = {"endpoint": endpoint}
+    return Piece(
+        "Lakebase project", project, wanted, None if there is None else wanted, _marked(tags, tags_of(settings))
+    )
+
+
+def _tags_of_project(project: Any) -> Iterator[Any]:
+    for part in (project.spec, project.status) if project else ():
+        yield from (part.custom_tags if part else None) or ()
+
+
+def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
+    """Return the endpoints of Model Serving, and the SQL alerts, which have no tags and are told by their text."""
+    found = [
+        Owned("endpoint", str(one.name), (), lambda name=str(one.name): client.serving_endpoints.delete(name))
+        for one in client.serving_endpoints.list()
+        if _marked({str(tag.key): str(tag.value) for tag in one.tags or ()}, mark)
+    ]
+    alerts = _found(lambda: list(client.alerts_v2.list_alerts()), "list SQL alerts") or []
+    alerts = [one for one in alerts if mark_of(mark) in (one.custom_summary or "")]
+    return [
+        *found,
+        *(
+            Owned("SQL alert", one.display_name, (), lambda name=str(one.id): client.alerts_v2.trash_alert(name))
+            for one in alerts
+        ),
+    ]
+
+
+def _projects(client: WorkspaceClient, mark: Mapping[str, str]) -> Iterator[Owned]:
+    for one in _found(lambda: list(client.postgres.list_projects()), "list Lakebase projects") or []:
+        if _marked({str(tag.key): str(tag.value) for tag in _tags_of_project(one)}, mark):
+            yield Owned("Lakebase project", str(one.name), (), lambda name=str(one.name): _gone(client, name))
+
+
+def _gone(client: WorkspaceClient, project: str) -> None:
+    from databricks.sdk.common.lro import LroOptions
+
+    client.postgres.delete_project(project).wait(LroOptions(timeout=dt.timedelta(minutes=10)))
+
+
+def _make(client: WorkspaceClient, piece: Piece, mark: Mapping[str, str]) -> None:
     from databricks.sdk.service.catalog import VolumeType
 
+    if piece.kind == "Lakebase project":
+        place_project(client, piece.wanted["endpoint"], mark)
+        return
     if piece.kind == "schema":
         catalog, _, name = piece.name.partition(".")
         client.schemas.create(
@@ -231,7 +286,3 @@ def _inside(client: WorkspaceClient, catalog: str, schema: str) -> Iterator[str]
 
 def _marked(properties: Mapping[str, str] | None, mark: Mapping[str, str]) -> bool:
     return mark.items() <= (properties or {}).items()
-
-
-def _mark_of(mark: Mapping[str, str]) -> str:
-    return "[" + ", ".join(f"{key}={value}" for key, value in mark.items()) + "]"

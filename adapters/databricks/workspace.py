@@ -6,7 +6,7 @@ import logging
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from churn.settings import DatabricksSettings
 
-__all__ = ["MANAGED_BY", "PROJECT", "check_schema", "client_of", "explained", "export", "make_folder", "tags_of"]
+__all__ = [
+    "MANAGED_BY",
+    "PROJECT",
+    "check_schema",
+    "client_of",
+    "explained",
+    "export",
+    "make_folder",
+    "mark_of",
+    "tags_of",
+]
 
 MANAGED_BY, PROJECT = "managed_by", "churn_project"
 """The tags of everything that the project makes in a workspace, by which it is found again."""
@@ -96,6 +106,11 @@ def check_schema(settings: DatabricksSettings, schema: str, stack: str) -> None:
             client.schemas.get(schema)
     except NotFound as error:
         raise NotFound(f"{error} Make it: python run.py stack setup --stack {stack}") from error
+
+
+def mark_of(tags: Mapping[str, str]) -> str:
+    """Return tags as a text, for what has none."""
+    return "[" + ", ".join(f"{key}={value}" for key, value in tags.items()) + "]"
 
 
 @contextmanager

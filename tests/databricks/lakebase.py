@@ -44,6 +44,8 @@ class Lakebase:
         add = workspace.routes.add
         add(f"POST {_API}/projects", self._create)
         add(f"POST {_API}/credentials", self._credential)
+        add(f"GET {_API}/projects", lambda _: {"projects": self._projects()})
+        add(f"DELETE {_API}/{{name...}}", self._delete)
         add(f"GET {_API}/{{parent...}}/branches", lambda _, parent: self._children(parent, "branches"))
         add(f"GET {_API}/{{parent...}}/endpoints", lambda _, parent: self._children(parent, "endpoints"))
         add(f"GET {_API}/{{name...}}", lambda _, name: self._one(name))
@@ -76,6 +78,16 @@ class Lakebase:
             self.resources[f"projects/{name}"] |= request.json
             self.resources[operation]["response"] = self.resources[f"projects/{name}"]
         return {"name": operation, "done": False}
+
+    def _projects(self) -> list[dict[str, Any]]:
+        return [found for name, found in self.resources.items() if name.count("/") == 1]
+
+    def _delete(self, _: Request, name: str) -> dict[str, Any]:
+        self._one(name)
+        for inside in [other for other in self.resources if f"{other}/".startswith(f"{name}/")]:
+            del self.resources[inside]
+        operation = {"name": f"projects/{name.partition('/')[2]}/operations/2", "done": True, "response": {}}
+        return self.resources.setdefault(str(operation["name"]), operation)
 
     def _credential(self, request: Request) -> dict[str, Any]:
         check(PostgresAPI.generate_database_credential, request.json)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from databricks.sdk.service import compute, jobs
 
+from adapters.databricks.monitor import PlatformMonitor
 from adapters.databricks.stack import destroy, owned, plan, setup
 from adapters.databricks.workspace import tags_of
 from churn.core.errors import StoreError
-from churn.settings import DatabricksSettings
+from churn.settings import DatabricksSettings, MonitorSettings
 from cli.main import main
 
+from .serving_case import ServingCase
 from .workspace import Workspace
 
 TELCO = "main.telco"
@@ -112,6 +114,28 @@ def test_only_what_carries_the_id_of_the_project_is_removed(workspace: Workspace
     destroy(settings)
     assert [job["settings"]["name"] for job in workspace.jobs.jobs.values()] == ["training", "somebody's"]
     assert list(workspace.catalog.schemas) == ["main.saas"]
+    assert owned(settings) == []
+
+
+def test_endpoint_alert_and_lakebase_project_are_removed_by_their_marks_too(
+    workspace: Workspace, settings: DatabricksSettings
+) -> None:
+    case, lakebase = ServingCase(workspace), "projects/online/branches/production/endpoints/primary"
+    case.host.ensure(1, within=1)
+    watched = settings.model_copy(update={"monitor": MonitorSettings(warehouse_id="0a1b")})
+    PlatformMonitor(workspace.client(), watched, "gym", "main.gym").place_alert()
+    workspace.lakebase.add_project("theirs")
+    assert setup(settings, TELCO, files=False, lakebase=lakebase)[-1].change == "make"
+    assert setup(settings, TELCO, files=False, lakebase=lakebase)[-1].change == "same"
+    assert [(each.kind, each.name) for each in owned(settings)] == [
+        ("endpoint", "churn_gym"),
+        ("SQL alert", "churn-drift-gym"),
+        ("Lakebase project", "projects/online"),
+        ("schema", "main.telco"),
+    ]
+    destroy(settings)
+    assert (workspace.serving.endpoints, workspace.monitors.alerts) == ({}, {})
+    assert [name for name in workspace.lakebase.resources if name.count("/") == 1] == ["projects/theirs"]
     assert owned(settings) == []
 
 
