@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -220,8 +221,14 @@ def hand_over(
     return (
         settings.model_copy(update={"dataset": contract.name, "data": data}),
         contract.model_copy(update={"feature_module": module}),
-        {"orchestrator": {"job": [pipeline, contract.name], "code": list(contents)}},
+        {"orchestrator": {"job": [pipeline, contract.name], "code": list(contents), "variables": _variables(profile)}},
     )
+
+
+def _variables(profile: Profile) -> list[str]:
+    """Return the environment variables that the profile names, such as that of a password, and that are set here."""
+    named = re.findall(r'_variable":"(\w+)"', profile.model_dump_json())
+    return sorted({name for name in named if os.environ.get(name)})
 
 
 def fetched(profile: Profile, path: Path) -> Path:

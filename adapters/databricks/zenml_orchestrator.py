@@ -59,6 +59,7 @@ class ChurnDatabricksOrchestratorSettings(BaseSettings):
 
     job: list[str] = Field(default=[], description="The pipeline and the data set.")
     code: list[str] = Field(default=[], description="Wheel, requirements and profile, as paths in a volume.")
+    variables: list[str] = Field(default=[], description="Environment variables whose values tasks need, as secrets.")
 
 
 class ChurnDatabricksOrchestratorConfig(DatabricksOrchestratorConfig, ChurnDatabricksOrchestratorSettings):
@@ -159,7 +160,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
             defaults=values if schedule else None,
             schedule=quartz(schedule.cron_expression or "") if schedule else None,
         )
-        keep(client, settings, secret, json.dumps(environment))
+        passwords = {name: os.environ[name] for name in asked.variables if name in os.environ}
+        keep(client, settings, secret, json.dumps({**environment, **passwords}))
         try:
             job = place_job(client, settings, payload)
             if schedule:

@@ -123,6 +123,18 @@ def test_what_a_step_receives_names_the_volume_where_this_machine_had_a_file(tmp
     assert workspace.delivered(Path(str(steps.data))).name == str(steps.data)
 
 
+def test_a_password_that_the_profile_names_goes_to_the_tasks_where_it_is_set(
+    tmp_path: Path, there: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, profile = configured(tmp_path / "state", "profile.online.password_variable=MY_PASSWORD")
+    contract = load_contract(CONFIGS, "telco")
+    assert hand_over(profile, "features", settings, contract)[2]["orchestrator"]["variables"] == []
+    monkeypatch.setenv("MY_PASSWORD", "pa55word")
+    handed = hand_over(profile, "features", settings, contract)[2]
+    assert handed["orchestrator"]["variables"] == ["MY_PASSWORD"]
+    assert "pa55word" not in json.dumps(handed)
+
+
 def test_a_folder_is_not_handed_over(tmp_path: Path, there: Workspace) -> None:
     settings, profile = configured(tmp_path / "state", f"data='{tmp_path}'")
     with pytest.raises(

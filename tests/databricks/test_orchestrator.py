@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 JOB = "churn-small-telco_simulated"
 PIPELINE = '''
 """A pipeline that does what it is told."""
-import time
+import os, time
 from zenml import pipeline, step
 from zenml.enums import ExecutionMode
 from churn.core.errors import DataError
@@ -38,7 +38,7 @@ def first(settings: Settings, contract: DatasetContract) -> int:
 
 @step(enable_cache=False)
 def second(number: int, mood: str) -> str:
-    print("the number is", number)
+    print("the number is", number, "and the password has", len(os.environ["CHURN_ONLINE_PASSWORD"]), "letters")
     if mood == "fail":
         raise DataError(f"{number} rows have no key: correct them.")
     if mood == "sleep":
@@ -134,6 +134,7 @@ class Stack:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder / "home"),
             "PYTHONPATH": str(self.checkout),
+            "CHURN_ONLINE_PASSWORD": "of-the-online-store-7Qx",
             **self.zenml,
             **self.workspace.environment(),
         }
@@ -235,7 +236,7 @@ def test_no_secret_and_no_path_of_this_machine_is_left_anywhere(
 ) -> None:
     puts = stack.workspace.calls("POST /api/2.0/secrets/put")
     kept = [json.loads(put.json["string_value"]) for put in puts]
-    secrets = {value for one in kept for name, value in one.items() if "TOKEN" in name} | {
+    secrets = {value for one in kept for name, value in one.items() if re.search("TOKEN|PASSWORD", name)} | {
         stack.zenml["ZENML_STORE_PASSWORD"]
     }
     secrets |= set(stack.workspace._tokens)
