@@ -22,7 +22,14 @@ from churn.settings import load_contract, read_configuration
 from tests.fakes.data.case import CONFIGS
 
 DOCS = Path(__file__).parents[3] / "docs" / "databricks.md"
-UNPARSED = ("VACUUM ", "REORG TABLE ", "SHOW TBLPROPERTIES ", "MERGE WITH SCHEMA EVOLUTION ", "GRANT USE CATALOG ")
+UNPARSED = (
+    "VACUUM ",
+    "REORG TABLE ",
+    "SHOW TBLPROPERTIES ",
+    "MERGE WITH SCHEMA EVOLUTION ",
+    "GRANT USE CATALOG ",
+    "GRANT READ VOLUME",
+)
 """sqlglot 30 takes these for a bare command, or not at all."""
 SCHEMA = pa.schema(
     [("customer_id", pa.string()), ("transaction_ts", pa.timestamp("us", "UTC")), ("it's", pa.float64())]
@@ -78,6 +85,15 @@ def statements() -> list[str]:
 @pytest.mark.parametrize("statement", [statement for statement in statements() if not statement.startswith(UNPARSED)])
 def test_a_parser_of_databricks_sql_knows_the_statement(statement: str) -> None:
     tree = sqlglot.parse_one(statement, dialect="databricks")
+    assert not tree.find(exp.Command)
+
+
+@pytest.mark.parametrize(
+    "granted", ["USE SCHEMA, CREATE TABLE, CREATE MODEL, CREATE FUNCTION", "USE SCHEMA, READ VOLUME, WRITE VOLUME"]
+)
+def test_privileges_on_a_schema_which_its_tables_and_volumes_inherit_are_known(granted: str) -> None:
+    tree = sqlglot.parse_one(f"GRANT {granted} ON SCHEMA main.churn TO `6f3c-jobs`", dialect="databricks")
+    assert isinstance(tree, exp.Grant)
     assert not tree.find(exp.Command)
 
 
