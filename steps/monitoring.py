@@ -18,7 +18,7 @@ from churn.settings import Settings
 from reports.effect_report import effect_page, read_out_headline
 from reports.monitoring_report import monitoring_page, monitoring_tags
 
-from .reporting import stage, tag_run, write_page
+from .reporting import keep_evidently, stage, tag_run, write_page
 
 __all__ = ["campaign_effect", "monitor"]
 
@@ -33,6 +33,7 @@ def monitor(
         report = monitoring.monitor(workspace, settings)
         alerted = alert(workspace, report, write_page(workspace, monitoring_page(report)))
         log_metadata({"acts": report.acts, "measured": report.measured, "advice": report.advice.state})
+        keep_evidently(workspace, settings, report)
         tag_run(*monitoring_tags(report))
         conclude("monitor", report.headline)
         return report, alerted

@@ -7,12 +7,17 @@ from contextlib import contextmanager
 
 from zenml import add_tags, get_step_context, log_metadata, save_artifact
 from zenml.metadata.metadata_types import Uri
+from zenml.types import HTMLString
 
 from churn.core import progress
 from churn.core.errors import ChurnError
+from churn.lifecycle.sampled import sampled
 from churn.lifecycle.workspace import Workspace
+from churn.monitoring.report import MonitoringReport
+from churn.settings import Settings
+from reports.evidently_report import evidently_page
 
-__all__ = ["link_endpoint", "stage", "tag_run", "write_page"]
+__all__ = ["keep_evidently", "link_endpoint", "stage", "tag_run", "write_page"]
 
 
 @contextmanager
@@ -30,6 +35,19 @@ def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
 def write_page(workspace: Workspace, page: str) -> str:
     """Store the page of the pipeline run that this step belongs to, and return where it is."""
     return workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
+
+
+def keep_evidently(workspace: Workspace, settings: Settings, report: MonitoringReport) -> None:
+    """Keep Evidently's report on a sample as a file and as the artifact `evidently`, where the settings ask for it."""
+    if not settings.monitoring.evidently_sample:
+        return
+    samples = sampled(workspace, report, settings.monitoring.evidently_sample, seed=settings.seed)
+    if samples is None:
+        progress.note("monitor", "Evidently has nothing to compare: no window, no baseline, or no features.")
+        return
+    page = evidently_page(samples.reference, samples.current)
+    workspace.files.put(f"reports/{get_step_context().pipeline_run.name}-evidently.html", [page.encode()])
+    save_artifact(HTMLString(page), "evidently")
 
 
 def link_endpoint(address: str | None) -> None:

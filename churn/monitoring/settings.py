@@ -101,6 +101,9 @@ class MonitoringSettings(Frozen):
     late_share: float = Field(
         default=0.1, gt=0, lt=1, description="Share of due outcomes that are missing from which labels count as late."
     )
+    evidently_sample: int = Field(
+        default=0, ge=0, le=100_000, description="Rows a side that Evidently's report is drawn of; 0: no such report."
+    )
     thresholds: Thresholds = Thresholds()
     retraining: RetrainingSettings = RetrainingSettings()
 

@@ -16,6 +16,7 @@ from churn.data.tables import EVENT_TIME
 from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.monitoring import monitor
 from churn.lifecycle.retraining import Attempt, Retraining
+from churn.lifecycle.sampled import Samples, sampled
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import FloatArray
 from churn.monitoring.alerts import Waiting
@@ -202,11 +203,10 @@ class Watched:
         if baseline is not None:
             put_baseline(self.store, baseline)
 
-    def monitor(self, *overrides: str, dry: bool = False) -> MonitoringReport:
-        """Run the use case as of `now`; without other settings on daily windows of event time alone."""
-        few = ("monitoring.windows=[day]", "monitoring.clocks=[event]")
-        settings = read_configuration(CONFIGS, overrides=[*few, *overrides]).settings
-        workspace = Workspace(
+    @property
+    def workspace(self) -> Workspace:
+        """Its ports."""
+        return Workspace(
             contract=CONTRACT,
             model=MODEL,
             threads=1,
@@ -223,7 +223,16 @@ class Watched:
                 ),
             },
         )
-        return monitor(workspace, settings, dry=dry)
+
+    def sampled(self, report: MonitoringReport, rows: int) -> Samples | None:
+        """Return a sample of the newest window and of its baseline."""
+        return sampled(self.workspace, report, rows, seed=1)
+
+    def monitor(self, *overrides: str, dry: bool = False) -> MonitoringReport:
+        """Run the use case as of `now`; without other settings on daily windows of event time alone."""
+        few = ("monitoring.windows=[day]", "monitoring.clocks=[event]")
+        settings = read_configuration(CONFIGS, overrides=[*few, *overrides]).settings
+        return monitor(self.workspace, settings, dry=dry)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of a table of metrics."""

@@ -453,3 +453,18 @@ def test_outcomes_that_are_known_only_in_the_future_are_not_used() -> None:
     made = watched(0, now=10)
     put_labels(made.store, Customers(400, 10), 0, 11)
     assert made.monitor().windows[0].mature == 0
+
+
+def test_a_sample_of_the_newest_window_lies_beside_one_of_its_baseline_with_the_same_columns() -> None:
+    made = watched(0, 1, labelled=40)
+    report = made.monitor()
+    samples = made.sampled(report, 100)
+    assert samples is not None
+    assert [*samples.reference.columns] == [*samples.current.columns] == ["contract", "charges", "probability"]
+    assert (len(samples.reference), len(samples.current)) == (100, 100)
+    newest = Customers(400, 11)
+    assert set(samples.current["charges"]) <= set(newest.charges)
+    everything = made.sampled(report, 10_000)
+    assert everything is not None
+    assert (len(everything.reference), len(everything.current)) == (700, 400)
+    assert Watched().sampled(Watched().monitor(), 10) is None

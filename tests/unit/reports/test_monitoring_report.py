@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from churn.monitoring.report import MonitoringReport
+from reports.evidently_report import evidently_page
 from reports.markdown import in_markdown
 from reports.monitoring_report import monitoring_page, monitoring_sections, monitoring_tags
 from tests.fakes.data.monitored import Watched, day, monitoring_report
@@ -77,3 +80,10 @@ def test_a_page_without_predictions_says_what_to_type() -> None:
 def test_the_list_of_runs_says_whether_to_act_and_why() -> None:
     assert monitoring_tags(report()) == ["act", "concept drift"]
     assert monitoring_tags(Watched().monitor()) == ["nothing to do"]
+
+
+def test_evidentlys_page_shows_the_columns_and_loads_nothing() -> None:
+    rows = pd.DataFrame({"charges": np.arange(60.0), "plan": ["a", "b"] * 30})
+    page = evidently_page(rows, rows.assign(charges=rows["charges"] + 40))
+    assert "charges" in page
+    assert re.findall(r"""<(?:link|script)[^>]*(?:href|src)=["']https?:""", page) == []
