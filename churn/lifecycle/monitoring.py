@@ -179,15 +179,12 @@ def _judged_windows(workspace: Workspace, settings: Settings, now: dt.datetime) 
     where = {"model_name": workspace.model, "clock": "event", "length": wanted.judged, "slice": ""}
     profile = _by_window(workspace, "profile_metrics", where)
     drift = _by_window(workspace, "drift_metrics", {**where, "against": "baseline"})
-    contacted = _contacts(workspace)
     matures, data_until = dt.timedelta(days=label.window_days + label.delay_days), _data_until(workspace, now)
     windows = []
     for key in sorted(profile):
         start, version, source = key
         end = _end(start, wanted.judged)
         figures = [_figure(row) for row in profile[key]]
-        rows = next(int(figure.number or 0) for figure in figures if figure.metric == "rows")
-        touched = sum(start <= time < end + dt.timedelta(days=label.window_days) for time in contacted)
         windows.append(
             Window.of(
                 figures,
@@ -197,7 +194,6 @@ def _judged_windows(workspace: Workspace, settings: Settings, now: dt.datetime) 
                 source=source,
                 start=start,
                 due=data_until is not None and end + matures <= data_until,
-                contacted=min(1.0, touched / rows) if rows else 0.0,
             )
         )
     return windows
@@ -224,16 +220,6 @@ def _by_window(
         for row in batch.to_pylist():
             found[row["window_start"], row["model_version"], row["source"]].append(row)
     return found
-
-
-def _contacts(workspace: Workspace) -> list[dt.datetime]:
-    """Return as of when each customer was contacted, in the time of the data."""
-    try:
-        table = workspace.tables.latest(workspace.contract.table("contacts").name)
-    except NotFound:
-        return []
-    rows = workspace.tables.scan(table, where={"group": "treatment"}).read_all().to_pylist()
-    return [time for row in rows if (time := row.get("as_of") or row["contacted_at"]) is not None]
 
 
 def _figure(row: Mapping[str, Any]) -> Figure:

@@ -57,7 +57,7 @@ class Window(Finite):
         churned: How many are known to have churned, by the share of those that they stand for.
         left_out: Rows whose outcome is known and left out, because the customer was contacted meanwhile.
         due: Whether every outcome should be known by now.
-        contacted: Share of the customers who were contacted before their outcome was known.
+        unrepresented: Share of the known outcomes that are left out with no control group that stands for them.
         unmatched: Share of the predictions without a row of features; None where there are no columns.
         realised: Metrics of the rows whose outcome is known.
         estimated: Metrics of all rows, estimated without outcomes.
@@ -75,7 +75,7 @@ class Window(Finite):
     churned: int = 0
     left_out: int = 0
     due: bool = False
-    contacted: float = 0.0
+    unrepresented: float = 0.0
     unmatched: float | None = None
     mean_probability: float | None = None
     realised: dict[str, float] = Field(default_factory=dict)
@@ -91,7 +91,7 @@ class Window(Finite):
             figures: Those of `:table`; others are passed over.
             differences: Of every column.
             end: When it ends.
-            told: The fields that are no figures: version, source, start, and what is known of outcomes and contacts.
+            told: The fields that are no figures: version, source, start, and whether outcomes are due.
         """
         by_kind: dict[str, dict[str, Any]] = defaultdict(dict)
         for figure in figures:
@@ -103,8 +103,10 @@ class Window(Finite):
                 drift[part.column][part.metric] = part.number
         measured = by_kind["measured"]
         rows = int(measured["rows"])
-        known = rows - int(measured["immature_rows"]) - int(measured.get("contacted_rows", 0))
+        left_out = int(measured.get("contacted_rows", 0))
+        known = rows - int(measured["immature_rows"]) - left_out
         churned = round(known * by_kind["realised"].get("churn_share", 0.0))
+        is_weighted = "effective_rows" in by_kind["realised"]
         return cls(
             end=end,
             rows=rows,
@@ -112,7 +114,8 @@ class Window(Finite):
             churned=churned,
             unmatched=measured.get("unmatched_share"),
             mean_probability=measured.get("mean_probability"),
-            left_out=int(measured.get("contacted_rows", 0)),
+            left_out=left_out,
+            unrepresented=left_out / (left_out + known) if left_out and not is_weighted else 0.0,
             realised=by_kind["realised"],
             estimated=by_kind["estimated"],
             backtest=by_kind["backtest"],

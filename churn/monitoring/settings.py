@@ -22,7 +22,9 @@ class Thresholds(Finite):
     roc_auc: float = Field(default=0.02, gt=0, lt=0.5, description="Loss of ROC AUC.")
     log_loss: float = Field(default=0.02, gt=0, description="Rise of the log loss, in nats.")
     profit_share: float = Field(default=0.05, gt=0, lt=1, description="Loss, as a share of the baseline's profit.")
-    treated: float = Field(default=0.05, gt=0, lt=1, description="Share of customers contacted before their outcome.")
+    treated: float = Field(
+        default=0.05, gt=0, lt=1, description="Share of outcomes left out that no control group stands for."
+    )
 
 
 class RetrainingSettings(Frozen):

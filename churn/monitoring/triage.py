@@ -31,7 +31,7 @@ _RECOMMENDED: dict[DiagnosisKind, str] = {
     "drift_with_loss": "Look at the columns named, then train on newer customers: python run.py --pipeline training.",
     "drift": "Nothing: on these customers the model should do as well, within chance, as on those it was judged on.",
     "late_labels": "Ask whoever delivers the outcomes: python run.py --pipeline features takes them in.",
-    "treated_labels": "Compare the contacted with the control group before you conclude anything from these outcomes.",
+    "treated_labels": "Conclude nothing about such customers, and keep campaign.control_share above 0.",
     "too_little_data": "Wait for more rows, or judge longer windows (monitoring.judged).",
 }
 
@@ -165,12 +165,10 @@ class Triage:
             yield f"{percent(missing)} of {window.rows:,} outcomes are due and not there."
 
     def _treated(self, window: Window) -> Iterator[str]:
-        # Where outcomes of contacted customers are left out, the others tell of untreated churn.
-        if window.mature and not window.left_out and window.contacted >= self.settings.thresholds.treated:
+        if window.unrepresented >= self.settings.thresholds.treated:
             yield (
-                f"{percent(window.contacted)} of the customers were contacted before their outcome was known, so that "
-                "it does "
-                "not say what would have happened without."
+                f"{percent(window.unrepresented)} of the known outcomes are left out, because their customers were "
+                "contacted, and there is no control group that stands for them."
             )
 
 

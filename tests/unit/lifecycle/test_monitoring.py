@@ -288,13 +288,19 @@ def test_outcomes_of_contacted_customers_are_left_out_and_the_others_are_judged(
     assert "Nobody stands for 100 of the rows that are left out" in " ".join(report.notes)
 
 
-def test_contacted_customers_are_said_to_be_treated() -> None:
-    made = watched(0, labelled=40)
-    contact(made)
+def test_outcomes_that_are_left_out_with_nobody_standing_for_them_are_said_to_be_treated() -> None:
+    made, customers = watched(0, labelled=40), Customers(400, 10)
+    put_labels(made.store, customers, 0, 40, weight=[0.0] * 100 + [1.0] * 300)
     report = made.monitor()
     assert kinds(report) == {"treated_labels"}
-    assert "25.0% of the customers were contacted" in report.diagnoses[0].evidence[0]
+    assert "25.0% of the known outcomes are left out" in report.diagnoses[0].evidence[0]
     assert not report.acts
+
+
+def test_a_contact_that_changed_no_outcome_is_no_diagnosis() -> None:
+    made = watched(0, labelled=40)
+    contact(made)
+    assert kinds(made.monitor()) == set()
 
 
 def test_nothing_is_judged_where_no_version_is_live_or_the_live_one_has_not_predicted() -> None:

@@ -128,9 +128,9 @@ CASES: dict[str, tuple[Window, list[str], str]] = {
     ),
     "labels that are not due": (window(stayed=0, churned=0), [], ""),
     "treated labels": (
-        window(realised=CONCEPT, contacted=0.3),
+        window(realised=CONCEPT, unrepresented=0.3),
         ["treated_labels"],
-        "30.0% of the customers were contacted before their outcome was known",
+        "30.0% of the known outcomes are left out, because their customers were contacted",
     ),
     "too little data": (window(SHIFT, rows=199), ["too_little_data"], "199 predictions, and a judgement needs 200"),
 }
