@@ -19,10 +19,10 @@ export PATH := $(CURDIR)/.uv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bundle connect install train spark test test-databricks unit lint clean python
+.PHONY: help bundle connect install train spark test test-databricks databricks-acceptance unit lint clean python
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(TRAIN) ## install what is needed, and nothing else
 
@@ -45,6 +45,9 @@ test-databricks: $(TEST) .sail/installed ## Spark, and the adapters of Databrick
 bundle: $(TEST) ## write the bundle for Databricks to build/bundle, and check it without a workspace
 	$(RUN) run.py stack bundle --out build/bundle
 	$(RUN) tools/check_bundle.py build/bundle
+
+databricks-acceptance: $(TRAIN) ## prove in a real workspace what only one can prove (ARGS="--set profile.databricks.catalog=dev")
+	$(RUN) tools/databricks_acceptance.py $(ARGS)
 
 unit: $(TEST) ## the fast tests, for while you work
 	$(RUN) -m pytest tests/unit -m 'not slow' -n 2 --dist worksteal
