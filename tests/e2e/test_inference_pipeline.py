@@ -145,8 +145,12 @@ def _asked(port: int, customers: list[str], at_a_time: int) -> list[dict[str, An
 def test_the_same_batch_twice_at_once_and_again_stays_one(project: Project, first: Ran) -> None:
     before = project.tables(DATASET)["churn_predictions"]
     running = [project.start(*arguments(project)) for _ in range(2)]
-    for command in running:
-        assert "unchanged: the batch was scored before" in command.finished().succeeded().out
+    ended = [command.finished() for command in running]
+    for ran in ended:
+        assert ran.code == 0, ran.out + ran.err
+        assert "unchanged: the batch was scored before" in ran.out
+    waits = "Another `inference` works on telco_simulated: this one waits until it has ended.\n"
+    assert "".join(ran.err for ran in ended) in {"", waits}, "one at most has to wait"
     assert project.tables(DATASET)["churn_predictions"] == before
 
 
@@ -193,7 +197,8 @@ def test_monitoring_measures_what_was_scored_and_says_whether_to_act(project: Pr
     ran = project.run(*project.arguments("monitoring", *QUICK), "--json")
     answer = json.loads(ran.out.splitlines()[-1])
     assert answer["exit"] == ran.code == (3 if answer["verdict"] == "act" else 0)
-    assert (answer["pipeline"], answer["version"], answer["campaign_effect"]) == ("monitoring", 1, "too early")
+    assert (answer["pipeline"], answer["version"]) == ("monitoring", 1)
+    assert answer["campaign_effect"] in {"earned", "lost", "kept", "unclear"}, "the batch of an old time has outcomes"
     title = {"act": "someone should act", "nothing_to_do": "nothing to do"}[answer["verdict"]]
     assert f"<h1>Monitoring: {title}</h1>" in Path(answer["report"]).read_text(encoding="utf-8")
     tables = project.tables(DATASET)
