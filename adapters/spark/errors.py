@@ -23,7 +23,7 @@ _CONFLICT = re.compile(
 )
 _GONE = re.compile(
     r"TABLE_OR_VIEW_NOT_FOUND|TABLE_NOT_FOUND|VERSION_NOT_FOUND|FILE_NOT_(FOUND|EXIST)|VersionNotFound|no such file|"
-    r"does not exist|not found|Missing commit file",
+    r"does not exist|not found|Missing commit file|No commit files found",  # the last: its writer has not committed yet
     re.IGNORECASE,
 )
 

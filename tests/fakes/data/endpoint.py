@@ -24,6 +24,7 @@ from churn.ports.tables import TableRef
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL, Office, office
 from tests.fakes.data.scorers import ADDITIVE, CATEGORIES, SCHEMA
+from tests.fakes.ports.endpoint import InMemoryEndpoint
 from tests.fakes.ports.online import InMemoryOnlineStore
 from tests.fakes.ports.prediction_log import InMemoryPredictionLog
 from tests.fakes.ports.tables import MemoryFeatureStore
@@ -138,6 +139,7 @@ class EndpointCase:
             "online": lambda: self.online,
             "identity": lambda: "ada",
             "load": self._load,
+            "endpoint": lambda options: InMemoryEndpoint(self.endpoint, MODEL, runs=True),
         }
         self.make, self.settings = make, settings(*overrides)
         self.workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: self.now, make=make)
