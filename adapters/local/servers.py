@@ -152,6 +152,8 @@ def watch(servers: Sequence[Server]) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1.0)
+            for number in _received:
+                sys.exit(128 + number)
             for server in servers:
                 if not server.runs:
                     raise StoreError(f"{server.name} ended by itself; the end of {server.log}: {server.last_words()}")
@@ -162,7 +164,16 @@ def end_with_this_process(servers: Sequence[Server]) -> None:
     atexit.register(stop, servers)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):  # by default they end a process without its exit handlers
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
+            signal.signal(number, _end)
+
+
+_received: list[int] = []
+"""Signals to end this process: what a handler raises is lost where it happens to interrupt a finalizer."""
+
+
+def _end(number: int, _: object) -> None:
+    _received.append(number)
+    sys.exit(128 + number)
 
 
 def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
