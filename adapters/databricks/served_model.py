@@ -9,11 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import platform
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -32,6 +30,7 @@ from churn.scoring.policy import policy_of
 from churn.scoring.rows import LoadedModel
 
 from ..local.online_postgresql import PostgresOnlineStore
+from ..mlflow.environment import write_environment
 from ..mlflow.load import load_package
 from ..mlflow.manifest import CODE_FOLDER, LOADER, PACKAGED, SCRIPT
 from .lakebase import LakebaseLogin
@@ -295,7 +294,7 @@ def wrap(package: Path, into: Path, dataset: Dataset, *, resources: Iterable[Any
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes().replace(b"\r\n", b"\n"))
     (into / SCRIPT).write_text(_MODEL_SCRIPT, encoding="utf-8")
-    _write_environment(into)
+    write_environment(into, _REQUIREMENTS)
     _write_mlmodel(into, package, dataset, list(resources))
     return into
 
@@ -316,20 +315,6 @@ def _stores(served: ServedAs, dataset: Dataset) -> tuple[PostgresOnlineStore, Po
         options = LakebaseLogin(WorkspaceClient, served.lakebase).options
         store = PostgresOnlineStore(served.lakebase, dataset.name, options=options)
     return store, PostgresRequests(options, dataset.name) if served.logs else None
-
-
-def _write_environment(into: Path) -> None:
-    pins, python = [f"{name}=={version(name)}" for name in _REQUIREMENTS], platform.python_version()
-    (into / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
-    conda = {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [f"python={python}", "pip", {"pip": pins}],
-    }
-    (into / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False), encoding="utf-8")
-    build = ["pip", "setuptools", "wheel"]
-    environment = {"python": python, "build_dependencies": build, "dependencies": ["-r requirements.txt"]}
-    (into / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
 
 
 def _write_mlmodel(into: Path, package: Path, dataset: Dataset, resources: list[Any]) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 
 from churn.core.codebase import closure
 from churn.core.errors import ModelError
 from churn.model.scorer import Scorer
 
+from .environment import write_environment
 from .manifest import ARTIFACT, CARD, CODE_FOLDER, LOADER, SCRIPT, runtime_name, write_manifest
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ def build_package(
     runtime = runtime_name(sources)
     _copy_code(sources, into / CODE_FOLDER / runtime)
     (into / SCRIPT).write_text(_MODEL_SCRIPT.format(runtime=runtime), encoding="utf-8")
-    _write_environment(into)
+    write_environment(into, _REQUIREMENTS)
     _write_mlmodel(scorer, into, _write_example(scorer, into, example), metadata)
     if card:
         (into / CARD).write_text(card, encoding="utf-8")
@@ -97,21 +95,6 @@ def _copy_code(sources: list[Path], into: Path) -> None:
         target = into / source.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes().replace(b"\r\n", b"\n"))
-
-
-def _write_environment(into: Path) -> None:
-    pins = [f"{name}=={version(name)}" for name in _REQUIREMENTS]
-    python = platform.python_version()
-    (into / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
-    conda = {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [f"python={python}", "pip", {"pip": pins}],
-    }
-    (into / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False), encoding="utf-8")
-    build = ["pip", "setuptools", "wheel"]
-    environment = {"python": python, "build_dependencies": build, "dependencies": ["-r requirements.txt"]}
-    (into / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
 
 
 def _write_example(scorer: Scorer, into: Path, example: pd.DataFrame) -> dict[str, str]:
