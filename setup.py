@@ -19,7 +19,7 @@ packed = [path for name in packages for path in (ROOT / name.replace(".", "/")).
 packed += [
     path
     for name, patterns in packing["package-data"].items()
-    for one in patterns
-    for path in (ROOT / name.replace(".", "/")).glob(one)
+    for pattern in patterns
+    for path in (ROOT / name.replace(".", "/")).glob(pattern)
 ]
 setup(version=f"{VERSION}+g{source_digest([*packed, ROOT / 'pyproject.toml'])[:12]}")

@@ -116,8 +116,8 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_signed_integer(kind) or kind in (pa.float32(), pa.float64()))
 
 
-def _unfit(name: str, given: pa.DataType, held: pa.DataType, why: str = "") -> StoreError:
+def _unfit(name: str, new: pa.DataType, stored: pa.DataType, why: str = "") -> StoreError:
     return StoreError(
-        f"The column {name!r} is {held} in the table, which cannot hold every value of the new {given} column{why}: "
+        f"The column {name!r} is {stored} in the table, which cannot hold every value of the new {new} column{why}: "
         "cast it, or give it another name."
     )

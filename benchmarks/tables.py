@@ -51,7 +51,7 @@ def fetch_tables(folder: Path, catalogue: Path = CATALOGUE) -> None:
     """
     for name, entry in read_yaml(catalogue, ConfigError).items():
         published = PublicData(entry["url"], entry["sha256"], f"{name}.csv")
-        fetch(name, folder, known={name: published})
+        fetch(name, folder, offers={name: published})
         beside = {"key": entry["key"], "label": entry["label"]}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(beside), encoding="utf-8")
 

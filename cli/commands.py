@@ -174,12 +174,12 @@ def dataset_infer(arguments: argparse.Namespace) -> int:
     from churn.data.file_format import FileFormat
     from churn.drafting.infer import infer
 
-    asked = {name: value for name in ("encoding", "sheet") if (value := getattr(arguments, name)) is not None}
-    written = parse_model(FileFormat, asked, "the command line", ConfigError)
+    options = {name: value for name in ("encoding", "sheet") if (value := getattr(arguments, name)) is not None}
+    written = parse_model(FileFormat, options, "the command line", ConfigError)
     rows = wiring.read_table(arguments.file, written).rows.to_pandas(ignore_metadata=True)
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])
-    said = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
-    sys.stdout.write(infer(rows, name, file_format=written, today=wiring.now().date(), **said))
+    columns = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
+    sys.stdout.write(infer(rows, name, file_format=written, today=wiring.now().date(), **columns))
     return 0
 
 

@@ -56,7 +56,7 @@ def config_explain(arguments: argparse.Namespace) -> int:
     """Print what a key means, what it may be, its default, its value and who set it; of a section, its keys."""
     key, node = arguments.key, _node(arguments.key)
     default, value = _at(_shipped(arguments), key), _at(_in_force(arguments), key)
-    told = {
+    facts = {
         "key": key,
         "meaning": _description(node),
         "type": _type(node),
@@ -65,11 +65,11 @@ def config_explain(arguments: argparse.Namespace) -> int:
         "set_by": _set_by(arguments, key),
     }
     if wants_json(arguments):
-        print_json({**told, "exit": 0})
+        print_json({**facts, "exit": 0})
         return 0
     console = plain_console()
     console.print(key)
-    words = {**told, "default": _written(default), "value": f"{_written(value)}, set by {told['set_by']}"}
+    words = {**facts, "default": _written(default), "value": f"{_written(value)}, set by {facts['set_by']}"}
     below = node.get("properties", {})
     for name in ("meaning",) if below else ("meaning", "type", "default", "value"):
         if words[name]:
@@ -102,9 +102,9 @@ def _node(key: str) -> dict[str, Any]:
     for name in key.split(".")[1 if machine else 0 :]:
         below = node.get("properties", {}).get(name) or node.get("additionalProperties")
         if not isinstance(below, dict):
-            known = setting_keys()
-            same = [each for each in known if each.rpartition(".")[2] == name]
-            hint = f"; did you mean {same[0]!r}?" if same else nearest(key, known) or ": `config show` lists all."
+            keys = setting_keys()
+            alike = [setting for setting in keys if setting.rpartition(".")[2] == name]
+            hint = f"; did you mean {alike[0]!r}?" if alike else nearest(key, keys) or ": `config show` lists all."
             raise ConfigError(f"There is no setting {key!r}{hint}")
         if "$ref" in below:
             below = {**schema["$defs"][below["$ref"].rpartition("/")[2]], **below}

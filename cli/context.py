@@ -141,16 +141,16 @@ def actor_of(arguments: argparse.Namespace, session: Session) -> str:
 @contextmanager
 def alone(workspace: Workspace, job: str, *, patience: float = 1.0) -> Iterator[None]:
     """Let one run of a job at a time work on a data set; one that waits longer than `patience` seconds says so."""
-    told = f"Another `{job.replace('_', ' ')}` works on {workspace.contract.name}: this one waits until it has ended."
-    said = threading.Timer(patience, print, [told], {"file": sys.stderr, "flush": True})
-    said.daemon = True
-    said.start()
+    text = f"Another `{job.replace('_', ' ')}` works on {workspace.contract.name}: this one waits until it has ended."
+    timer = threading.Timer(patience, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
     try:
         with workspace.tables.exclusive(f"job_{job}"):
-            said.cancel()
+            timer.cancel()
             yield
     finally:
-        said.cancel()
+        timer.cancel()
 
 
 def writable(path: Path) -> Path:
@@ -159,12 +159,12 @@ def writable(path: Path) -> Path:
     Raises:
         ConfigError: no file can be written there.
     """
-    there = path.exists()
+    existed = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):
             pass
-        if not there:
+        if not existed:
             path.unlink()
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another path with --out.") from error

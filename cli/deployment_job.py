@@ -31,15 +31,15 @@ def deployment_job_create(arguments: argparse.Namespace) -> int:
 
 def deployment_job_show(arguments: argparse.Namespace) -> int:
     """Print the job, whether a new version starts it, and its newest runs."""
-    told = _job(arguments).show()
-    code = 0 if told["link"]["state"] == "CONNECTED" and told["job_id"] else 2
+    job = _job(arguments).show()
+    code = 0 if job["link"]["state"] == "CONNECTED" and job["job_id"] else 2
     if wants_json(arguments):
-        print_json({**told, "exit": code})
+        print_json({**job, "exit": code})
         return code
-    console, link = plain_console(), told["link"]
-    console.print(f"Job     {told['name']}  {told['address'] or 'is not there'}", soft_wrap=True)
+    console, link = plain_console(), job["link"]
+    console.print(f"Job     {job['name']}  {job['address'] or 'is not there'}", soft_wrap=True)
     console.print(f"Link    {link['model']}: {link['state']}, {link['meaning']}", soft_wrap=True)
-    for run in told["runs"]:
+    for run in job["runs"]:
         console.print(f"Run     version {run['version'] or '?'}  {run['result']}  {run['url']}", soft_wrap=True)
     if code:
         console.print(as_typed(f"Next    python run.py deployment-job create{repeated(arguments)}   (links it again)"))

@@ -22,14 +22,14 @@ def explain(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.explain import explain_customer
     from reports.customer_report import customer_lines, customer_page
 
-    said = explain_customer(session.workspace, session.settings, arguments.customer)
-    path = arguments.out or session.profile.state / "explanations" / f"{file_name(said.customer)}.html"
-    writable(path).write_text(customer_page(said), encoding="utf-8")
+    explanation = explain_customer(session.workspace, session.settings, arguments.customer)
+    path = arguments.out or session.profile.state / "explanations" / f"{file_name(explanation.customer)}.html"
+    writable(path).write_text(customer_page(explanation), encoding="utf-8")
     if wants_json(arguments):
-        print_json({**said.model_dump(mode="json"), "page": path, "exit": 0})
+        print_json({**explanation.model_dump(mode="json"), "page": path, "exit": 0})
         return 0
     console = plain_console()
-    for line in [*customer_lines(said), f"Page     {path}"]:
+    for line in [*customer_lines(explanation), f"Page     {path}"]:
         console.print(line)
     return 0
 

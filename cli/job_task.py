@@ -18,10 +18,10 @@ def command() -> None:
         "run": "id of the job's run",
     }.items():
         parser.add_argument(f"--{name}", required=True, help=meaning)
-    asked = vars(parser.parse_args())
+    options = vars(parser.parse_args())
     from .environment import prepare
 
     prepare(debug=False)
     from adapters import wiring
 
-    wiring.run_task(**asked)
+    wiring.run_task(**options)

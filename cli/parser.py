@@ -103,17 +103,17 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse an option that there is not by its name; argparse would first stumble over the value behind it."""
         typed = list(sys.argv[1:] if args is None else args)
-        known = set(_options(self))
+        options = set(_options(self))
         for word in typed[: typed.index("--")] if "--" in typed else typed:
-            if word.startswith("--") and word.partition("=")[0] not in known:
+            if word.startswith("--") and word.partition("=")[0] not in options:
                 self.error(f"unrecognized arguments: {word}")
         return super().parse_known_args(typed, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, the word that may have been meant, and where the help is; exit with 2."""
-        told = f"{message}{self._meant(message)}"
-        print(as_typed(f"{self.prog}: {told}\nHelp: python {self.prog} --help"), file=sys.stderr)
-        raise UsageError(told)
+        sentence = f"{message}{self._meant(message)}"
+        print(as_typed(f"{self.prog}: {sentence}\nHelp: python {self.prog} --help"), file=sys.stderr)
+        raise UsageError(sentence)
 
     def _meant(self, message: str) -> str:
         """Return `"; did you mean 'x'?"` for a mistyped word that is named in a message of argparse."""
@@ -141,7 +141,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    return (option for each in parsers(parser) for action in each._actions for option in action.option_strings)
+    return (option for sub in parsers(parser) for action in sub._actions for option in action.option_strings)
 
 
 def build_parser(program: str | None = None) -> argparse.ArgumentParser:
@@ -228,12 +228,12 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     ui.add_argument("--mlflow-port", type=_port, default=5000, metavar="N", help="default: %(default)s")
     ui.add_argument("--detach", action="store_true", help="leave them running in the background")
     ui.add_argument("--stop", action="store_true", help="end those that run in the background")
-    for each in parsers(parser):
-        for action in each._actions:
+    for subparser in parsers(parser):
+        for action in subparser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for listed in action._choices_actions:  # the help of a command says what it does, as the list does
-                    said = str(listed.help)
-                    action.choices[listed.dest].description = f"{said[:1].upper()}{said[1:]}."
+                    text = str(listed.help)
+                    action.choices[listed.dest].description = f"{text[:1].upper()}{text[1:]}."
     return parser
 
 
@@ -445,18 +445,18 @@ def _rollout_commands(parser: _Parser, common: _Parser) -> None:
         "abort": "end it: the champion answers everybody, and the version counts as rejected",
         "check": "look once, for cron: abort, advance, promote or wait",
     }
-    made = {action: commands.add_parser(action, parents=[common], help=said) for action, said in helps.items()}
+    actions = {action: commands.add_parser(action, parents=[common], help=text) for action, text in helps.items()}
     for action in ("start", "advance", "abort"):
-        command = made[action]
+        command = actions[action]
         needed = action != "advance"
         command.add_argument(
             "--reason", required=needed, metavar="TEXT", help="why, for whoever reads the record later"
         )
         command.add_argument("--as", dest="name", metavar="NAME", help="who decides (default: as with approve)")
-    made["start"].add_argument("--version", type=int, required=True, metavar="N", help="the version")
-    made["start"].add_argument("--shadow", action="store_true", help="score every row beside it, and answer nobody")
+    actions["start"].add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    actions["start"].add_argument("--shadow", action="store_true", help="score every row beside it, and answer nobody")
     for action in ("start", "advance"):
-        made[action].add_argument(
+        actions[action].add_argument(
             "--share", type=float, metavar="S", help="of the customers, 0 to 1 (default: the next of rollout.shares)"
         )
 
@@ -464,8 +464,8 @@ def _rollout_commands(parser: _Parser, common: _Parser) -> None:
 def _config_commands(parser: _Parser, common: _Parser) -> None:
     commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
     commands.add_parser("show", parents=[common], help="the settings of a run, as YAML")
-    told = commands.add_parser(
+    explained = commands.add_parser(
         "explain", parents=[common], help="what a key means and may be, its value, and who set it"
     )
-    told.add_argument("key", metavar="KEY", help="a key such as money.incentive_cost, or a section such as gate")
+    explained.add_argument("key", metavar="KEY", help="a key such as money.incentive_cost, or a section such as gate")
     commands.add_parser("schema", help="the JSON schema of the settings")

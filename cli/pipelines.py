@@ -65,15 +65,15 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         return _scheduled(arguments, session)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
-    console, kept, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
-    last = read_durations(kept, key)
+    console, file, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
+    last = read_durations(file, key)
     expected = f" · {in_words(last['total'])} last time" if "total" in last else ""
     console.print(Text.assemble((name, "bold"), f" · dataset {contract.name} · stack {profile.name}{expected}"))
     with console.status("starting ZenML and MLflow", spinner=console.spinner) if console.is_terminal else nullcontext():
-        pipeline, asked = prepared(arguments, session)
+        pipeline, parameters = prepared(arguments, session)
     one_at_a_time = alone(session.workspace, name) if name in _JOBS else nullcontext()
     with watch(console, list(pipeline.invocations), last) as board, one_at_a_time:
-        run = finished(pipeline(**asked))
+        run = finished(pipeline(**parameters))
     from .summary import summarise
 
     result = {"pipeline": name, "dataset": contract.name, "run": run.name}
@@ -81,7 +81,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     result |= summarise(console, name, run, settings, profile, options=options, verbose=arguments.verbose)
     seconds = time.monotonic() - started
     console.print(board.times(started, started + seconds), style="dim")
-    write_durations(kept, key, board.seconds(), seconds)
+    write_durations(file, key, board.seconds(), seconds)
     if quiet and result["exit"]:
         print(result["message"], file=sys.stderr)
     if result.pop("retrain", False) and settings.monitoring.retraining.mode == "start":
@@ -99,16 +99,16 @@ def _scheduled(arguments: argparse.Namespace, session: Session) -> dict[str, Any
             f"The stack {profile.name!r} starts nothing by itself: let cron type the command (docs/command-line.md) or "
             "name a stack of Databricks with --stack."
         )
-    pipeline, asked = prepared(arguments, session)
+    pipeline, parameters = prepared(arguments, session)
     from zenml.client import Client
     from zenml.config.schedule import Schedule
 
-    for known in Client().list_schedules(name=name).items:
-        Client().delete_schedule(known.id, soft=False)
+    for schedule in Client().list_schedules(name=name).items:
+        Client().delete_schedule(schedule.id, soft=False)
     if cron != "off":
-        pipeline.with_options(schedule=Schedule(name=name, cron_expression=cron))(**asked)
-    said = "runs no more by itself" if cron == "off" else f"runs by itself at {cron} (UTC)"
-    terminal(quiet=getattr(arguments, "quiet", False)).print(f"{name} {said}, on the stack {profile.name}.")
+        pipeline.with_options(schedule=Schedule(name=name, cron_expression=cron))(**parameters)
+    state = "runs no more by itself" if cron == "off" else f"runs by itself at {cron} (UTC)"
+    terminal(quiet=getattr(arguments, "quiet", False)).print(f"{name} {state}, on the stack {profile.name}.")
     return {"pipeline": arguments.pipeline, "dataset": session.contract.name, "schedule": cron, "exit": 0}
 
 
@@ -129,9 +129,9 @@ def prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict
         enable_cache=False if arguments.no_cache else None,
         settings=components,
     )
-    asked = {"version": arguments.version} if name == "deployment" else {}
-    pipeline.prepare(settings, contract, **asked)
-    return pipeline, {"settings": settings, "contract": contract, **asked}
+    parameters = {"version": arguments.version} if name == "deployment" else {}
+    pipeline.prepare(settings, contract, **parameters)
+    return pipeline, {"settings": settings, "contract": contract, **parameters}
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

@@ -50,10 +50,10 @@ def simulate(arguments: argparse.Namespace) -> int:
     settings, profile, contract = session_of(arguments)
     if arguments.through_zenml and arguments.faults:
         raise ConfigError("--through-zenml and --faults exclude each other: leave one of them out.")
-    asked: dict[str, Any] = {"scenario": arguments.scenario, "months": arguments.months}
+    options: dict[str, Any] = {"scenario": arguments.scenario, "months": arguments.months}
     faults = faults_called(arguments.faults) if arguments.faults else frozenset()
     contract = year_contract(contract, arguments.scenario)
-    company = year_company(contract, settings, **asked)
+    company = year_company(contract, settings, **options)
     out = writable(arguments.out or profile.reports / f"year-{arguments.scenario}.html")
     console = terminal(quiet=getattr(arguments, "quiet", False) or wants_json(arguments))
     console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
@@ -68,7 +68,7 @@ def simulate(arguments: argparse.Namespace) -> int:
                 return FaultySteps(connect, settings, faults) if faults else YearSteps(connect, settings)
 
             stores = wiring.year_stores(contract, settings, profile, folder, runs)
-            year = simulate_year(stores, company, contract, settings, faults=faults, **asked)
+            year = simulate_year(stores, company, contract, settings, faults=faults, **options)
     except KeyboardInterrupt:
         print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
         return 130

@@ -58,8 +58,8 @@ def stack_plan(arguments: argparse.Namespace) -> int:
         note = " (made by others)" if piece.change == "not ours" else ""
         print(f"{_MARK[piece.change]} {piece.kind} {piece.name}{note}")
         if piece.change == "change":
-            for key, (there, wanted) in piece.differences().items():
-                print(f"    {key}: {there!r} → {wanted!r}")
+            for key, (present, wanted) in piece.differences().items():
+                print(f"    {key}: {present!r} → {wanted!r}")
     for package in wiring.replaced_packages(session.profile):
         print(f"~ package {package.package} {package.runtime} of the runtime → {package.locked}")
     changes = sum(piece.change in ("make", "change") for piece in pieces)
@@ -80,15 +80,15 @@ def stack_destroy(arguments: argparse.Namespace) -> int:
     """Print what carries the project's mark in the workspace, and with `--yes` remove it."""
     profile = configuration_of(arguments).profile
     remove = arguments.yes and not arguments.plan
-    found = wiring.destroy_stack(profile) if remove else wiring.stack_owned(profile)
-    for each in found:
-        print(f"- {each.kind} {each.name}")
-        for inside in each.holds:
+    resources = wiring.destroy_stack(profile) if remove else wiring.stack_owned(profile)
+    for resource in resources:
+        print(f"- {resource.kind} {resource.name}")
+        for inside in resource.holds:
             print(f"    with {inside}")
     of = f"churn_project={profile.workspace.project}"
-    print(f"{len(found)} of the project ({of}) {'are removed' if remove else 'would be removed'}.")
+    print(f"{len(resources)} of the project ({of}) {'are removed' if remove else 'would be removed'}.")
     print(f"Left alone: the workspace folder {profile.workspace.folder} with its experiments, which carry no mark.")
-    if found and not remove and not arguments.plan:
+    if resources and not remove and not arguments.plan:
         raise ConfigError("Tables, models and files in these schemas cannot be brought back: type it again with --yes.")
     return 0
 

@@ -112,8 +112,8 @@ def _deployment(
     release: Release = _output(run, "release", "release")
     _checks(console, report, verbose=verbose)
     console.print(Text.assemble((f"\n{outcome.sentence}", "bold")))
-    for each in outcome.notes:
-        console.print(each)
+    for remark in outcome.notes:
+        console.print(remark)
     console.print(f"Live    {'no version' if outcome.champion is None else f'version {outcome.champion}'}")
     if release.sentence:
         console.print(f"Serves  {release.sentence}")

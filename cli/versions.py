@@ -73,13 +73,13 @@ def gains_table(statuses: Mapping[int, VersionStatus], *, currency: str, level: 
     Returns:
         None where the gate compared no version with another.
     """
-    found = {number: _gains(status) for number, status in statuses.items()}
-    names = [name for name in _GAINS if any(name in gains for gains in found.values())]
+    gains_of = {number: _gains(status) for number, status in statuses.items()}
+    names = [name for name in _GAINS if any(name in gains for gains in gains_of.values())]
     if not names:
         return None
     heads = (f"{METRICS[name].gain.label} ({level} interval)" for name in names)
     listed = table("version", "against", *heads)
-    for number, gains in found.items():
+    for number, gains in gains_of.items():
         gate = statuses[number].gate
         if gains and gate is not None:
             cells = (METRICS[name].gain.interval(gains[name], currency) if name in gains else "" for name in names)

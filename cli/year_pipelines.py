@@ -61,10 +61,10 @@ class PipelineSteps(YearSteps):
         from .pipelines import finished, prepared
 
         session = self._session._replace(settings=settings)
-        asked = argparse.Namespace(pipeline=name, no_cache=False, version=None, debug=False)
+        arguments = argparse.Namespace(pipeline=name, no_cache=False, version=None, debug=False)
         with wiring.clock_at(self.now):
-            pipeline, more = prepared(asked, session)
-            return finished(pipeline(**more))
+            pipeline, parameters = prepared(arguments, session)
+            return finished(pipeline(**parameters))
 
 
 def use_own_zenml(folder: Path) -> None:

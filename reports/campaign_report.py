@@ -64,7 +64,7 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
     if not campaign.plan.contacts:
         return Section("Do this", [Callout(_why_nobody(campaign).capitalize(), "warn")])
     money, settings = campaign.money, campaign.settings
-    until, known = (
+    until, then = (
         f"{campaign.planned_at + dt.timedelta(days=days):%Y-%m-%d}"
         for days in (settings.rest_days or campaign.window_days, campaign.window_days)
     )
@@ -89,14 +89,14 @@ def _to_do(campaign: Campaign, *, beside: bool) -> Section:
     if campaign.control.customers:
         steps[-1] = Step(
             "Leave the control group alone, and everybody else.",
-            f"{campaign.control.customers:,} customers get no offer from anybody before {known}, so that it can be "
+            f"{campaign.control.customers:,} customers get no offer from anybody before {then}, so that it can be "
             f"seen what the campaign changed. {_OTHERS}."
             f"{_place(control, beside=beside)}",
             {control: control} if beside else {},
         )
         steps.append(
             Step(
-                f"Measure from {known} on.",
+                f"Measure from {then} on.",
                 f"The outcomes of {campaign.window_days} days are known then. Once they are in the tables "
                 f"(python run.py --pipeline features{on}, with --data FILE where you deliver it), compare the groups:",
                 command=f"python run.py campaign effect {campaign.batch_id}{on}",

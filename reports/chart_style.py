@@ -146,16 +146,16 @@ def small_multiples(
 
 def drawn_once(draw: Callable[P, str]) -> Callable[P, str]:
     """Return `draw` with a memory of its last charts: the same values give the chart that was drawn before."""
-    known: dict[str, str] = {}
+    drawings: dict[str, str] = {}
 
     @wraps(draw)
     def drawn(*args: P.args, **options: P.kwargs) -> str:
         values = hashlib.sha256(repr((args, options)).encode()).hexdigest()
-        if values not in known:
-            if len(known) == _KEPT:
-                del known[next(iter(known))]
-            known[values] = draw(*args, **options)
-        return known[values]
+        if values not in drawings:
+            if len(drawings) == _KEPT:
+                del drawings[next(iter(drawings))]
+            drawings[values] = draw(*args, **options)
+        return drawings[values]
 
     return drawn
 
@@ -215,8 +215,9 @@ def _svg(figure: Figure, title: str) -> str:
     for role, colour in COLOURS.items():
         drawing = drawing.replace(colour, f"var(--{role}, {colour})")
     drawing = drawing.replace("'DejaVu Sans'", _FONTS)
-    told = values_of(figure)
-    label, read_out = html.escape(title, quote=True), html.escape("; ".join(value.words for value in told[:_READ_OUT]))
+    values = values_of(figure)
+    label = html.escape(title, quote=True)
+    read_out = html.escape("; ".join(value.words for value in values[:_READ_OUT]))
     drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
     drawing = drawing.replace(">", f"><desc>{read_out}</desc>", 1)
-    return drawing.replace("</svg>", "".join(value.svg for value in told) + "</svg>")
+    return drawing.replace("</svg>", "".join(value.svg for value in values) + "</svg>")

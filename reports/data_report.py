@@ -54,13 +54,13 @@ def _sparkline(counts: list[int]) -> str:
 
 def validation_section(report: ValidationReport) -> Section:
     """Return what became of a batch's rows and which rules they broke."""
-    kept = "Nothing is lost: rows that break a rule wait in the quarantine table with the rule"
-    kept += "; other values that break one are scored as missing." if report.scoring else "."
+    sentence = "Nothing is lost: rows that break a rule wait in the quarantine table with the rule"
+    sentence += "; other values that break one are scored as missing." if report.scoring else "."
     what = "rows were set aside" if report.scoring else "rows broke the contract"
     then = "the others were scored" if report.scoring else "none of the batch was used"
     limit = f"the {percent(report.max_quarantine_share)} that validation.max_quarantine_share allows"
     above = f"More {what} than {limit}: {then}."
-    verdict = Callout(kept, "good") if report.passed else Callout(above, "bad")
+    verdict = Callout(sentence, "good") if report.passed else Callout(above, "bad")
     cards = [
         Card("rows from the source", report.rows, report.source),
         Card("accepted", report.accepted),

@@ -34,9 +34,9 @@ def effect_headline(effect: CampaignEffect) -> str:
             "would have stayed anyway. Set `campaign.control_share` above 0 before the next one."
         )
     if effect.drop is None or effect.net is None:
-        known = f"{effect.contacted.known:,} and {effect.control.known:,}"
+        outcomes = f"{effect.contacted.known:,} and {effect.control.known:,}"
         groups = f"{effect.contacted.customers:,} contacted and {effect.control.customers:,} control customers"
-        return f"It is too early to tell: of {groups} the outcomes of {known} are known. {_due(effect)}"
+        return f"It is too early to tell: of {groups} the outcomes of {outcomes} are known. {_due(effect)}"
     net, currency = interval(effect.net, _whole, effect.currency), effect.currency
     churn = f"{percent(effect.contacted.churn or 0)} of the contacted churned and {percent(effect.control.churn or 0)}"
     fell = f"{churn} of the control group, a fall of {_POINTS.interval(effect.drop)}."
@@ -56,8 +56,8 @@ def effect_lines(effect: CampaignEffect) -> list[str]:
     names = ", ".join(effect.campaigns[:3]) + (" and others" if len(effect.campaigns) > 3 else "")
     lines = [f"Campaign {names} (control group drawn by the salt {effect.salt!r})", effect_headline(effect)]
     for name, group in (("contacted", effect.contacted), ("control", effect.control)):
-        told = f"{group.churned:,} churned" if group.known else "no outcome is known yet"
-        lines.append(f"  {name:<10} {group.customers:,} customers, {group.known:,} outcomes known, {told}")
+        churn = f"{group.churned:,} churned" if group.known else "no outcome is known yet"
+        lines.append(f"  {name:<10} {group.customers:,} customers, {group.known:,} outcomes known, {churn}")
     if effect.drop is not None and effect.saved is not None:
         saved = interval(effect.saved, _whole, effect.currency)
         lines.append(f"  money      saved {saved}, spent {amount(effect.spent, effect.currency)}")
@@ -87,16 +87,16 @@ def effect_sections(effect: CampaignEffect) -> tuple[Section, ...]:
     return (*sections, _method(effect))
 
 
-def read_out_headline(found: ReadOut) -> str:
+def read_out_headline(read_out: ReadOut) -> str:
     """Return what was found, or why there is nothing to read out yet."""
-    return found.nothing if found.effect is None else effect_headline(found.effect)
+    return read_out.nothing if read_out.effect is None else effect_headline(read_out.effect)
 
 
-def read_out_sections(found: ReadOut) -> tuple[Section, ...]:
+def read_out_sections(read_out: ReadOut) -> tuple[Section, ...]:
     """Return what the campaigns changed, or why there is nothing to read out yet."""
-    if found.effect is not None:
-        return effect_sections(found.effect)
-    return (Section("What the campaigns changed", [Cards([Card("campaigns", 0)]), Callout(found.nothing)]),)
+    if read_out.effect is not None:
+        return effect_sections(read_out.effect)
+    return (Section("What the campaigns changed", [Cards([Card("campaigns", 0)]), Callout(read_out.nothing)]),)
 
 
 def acceptance_settings(effect: CampaignEffect) -> str:

@@ -147,14 +147,14 @@ def _measured(evaluation: Evaluation, name: str) -> str | None:
 
 def _economics(money: MoneySettings) -> str:
     value, write = money.customer_value, partial(amount, currency=money.currency)
-    kept = write(value.amount)
+    value_kept = write(value.amount)
     if value.margin is not None and value.months is not None:
-        kept = (
+        value_kept = (
             f"{percent(value.margin, 0)} of the monthly revenue for {value.months:g} months "
-            f"({kept} where the revenue is not known)"
+            f"({value_kept} where the revenue is not known)"
         )
     return (
-        f"Keeping a customer is worth {kept}. An accepted offer costs {write(money.incentive_cost)}, a contact "
+        f"Keeping a customer is worth {value_kept}. An accepted offer costs {write(money.incentive_cost)}, a contact "
         f"{write(money.contact_cost)}, and {percent(money.acceptance.mean, 0)} of churners accept. The model treats "
         "the customers whose expected value, after these costs, is above 0."
     )

@@ -39,7 +39,7 @@ def profit_curves(evaluations: Mapping[str, Evaluation]) -> str:
     def draw(axes: Axes) -> None:
         for (name, evaluation), role in zip(evaluations.items(), roles, strict=True):
             curve, colour = evaluation.curves["profit"], COLOURS[role]
-            share, earned = (evaluation.metrics[each].point for each in ("share_at_profit", "profit_per_customer"))
+            share, earned = (evaluation.metrics[key].point for key in ("share_at_profit", "profit_per_customer"))
             axes.fill_between(curve.x, curve.lower, curve.upper, color=colour, alpha=0.14, linewidth=0)
             axes.plot(
                 curve.x, curve.y, color=colour, label=f"{shortened(name)}: {METRICS['profit'].text(earned, currency)}"

@@ -70,11 +70,11 @@ def slice_dots(slices: Sequence[Slice], name: str, overall: float, confidence: f
     def draw(axes: Axes) -> None:
         places = np.arange(len(shown), 0, -1)
         for place, part in zip(places, shown, strict=True):
-            found = part.metrics[name]
-            apart = found.lower > overall or found.upper < overall
+            estimate = part.metrics[name]
+            apart = estimate.lower > overall or estimate.upper < overall
             colour = COLOURS["secondary" if apart else "primary"]
-            axes.plot([found.lower, found.upper], [place, place], color=colour, linewidth=1.6)
-            axes.plot([found.point], [place], "o", color=colour, markersize=6)
+            axes.plot([estimate.lower, estimate.upper], [place, place], color=colour, linewidth=1.6)
+            axes.plot([estimate.point], [place], "o", color=colour, markersize=6)
         axes.axvline(overall, color=COLOURS["ink"], linewidth=1.2)
         beside(axes, f"all {metric.number(overall)}", (overall, len(shown) + 0.5), (4, 0), fontsize=9)
         named(axes, places, [shortened(f"{part.column}: {part.value}", 38) for part in shown])

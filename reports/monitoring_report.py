@@ -126,16 +126,16 @@ def retraining_section(retraining: Retraining) -> Section:
 
 def monitoring_sections(report: MonitoringReport) -> tuple[Section, ...]:
     """Return what monitoring found: what to do, the metrics over time, estimates beside what came true, the drift."""
-    mine = _drawn(report)
-    sections = [_verdict(report, mine)]
+    drawn = _drawn(report)
+    sections = [_verdict(report, drawn)]
     if report.costs:
         sections.append(_costs(report))
-    if line := _line(report, mine):
+    if line := _line(report, drawn):
         sections.append(_timeline(report, line))
-    if backtests := [window for window in mine if window.backtest and window.realised]:
+    if backtests := [window for window in drawn if window.backtest and window.realised]:
         sections.append(_backtest(report, backtests))
-    if any(window.drift for window in mine):
-        sections.append(_drift(mine))
+    if any(window.drift for window in drawn):
+        sections.append(_drift(drawn))
     if report.windows:
         sections.append(_windows(report))
     return tuple(sections)
@@ -151,14 +151,14 @@ def _drawn(report: MonitoringReport) -> list[Window]:
     return [window for window in report.windows if (window.version, window.source) == (report.live, source)]
 
 
-def _line(report: MonitoringReport, mine: Sequence[Window]) -> list[Window]:
+def _line(report: MonitoringReport, drawn: Sequence[Window]) -> list[Window]:
     """Return the windows of every version that make one line: of several in one window, the one that is live."""
-    if not mine:
+    if not drawn:
         return []
     by_start: dict[dt.datetime, Window] = {}
     for window in report.windows:
         best = by_start.get(window.start)
-        if window.source == mine[-1].source and (best is None or _rank(report, window) > _rank(report, best)):
+        if window.source == drawn[-1].source and (best is None or _rank(report, window) > _rank(report, best)):
             by_start[window.start] = window
     return [by_start[start] for start in sorted(by_start)]
 
@@ -193,10 +193,10 @@ def _costs(report: MonitoringReport) -> Section:
     return Section("What the shift costs a month", blocks, lead)
 
 
-def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
+def _verdict(report: MonitoringReport, drawn: Sequence[Window]) -> Section:
     blocks: list[Block] = [Callout(report.headline, "warn" if report.acts else "good")]
-    if mine:
-        blocks.append(Cards(_cards(report, mine)))
+    if drawn:
+        blocks.append(Cards(_cards(report, drawn)))
     if report.diagnoses:
         steps = [
             Step(
@@ -211,8 +211,8 @@ def _verdict(report: MonitoringReport, mine: Sequence[Window]) -> Section:
     return Section("What to do", blocks)
 
 
-def _cards(report: MonitoringReport, mine: Sequence[Window]) -> list[Card]:
-    last = mine[-1]
+def _cards(report: MonitoringReport, drawn: Sequence[Window]) -> list[Card]:
+    last = drawn[-1]
     cards = [Card("predictions", last.rows, f"newest window of {last.source}, {last.name}")]
     for name in ("roc_auc", "profit_per_customer"):
         metric, was = METRICS[name], report.baselines.get(last.version, {}).get(name)
@@ -253,13 +253,13 @@ def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
             (place, window.estimated[name]) for place, window in enumerate(windows) if name in window.estimated
         ]
         if estimates:
-            x, found = [place for place, _ in estimates], [estimate for _, estimate in estimates]
-            lower, upper = [estimate.lower for estimate in found], [estimate.upper for estimate in found]
+            x, intervals = [place for place, _ in estimates], [estimate for _, estimate in estimates]
+            lower, upper = [estimate.lower for estimate in intervals], [estimate.upper for estimate in intervals]
             axes.fill_between(x, lower, upper, color=COLOURS["primary"], alpha=0.18, linewidth=0)
-            axes.plot(x, [estimate.point for estimate in found], color=COLOURS["primary"], label="estimated")
-        known = [(place, window.realised[name]) for place, window in enumerate(windows) if name in window.realised]
-        if known:
-            axes.plot(*zip(*known, strict=True), "o", color=COLOURS["secondary"], markersize=4, label="realised")
+            axes.plot(x, [estimate.point for estimate in intervals], color=COLOURS["primary"], label="estimated")
+        realised = [(place, window.realised[name]) for place, window in enumerate(windows) if name in window.realised]
+        if realised:
+            axes.plot(*zip(*realised, strict=True), "o", color=COLOURS["secondary"], markersize=4, label="realised")
         held = [report.baselines.get(window.version, {}).get(name, np.nan) for window in windows]
         if not np.isnan(held).all():
             axes.step(places, held, where="mid", color=COLOURS["muted"], **DASHED)
@@ -278,13 +278,13 @@ def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
 
 def _marked(report: MonitoringReport, windows: Sequence[Window]) -> dict[float, str]:
     """Return the letters of what happened, by the place on the axis of windows; what lies outside is in the table."""
-    starts, found = [window.start.timestamp() for window in windows], dict[float, str]()
+    starts, letters = [window.start.timestamp() for window in windows], dict[float, str]()
     for mark in report.marks:
         if windows[0].start <= mark.at < windows[-1].end:
             place = round(float(np.interp(mark.at.timestamp(), starts, np.arange(len(starts)))), 1)
             letter = _LETTERS[mark.kind]
-            found[place] = found.get(place, "").replace(letter, "") + letter
-    return found
+            letters[place] = letters.get(place, "").replace(letter, "") + letter
+    return letters
 
 
 def _backtest(report: MonitoringReport, windows: Sequence[Window]) -> Section:
@@ -295,9 +295,9 @@ def _backtest(report: MonitoringReport, windows: Sequence[Window]) -> Section:
                 continue
             metric, estimate, truth = METRICS[name], window.backtest[name], window.realised[name]
             held = estimate.lower <= truth <= estimate.upper
-            told = metric.interval(estimate, report.currency)
+            interval = metric.interval(estimate, report.currency)
             verdict = "as estimated" if held else "the estimate misled"
-            rows.append([window.name, metric.label, told, metric.text(truth, report.currency), verdict])
+            rows.append([window.name, metric.label, interval, metric.text(truth, report.currency), verdict])
     misled = sum(row[-1] != "as estimated" for row in rows)
     lead = (
         f"What was estimated without outcomes, for the rows whose outcome is known now: {misled} of {len(rows)} "

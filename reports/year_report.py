@@ -147,9 +147,9 @@ def _table(year: YearResult) -> Table:
 def _what_happened(year: YearResult) -> Section:
     blocks: list[Block] = []
     for policy in year.policies:
-        told = [{"month": start, "what happened": sentence} for start, sentence in _story(policy)]
-        if told:
-            blocks.append(Table.of(told, policy.label, folded=policy.name != "loop"))
+        rows = [{"month": start, "what happened": sentence} for start, sentence in _story(policy)]
+        if rows:
+            blocks.append(Table.of(rows, policy.label, folded=policy.name != "loop"))
     if not _story_of_loop(year):
         blocks.insert(0, Text("The loop found no reason to act."))
     return Section("What happened", blocks)

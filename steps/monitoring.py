@@ -44,8 +44,8 @@ def campaign_effect(settings: Settings, contract: DatasetContract) -> Annotated[
     """Hold the contacted against the control group by the outcomes that are known now; nothing yet is an answer too."""
     with stage("campaign_effect"):
         workspace = connect(contract, settings.model_name)
-        found = read_out(workspace, settings)
-        if found.effect is not None:
-            workspace.files.put("campaigns/effect.html", [effect_page(found.effect).encode()])
-        conclude("campaign_effect", read_out_headline(found))
-        return found
+        result = read_out(workspace, settings)
+        if result.effect is not None:
+            workspace.files.put("campaigns/effect.html", [effect_page(result.effect).encode()])
+        conclude("campaign_effect", read_out_headline(result))
+        return result

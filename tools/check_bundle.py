@@ -24,15 +24,15 @@ KINDS: dict[str, Any] = {
 
 def faults(folder: Path) -> list[str]:
     """Return what is wrong with the resources of a bundle: an unknown kind or field, a missing one, a wrong type."""
-    found: list[str] = []
+    messages: list[str] = []
     whole = yaml.safe_load((folder / "databricks.yml").read_text(encoding="utf-8"))
     for path in sorted(file for pattern in whole["include"] for file in folder.glob(pattern)):
-        for target, own in yaml.safe_load(path.read_text(encoding="utf-8"))["targets"].items():
-            found += [f"{path.name}: there is no target {target}"] * (target not in whole["targets"])
-            for kind, resources in own["resources"].items():
+        for target, target_settings in yaml.safe_load(path.read_text(encoding="utf-8"))["targets"].items():
+            messages += [f"{path.name}: there is no target {target}"] * (target not in whole["targets"])
+            for kind, resources in target_settings["resources"].items():
                 for key, resource in resources.items():
-                    found += _faults(f"{path.name}: {kind}.{key}", KINDS.get(kind), resource)
-    return found
+                    messages += _faults(f"{path.name}: {kind}.{key}", KINDS.get(kind), resource)
+    return messages
 
 
 def _faults(where: str, kind: Any, resource: dict[str, Any]) -> list[str]:

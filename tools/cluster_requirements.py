@@ -44,7 +44,7 @@ def requirements(lock: Path, project: str = "churn-lifecycle") -> str:
         needed = waiting.pop()
         if "marker" in needed and not Marker(needed["marker"]).evaluate(CLUSTER):
             continue
-        package = next(one for one in locked[needed["name"]] if needed.get("version") in {None, one.get("version")})
+        package = next(pin for pin in locked[needed["name"]] if needed.get("version") in {None, pin.get("version")})
         if package["name"] != project:
             pinned[package["name"]] = package["version"]
         parts = {"": package.get("dependencies", []), **package.get("optional-dependencies", {})}

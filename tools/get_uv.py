@@ -56,10 +56,10 @@ def locked_wheels(lock: Path, package: str = "uv") -> list[Wheel]:
         SetupError: the lock file does not hold the package.
     """
     packages = tomllib.loads(lock.read_text(encoding="utf-8"))["package"]
-    found = next((entry for entry in packages if entry["name"] == package), None)
-    if found is None:
+    locked = next((entry for entry in packages if entry["name"] == package), None)
+    if locked is None:
         raise SetupError(f"{lock.name} does not lock {package}: install uv yourself and put it on PATH.")
-    return [Wheel(found["version"], file["url"], file["hash"].removeprefix("sha256:")) for file in found["wheels"]]
+    return [Wheel(locked["version"], file["url"], file["hash"].removeprefix("sha256:")) for file in locked["wheels"]]
 
 
 def wheel_for(wheels: list[Wheel], system: str, machine: str, libc: str) -> Wheel:
@@ -70,15 +70,15 @@ def wheel_for(wheels: list[Wheel], system: str, machine: str, libc: str) -> Whee
     """
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
     if system == "Darwin":
-        wanted = [rf"macosx_\d+_\d+_{'arm64' if architecture == 'aarch64' else architecture}\b"]
+        patterns = [rf"macosx_\d+_\d+_{'arm64' if architecture == 'aarch64' else architecture}\b"]
     elif system == "Linux":
         # The musl build is linked statically and runs beside any C library.
-        wanted = [rf"musllinux_\d+_\d+_{architecture}\b"]
+        patterns = [rf"musllinux_\d+_\d+_{architecture}\b"]
         if libc == "glibc":
-            wanted.insert(0, rf"manylinux\w*_{architecture}\b")
+            patterns.insert(0, rf"manylinux\w*_{architecture}\b")
     else:
-        wanted = []
-    for pattern in wanted:
+        patterns = []
+    for pattern in patterns:
         for wheel in wheels:
             if re.search(pattern, wheel.name):
                 return wheel
@@ -87,8 +87,8 @@ def wheel_for(wheels: list[Wheel], system: str, machine: str, libc: str) -> Whee
 
 def find_uv(path: str | None = None) -> str | None:
     """Return a uv on the search path that runs and is new enough, or None."""
-    found = shutil.which("uv", path=path)
-    return found if found and _runs(found) else None
+    executable = shutil.which("uv", path=path)
+    return executable if executable and _runs(executable) else None
 
 
 def download(wheel: Wheel, into: Path, environment: Mapping[str, str] = os.environ) -> Path:
@@ -119,9 +119,9 @@ def get_uv(lock: Path, into: Path) -> str:
     Raises:
         SetupError: there is no uv for this platform, or the package index cannot be reached.
     """
-    found = find_uv() or find_uv(str(into / "bin"))
-    if found:
-        return found
+    executable = find_uv() or find_uv(str(into / "bin"))
+    if executable:
+        return executable
     wheels = locked_wheels(lock)
     wheel = wheel_for(wheels, platform.system(), platform.machine(), platform.libc_ver()[0])
     sys.stderr.write(f"Installing uv {wheel.version} into {into}\n")

@@ -86,14 +86,14 @@ class VolumeArtifactStore(BaseArtifactStore):
     def glob(self, pattern: PathType) -> list[PathType]:
         """Return the files and folders that match a pattern, `*` within one name."""
         root, *parts = _path(pattern).lstrip("/").split("/")
-        found = [f"/{root}"]
+        paths = [f"/{root}"]
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
             if set(part) & set("*?["):
-                found = [f"{folder}/{name}" for folder in found for name in self._named(folder, part, last)]
+                paths = [f"{folder}/{name}" for folder in paths for name in self._named(folder, part, last)]
             else:
-                found = [f"{folder}/{part}" for folder in found]
-        return [path for each in found if self.exists(path := _address(each))]
+                paths = [f"{folder}/{part}" for folder in paths]
+        return [path for match in paths if self.exists(path := _address(match))]
 
     def isdir(self, path: PathType) -> bool:
         """Return whether there is a folder."""
@@ -142,13 +142,13 @@ class VolumeArtifactStore(BaseArtifactStore):
     def stat(self, path: PathType) -> os.stat_result:
         """Return the size and the time of the last change, in the form of `os.stat`."""
         name = _path(path)
-        found = self._volumes.file(name)
-        if found is None:
+        entry = self._volumes.file(name)
+        if entry is None:
             if not self._volumes.is_folder(name):
                 raise FileNotFoundError(f"{name} is not there.")
             return os.stat_result((stat.S_IFDIR | 0o700, 0, 0, 1, 0, 0, 0, 0, 0, 0))
-        changed = int(found.changed)
-        return os.stat_result((stat.S_IFREG | 0o600, 0, 0, 1, 0, 0, found.size, changed, changed, changed))
+        changed = int(entry.changed)
+        return os.stat_result((stat.S_IFREG | 0o600, 0, 0, 1, 0, 0, entry.size, changed, changed, changed))
 
     def size(self, path: PathType) -> int:
         """Return the size of a file in bytes."""
@@ -164,12 +164,12 @@ class VolumeArtifactStore(BaseArtifactStore):
         self, top: PathType, topdown: bool, onerror: Callable[..., None] | None
     ) -> Iterator[tuple[PathType, list[PathType], list[PathType]]]:
         try:
-            found = [(_address(folder), folders, files) for folder, folders, files in self._volumes.walk(_path(top))]
+            levels = [(_address(folder), folders, files) for folder, folders, files in self._volumes.walk(_path(top))]
         except OSError as error:
             if onerror is not None:
                 onerror(error)
             return
-        for folder, folders, files in found if topdown else reversed(found):
+        for folder, folders, files in levels if topdown else reversed(levels):
             yield folder, [*folders], [*files]
 
     def _named(self, folder: str, pattern: str, last: bool) -> list[str]:

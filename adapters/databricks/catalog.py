@@ -68,23 +68,23 @@ def key_statements(table: str, constraint: str, key: Iterable[str], nullable: It
     return statements
 
 
-def text_statements(table: str, said: TableText, comments: Mapping[str, str | None]) -> list[str]:
+def text_statements(table: str, texts: TableText, comments: Mapping[str, str | None]) -> list[str]:
     """Return what gives a table its comment and tags, and columns their comments.
 
     Args:
         table: Its full name, quoted.
-        said: What it is to say.
-        comments: What its columns say now, by name.
+        texts: The comment, tags and meanings of columns that it should have.
+        comments: The present comments of its columns, by name.
     """
     statements = [
         f"ALTER TABLE {table} ALTER COLUMN {quoted(name)} COMMENT {text(meaning)}"
-        for name, meaning in said.columns.items()
+        for name, meaning in texts.columns.items()
         if name in comments and comments[name] != meaning
     ]
-    if said.comment:
-        statements.append(f"COMMENT ON TABLE {table} IS {text(said.comment)}")
-    if said.tags:
-        pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in said.tags.items())
+    if texts.comment:
+        statements.append(f"COMMENT ON TABLE {table} IS {text(texts.comment)}")
+    if texts.tags:
+        pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in texts.tags.items())
         statements.append(f"ALTER TABLE {table} SET TAGS ({pairs})")
     return statements
 
@@ -146,11 +146,11 @@ class UnityCatalog:
         Raises:
             Outrun: there is a table by now.
         """
-        wanted = {**self.properties_at_creation(), KEY: json.dumps(list(key)), **properties}
-        given = ", ".join(f"{text(name)} = {text(value)}" for name, value in wanted.items())
+        properties = {**self.properties_at_creation(), KEY: json.dumps(list(key)), **properties}
+        pairs = ", ".join(f"{text(name)} = {text(value)}" for name, value in properties.items())
         with viewed(rows) as view:
             self.run(
-                table, f"CREATE TABLE {self.name(table)} USING DELTA TBLPROPERTIES ({given}) AS SELECT * FROM {view}"
+                table, f"CREATE TABLE {self.name(table)} USING DELTA TBLPROPERTIES ({pairs}) AS SELECT * FROM {view}"
             )
 
     def append(self, table: str, rows: Any) -> None:
@@ -178,14 +178,14 @@ class UnityCatalog:
         """Return the properties that every table of ours has."""
         return dict(_PROPERTIES)
 
-    def declare(self, table: str, key: Iterable[str], said: TableText, nullable: Iterable[str] = ()) -> None:
+    def declare(self, table: str, key: Iterable[str], texts: TableText, nullable: Iterable[str] = ()) -> None:
         """Give a table its key, comment and tags; what a row holds stays."""
-        wanted, name = tuple(key), self.name(table)
-        if self.key(table) != wanted:
-            self.run(table, f"ALTER TABLE {name} SET TBLPROPERTIES ({text(KEY)} = {text(json.dumps(wanted))})")
+        key_columns, name = tuple(key), self.name(table)
+        if self.key(table) != key_columns:
+            self.run(table, f"ALTER TABLE {name} SET TBLPROPERTIES ({text(KEY)} = {text(json.dumps(key_columns))})")
         comments = {field.name: field.metadata.get("comment") for field in self.rows(table).schema.fields}
-        key_comes = key_statements(name, f"{table}_key", wanted, nullable)
-        self.govern(table, [*key_comes, *text_statements(name, said, comments)])
+        key_comes = key_statements(name, f"{table}_key", key_columns, nullable)
+        self.govern(table, [*key_comes, *text_statements(name, texts, comments)])
 
     def release(self, table: str) -> None:
         """Drop the primary key, so that columns of it may go."""
@@ -205,20 +205,20 @@ class UnityCatalog:
         name, hours = self.name(table), 0
         if since is not None:
             hours = max(0, math.ceil((self.now() - since).total_seconds() / 3600) + 1)
-        kept = "ALTER TABLE {} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{}')"
-        self.govern(table, [f"REORG TABLE {name} APPLY (PURGE)", kept.format(name, f"interval {hours} hours")])
+        set_retention = "ALTER TABLE {} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{}')"
+        self.govern(table, [f"REORG TABLE {name} APPLY (PURGE)", set_retention.format(name, f"interval {hours} hours")])
         try:
             self.run(table, f"VACUUM {name}")
         finally:
-            self.govern(table, [kept.format(name, KEPT)])
+            self.govern(table, [set_retention.format(name, KEPT)])
         history = self.session.sql(f"DESCRIBE HISTORY {name}").where("operation = 'VACUUM START'")
         metrics = [row["operationMetrics"] for row in history.limit(1).toArrow().to_pylist()]
         return int(dict(metrics[0] or ()).get("sizeOfDataToDelete", 0)) if metrics else 0
 
     def now(self) -> dt.datetime:
         """Return the engine's time (UTC), which is that of the commits."""
-        found: dt.datetime = self.session.sql("SELECT current_timestamp() AS now").toArrow()["now"][0].as_py()
-        return found.astimezone(dt.UTC)
+        server_time: dt.datetime = self.session.sql("SELECT current_timestamp() AS now").toArrow()["now"][0].as_py()
+        return server_time.astimezone(dt.UTC)
 
     def tables(self) -> list[str]:
         """Return the names of the schema's tables."""

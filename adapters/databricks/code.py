@@ -74,12 +74,12 @@ def differences(jobs: JobSettings) -> list[Difference]:
     Raises:
         ConfigError: nothing is known of that runtime.
     """
-    known = unambiguous_yaml((files(__package__) / "runtimes.yaml").read_text(encoding="utf-8"))
-    asked = jobs.cluster["spark_version"] if jobs.cluster else f"serverless-{jobs.environment_version}"
-    runtime = next((packages for name, packages in known.items() if str(asked).startswith(name)), None)
+    runtimes = unambiguous_yaml((files(__package__) / "runtimes.yaml").read_text(encoding="utf-8"))
+    chosen = jobs.cluster["spark_version"] if jobs.cluster else f"serverless-{jobs.environment_version}"
+    runtime = next((packages for name, packages in runtimes.items() if str(chosen).startswith(name)), None)
     if runtime is None:
         raise ConfigError(
-            f"The packages of the runtime {asked!r} are not known here ({', '.join(known)} are): "
+            f"The packages of the runtime {chosen!r} are not known here ({', '.join(runtimes)} are): "
             "`run.py doctor --stack databricks` asks a runtime itself."
         )
     locked = dict(line.split("==") for line in requirements().splitlines())
@@ -96,8 +96,8 @@ def for_jobs(profile: Profile) -> str:
     Raises:
         ConfigError: it names a path of this machine, which a job cannot read.
     """
-    here = str(profile.state)
-    values = json.loads(profile.model_dump_json().replace(json.dumps(here)[1:-1], "{state}"))
+    local_state = str(profile.state)
+    values = json.loads(profile.model_dump_json().replace(json.dumps(local_state)[1:-1], "{state}"))
     values["databricks"] |= {"host": None, "config_profile": None}  # a job is in the workspace
     _refuse_paths(values, "profile")
     return json.dumps(values, sort_keys=True)
@@ -153,9 +153,9 @@ def _build(project: Path, into: Path) -> None:
 
 def _pack_again(path: Path) -> None:
     installed = distribution("churn-lifecycle")
-    own = re.compile(rf"{_PACKAGE}-[^/]+\.dist-info/(?:METADATA|WHEEL|entry_points\.txt|top_level\.txt|licenses/.+)")
+    info = re.compile(rf"{_PACKAGE}-[^/]+\.dist-info/(?:METADATA|WHEEL|entry_points\.txt|top_level\.txt|licenses/.+)")
     names = [str(file) for file in installed.files or () if file.parts[0] != ".." and "__pycache__" not in file.parts]
-    packed = [name for name in names if ".dist-info/" not in name or own.fullmatch(name)]
+    packed = [name for name in names if ".dist-info/" not in name or info.fullmatch(name)]
     record = next(name for name in names if name.endswith(".dist-info/RECORD"))
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:
         for name in packed:
@@ -191,10 +191,10 @@ def store(client: WorkspaceClient, contents: Mapping[str, bytes]) -> None:
     for path, content in contents.items():
         try:
             with explained(f"look at {path}"):
-                there = client.files.get_metadata(path).content_length
+                stored_bytes = client.files.get_metadata(path).content_length
         except NotFound:
-            there = None
-        if there != len(content):
+            stored_bytes = None
+        if stored_bytes != len(content):
             with explained(f"store {path} (`run.py stack setup` makes the volume)"):
                 client.files.create_directory(path.rpartition("/")[0])
                 client.files.upload(path, io.BytesIO(content), overwrite=True)

@@ -48,8 +48,8 @@ def diagnose_workspace(profile: Profile, schema: str, now: dt.datetime) -> list[
             me = client.api_client.do("GET", "/api/2.0/preview/scim/v2/Me", response_headers=["Date"])
         assert isinstance(me, dict)
     except StoreError as error:
-        found, _, remedy = str(error).rpartition(": ")
-        return [Finding("databricks", "workspace", "fail", found or str(error), remedy.rstrip("."))]
+        message, _, remedy = str(error).rpartition(": ")
+        return [Finding("databricks", "workspace", "fail", message or str(error), remedy.rstrip("."))]
     user = str(me.get("userName"))
     findings = [
         Finding("databricks", "workspace", "ok", f"{client.config.host}, as {user}"),
@@ -76,12 +76,12 @@ def _clock(date: Any, now: dt.datetime) -> Finding:
     if not date:
         return Finding("databricks", "clock", "warn", "the workspace does not say its time", "compare it by hand")
     skew = (now - parsedate_to_datetime(str(date))).total_seconds()
-    found = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the workspace"
+    offset = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the workspace"
     if abs(skew) > _SKEW_SECONDS:
         return Finding(
-            "databricks", "clock", "fail", found, "set this machine's clock: logins and presigned URLs expire"
+            "databricks", "clock", "fail", offset, "set this machine's clock: logins and presigned URLs expire"
         )
-    return Finding("databricks", "clock", "ok", found)
+    return Finding("databricks", "clock", "ok", offset)
 
 
 def _places(
@@ -104,9 +104,9 @@ def _places(
                 missing = [] if owner == user else _missing(client, kind, name, user)
         except ChurnError as error:
             reason = str(error).partition(": ")[2].partition(". Ask")[0].rstrip(".")
-            wanted = reason.partition("does not have ")[2].partition(" on ")[0]
-            grant = f"GRANT {wanted} ON {kind.upper()} {name} TO `{user}`"
-            yield Finding("databricks", f"{kind} {name}", "fail", reason, grant if wanted else remedy)
+            privilege = reason.partition("does not have ")[2].partition(" on ")[0]
+            grant = f"GRANT {privilege} ON {kind.upper()} {name} TO `{user}`"
+            yield Finding("databricks", f"{kind} {name}", "fail", reason, grant if privilege else remedy)
             return
         if missing:
             shown = ", ".join(missing).replace("_", " ")
@@ -118,7 +118,7 @@ def _places(
 
 def _missing(client: WorkspaceClient, kind: str, name: str, user: str) -> list[str]:
     granted = client.grants.get_effective(kind, name, principal=user).privilege_assignments or []
-    held = {privilege.privilege.value for each in granted for privilege in each.privileges or [] if privilege.privilege}
+    held = {privilege.privilege.value for row in granted for privilege in row.privileges or [] if privilege.privilege}
     return [] if held & {"ALL_PRIVILEGES", "MANAGE"} else [needed for needed in _NEEDED[kind] if needed not in held]
 
 
@@ -126,8 +126,8 @@ def _zenml(profile: Profile) -> Finding:
     """Is ZenML's store one that a job can reach, where jobs run the steps?"""
     url, jobs = store_url(), profile.stack["orchestrator"].flavor == "churn_databricks"
     if url.startswith("http"):
-        found = f"{url}; logs and pictures need the project's wheel in the server" if jobs else url
-        return Finding("databricks", "ZenML server", "ok", found)
+        message = f"{url}; logs and pictures need the project's wheel in the server" if jobs else url
+        return Finding("databricks", "ZenML server", "ok", message)
     if jobs:
         remedy = "zenml login https://…: a job cannot reach a store on this machine"
         return Finding("databricks", "ZenML server", "fail", "ZenML's store is on this machine", remedy)
@@ -138,15 +138,15 @@ def _runtime(settings: DatabricksSettings) -> Finding:
     from .code import differences
 
     assert settings.jobs is not None
-    here = ".".join(map(str, sys.version_info[:2]))
+    local_version = ".".join(map(str, sys.version_info[:2]))
     try:
         changed = differences(settings.jobs)
     except ChurnError as error:
         return Finding("databricks", "runtime", "warn", str(error), "python run.py stack plan --stack databricks")
-    found = f"Python 3.12 there, {here} here; {len(changed)} packages are replaced (stack plan names them)"
-    same = here == "3.12"
+    message = f"Python 3.12 there, {local_version} here; {len(changed)} packages are replaced (stack plan names them)"
+    same = local_version == "3.12"
     remedy = "" if same else "PYTHON=/path/to/python3.12 make train: the last digits of a model may differ else"
-    return Finding("databricks", "runtime", "ok" if same else "warn", found, remedy)
+    return Finding("databricks", "runtime", "ok" if same else "warn", message, remedy)
 
 
 def _retention(client: WorkspaceClient, schema: str) -> Finding:
@@ -160,6 +160,6 @@ def _retention(client: WorkspaceClient, schema: str) -> Finding:
     lacking = [table.name or "" for table in tables if _KEPT not in (table.properties or {})]
     if lacking:
         remedy = "run the pipeline that writes them again: it sets the property"
-        found = f"{', '.join(lacking)}: Databricks removes replaced files after 7 days"
-        return Finding("databricks", "retention", "warn", found, remedy)
+        message = f"{', '.join(lacking)}: Databricks removes replaced files after 7 days"
+        return Finding("databricks", "retention", "warn", message, remedy)
     return Finding("databricks", "retention", "ok", f"{len(tables)} tables keep their versions")

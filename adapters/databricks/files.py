@@ -50,10 +50,10 @@ class VolumeFiles(Files):
         path = self._path(folder)
         with _explained(path):
             try:
-                found = [f"{parent}/{name}" for parent, _, names in self.volumes.walk(path) for name in names]
+                paths = [f"{parent}/{name}" for parent, _, names in self.volumes.walk(path) for name in names]
             except FileNotFoundError:
                 return []
-        return sorted(name.removeprefix(f"{self.root}/") for name in found)
+        return sorted(name.removeprefix(f"{self.root}/") for name in paths)
 
     def replace_word(self, word: str, by: str) -> ReplacedWord:
         """Walk through the volume; a file is replaced as a whole."""

@@ -67,8 +67,8 @@ def incoming(
             table, or any, cannot hold.
     """
 
-    def conformed(given: pa.Table) -> pa.Table:
-        fitting = conform(given, existing)
+    def conformed(rows: pa.Table) -> pa.Table:
+        fitting = conform(rows, existing)
         check_key(table, fitting)
         if batch is not None and pc.any(pc.not_equal(fitting[batch[0]], batch[1])).as_py():
             raise StoreError(

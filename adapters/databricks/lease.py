@@ -53,8 +53,8 @@ class Lease:
         finally:
             done.set()
             renewing.join()
-            mine = f"purpose = {text(purpose)} AND holder = {text(holder)}"
-            self._run(f"DELETE FROM {self._catalog.name(_TABLE)} WHERE {mine}")
+            is_ours = f"purpose = {text(purpose)} AND holder = {text(holder)}"
+            self._run(f"DELETE FROM {self._catalog.name(_TABLE)} WHERE {is_ours}")
 
     def _renew(self, purpose: str, holder: str, done: threading.Event) -> None:
         while not done.wait(self._seconds / 3):
@@ -67,10 +67,10 @@ class Lease:
         columns = "purpose STRING, holder STRING, until TIMESTAMP"
         self._run(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING DELTA")
         until = f"current_timestamp() + INTERVAL {self._seconds} SECONDS"
-        asked = f"SELECT {text(purpose)} AS purpose, {text(holder)} AS holder, {until} AS until"
+        requested = f"SELECT {text(purpose)} AS purpose, {text(holder)} AS holder, {until} AS until"
         free = "t.until < current_timestamp() OR t.holder = s.holder"
         self._run(
-            f"MERGE INTO {name} AS t USING ({asked}) AS s ON t.purpose = s.purpose "
+            f"MERGE INTO {name} AS t USING ({requested}) AS s ON t.purpose = s.purpose "
             f"WHEN MATCHED AND ({free}) THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
         )
         held = self._run(f"SELECT holder FROM {name} WHERE purpose = {text(purpose)}")

@@ -94,10 +94,10 @@ class UnityLedger(DecisionLedger):
                 f"The table {self._catalog.schema}.{_NAME} holds no decisions: it lacks {', '.join(lacking)}."
             )
         names = [name for name in _SCHEMA.names if name in rows.columns]
-        found = self._catalog.fetched(_NAME, rows.where(condition).select(*map(column, names)))
+        stored = self._catalog.fetched(_NAME, rows.where(condition).select(*map(column, names)))
         return [
             record_of(row, f"the table {self._catalog.schema}.{_NAME}")
-            for row in found.sort_by([("sequence", "ascending"), ("decision_id", "ascending")]).to_pylist()
+            for row in stored.sort_by([("sequence", "ascending"), ("decision_id", "ascending")]).to_pylist()
         ]
 
     def _outrun(self) -> WriteConflict:

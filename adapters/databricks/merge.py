@@ -67,8 +67,8 @@ class MergePlan:
         parts = [f"s.{quoted(field.name)} IS NOT NULL" for field in self.lacking]
         for field in self.stored:
             if field.name not in {*self.key, INGESTED_AT}:
-                held, given = (comparable(f"{side}.{quoted(field.name)}", field.type) for side in "ts")
-                parts.append(f"{held} IS DISTINCT FROM {given}")
+                stored, incoming = (comparable(f"{side}.{quoted(field.name)}", field.type) for side in "ts")
+                parts.append(f"{stored} IS DISTINCT FROM {incoming}")
         return " OR ".join(parts) or "false"
 
     def _mine(self, alias: str) -> str:

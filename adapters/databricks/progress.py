@@ -93,17 +93,17 @@ def _failure(client: WorkspaceClient, run: Run) -> ChurnError:
     failed = next(_failed(run), None)
     where = run.run_page_url or ""
     if failed is None:
-        said = (run.state.state_message if run.state else None) or "no reason given"
+        text = (run.state.state_message if run.state else None) or "no reason given"
         what = "was cancelled" if status_of(run.state) == "stopped" else "failed"
-        return StoreError(f"The run on Databricks {what} ({said.rstrip('.')}): see {where}")
+        return StoreError(f"The run on Databricks {what} ({text.rstrip('.')}): see {where}")
     where = failed.run_page_url or where
     output = client.jobs.get_run_output(failed.run_id) if failed.run_id else None
-    said = (output.error if output else None) or (failed.state.state_message if failed.state else None) or ""
-    raised = re.search(r"(?:churn\.core\.errors\.)?(\w+): (.+)", said, re.DOTALL)
+    text = (output.error if output else None) or (failed.state.state_message if failed.state else None) or ""
+    raised = re.search(r"(?:churn\.core\.errors\.)?(\w+): (.+)", text, re.DOTALL)
     kind = getattr(errors, raised[1], None) if raised else None
     if raised and isinstance(kind, type) and issubclass(kind, ChurnError):
         return kind(f"{raised[2].strip()} (step {failed.task_key} on Databricks: {where})")
-    return StoreError(f"The step {failed.task_key} failed on Databricks ({' '.join(said.split())[:500]}): see {where}")
+    return StoreError(f"The step {failed.task_key} failed on Databricks ({' '.join(text.split())[:500]}): see {where}")
 
 
 def _failed(run: Run) -> Iterator[RunTask]:

@@ -23,13 +23,13 @@ def keep(client: WorkspaceClient, settings: DatabricksSettings, key: str, text: 
 
     assert settings.jobs is not None
     scope = settings.jobs.secret_scope
-    if scope not in {each.name for each in client.secrets.list_scopes()}:
+    if scope not in {entry.name for entry in client.secrets.list_scopes()}:
         with suppress(ResourceAlreadyExists):  # another run has made it meanwhile
             client.secrets.create_scope(scope)
     if settings.jobs.run_as:
         client.secrets.put_acl(scope, settings.jobs.run_as, AclPermission.READ)
     client.secrets.put_secret(scope, key, string_value=text)
-    ages = {each.key: each.last_updated_timestamp or 0 for each in client.secrets.list_secrets(scope) if each.key}
+    ages = {entry.key: entry.last_updated_timestamp or 0 for entry in client.secrets.list_secrets(scope) if entry.key}
     oldest = max(ages.values(), default=0) - 2_000 * settings.jobs.timeout_seconds
     for name, stored in ages.items():
         if name.startswith(_OF_A_RUN) and stored < oldest:

@@ -24,16 +24,16 @@ def texts_of(contract: DatasetContract, tags: Mapping[str, str]) -> dict[str, Ta
     """
     inputs = {name: column.description for name, column in contract.columns.items()}
     features = {spec.name: spec.description for spec in contract.stored_features}
-    found = {}
+    texts = {}
     for table in TABLES.values():
         key = table.spec(contract.entity_key).key
         names = table.arrow_schema(contract.entity_key, optional=table.optional).names
         columns = dict(zip(names, (column.meaning for column in table.columns), strict=True))
         columns |= (inputs if table.has_inputs else {}) | (features if table.has_features else {})
         columns[INGESTED_AT] = "when the row was written"
-        found[table.name] = TableText(
+        texts[table.name] = TableText(
             comment=f"A row is {table.meaning}. Data set {contract.name}: {contract.description}"[:_LONGEST],
             columns={name: meaning[:_LONGEST] for name, meaning in columns.items()},
             tags={**tags, "churn_dataset": contract.name, "churn_source": contract.source, "churn_key": " ".join(key)},
         )
-    return found
+    return texts

@@ -71,11 +71,11 @@ class Volumes:
 
         try:
             with _as_os_error(path):
-                found = self._api.get_metadata(path)
+                metadata = self._api.get_metadata(path)
         except FileNotFoundError:
             return None
-        changed = parsedate_to_datetime(found.last_modified).timestamp() if found.last_modified else 0.0
-        return Entry(path.rpartition("/")[2], False, found.content_length or 0, changed)
+        changed = parsedate_to_datetime(metadata.last_modified).timestamp() if metadata.last_modified else 0.0
+        return Entry(path.rpartition("/")[2], False, metadata.content_length or 0, changed)
 
     def is_folder(self, path: str) -> bool:
         """Return whether there is a folder."""
@@ -89,13 +89,13 @@ class Volumes:
     def entries(self, path: str) -> list[Entry]:
         """Return what is in a folder, by name."""
         with _as_os_error(path):
-            found = [
+            entries = [
                 Entry(
                     entry.name or "", bool(entry.is_directory), entry.file_size or 0, (entry.last_modified or 0) / 1000
                 )
                 for entry in self._api.list_directory_contents(path)
             ]
-        return sorted(found)
+        return sorted(entries)
 
     def walk(self, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield each folder from `path` down with the names of its folders and files, as `os.walk` does."""
@@ -139,6 +139,6 @@ def _as_os_error(path: str) -> Iterator[None]:
     try:
         yield
     except tuple(kind for kind, _ in kinds) as error:
-        raised = next(ours for theirs, ours in kinds if isinstance(error, theirs))
+        raised = next(os_error for sdk_error, os_error in kinds if isinstance(error, sdk_error))
         reason = " ".join(str(error).partition(". Config:")[0].split()).rstrip(".")
         raise raised(f"{path}: {reason}") from error

@@ -59,7 +59,7 @@ class CopiedPredictionWindows(PredictionWindows):
         return predicted.model_copy(update={name: ref and self._copy(ref) for name, ref in refs.items()})
 
     def _copy(self, ref: TableRef) -> TableRef:
-        wanted = (ref.name, ref.content_id)
-        if wanted not in self._known:
-            self._known[wanted] = self._copies.replace(TableSpec(name=ref.name, key=ref.key), self._tables.scan(ref))
-        return self._known[wanted]
+        source = (ref.name, ref.content_id)
+        if source not in self._known:
+            self._known[source] = self._copies.replace(TableSpec(name=ref.name, key=ref.key), self._tables.scan(ref))
+        return self._known[source]

@@ -76,14 +76,14 @@ def export(settings: DatabricksSettings, tracking_uri: str) -> None:
     it uploads a model's files through the Files API only where it is told to: cloud tokens of its own are refused by
     newer workspaces.
     """
-    own = {
+    variables = {
         "DATABRICKS_HOST": settings.host,
         "DATABRICKS_CONFIG_PROFILE": settings.config_profile,
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_USE_DATABRICKS_SDK_MODEL_ARTIFACTS_REPO_FOR_UC": "true",
         "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": str(settings.retry_timeout_seconds),
     }
-    os.environ.update({name: value for name, value in own.items() if value is not None})
+    os.environ.update({name: value for name, value in variables.items() if value is not None})
 
 
 def make_folder(settings: DatabricksSettings) -> None:

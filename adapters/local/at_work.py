@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 __all__ = ["AtWork", "remove_unheld"]
 
 _NOTE = ".at-work-"
-_mine: dict[tuple[int, Path], FileLock] = {}
+_locks: dict[tuple[int, Path], FileLock] = {}
 _adding = threading.Lock()
 
 
@@ -32,15 +32,15 @@ class AtWork:
             in_place_of_dead: Whether to remove the notes of processes that were killed, which nobody needs then.
         """
         key = (os.getpid(), self._folder.absolute())
-        if key in _mine or not self._folder.is_dir():
+        if key in _locks or not self._folder.is_dir():
             return
         with _adding, suppress(OSError):
-            if key not in _mine:
+            if key not in _locks:
                 for dead in self.left_by_killed() if in_place_of_dead else ():
                     dead.unlink(missing_ok=True)
                 lock = FileLock(self._folder / f"{_NOTE}{uuid.uuid4().hex}")
                 lock.acquire()
-                _mine[key] = lock
+                _locks[key] = lock
                 atexit.register(_ended, key)
 
     def anybody(self) -> bool:
@@ -82,7 +82,7 @@ def _is_held(note: Path) -> bool:
 
 
 def _ended(key: tuple[int, Path]) -> None:
-    if os.getpid() == key[0] and (lock := _mine.pop(key, None)) is not None:
+    if os.getpid() == key[0] and (lock := _locks.pop(key, None)) is not None:
         with suppress(OSError):
             os.unlink(lock.lock_file)
         lock.release()

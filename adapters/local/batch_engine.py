@@ -167,11 +167,11 @@ class _Parts:
         """Return a part's rows."""
         return _read(self._path("waiting", number))
 
-    def finish(self, number: int, found: ScoredRows) -> None:
+    def finish(self, number: int, scored: ScoredRows) -> None:
         """Keep what became of a part's rows; what is scored comes last, for it says that the part is done."""
-        counts = {_COUNTS: json.dumps({_UNSEEN: found.unseen, _MISSING: found.missing})}
-        _write(self._path("rejected", number), found.rejected.replace_schema_metadata(counts).combine_chunks())
-        _write(self._path("scored", number), found.rows)
+        counts = {_COUNTS: json.dumps({_UNSEEN: scored.unseen, _MISSING: scored.missing})}
+        _write(self._path("rejected", number), scored.rejected.replace_schema_metadata(counts).combine_chunks())
+        _write(self._path("scored", number), scored.rows)
         self._path("waiting", number).unlink()
 
     def scored(self) -> Iterator[pa.RecordBatch]:
@@ -181,13 +181,13 @@ class _Parts:
 
     def rejected(self) -> list[tuple[pa.Table, dict[str, dict[str, int]]]]:
         """Return the rows of each part that were set aside, and its counts of unseen and of missing values."""
-        found = []
+        parts = []
         for number in range(len(self._sizes)):
             with pa.memory_map(str(self._path("rejected", number))) as file:
                 table = pa.ipc.open_file(file).read_all()
             # A run of an earlier version that was killed has left no counts of this form.
-            found.append((table, json.loads(table.schema.metadata.get(_COUNTS, b"{}"))))
-        return found
+            parts.append((table, json.loads(table.schema.metadata.get(_COUNTS, b"{}"))))
+        return parts
 
     def _path(self, kind: str, number: int) -> Path:
         return self._folder / f"{kind}-{number:06}.arrow"

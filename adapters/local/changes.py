@@ -63,9 +63,9 @@ def plan_upsert(connection: duckdb.DuckDBPyConnection, base: DeltaVersion, key: 
     per_file = dict(connection.execute("SELECT _file, count(*) FROM written GROUP BY _file").fetchall())
     new = per_file.pop(None, 0)
     files = tuple(base.files[position] for position in sorted(per_file))
-    there = f"{base.relation(files)} AS there"
+    stored = f"{base.relation(files)} AS there"
     comes = f"SELECT {columns} FROM written"
-    goes = f"SELECT {columns} FROM {there} SEMI JOIN written USING ({using})"
+    goes = f"SELECT {columns} FROM {stored} SEMI JOIN written USING ({using})"
     came, gone = (
         digest_of(connection.sql(query).to_arrow_reader(), leave_out=[INGESTED_AT]) for query in (comes, goes)
     )
@@ -74,7 +74,7 @@ def plan_upsert(connection: duckdb.DuckDBPyConnection, base: DeltaVersion, key: 
         changed=sum(per_file.values()),
         difference=came - gone,
         files=files,
-        content=f"SELECT {columns} FROM {there} ANTI JOIN written USING ({using}) UNION ALL {comes}",
+        content=f"SELECT {columns} FROM {stored} ANTI JOIN written USING ({using}) UNION ALL {comes}",
     )
 
 
@@ -135,13 +135,13 @@ class BatchReplacement:
         gone = connection.sql(f"SELECT {names} FROM {base.relation(files)} WHERE {mine}").to_arrow_reader()
         difference = self.digest - digest_of(gone, leave_out=[INGESTED_AT])
         comes = self.written
-        if any(own < total for _, own, total in per_file):
+        if any(replaced < total for _, replaced, total in per_file):
             rest = (
                 f"SELECT {names} FROM {base.relation(files)} WHERE {quoted(self.column)} IS DISTINCT FROM "
                 + literal(self.value)
             )
             comes = replace(comes, files={**comes.files, **stage(connection, rest, base.path).files})
-        return files, comes, difference, self.written.rows - sum(own for _, own, _ in per_file)
+        return files, comes, difference, self.written.rows - sum(replaced for _, replaced, _ in per_file)
 
     def discard_all_but_the_batch(self, comes: Staged) -> None:
         """Remove the files that `plan` wrote for rows of other batches."""

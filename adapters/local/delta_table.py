@@ -218,8 +218,8 @@ class DeltaVersion:
     def _stamp_of(self, version: int) -> Stamp | None:
         log = self.path / "_delta_log" / f"{version:020}.json"
         actions = map(json.loads, log.read_text(encoding="utf-8").splitlines()) if log.exists() else ()
-        said = next((action["commitInfo"].get(_STAMP) for action in actions if "commitInfo" in action), None)
-        return Stamp(tuple(said["key"]), said["rows"], said["digest"]) if said else None
+        stamp = next((action["commitInfo"].get(_STAMP) for action in actions if "commitInfo" in action), None)
+        return Stamp(tuple(stamp["key"]), stamp["rows"], stamp["digest"]) if stamp else None
 
 
 def _says(stamp: Stamp) -> CommitProperties:

@@ -136,20 +136,20 @@ class LocalEndpoint(EndpointHost):
         return state
 
     def _state(self, process: EndpointProcess) -> EndpointState:
-        said: dict[str, Any] = {"ready": False, "version": None, "preparing": None, "degraded": ()}
+        health: dict[str, Any] = {"ready": False, "version": None, "preparing": None, "degraded": ()}
         try:
             with self._asking(process) as ask:
-                said = json.loads(ask("/health/ready"))
+                health = json.loads(ask("/health/ready"))
         except StoreError as error:
-            said["degraded"] = (str(error),)
-        update: Literal["in_progress", "failed"] = "failed" if said["degraded"] else "in_progress"
+            health["degraded"] = (str(error),)
+        update: Literal["in_progress", "failed"] = "failed" if health["degraded"] else "in_progress"
         return EndpointState(
             name=self._name,
             address=process.address,
-            ready=said["ready"],
-            version=said["version"],
-            update="none" if said["preparing"] is None else update,
-            degraded=tuple(said["degraded"]),
+            ready=health["ready"],
+            version=health["version"],
+            update="none" if health["preparing"] is None else update,
+            degraded=tuple(health["degraded"]),
             since=process.started_at,
             workers=process.workers,
             pid=process.pid,
@@ -195,8 +195,8 @@ class LocalEndpoint(EndpointHost):
         body = {"dataframe_records": list(rows), "params": {"reasons": explain, "what_if": True}}
         with self._asking(process, "query") as ask:
             answer = json.loads(ask(f"/serving-endpoints/{self._name}/invocations", json.dumps(body).encode()))
-        said = answer["predictions"]
-        return EndpointAnswer([int(row["model_version"]) for row in said], said)
+        predictions = answer["predictions"]
+        return EndpointAnswer([int(row["model_version"]) for row in predictions], predictions)
 
     def stop(self, *, within: float) -> bool:
         """Send SIGTERM, and wait until the process has let go of its lock."""
@@ -218,8 +218,8 @@ class LocalEndpoint(EndpointHost):
     def logs(self, lines: int, *, follow: bool = False) -> Iterator[str]:
         """Yield from the log of the process that runs, or from the newest log of one that did."""
         process = self._process()
-        kept = sorted(self._logs.glob(f"*-serve-{self._dataset}-[0-9]*.log"))
-        path = process.log if process else kept[-1] if kept else None
+        earlier = sorted(self._logs.glob(f"*-serve-{self._dataset}-[0-9]*.log"))
+        path = process.log if process else earlier[-1] if earlier else None
         if path is None or not path.is_file():
             raise NotFound(f"No endpoint of {self._dataset!r} has left a log in {self._logs}: `python run.py serve`.")
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -279,12 +279,12 @@ class LocalEndpoint(EndpointHost):
                 with open_local(request, seconds=30, context=context) as answer:
                     return answer.read()
             except urllib.error.HTTPError as error:
-                said = error.read().decode(errors="replace")
+                text = error.read().decode(errors="replace")
                 if path == "/health/ready":  # which says why in the same form
-                    return said.encode()
+                    return text.encode()
                 with suppress(ValueError, KeyError):
-                    said = json.loads(said)["message"]
-                raise StoreError(f"The endpoint answers {error.code}: {said}") from error
+                    text = json.loads(text)["message"]
+                raise StoreError(f"The endpoint answers {error.code}: {text}") from error
             except (OSError, HTTPException) as error:
                 raise StoreError(f"The endpoint does not answer at {process.address} ({error}).") from error
 
@@ -311,8 +311,8 @@ def _here(dataset: str) -> str:
 def _where(note: Path) -> str:
     """Return ` (pid 17 at http://…)`, as far as a note of any format says it."""
     try:
-        said: Any = json.loads(note.read_text(encoding="utf-8"))
-        return f" (pid {said['pid']} at {said['address']})"
+        running: Any = json.loads(note.read_text(encoding="utf-8"))
+        return f" (pid {running['pid']} at {running['address']})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

@@ -36,11 +36,11 @@ def erase_from_newest(duck: Duck, base: DeltaVersion, before: Stamp, column: str
     files = [file for file in base.files if _holds(file, column, values)]
     if not files or column not in base.schema.names:
         return 0
-    names, there = ", ".join(map(quoted, base.schema.names)), base.relation(files)
+    names, stored = ", ".join(map(quoted, base.schema.names)), base.relation(files)
     chosen = f"{quoted(column)} IN ({', '.join(map(literal, values))})"
     with duck.session() as connection:
-        gone = connection.sql(f"SELECT {names} FROM {there} WHERE {chosen}").to_arrow_table()
-        rest = f"SELECT {names} FROM {there} WHERE ({chosen}) IS NOT TRUE"
+        gone = connection.sql(f"SELECT {names} FROM {stored} WHERE {chosen}").to_arrow_table()
+        rest = f"SELECT {names} FROM {stored} WHERE ({chosen}) IS NOT TRUE"
         staged = stage(connection, rest, base.path)
     difference = digest_of(gone.to_batches(), leave_out=[INGESTED_AT])
     stamp = Stamp(before.key, before.rows - gone.num_rows, str(Digest.parse(before.digest) - difference))

@@ -63,10 +63,10 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             return self._upsert_stream(table, rows)
 
         def attempt(base: DeltaVersion | None) -> TableRef:
-            given = self._given(table, rows, base.schema if base else None)
+            conformed = self._given(table, rows, base.schema if base else None)
             if base is not None:
-                return self._upsert(table, given, given.schema, base)
-            staged, stamp = self._staged(table, given)
+                return self._upsert(table, conformed, conformed.schema, base)
+            staged, stamp = self._staged(table, conformed)
             with self._discarded_unless_committed(staged):
                 return self._publish(staged, stamp, None)
 
@@ -133,8 +133,8 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         """Read the times alone."""
         version = self._open(ref)
         with explained(version.path), self._duck.session() as connection:
-            found: dt.datetime | None = connection.execute(known_until(version, as_of)).fetchall()[0][0]
-        return None if found is None else found.astimezone(dt.UTC)
+            newest: dt.datetime | None = connection.execute(known_until(version, as_of)).fetchall()[0][0]
+        return None if newest is None else newest.astimezone(dt.UTC)
 
     def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
         """Stream the rows into files, then exchange them for those that hold the batch; join many small files."""
@@ -205,11 +205,11 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             return stage(connection, join.result, table)
 
     def _given(self, table: TableSpec, rows: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
-        given = conform(rows, schema)
-        check_key(table, given)
-        if INGESTED_AT in given.column_names:
-            return given
-        return given.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._clock(), TIME), given.num_rows))
+        conformed = conform(rows, schema)
+        check_key(table, conformed)
+        if INGESTED_AT in conformed.column_names:
+            return conformed
+        return conformed.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._clock(), TIME), conformed.num_rows))
 
     def _upsert_stream(self, table: TableSpec, rows: pa.RecordBatchReader) -> TableRef:
         path = self._folder / table.name
@@ -227,12 +227,12 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             staged.discard()
         return ref
 
-    def _upsert(self, table: TableSpec, given: pa.Table | str, schema: pa.Schema, base: DeltaVersion) -> TableRef:
+    def _upsert(self, table: TableSpec, incoming: pa.Table | str, schema: pa.Schema, base: DeltaVersion) -> TableRef:
         base, before = self._with_columns_of(table, schema, base)
         with self._duck.session() as connection:
-            if isinstance(given, pa.Table):
-                connection.register("incoming", given)
-            plan = plan_upsert(connection, base, table.key, given if isinstance(given, str) else "incoming")
+            if isinstance(incoming, pa.Table):
+                connection.register("incoming", incoming)
+            plan = plan_upsert(connection, base, table.key, incoming if isinstance(incoming, str) else "incoming")
             if not plan.new and not plan.changed:
                 return self._ref(base)
             staged = stage(connection, plan.content, base.path)
@@ -251,13 +251,13 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
             staged, digest = stage_stream(self._duck, path, table, rows, now=self._clock(), existing=existing)
         return staged, Stamp(table.key, staged.rows, str(digest))
 
-    def _staged(self, table: TableSpec, given: pa.Table) -> tuple[Staged, Stamp]:
+    def _staged(self, table: TableSpec, incoming: pa.Table) -> tuple[Staged, Stamp]:
         """Write rows to files, which no version needs yet, with what a commit says of them."""
         path = self._folder / table.name
         with explained(path), self._duck.session() as connection:
-            connection.register("given", given)
+            connection.register("given", incoming)
             staged = stage(connection, "FROM given", path)
-        return staged, Stamp(table.key, given.num_rows, str(digest_of_rows(given.to_batches())))
+        return staged, Stamp(table.key, incoming.num_rows, str(digest_of_rows(incoming.to_batches())))
 
     def _replace_batch(self, batch: BatchReplacement, base: DeltaVersion | None) -> TableRef:
         if base is None:

@@ -62,8 +62,8 @@ class LocalFiles(Files):
 
     def names(self, folder: str) -> list[str]:
         """Walk through the folder; drafts of files are not among them."""
-        found = (path for path in self.root.joinpath(*path_parts(folder)).rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.root).as_posix() for path in found if not path.name.startswith("."))
+        paths = (path for path in self.root.joinpath(*path_parts(folder)).rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.root).as_posix() for path in paths if not path.name.startswith("."))
 
     def replace_word(self, word: str, by: str) -> ReplacedWord:
         """Walk through the folder, but for Delta tables; a file is replaced as a whole."""

@@ -106,10 +106,10 @@ class _Stream:
             raise
 
     def _conformed(self, rows: pa.Table) -> pa.Table:
-        given = conform(rows, self._existing)
-        if INGESTED_AT in given.column_names:
-            return given
-        return given.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._now, TIME), given.num_rows))
+        conformed = conform(rows, self._existing)
+        if INGESTED_AT in conformed.column_names:
+            return conformed
+        return conformed.append_column(INGESTED_AT, pa.repeat(pa.scalar(self._now, TIME), conformed.num_rows))
 
     def _check(self, rows: pa.Table) -> None:
         for name in self._table.key:

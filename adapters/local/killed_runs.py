@@ -26,31 +26,31 @@ def start(state: Path, clear_runs: Callable[[], int]) -> None:
         state: The state folder of the profile.
         clear_runs: Ends the records of runs that no process is at; returns how many there were.
     """
-    here = AtWork(state)
-    with here.alone() as alone:
-        if alone and (notes := here.left_by_killed()):
+    at_work = AtWork(state)
+    with at_work.alone() as alone:
+        if alone and (notes := at_work.left_by_killed()):
             _clear(state, clear_runs)
             for note in notes:
                 note.unlink(missing_ok=True)
-        here.note()
+        at_work.note()
     folder = _temporary(state)
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():  # else one of another user's is in the way
-            own = folder / str(os.getpid())
-            own.mkdir(exist_ok=True)
-            tempfile.tempdir = str(own)
-            atexit.register(_remove, own)
+            temporary = folder / str(os.getpid())
+            temporary.mkdir(exist_ok=True)
+            tempfile.tempdir = str(temporary)
+            atexit.register(_remove, temporary)
 
 
 def clear(state: Path, clear_runs: Callable[[], int]) -> int | None:
     """Clear what killed runs left; return how many records of runs were ended, None where another run is at work."""
-    here = AtWork(state)
-    with here.alone() as alone:
+    at_work = AtWork(state)
+    with at_work.alone() as alone:
         if not alone:
             return None
         ended = _clear(state, clear_runs)
-        for note in here.left_by_killed():
+        for note in at_work.left_by_killed():
             note.unlink(missing_ok=True)
     return ended
 

@@ -66,10 +66,10 @@ class Finding:
 
 def python_version(running: tuple[int, int] = sys.version_info[:2]) -> Finding:
     """Is it a version that the lock file was made for?"""
-    found = f"{running[0]}.{running[1]} at {sys.executable}"
+    python = f"{running[0]}.{running[1]} at {sys.executable}"
     if OLDEST_PYTHON <= running <= NEWEST_PYTHON:
-        return Finding("environment", "Python", "ok", found)
-    return Finding("environment", "Python", "fail", found, "use 3.11 to 3.13: PYTHON=/path/to/python3.12 make train")
+        return Finding("environment", "Python", "ok", python)
+    return Finding("environment", "Python", "fail", python, "use 3.11 to 3.13: PYTHON=/path/to/python3.12 make train")
 
 
 def libraries(project: Path) -> Finding:
@@ -93,11 +93,11 @@ def libraries(project: Path) -> Finding:
     if missing:
         return Finding("environment", "libraries", "fail", f"not installed: {', '.join(missing)}", "make train")
     if (project / ".uv" / "installing").exists():
-        found = "an installation was interrupted: packages may be there in parts"
-        return Finding("environment", "libraries", "fail", found, "make train")
+        message = "an installation was interrupted: packages may be there in parts"
+        return Finding("environment", "libraries", "fail", message, "make train")
     if broken := [name for name in names if not _is_whole(name)]:
-        found = f"files are missing: {', '.join(broken)}"
-        return Finding("environment", "libraries", "fail", found, "rm -rf .venv, then make train")
+        message = f"files are missing: {', '.join(broken)}"
+        return Finding("environment", "libraries", "fail", message, "rm -rf .venv, then make train")
     if others:
         remedy = "uv sync --frozen installs the tested versions"
         return Finding("environment", "libraries", "warn", "; ".join(others), remedy)
@@ -106,8 +106,8 @@ def libraries(project: Path) -> Finding:
 
 def named_libraries() -> Finding:
     """Are the libraries installed that the wheel names, from which the project was installed?"""
-    named = [one for one in requires("churn-lifecycle") or [] if "extra ==" not in one]
-    missing = [name for one in named if not _is_installed(name := re.split(r"[^A-Za-z0-9-]", one)[0])]
+    named = [line for line in requires("churn-lifecycle") or [] if "extra ==" not in line]
+    missing = [name for line in named if not _is_installed(name := re.split(r"[^A-Za-z0-9-]", line)[0])]
     if missing:
         remedy = f"{sys.executable} -m pip install {' '.join(missing)}"
         return Finding("environment", "libraries", "fail", f"not installed: {', '.join(missing)}", remedy)
@@ -123,19 +123,19 @@ def _is_installed(name: str) -> bool:
 
 def _is_whole(name: str) -> bool:
     """Return whether the modules that a distribution says it has are there."""
-    found = distribution(name)
-    listed = csv.reader((found.read_text("RECORD") or "").splitlines())
-    return all(Path(str(found.locate_file(row[0]))).is_file() for row in listed if row and row[0].endswith(".py"))
+    installed = distribution(name)
+    listed = csv.reader((installed.read_text("RECORD") or "").splitlines())
+    return all(Path(str(installed.locate_file(row[0]))).is_file() for row in listed if row and row[0].endswith(".py"))
 
 
 def byte_code(package: str = "zenml") -> Finding:
     """Were the libraries compiled when they were installed? If not, every start takes three times as long."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         return Finding("environment", "byte code", "fail", f"{package} is not installed", "make train")
-    if Path(importlib.util.cache_from_source(found.origin)).is_file():
+    if Path(importlib.util.cache_from_source(spec.origin)).is_file():
         return Finding("environment", "byte code", "ok", "compiled")
-    folder = Path(found.origin).parents[1]
+    folder = Path(spec.origin).parents[1]
     return Finding(
         "environment", "byte code", "warn", "not compiled: slow starts", f"{sys.executable} -m compileall -q {folder}"
     )
@@ -148,18 +148,18 @@ def git(project: Path | None) -> Finding:
     program = shutil.which("git")
     if program is None:
         return Finding("environment", "git", "warn", "not installed: models do not name their commit", "install git")
-    asked = subprocess.run(
+    process = subprocess.run(
         [program, "-C", str(project), "rev-parse", "--short", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if asked.returncode != 0:
-        reason = asked.stderr.strip().partition("\n")[0] or "no commit"
+    if process.returncode != 0:
+        reason = process.stderr.strip().partition("\n")[0] or "no commit"
         return Finding(
             "environment", "git", "warn", f"models will not name their commit: {reason}", "commit the project"
         )
-    return Finding("environment", "git", "ok", f"commit {asked.stdout.strip()}")
+    return Finding("environment", "git", "ok", f"commit {process.stdout.strip()}")
 
 
 def spark() -> Finding:
@@ -167,22 +167,22 @@ def spark() -> Finding:
     lacking = trouble()
     if lacking is None:
         return Finding("environment", "Spark", "ok", f"PySpark {version('pyspark')} with Java {java_version()}")
-    found, _, remedy = lacking.partition(": ")
+    message, _, remedy = lacking.partition(": ")
     if importlib.util.find_spec("pyspark") is None:
-        return Finding("environment", "Spark", "ok", f"{found}: --engine spark is not to be had", remedy)
-    return Finding("environment", "Spark", "warn", found, remedy)
+        return Finding("environment", "Spark", "ok", f"{message}: --engine spark is not to be had", remedy)
+    return Finding("environment", "Spark", "warn", message, remedy)
 
 
 def memory(total: int | None = None) -> Finding:
     """Is there enough for a training run? The limit of a container counts where it is lower."""
     size = _memory() if total is None else total
-    found = f"{size / GIB:.1f} GiB"
+    amount = f"{size / GIB:.1f} GiB"
     if size < LEAST_MEMORY:
-        return Finding("machine", "memory", "fail", found, "use a machine or container with 2 GiB or more")
+        return Finding("machine", "memory", "fail", amount, "use a machine or container with 2 GiB or more")
     if size < ENOUGH_MEMORY:
         remedy = "lower profile.resources.memory_limit if a run is killed"
-        return Finding("machine", "memory", "warn", found, remedy)
-    return Finding("machine", "memory", "ok", found)
+        return Finding("machine", "memory", "warn", amount, remedy)
+    return Finding("machine", "memory", "ok", amount)
 
 
 def _memory() -> int:
@@ -196,13 +196,13 @@ def _memory() -> int:
 def disk(state: Path, free: int | None = None) -> Finding:
     """Is there room for tables, models and what queries spill?"""
     room = shutil.disk_usage(_nearest(state)).free if free is None else free
-    found = f"{room / GIB:.1f} GiB free at {state}"
+    amount = f"{room / GIB:.1f} GiB free at {state}"
     remedy = "free some, or move the state: --set profile.state=/path/with/room"
     if room < LEAST_DISK:
-        return Finding("machine", "disk", "fail", found, remedy)
+        return Finding("machine", "disk", "fail", amount, remedy)
     if room < ENOUGH_DISK:
-        return Finding("machine", "disk", "warn", found, remedy)
-    return Finding("machine", "disk", "ok", found)
+        return Finding("machine", "disk", "warn", amount, remedy)
+    return Finding("machine", "disk", "ok", amount)
 
 
 def port(name: str, number: int) -> Finding:
@@ -220,29 +220,29 @@ def clock(now: dt.datetime | None = None) -> Finding:
     time = now or dt.datetime.now(dt.UTC)
     written = dt.datetime.fromtimestamp(Path(__file__).stat().st_mtime, dt.UTC)
     if time < written - dt.timedelta(days=1):
-        found = f"{time:%Y-%m-%d}, but this program was written on {written:%Y-%m-%d}"
-        return Finding("machine", "clock", "fail", found, "set the clock: what is known later than it says is not used")
+        dates = f"{time:%Y-%m-%d}, but this program was written on {written:%Y-%m-%d}"
+        return Finding("machine", "clock", "fail", dates, "set the clock: what is known later than it says is not used")
     return Finding("machine", "clock", "ok", f"{time:%Y-%m-%d %H:%M} UTC (local {time.astimezone():%H:%M %Z})")
 
 
 def folder(area: str, name: str, path: Path, *, shared: bool = False) -> Finding:
     """May this user write below `path`, and nobody else, nor read there unless it is `shared`?"""
-    there = _nearest(path)
-    found = str(path) if there == path else f"{path} (made on first use)"
-    if not there.is_dir():
-        return Finding(area, name, "fail", f"{there} is a file", f"move it away: the folder {path} belongs there")
+    existing = _nearest(path)
+    message = str(path) if existing == path else f"{path} (made on first use)"
+    if not existing.is_dir():
+        return Finding(area, name, "fail", f"{existing} is a file", f"move it away: the folder {path} belongs there")
     effective = os.access in os.supports_effective_ids  # as whom this process acts, not who started it
-    permitted = os.access(there, os.R_OK | os.W_OK | os.X_OK, effective_ids=effective)
-    if os.statvfs(there).f_flag & os.ST_RDONLY or not permitted:
+    permitted = os.access(existing, os.R_OK | os.W_OK | os.X_OK, effective_ids=effective)
+    if os.statvfs(existing).f_flag & os.ST_RDONLY or not permitted:
         return Finding(
-            area, name, "fail", f"{there} is not writable", f"chown -R $(id -un) {there}, or mount it writable"
+            area, name, "fail", f"{existing} is not writable", f"chown -R $(id -un) {existing}, or mount it writable"
         )
-    if there == path and path.stat().st_mode & 0o002:
+    if existing == path and path.stat().st_mode & 0o002:
         return Finding(area, name, "warn", f"{path} is writable by every user", f"chmod -R o-w {path}")
-    if there == path and not shared and path.stat().st_mode & 0o077:
+    if existing == path and not shared and path.stat().st_mode & 0o077:
         remedy = f"chmod -R go= {path}, or set profile.shared where others are to read it"
         return Finding(area, name, "warn", f"{path} holds customers, and other users may read it", remedy)
-    return Finding(area, name, "ok", found)
+    return Finding(area, name, "ok", message)
 
 
 def _nearest(path: Path) -> Path:

@@ -118,8 +118,8 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         if not member.is_dir() and not member.filename.startswith("__MACOSX/") and Path(member.filename).name[0] != "."
     ]
     if len(members) != 1:
-        some = ", ".join(member.filename for member in members[:3])
-        raise ContractError(f"{path} is a zip archive of {len(members)} files ({some}): deliver one of them, unpacked.")
+        few = ", ".join(member.filename for member in members[:3])
+        raise ContractError(f"{path} is a zip archive of {len(members)} files ({few}): deliver one of them, unpacked.")
     if members[0].flag_bits & 1:
         raise ContractError(f"{path} is a zip archive with a password: unpack it.")
     return members[0]

@@ -62,11 +62,11 @@ class PointInTimeJoin:
     @property
     def result(self) -> str:
         """Select the result's rows, in any order."""
-        own = [f"matches.{quoted(name)}" for name in self.spine.schema.names]
+        spine = [f"matches.{quoted(name)}" for name in self.spine.schema.names]
         left_out = {name.lower() for name in (*self.spine.schema.names, *self.entity, EVENT_TIME)}
         taken = [quoted(name) for name in self.features.schema.names if name.lower() not in left_out]
         return f"""
-            SELECT {", ".join(own + [f"taken.{name}" for name in taken])}, matches.{FEATURE_TIME}
+            SELECT {", ".join(spine + [f"taken.{name}" for name in taken])}, matches.{FEATURE_TIME}
             FROM matches
             LEFT JOIN (SELECT {", ".join([f"{ROW} AS _row", *taken])} FROM {self.features.relation()}) AS taken
             USING (_row)"""
@@ -82,8 +82,8 @@ class PointInTimeJoin:
     def _mature(self) -> str:
         """Select the rows of the spine, but those whose outcome was not known yet."""
         has_outcome = self.known_by and LABEL_TIME in self.spine.schema.names
-        known = f"WHERE {LABEL_TIME} <= {self._known_by}" if has_outcome else ""
-        return f"SELECT * FROM {self.spine.relation()} {known}"
+        condition = f"WHERE {LABEL_TIME} <= {self._known_by}" if has_outcome else ""
+        return f"SELECT * FROM {self.spine.relation()} {condition}"
 
     @property
     def _known_by(self) -> str:
@@ -101,11 +101,11 @@ class PointInTimeJoin:
     @property
     def _seen(self) -> str:
         """Select every feature row, and since when it can be seen."""
-        known = f"WHERE _arrival <= {self._known_by}" if self.known_by else ""
+        condition = f"WHERE _arrival <= {self._known_by}" if self.known_by else ""
         return f"""
             SELECT {", ".join(map(quoted, self.entity))}, {EVENT_TIME} AS _event, {self._arrival} AS _arrival,
                 greatest(_event, _arrival) AS _from, {ROW} AS _row
-            FROM {self.features.relation()} {known}"""
+            FROM {self.features.relation()} {condition}"""
 
     @property
     def _newest_when_seen(self) -> str:

@@ -140,8 +140,8 @@ class LocalPredictionLog(PredictionLog):
                     note("predictions", f"{damaged:,} bytes of {segment} are damaged, and what they held is lost")
                 if rows.num_rows:
                     begun = time.time()
-                    given = prediction_rows(rows, segment.stem, self._entity).to_reader()
-                    ref = self._store.replace_batch(self._predictions, BATCH_ID, segment.stem, given)
+                    batches = prediction_rows(rows, segment.stem, self._entity).to_reader()
+                    ref = self._store.replace_batch(self._predictions, BATCH_ID, segment.stem, batches)
                     _sync_table(Path(ref.uri), begun)
                     moved += rows.num_rows
                 segment.unlink(missing_ok=True)

@@ -30,14 +30,14 @@ PUBLIC_DATA = {
 }
 
 
-def fetch(name: str, folder: Path, timeout_seconds: float = 30.0, known: dict[str, PublicData] | None = None) -> Path:
+def fetch(name: str, folder: Path, timeout_seconds: float = 30.0, offers: dict[str, PublicData] | None = None) -> Path:
     """Return the path of the data set below `folder`, downloading it unless it is there and intact.
 
     Raises:
         ConfigError: there is no public data set of that name.
         StoreError: there is no network, or what arrived is not what was published; nothing is kept then.
     """
-    catalogue = PUBLIC_DATA if known is None else known
+    catalogue = PUBLIC_DATA if offers is None else offers
     if name not in catalogue:
         hint = nearest(name, catalogue)
         raise ConfigError(f"There is no public data set {name!r}; known: {', '.join(catalogue)}{hint}")

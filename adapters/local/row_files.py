@@ -121,13 +121,13 @@ def open_workbook(path: Path, rows: int, written: FileFormat) -> Opened:
 
     try:
         book = calamine.CalamineWorkbook.from_path(path)
-        wanted = book.sheet_names[0] if written.sheet is None else written.sheet
-        if wanted not in book.sheet_names:
+        sheet_name = book.sheet_names[0] if written.sheet is None else written.sheet
+        if sheet_name not in book.sheet_names:
             raise ContractError(
-                f"{path} has no sheet {wanted!r}{nearest(wanted, book.sheet_names) or '.'} It has: "
+                f"{path} has no sheet {sheet_name!r}{nearest(sheet_name, book.sheet_names) or '.'} It has: "
                 f"{', '.join(book.sheet_names)}."
             )
-        sheet = book.get_sheet_by_name(wanted)
+        sheet = book.get_sheet_by_name(sheet_name)
     except calamine.PasswordError as error:
         raise ContractError(f"{path} is a workbook with a password: save it without one.") from error
     except calamine.CalamineError as error:
@@ -135,7 +135,7 @@ def open_workbook(path: Path, rows: int, written: FileFormat) -> Opened:
     cells = (row for row in sheet.iter_rows() if any(value != "" for value in row))
     header = next(cells, [])
     names = named([canonical_text(value) for value in header])
-    require_names(names, f"The sheet {wanted!r} of {path}")
+    require_names(names, f"The sheet {sheet_name!r} of {path}")
     schema, batches = _texts(names, cells, rows, written)
     counted = sum(any(value != "" for value in row) for row in sheet.iter_rows()) - 1
     return Opened(schema, batches, lambda: counted, deque())

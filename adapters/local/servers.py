@@ -85,13 +85,13 @@ class Server:
         return text[-characters:] or "nothing"
 
 
-def free_port(wanted: int, attempts: int = 50, *, taken: Collection[int] = ()) -> int:
+def free_port(first: int, attempts: int = 50, *, taken: Collection[int] = ()) -> int:
     """Return `wanted`, or the next port of this machine that is not `taken` and that nothing listens on.
 
     Raises:
         StoreError: none of the next ports is free.
     """
-    for port in range(wanted, min(wanted + attempts, 65536)):
+    for port in range(first, min(first + attempts, 65536)):
         if port in taken:
             continue
         with socket.socket() as client, socket.socket() as listener:
@@ -103,7 +103,7 @@ def free_port(wanted: int, attempts: int = 50, *, taken: Collection[int] = ()) -
                 continue
             if client.connect_ex((HOST, port)) != 0:  # some systems let two programs bind one port
                 return port
-    raise StoreError(f"No port from {wanted} on is free: choose another one, or stop what listens there.")
+    raise StoreError(f"No port from {first} on is free: choose another one, or stop what listens there.")
 
 
 def spawn(name: str, port: int, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Server:
@@ -178,11 +178,11 @@ def _end(number: int, _: object) -> None:
 
 def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
     """End every server of ours with its children; what has not ended after `patience` seconds is killed."""
-    ours = [(server, server.group) for server in servers if server.group is not None and server.runs]
-    for _, group in ours:
+    running = [(server, server.group) for server in servers if server.group is not None and server.runs]
+    for _, group in running:
         _signal(group, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    for server, group in ours:
+    for server, group in running:
         while server.has_processes and time.monotonic() < deadline:
             time.sleep(0.05)
         if server.has_processes:

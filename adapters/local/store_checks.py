@@ -34,21 +34,21 @@ def zenml_store() -> Finding:
     try:
         client_settings()
     except StoreError as error:
-        found, _, remedy = str(error).partition(": ")
-        return Finding("zenml", "store", "fail", found, remedy)
+        message, _, remedy = str(error).partition(": ")
+        return Finding("zenml", "store", "fail", message, remedy)
     url = store_url()
     if url.startswith(_REMOTE):
         return _zenml_server(url)
     if not url.startswith(_SQLITE):
         return Finding("zenml", "store", "warn", f"{_shown(url)} is not looked into", "zenml status")
     schema = _schema(_path(url), "zenml", "zen_stores/migrations/versions")
-    found = f"{_path(url)} ({schema}), ZenML {_installed('zenml')}"
+    message = f"{_path(url)} ({schema}), ZenML {_installed('zenml')}"
     remedies = {
         "unknown": "a newer ZenML wrote it: give this project a home of its own, ZENML_CONFIG_PATH=/path",
         "damaged": "restore the file, or give this project a home of its own, ZENML_CONFIG_PATH=/path",
     }
     # An older store is no trouble: ZenML brings it up to date when it next opens it.
-    return Finding("zenml", "store", "fail" if schema in remedies else "ok", found, remedies.get(schema, ""))
+    return Finding("zenml", "store", "fail" if schema in remedies else "ok", message, remedies.get(schema, ""))
 
 
 def zenml_stack(name: str) -> Finding:
@@ -57,10 +57,10 @@ def zenml_stack(name: str) -> Finding:
     if not url.startswith(_SQLITE):
         return Finding("zenml", "stack", "ok", f"{name} is looked for on the server at each run")
     try:
-        known = [str(row[0]) for row in _rows(_path(url), "SELECT name FROM stack")]
+        names = [str(row[0]) for row in _rows(_path(url), "SELECT name FROM stack")]
     except (OSError, sqlite3.Error):
-        known = []
-    registered = next((stack for stack in known if stack == name or stack.startswith(f"{name}_")), None)
+        names = []
+    registered = next((stack for stack in names if stack == name or stack.startswith(f"{name}_")), None)
     return Finding("zenml", "stack", "ok", registered or f"{name} is registered by the first run")
 
 
@@ -73,13 +73,13 @@ def mlflow_store(uri: str) -> Finding:
     if not uri.startswith(_SQLITE):
         return Finding("mlflow", "store", "warn", f"{_shown(uri)} is not looked into", "python run.py ui")
     schema = _schema(_path(uri), "mlflow", "store/db_migrations/versions")
-    found = f"{_path(uri)} ({schema}), MLflow {_installed('mlflow')}"
+    message = f"{_path(uri)} ({schema}), MLflow {_installed('mlflow')}"
     remedies = {
         "older": f"copy the file, then: mlflow db upgrade {uri}",
         "unknown": "a newer MLflow wrote it: install that one, or name another file in profile.mlflow.tracking_uri",
         "damaged": "restore the file, or move it away to begin anew",
     }
-    return Finding("mlflow", "store", "fail" if schema in remedies else "ok", found, remedies.get(schema, ""))
+    return Finding("mlflow", "store", "fail" if schema in remedies else "ok", message, remedies.get(schema, ""))
 
 
 def _zenml_server(url: str) -> Finding:
@@ -89,8 +89,8 @@ def _zenml_server(url: str) -> Finding:
         remedy = "start that server, or return to the store of this machine: zenml logout"
         return Finding("zenml", "store", "fail", f"{_shown(url)} does not answer ({error})", remedy)
     if served != _installed("zenml"):
-        found = f"{_shown(url)} is ZenML {served}, this client {_installed('zenml')}"
-        return Finding("zenml", "store", "warn", found, "use client and server of one version")
+        message = f"{_shown(url)} is ZenML {served}, this client {_installed('zenml')}"
+        return Finding("zenml", "store", "warn", message, "use client and server of one version")
     return Finding("zenml", "store", "ok", f"{_shown(url)}, ZenML {served}")
 
 
@@ -113,16 +113,16 @@ def _schema(database: Path, package: str, migrations: str) -> Schema:
             return "damaged"
     except (OSError, sqlite3.Error):
         return "damaged"
-    found = importlib.util.find_spec(package)
-    folders = (found.submodule_search_locations or []) if found else []
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations or []) if spec else []
     text = "\n".join(
         file.read_text(encoding="utf-8") for folder in folders for file in (Path(folder) / migrations).glob("*.py")
     )
-    known = set(re.findall(r"""^revision\b[^=]*= ["']([^"']+)""", text, re.MULTILINE))
+    revisions = set(re.findall(r"""^revision\b[^=]*= ["']([^"']+)""", text, re.MULTILINE))
     followed = set(re.findall(r"""^down_revision\b[^=]*= ["']([^"']+)""", text, re.MULTILINE))
-    if written == known - followed:
+    if written == revisions - followed:
         return "current"
-    return "older" if written <= known else "unknown"
+    return "older" if written <= revisions else "unknown"
 
 
 def _installed(package: str) -> str:

@@ -79,9 +79,9 @@ class TablesOnDisk:
 
     def _stamp(self, version: DeltaVersion) -> Stamp:
         """Return what the commit says, or find it out where another program wrote the table."""
-        said = version.stamp()
-        if said:
-            return said
+        stamp = version.stamp()
+        if stamp:
+            return stamp
         with self._duck.session() as connection:
             rows = connection.execute(f"SELECT count(*) FROM {version.relation()}").fetchall()[0][0]
             digest = digest_of_rows(
@@ -105,8 +105,8 @@ class TablesOnDisk:
         path = self._folder.parent / ref.dataset / ref.name
         with explained(path):
             version = DeltaVersion(path, ref.version)
-            said = version.stamp()
-            if (said and said.digest != ref.content_id) or not all(file.exists() for file in version.files):
+            stamp = version.stamp()
+            if (stamp and stamp.digest != ref.content_id) or not all(file.exists() for file in version.files):
                 raise NotFound(
                     f"Version {ref.version} of the table at {path} is no longer the one that was referred to: it was "
                     "removed (`data vacuum`, or `data forget` of a customer in it) or built anew. Run the pipeline "

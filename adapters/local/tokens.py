@@ -94,11 +94,11 @@ class TokenFile:
         """
         with self._alone():
             present = self.tokens()
-            kept = tuple(token for token in present if token.name != name)
-            if len(kept) == len(present):
+            remaining = tuple(token for token in present if token.name != name)
+            if len(remaining) == len(present):
                 names = ", ".join(token.name for token in present) or "none"
                 raise NotFound(f"There is no token {name!r}; there are: {names}.")
-            self._write(kept)
+            self._write(remaining)
 
     def scope_of(self, text: str) -> Scope | None:
         """Return what a token may do; None for one that nobody made. Takes the same time for every token.

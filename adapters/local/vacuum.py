@@ -47,11 +47,11 @@ def committed_files(table: Path) -> set[Path]:
 
 def versions_with(table: Path, files: Collection[Path]) -> list[int]:
     """Return the numbers of the versions of which one of these files is a part."""
-    lives, wanted = _lives(table), set(files)
+    lives, chosen = _lives(table), set(files)
     numbers = [int(commit.stem) for commit in (table / "_delta_log").glob("*.json") if commit.stem.isdigit()]
-    found = [life for file, life in lives.items() if file in wanted]
+    chosen_lives = [life for file, life in lives.items() if file in chosen]
     end = max(numbers, default=0) + 1
-    spans = [range(life.added, end if life.removed is None else life.removed) for life in found]
+    spans = [range(life.added, end if life.removed is None else life.removed) for life in chosen_lives]
     return sorted({version for span in spans for version in span})
 
 

@@ -95,12 +95,12 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
     def aggregate(self, predicted: Predicted, asked: Asked, bins: Sequence[Bins], slices: Sequence[str]) -> Aggregates:
         """Join the rows of these windows with their features once for the columns, once for the slices."""
         present = set(self._open(predicted.features).schema.names) if predicted.features else set()
-        chosen, kept = [name for name in slices if name in present], _within(bins, present)
+        chosen, columns = [name for name in slices if name in present], _within(bins, present)
         with self._duck.session() as connection:
             only = f"model_version = {asked.version} AND {_any_of(asked)}"
-            features = _features(kept, chosen, present)
+            features = _features(columns, chosen, present)
             rows = self._rows(connection, predicted, (asked.clock, asked.length), only, features)
-            return _counted(connection, rows, kept, chosen)
+            return _counted(connection, rows, columns, chosen)
 
     def _rows(
         self,
@@ -115,7 +115,7 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
         version = self._open(predicted.predictions)
         customer = quoted(_entity(predicted.predictions)[0])
         source = "coalesce(source, 'batch')" if "source" in version.schema.names else "'batch'"
-        told = "coalesce(role, '') <> 'what_if'" if "role" in version.schema.names else "true"
+        is_real = "coalesce(role, '') <> 'what_if'" if "role" in version.schema.names else "true"
         number = "row_number" if "row_number" in version.schema.names else "0"
         scored = f"""
             SELECT {_window(clock, length)} AS _window, model_version, {source} AS source, {customer} AS _customer,
@@ -123,7 +123,7 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
                 {literal(TREAT)} AS _treated, customer_value AS _value
             FROM {version.relation()}
             WHERE model_name = {literal(predicted.model)} AND isfinite(probability)
-                AND {_TIMES[clock]} IS NOT NULL AND {told} AND {only}"""
+                AND {_TIMES[clock]} IS NOT NULL AND {is_real} AND {only}"""
         again = "count(DISTINCT batch_id) > 1 OR max(row_number) > 0"
         several = f"SELECT 1 FROM ({scored}) GROUP BY {_BASE} HAVING {again} LIMIT 1"
         with explained(version.path):
@@ -132,12 +132,12 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
                 scored += f" QUALIFY row_number() OVER ({same}) = 1"
         outcome, weight, labels = "NULL::TINYINT", "1::DOUBLE", ""
         if predicted.labels is not None:
-            known = f"{LABEL_TIME} <= {_literal(predicted.known_by)}"
+            is_mature = f"{LABEL_TIME} <= {_literal(predicted.known_by)}"
             labelled = self._open(predicted.labels)
             key, counted = quoted(_entity(predicted.labels)[0]), WEIGHT if WEIGHT in labelled.schema.names else "1"
             outcome, weight = f"labels.{LABEL}::TINYINT", "coalesce(labels._counted, 1)::DOUBLE"
             columns = f"{key} AS _customer, {EVENT_TIME}, {LABEL}, {counted} AS _counted"
-            labels = f"""LEFT JOIN (SELECT {columns} FROM {labelled.relation()} WHERE {known})
+            labels = f"""LEFT JOIN (SELECT {columns} FROM {labelled.relation()} WHERE {is_mature})
                 AS labels USING (_customer, {EVENT_TIME})"""
         joined = f"SELECT scored.*, {outcome} AS _outcome, {weight} AS _weight FROM ({scored}) AS scored {labels}"
         if features is None:
@@ -199,7 +199,7 @@ def _long(wide: Sequence[tuple[Any, ...]], bins: Sequence[Bins]) -> Iterator[dic
     for window, version, source, rows, matched, *values in wide:
         group = {"window": window and window.replace(tzinfo=UTC), "model_version": version, "source": source}
         for place, column in enumerate(bins):
-            known, distinct, total, squares, low, high, counted = values[7 * place : 7 * place + 7]
+            filled, distinct, total, squares, low, high, counted = values[7 * place : 7 * place + 7]
             ends = column.edges or range(1, len(column.texts) + 1)
             by_bin = [(counted or {}).get(end, 0) for end in ends]
             yield {
@@ -207,13 +207,13 @@ def _long(wide: Sequence[tuple[Any, ...]], bins: Sequence[Bins]) -> Iterator[dic
                 "column": column.name,
                 "rows": rows,
                 "matched": matched,
-                "known": known,
-                "distinct": min(distinct, known),
+                "known": filled,
+                "distinct": min(distinct, filled),
                 "total": total,
                 "squares": squares,
                 "min": low,
                 "max": high,
-                "counts": [*by_bin, known - sum(by_bin)],
+                "counts": [*by_bin, filled - sum(by_bin)],
             }
 
 

@@ -113,17 +113,17 @@ def stack_name(profile: Profile) -> str:
 
 def component_settings(profile: Profile, kind: ComponentKind) -> dict[str, Any]:
     """Return what the stack component of `kind` is configured with; addresses are those of the profile's sections."""
-    given = profile.stack[kind].settings
+    configured = profile.stack[kind].settings
     if profile.stack[kind].flavor == "churn_databricks":
-        return {**given, "workspace": profile.workspace.model_dump(mode="json")}
-    found: dict[str, Any] = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
+        return {**configured, "workspace": profile.workspace.model_dump(mode="json")}
+    derived: dict[str, Any] = {"tracking_uri": profile.mlflow.tracking_uri} if kind == "experiment_tracker" else {}
     if profile.stack[kind].flavor in _FLAVORS:
         workspace = profile.workspace
         host = "databricks_host" if kind == "experiment_tracker" else "host"
-        found |= {host: workspace.host, "config_profile": workspace.config_profile}
+        derived |= {host: workspace.host, "config_profile": workspace.config_profile}
         if kind == "artifact_store":
-            found["path"] = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"
-    return {**{name: value for name, value in found.items() if value is not None}, **given}
+            derived["path"] = f"volumes://{workspace.volume_path.removeprefix('/Volumes/')}/artifacts"
+    return {**{name: value for name, value in derived.items() if value is not None}, **configured}
 
 
 def ensure_stack(profile: Profile) -> str:
@@ -185,21 +185,21 @@ def _register(client: Client, source: str, flavor: str, component_type: Any) -> 
     from zenml.utils import source_utils
 
     source_utils.set_custom_source_root(str(Path(__file__).resolve().parents[2]))
-    known = client.list_flavors(name=flavor, type=component_type).items
-    for other in (one for one in known if one.source != source):  # as one that was registered from another folder
-        client.delete_flavor(str(other.id))
-    if not any(one.source == source for one in known):
+    flavors = client.list_flavors(name=flavor, type=component_type).items
+    for old in (item for item in flavors if item.source != source):  # as one that was registered from another folder
+        client.delete_flavor(str(old.id))
+    if not any(item.source == source for item in flavors):
         client.create_flavor(source, component_type)
 
 
 def _stack(client: Client, name: str, components: dict[Any, Any]) -> str:
-    wanted = {kind: component.id for kind, component in components.items()}
+    ids = {kind: component.id for kind, component in components.items()}
     existing = client.list_stacks(name=name).items
     if not existing:
-        return str(client.create_stack(name, wanted).id)
+        return str(client.create_stack(name, ids).id)
     present = {str(kind): members[0].id for kind, members in existing[0].components.items()}
-    if wanted != {kind: present.get(kind) for kind in wanted}:
-        client.update_stack(name, component_updates={kind: [identity] for kind, identity in wanted.items()})
+    if ids != {kind: present.get(kind) for kind in ids}:
+        client.update_stack(name, component_updates={kind: [identity] for kind, identity in ids.items()})
     return str(existing[0].id)
 
 
@@ -225,16 +225,16 @@ class ZenmlStageMirror(StageMirror):
             from zenml.client import Client
             from zenml.metadata.metadata_types import Uri
 
-            found = _version(Client(), model, f"v{version}", "")
-            log_metadata(metadata={"endpoint": Uri(address)}, model_version_id=found.id)
+            model_version = _version(Client(), model, f"v{version}", "")
+            log_metadata(metadata={"endpoint": Uri(address)}, model_version_id=model_version.id)
 
     def _show(self, model: str, version: int, stage: str, description: str = "", unless: str = "") -> None:
         with _told(model, version, f"in {stage}"):
             from zenml.client import Client
 
-            found = _version(Client(), model, f"v{version}", description)
-            if found.stage not in {stage, unless}:
-                found.set_stage(stage, force=True)
+            model_version = _version(Client(), model, f"v{version}", description)
+            if model_version.stage not in {stage, unless}:
+                model_version.set_stage(stage, force=True)
 
 
 @contextmanager
@@ -268,13 +268,13 @@ def fail_killed_runs(stack: str, now: dt.datetime) -> int:
     from zenml.models import PipelineRunUpdate, StepRunUpdate
 
     client, ended = Client(), now.replace(tzinfo=None)
-    known = client.list_stacks(name=stack).items
-    if not known:
+    stacks = client.list_stacks(name=stack).items
+    if not stacks:
         return 0
     runs = [
         run
         for status in (ExecutionStatus.RUNNING, ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING)
-        for run in client.list_pipeline_runs(stack_id=known[0].id, status=status.value, size=1000).items
+        for run in client.list_pipeline_runs(stack_id=stacks[0].id, status=status.value, size=1000).items
     ]
     for run in runs:
         for step in client.list_run_steps(pipeline_run_id=run.id, size=1000).items:

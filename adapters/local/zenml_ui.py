@@ -80,12 +80,12 @@ class Dashboards:
             dataset: The data set, with which the names of its runs begin behind the pipeline.
             model: The name of its experiment and its registered model.
         """
-        found: dict[str, str] = {}
+        links: dict[str, str] = {}
         for server in self.servers:
             look_up = _zenml_links if server.name == "ZenML" else _mlflow_links
             with suppress(OSError, ValueError, KeyError):
-                found |= look_up(server.address, dataset, model)
-        return found
+                links |= look_up(server.address, dataset, model)
+        return links
 
     def wait(self) -> None:
         """Return after Ctrl-C, when the servers have ended.
@@ -167,8 +167,8 @@ def running(state: Path) -> Dashboards | None:
     except (OSError, ValueError):
         return None
     servers = tuple(server for server in (Server(**entry) for entry in entries) if server.runs)
-    ours = any(server.group is not None for server in servers)
-    return Dashboards(servers, (), state, found=True) if ours else None
+    is_running = any(server.group is not None for server in servers)
+    return Dashboards(servers, (), state, found=True) if is_running else None
 
 
 def _start_zenml(port: int, state: Path, notes: list[str]) -> Server:
@@ -193,10 +193,10 @@ def _served(application: str, port: int) -> list[str]:
     return ["uvicorn", application, *options, "--timeout-graceful-shutdown", "2"]  # an open page keeps a connection
 
 
-def _port(name: str, wanted: int, notes: list[str], taken: Collection[int] = ()) -> int:
-    port = free_port(wanted, taken=taken)
-    if port != wanted:
-        notes.append(f"Port {wanted} is in use: {name} listens on {port}.")
+def _port(name: str, default: int, notes: list[str], taken: Collection[int] = ()) -> int:
+    port = free_port(default, taken=taken)
+    if port != default:
+        notes.append(f"Port {default} is in use: {name} listens on {port}.")
     return port
 
 

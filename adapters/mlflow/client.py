@@ -115,13 +115,13 @@ def ensure_experiment(tracking_uri: str, name: str, artifact_root: str | Path | 
     location = None if artifact_root is None else f"{_as_uri(artifact_root)}/{name.replace(' ', '_')}"
 
     def find() -> str | None:
-        found = ask(tracking_uri, f"find the experiment {name!r}", lambda: client.get_experiment_by_name(name))
-        if found is not None and found.lifecycle_stage == "deleted":
+        experiment = ask(tracking_uri, f"find the experiment {name!r}", lambda: client.get_experiment_by_name(name))
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
             raise StoreError(
                 f"The experiment {name!r} in {tracking_uri} was deleted: bring it back with "
-                f"`mlflow experiments restore -x {found.experiment_id}`, or choose another name."
+                f"`mlflow experiments restore -x {experiment.experiment_id}`, or choose another name."
             )
-        return None if found is None else str(found.experiment_id)
+        return None if experiment is None else str(experiment.experiment_id)
 
     try:
         return find() or ask(
@@ -131,8 +131,8 @@ def ensure_experiment(tracking_uri: str, name: str, artifact_root: str | Path | 
         )
     except StoreError as error:
         # Another process was faster.
-        if is_conflict(error) and (theirs := find()):
-            return theirs
+        if is_conflict(error) and (experiment_id := find()):
+            return experiment_id
         raise
 
 
@@ -145,9 +145,9 @@ def all_pages(page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
     """Yield the items of every page of a search; `page` takes the token of the page to fetch."""
     token: str | None = None
     while True:
-        found = page(token)
-        yield from found
-        token = found.token
+        items = page(token)
+        yield from items
+        token = items.token
         if not token:
             return
 
@@ -200,8 +200,8 @@ def _is_locked(error: Exception) -> bool:
 
 
 def _remedy(error: Exception) -> str:
-    found = (remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
-    return next(found, "Correct what it names and try again.")
+    remedies = (remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
+    return next(remedies, "Correct what it names and try again.")
 
 
 def _message(uri: str, what: str, error: Exception, remedy: str) -> str:

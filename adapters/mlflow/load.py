@@ -135,11 +135,11 @@ class PackagedScorer:
     @cached_property
     def _spellings(self) -> Mapping[str, Mapping[str, str]]:
         """The categories by today's canonical text, in columns where the package's code spelled one otherwise."""
-        known = {
+        spellings = {
             name: {canonical_text(text): text for text in texts}
             for name, texts in self._scorer.model.categories.items()
         }
-        return {name: texts for name, texts in known.items() if any(text != key for key, text in texts.items())}
+        return {name: texts for name, texts in spellings.items() if any(text != key for key, text in texts.items())}
 
     def _spelled_as_trained(self, customers: Table) -> Table:
         """Return customers with the spelling of categories that the package's code used."""

@@ -94,9 +94,9 @@ def check_package(package: Path, expected_digest: str | None = None) -> str:
     _refuse_pickles(package)
     _check_loading(package)
     _check_files(package)
-    found = package_digest(package)
-    if expected_digest not in {None, found}:
-        raise _refusal(package, f"its digest is {found[:12]}…, and the registered one is {str(expected_digest)[:12]}…")
+    digest = package_digest(package)
+    if expected_digest not in {None, digest}:
+        raise _refusal(package, f"its digest is {digest[:12]}…, and the registered one is {str(expected_digest)[:12]}…")
     folders = [path for path in (package / CODE_FOLDER).glob("*") if path.is_dir() and path.name != "__pycache__"]
     sources = [path for folder in folders for path in folder.rglob("*.py")]
     if len(folders) != 1 or folders[0].name != runtime_name(sources):
@@ -132,15 +132,15 @@ def _check_loading(package: Path) -> None:
 def _check_files(package: Path) -> None:
     try:
         manifest = json.loads((package / _MANIFEST).read_text(encoding="utf-8"))
-        version, known = manifest["format"], dict(manifest["files"])
+        version, listed = manifest["format"], dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _refusal(package, f"its {_MANIFEST} cannot be read ({error})") from error
     if version != _FORMAT:
         newer = isinstance(version, int) and version > _FORMAT
         why = ": it was written by a newer version of this project, so upgrade to that one" if newer else ""
         raise _refusal(package, f"its format is {version} and this version of the project reads {_FORMAT}{why}")
-    found = _fingerprints(package)
-    changed = sorted(name for name in {*known, *found} if known.get(name) != found.get(name))
+    present = _fingerprints(package)
+    changed = sorted(name for name in {*listed, *present} if listed.get(name) != present.get(name))
     if changed:
         raise _refusal(package, f"{', '.join(changed)} changed, came or went since it was built")
 

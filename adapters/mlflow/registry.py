@@ -219,14 +219,14 @@ def _check_name(name: str) -> None:
         )
 
 
-def _version(name: str, found: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
+def _version(name: str, version: MlflowVersion, aliases: tuple[str, ...]) -> ModelVersion:
     """Return a version of the model that this project calls `name`."""
     return ModelVersion(
         name=name,
-        version=int(found.version),
-        run_id=found.run_id or None,
-        description=found.description or "",
-        tags=dict(found.tags),
+        version=int(version.version),
+        run_id=version.run_id or None,
+        description=version.description or "",
+        tags=dict(version.tags),
         aliases=aliases,
-        created_at=dt.datetime.fromtimestamp(found.creation_timestamp / 1000, tz=dt.UTC),
+        created_at=dt.datetime.fromtimestamp(version.creation_timestamp / 1000, tz=dt.UTC),
     )

@@ -106,14 +106,14 @@ class MlflowTracker(ExperimentTracker):
             "version": str(ref.version),
             "label": label,
         }
-        given = DatasetInput(_dataset(ref, sample), [InputTag(key, value) for key, value in tags.items()])
-        self._ask(f"record the table {ref.name!r}", lambda: self._client.log_inputs(self.run_id(), [given]))
+        dataset = DatasetInput(_dataset(ref, sample), [InputTag(key, value) for key, value in tags.items()])
+        self._ask(f"record the table {ref.name!r}", lambda: self._client.log_inputs(self.run_id(), [dataset]))
 
     def log_trials(self, study: str, trials: Sequence[Trial], objective: str) -> None:
         """Record each trial as a nested run; one that a killed process left half recorded is completed."""
-        known = self._recorded(study)
+        recorded = self._recorded(study)
         for trial in trials:
-            run = known.get(trial.number)
+            run = recorded.get(trial.number)
             if run is None or run.info.status == "RUNNING":
                 self._log_trial(study, trial, objective, run)
 
@@ -187,13 +187,13 @@ class MlflowTracker(ExperimentTracker):
         )
 
     def _recorded(self, study: str) -> dict[int, Run]:
-        mine = f"tags.`mlflow.parentRunId` = '{self.run_id()}'"
+        of_this_run = f"tags.`mlflow.parentRunId` = '{self.run_id()}'"
 
         def page(token: str | None) -> PagedList[Run]:
-            return self._client.search_runs([self._run.info.experiment_id], mine, page_token=token)
+            return self._client.search_runs([self._run.info.experiment_id], of_this_run, page_token=token)
 
-        found: list[Run] = self._ask("list the trials", lambda: list(all_pages(page)))
-        return {int(run.data.tags[_TRIAL]): run for run in found if run.data.tags.get(_STUDY) == study}
+        runs: list[Run] = self._ask("list the trials", lambda: list(all_pages(page)))
+        return {int(run.data.tags[_TRIAL]): run for run in runs if run.data.tags.get(_STUDY) == study}
 
 
 def _dataset(ref: TableRef, sample: pa.Table) -> Dataset:

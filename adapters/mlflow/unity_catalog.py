@@ -62,10 +62,10 @@ class UnityCatalogRegistry(MlflowModelRegistry):
     def _found(self, name: str) -> list[MlflowVersion]:
         """Look each version up: a search leaves tags out, and refuses a model that there is not."""
         try:
-            found = super()._found(name)
+            versions = super()._found(name)
         except NotFound:
             return []
-        return [self._get(name, int(version.version)) for version in found if version.status == "READY"]
+        return [self._get(name, int(version.version)) for version in versions if version.status == "READY"]
 
     def _complete(self, name: str, version: MlflowVersion) -> MlflowVersion:
         """Wait until the version is READY, then remove those that a lost answer left without files."""

@@ -38,12 +38,12 @@ def stored_report(store: FeatureStore, report_digest: str) -> GateReport | None:
             this project.
     """
     try:
-        kept = store.scan(store.latest(REPORTS.name), ["report"], where={"digest": report_digest}).read_all()
+        rows = store.scan(store.latest(REPORTS.name), ["report"], where={"digest": report_digest}).read_all()
     except NotFound:
         return None
-    if not kept.num_rows:
+    if not rows.num_rows:
         return None
-    text: str = kept["report"][0].as_py()
+    text: str = rows["report"][0].as_py()
     if digest(text) != report_digest:
         raise StoreError(
             f"The gate report {report_digest[:12]}… in the table {REPORTS.name} was changed after a decision was bound "

@@ -69,12 +69,12 @@ def rollouts(state: ModelState) -> tuple[Rollout, ...]:
     One ends when it is aborted; when the champion changes, to whatever version; when its version is rejected or refused
     by a new gate; and when either version is retired.
     """
-    found: list[Rollout] = []
+    history: list[Rollout] = []
     for record in state.records:
         step = Step(record.at, record.numbers.get("share", 0.0))
-        last = found[-1] if found and found[-1].ended is None else None
+        last = history[-1] if history and history[-1].ended is None else None
         if record.kind == "rollout_started":
-            found.append(
+            history.append(
                 Rollout(
                     version=record.version,
                     champion=record.champion or 0,
@@ -85,10 +85,10 @@ def rollouts(state: ModelState) -> tuple[Rollout, ...]:
                 )
             )
         elif last is not None and record.kind == "rollout_advanced":
-            found[-1] = last.model_copy(update={"steps": (*last.steps, step)})
+            history[-1] = last.model_copy(update={"steps": (*last.steps, step)})
         elif last is not None and _ends(last, record):
-            found[-1] = last.model_copy(update={"ended": record})
-    return tuple(found)
+            history[-1] = last.model_copy(update={"ended": record})
+    return tuple(history)
 
 
 def running(state: ModelState) -> Rollout | None:
@@ -167,10 +167,10 @@ def advance(
         StoreError: the registry or the ledger does not answer.
     """
     who = person(who) if seen is None else _BY_POLICY
-    wanted = None if share is None else _share(share)
+    requested = None if share is None else _share(share)
     with exclusive_state(context) as state:
         present = _present(state, seen)
-        target = next_share(present, settings.shares) if wanted is None else wanted
+        target = next_share(present, settings.shares) if requested is None else requested
         if target is None:
             raise DecisionRefused(
                 f"Version {present.version} of {state.model} answers {present.share:.0%} of the customers, which is "

@@ -134,20 +134,20 @@ def audience_of(sample: Sample, columns: Mapping[str, ColumnSpec]) -> Audience |
 def _banded(values: pd.Series) -> pd.Series:
     """Return values as a few ordered groups: the most frequent texts, or ranges of numbers with as many customers."""
     if values.dtype == object:
-        known = values.dropna().astype(str)
-        frequent = list(known.value_counts().index[:_VALUES])
-        names = sorted(frequent) + [_OTHER] * (known.nunique() > _VALUES)
-        texts = known.where(known.isin(frequent), _OTHER)
+        present = values.dropna().astype(str)
+        frequent = list(present.value_counts().index[:_VALUES])
+        names = sorted(frequent) + [_OTHER] * (present.nunique() > _VALUES)
+        texts = present.where(present.isin(frequent), _OTHER)
     else:
-        known = values.dropna()
-        if known.nunique() < 2:
+        present = values.dropna()
+        if present.nunique() < 2:
             return pd.Series(pd.Categorical([_UNKNOWN] * len(values)))
-        ranges = pd.qcut(known, _BANDS, duplicates="drop")
-        groups = known.groupby(ranges, observed=True)
+        ranges = pd.qcut(present, _BANDS, duplicates="drop")
+        groups = present.groupby(ranges, observed=True)
         spans = [(group, float(part.min()), float(part.max())) for group, part in groups]
         words = {group: plain(low) if low == high else f"{plain(low)} to {plain(high)}" for group, low, high in spans}
         names, texts = list(dict.fromkeys(words.values())), ranges.map(words).astype(str)
-    if len(known) < len(values):
+    if len(present) < len(values):
         names = [*names, _UNKNOWN]
     return pd.Series(pd.Categorical(texts.reindex(values.index).fillna(_UNKNOWN), names, ordered=True))
 
@@ -184,12 +184,12 @@ class Reasons(NamedTuple):
 
 def read_reason(text: str) -> tuple[str, str]:
     """Return a reason with its strength in a word, `strong`, `some` or `slight`, and without."""
-    found = _AMOUNT.fullmatch(text)
-    if found is None:
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
         return text, text
-    added = abs(float(found["added"].replace(",", "")))
+    added = abs(float(match["added"].replace(",", "")))
     strength = "strong" if added >= _STRONG else "some" if added >= _SOME else "slight"
-    return f"{found['words']} ({strength})", found["words"]
+    return f"{match['words']} ({strength})", match["words"]
 
 
 def reasons_of(sample: Sample | None, columns: Mapping[str, ColumnSpec], computed: Sequence[str] = ()) -> Reasons:

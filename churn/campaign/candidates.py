@@ -109,17 +109,17 @@ class Candidates:
 
         A binary search, for a hash table of all ids would take more memory than all else.
         """
-        wanted = pc.cast(customers, pa.large_string())
-        low, high = (np.full(len(wanted), bound, dtype=np.intp) for bound in (0, len(self)))
+        keys = pc.cast(customers, pa.large_string())
+        low, high = (np.full(len(keys), bound, dtype=np.intp) for bound in (0, len(self)))
         if not len(self):
             return low - 1
         for _ in range(len(self).bit_length()):
             middle = (low + high) // 2
-            below = pc.less(self._at(middle), wanted).fill_null(False).to_numpy(zero_copy_only=False)
+            below = pc.less(self._at(middle), keys).fill_null(False).to_numpy(zero_copy_only=False)
             is_open = low < high
             low, high = np.where(is_open & below, middle + 1, low), np.where(is_open & ~below, middle, high)
-        found = pc.equal(self._at(low), wanted).fill_null(False).to_numpy(zero_copy_only=False)
-        return np.where(found, low, -1)
+        is_candidate = pc.equal(self._at(low), keys).fill_null(False).to_numpy(zero_copy_only=False)
+        return np.where(is_candidate, low, -1)
 
     def _at(self, places: IntArray) -> pa.LargeStringArray:
         return self.ids.take(pa.array(np.minimum(places, len(self) - 1)))

@@ -177,17 +177,17 @@ def campaign_effect(
         segments: Columns of `followed` by whose values the difference is shown too.
         control_contacted: See `CampaignEffect`.
     """
-    known = _comparable(followed[followed["churned"].notna()])
+    mature = _comparable(followed[followed["churned"].notna()])
     groups = {name: _group(followed[followed["group"] == name]) for name in (TREATMENT, CONTROL)}
-    contacted = known[known["group"] == TREATMENT]
+    contacted = mature[mature["group"] == TREATMENT]
     comparable = len(contacted) > 0
     drop = saved = net = None
     if comparable:
-        drop = _churn_difference(known, confidence)
-        lost, cost = known["churned"] * known["customer_value"], _cost(known, money)
-        min_se = drop.se * float(known["customer_value"].mean())
+        drop = _churn_difference(mature, confidence)
+        lost, cost = mature["churned"] * mature["customer_value"], _cost(mature, money)
+        min_se = drop.se * float(mature["customer_value"].mean())
         saved, net = (
-            loss_difference(known, loss.to_numpy(), confidence, min_se=min_se).scaled(len(contacted))
+            loss_difference(mature, loss.to_numpy(), confidence, min_se=min_se).scaled(len(contacted))
             for loss in (lost, lost + cost)
         )
     return CampaignEffect(
@@ -200,38 +200,38 @@ def campaign_effect(
         contacted=groups[TREATMENT],
         control=groups[CONTROL],
         drop=drop,
-        detectable_drop=_detectable(known),
+        detectable_drop=_detectable(mature),
         saved=saved,
-        spent=float(_cost(known, money).sum()),
+        spent=float(_cost(mature, money).sum()),
         net=net,
-        acceptance=acceptance_posterior(_counts(known), money.acceptance, confidence),
-        segments=tuple(_segments(known, segments, confidence)),
+        acceptance=acceptance_posterior(_counts(mature), money.acceptance, confidence),
+        segments=tuple(_segments(mature, segments, confidence)),
         control_contacted=control_contacted,
         verdict=_verdict(groups, drop, net),
     )
 
 
-def loss_difference(known: pd.DataFrame, loss: FloatArray, confidence: float, *, min_se: float = 0.0) -> Estimate:
+def loss_difference(mature: pd.DataFrame, loss: FloatArray, confidence: float, *, min_se: float = 0.0) -> Estimate:
     """Return by how much the mean loss of the control group exceeds that of the contacted.
 
     The means are taken within each campaign and weighted by its contacts. The standard error takes the customer, who
     may be in several campaigns, as the unit that was drawn (Liang and Zeger 1986, Biometrika 73:13-22).
 
     Args:
-        known: Rows with known outcomes of campaigns that have both groups; see `campaign_effect`.
+        mature: Rows with known outcomes of campaigns that have both groups; see `campaign_effect`.
         loss: What each row lost, shape `(n_rows,)`.
         confidence: Share of the interval.
         min_se: The standard error is taken to be no less: groups without a churner would else seem certain.
     """
     from scipy.special import ndtri
 
-    is_contacted = (known["group"] == TREATMENT).to_numpy()
-    keys = [known["batch_id"], known["group"]]
-    values = pd.Series(loss, index=known.index)
+    is_contacted = (mature["group"] == TREATMENT).to_numpy()
+    keys = [mature["batch_id"], mature["group"]]
+    values = pd.Series(loss, index=mature.index)
     means, sizes = (values.groupby(keys).transform(kind).to_numpy() for kind in ("mean", "size"))
-    contacts = known["batch_id"].map(known.loc[is_contacted, "batch_id"].value_counts()).to_numpy()
+    contacts = mature["batch_id"].map(mature.loc[is_contacted, "batch_id"].value_counts()).to_numpy()
     weight = contacts / is_contacted.sum() / sizes * np.where(is_contacted, -1.0, 1.0)
-    influence = pd.Series(weight * (loss - means)).groupby(known["customer"].to_numpy()).sum()
+    influence = pd.Series(weight * (loss - means)).groupby(mature["customer"].to_numpy()).sum()
     point, se = float(np.sum(weight * loss)), max(float(np.sqrt(np.sum(influence.to_numpy() ** 2))), min_se)
     reach = float(ndtri((1 + confidence) / 2)) * se
     return Estimate(point=point, lower=point - reach, upper=point + reach, se=se)
@@ -301,47 +301,47 @@ def _tails(confidence: float) -> tuple[float, float]:
     return (1 - confidence) / 2, (1 + confidence) / 2
 
 
-def _comparable(known: pd.DataFrame) -> pd.DataFrame:
+def _comparable(mature: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of campaigns in which some outcome of both groups is known."""
-    groups = known.groupby("batch_id")["group"].nunique()
-    return known[known["batch_id"].isin(groups.index[groups == 2])].reset_index(drop=True)
+    groups = mature.groupby("batch_id")["group"].nunique()
+    return mature[mature["batch_id"].isin(groups.index[groups == 2])].reset_index(drop=True)
 
 
 def _group(rows: pd.DataFrame) -> GroupOutcome:
-    known = rows[rows["churned"].notna()]
+    mature = rows[rows["churned"].notna()]
     return GroupOutcome(
         customers=len(rows),
-        known=len(known),
-        churned=int(known["churned"].sum()),
-        predicted=float(known["probability"].mean()) if len(known) else None,
+        known=len(mature),
+        churned=int(mature["churned"].sum()),
+        predicted=float(mature["probability"].mean()) if len(mature) else None,
     )
 
 
-def _cost(known: pd.DataFrame, money: MoneySettings) -> pd.Series:
+def _cost(mature: pd.DataFrame, money: MoneySettings) -> pd.Series:
     """Return what each row cost: the contact, and the incentive of everybody who was offered it and stayed."""
-    spent = money.contact_cost + money.incentive_cost * (1 - known["churned"])
-    return spent.where(known["group"] == TREATMENT, 0.0)
+    spent = money.contact_cost + money.incentive_cost * (1 - mature["churned"])
+    return spent.where(mature["group"] == TREATMENT, 0.0)
 
 
-def _churn_difference(known: pd.DataFrame, confidence: float) -> Estimate:
+def _churn_difference(mature: pd.DataFrame, confidence: float) -> Estimate:
     """Return the difference in churn, with an interval that holds in small groups too (Agresti and Caffo 2000)."""
     # Two more customers in each group, one of whom churned: without a churner the error would else be none.
-    sizes = [(len(group) + 2, group["churned"].sum() + 1) for _, group in known.groupby("group")]
+    sizes = [(len(group) + 2, group["churned"].sum() + 1) for _, group in mature.groupby("group")]
     min_se = float(np.sqrt(sum(churned * (size - churned) / size**3 for size, churned in sizes)))
-    found = loss_difference(known, known["churned"].to_numpy(dtype=np.float64), confidence, min_se=min_se)
-    return found.model_copy(update={"lower": max(found.lower, -1.0), "upper": min(found.upper, 1.0)})
+    difference = loss_difference(mature, mature["churned"].to_numpy(dtype=np.float64), confidence, min_se=min_se)
+    return difference.model_copy(update={"lower": max(difference.lower, -1.0), "upper": min(difference.upper, 1.0)})
 
 
-def _detectable(known: pd.DataFrame) -> float | None:
-    if known.empty:
+def _detectable(mature: pd.DataFrame) -> float | None:
+    if mature.empty:
         return None
-    sizes = _sizes(known)
-    return detectable_drop((known["churned"].sum() + 1) / (len(known) + 2), sizes[TREATMENT], sizes[CONTROL])
+    sizes = _sizes(mature)
+    return detectable_drop((mature["churned"].sum() + 1) / (len(mature) + 2), sizes[TREATMENT], sizes[CONTROL])
 
 
-def _counts(known: pd.DataFrame) -> list[tuple[int, int, int, int]]:
+def _counts(mature: pd.DataFrame) -> list[tuple[int, int, int, int]]:
     counts = []
-    for _, rows in known.groupby("batch_id", sort=False):
+    for _, rows in mature.groupby("batch_id", sort=False):
         groups = [rows.loc[rows["group"] == name, "churned"] for name in (TREATMENT, CONTROL)]
         contacted, control = ((len(churned), int(churned.sum())) for churned in groups)
         counts.append((*contacted, *control))
@@ -354,13 +354,13 @@ class _Segment(NamedTuple):
     rows: pd.DataFrame
 
 
-def _segments(known: pd.DataFrame, columns: Sequence[str], confidence: float) -> list[SegmentEffect]:
+def _segments(mature: pd.DataFrame, columns: Sequence[str], confidence: float) -> list[SegmentEffect]:
     """Return the difference in each segment that has enough customers, the largest segments first."""
     segments = [
         _Segment(column, str(value), rows)
         for column in columns
-        for value, found in known.groupby(column, observed=True)
-        if len(rows := _comparable(found)) and min(_sizes(rows).values()) >= _FEWEST
+        for value, group in mature.groupby(column, observed=True)
+        if len(rows := _comparable(group)) and min(_sizes(rows).values()) >= _FEWEST
     ]
     segments = sorted(segments, key=lambda segment: -len(segment.rows))[:_SHOWN]
     return [

@@ -56,9 +56,9 @@ def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.date
     _refuse(frame[CONTACTED_AT] > now, rows, time, f"a time after now ({now:%Y-%m-%d %H:%M} UTC)")
     frame = frame.drop_duplicates(ignore_index=True)
     # A batch has a customer once, so that each time and offer is one of its own; the same file gives the same batches.
-    told = frame[CONTACTED_AT].astype(str) + " " + frame["offer"].fillna("")
-    marks = {text: hashlib.sha256(text.encode()).hexdigest()[:16] for text in told.unique()}
-    frame[BATCH_ID] = IMPORTED + told.map(marks)
+    identity = frame[CONTACTED_AT].astype(str) + " " + frame["offer"].fillna("")
+    marks = {text: hashlib.sha256(text.encode()).hexdigest()[:16] for text in identity.unique()}
+    frame[BATCH_ID] = IMPORTED + identity.map(marks)
     frame[PLANNED_AT], frame["group"] = frame[CONTACTED_AT], "treatment"
     schema = TABLES["contacts"].arrow_schema(key, optional=["offer"])
     table = pa.Table.from_pandas(frame, preserve_index=False)

@@ -44,8 +44,8 @@ def profit_interval(
     """
     number = int(np.count_nonzero(chosen))
     if not number:
-        nothing = Estimate(point=0.0, lower=0.0, upper=0.0, se=0.0)
-        return ProfitInterval(nothing, nothing)
+        zero = Estimate(point=0.0, lower=0.0, upper=0.0, se=0.0)
+        return ProfitInterval(zero, zero)
     d, reach = money.incentive_cost, money.contact_cost * number
     rates, mean = _rates(money), money.acceptance.mean
     sums = np.zeros(9)

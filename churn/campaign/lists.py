@@ -155,10 +155,10 @@ def _csv_without(content: bytes, column: str, customer: str) -> bytes | None:
 
     if not any(map(is_theirs, rows)):
         return None
-    kept = io.StringIO(newline="")
-    writer = csv.writer(kept, delimiter=delimiter, lineterminator="\r\n" if header.endswith("\r") else "\n")
+    output = io.StringIO(newline="")
+    writer = csv.writer(output, delimiter=delimiter, lineterminator="\r\n" if header.endswith("\r") else "\n")
     writer.writerows(row for row in rows if not is_theirs(row))
-    return kept.getvalue().encode("utf-8", "surrogateescape")
+    return output.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _parquet_without(content: bytes, column: str, customer: str) -> bytes | None:
@@ -168,12 +168,12 @@ def _parquet_without(content: bytes, column: str, customer: str) -> bytes | None
     place = next((title for title in rows.column_names if snake_case(title) == column), None)
     if place is None:
         return None
-    theirs = as_strings(rows[place].to_pandas()) == customer
-    if not theirs.any():
+    of_customer = as_strings(rows[place].to_pandas()) == customer
+    if not of_customer.any():
         return None
-    kept = io.BytesIO()
-    pyarrow.parquet.write_table(rows.filter(pa.array(~theirs)), kept)
-    return kept.getvalue()
+    output = io.BytesIO()
+    pyarrow.parquet.write_table(rows.filter(pa.array(~of_customer)), output)
+    return output.getvalue()
 
 
 def _segments(

@@ -68,9 +68,9 @@ def follow(
     planned = contacts[~contacts[BATCH_ID].str.startswith(IMPORTED)]
     chosen = planned[planned[BATCH_ID] == batch_id] if batch_id is not None else planned[planned[SALT] == salt]
     if chosen.empty:
-        told = f"no campaign's control group was drawn by the salt {salt!r}" if len(planned) else "none was planned yet"
+        why = f"no campaign's control group was drawn by the salt {salt!r}" if len(planned) else "none was planned yet"
         raise NotFound(
-            f"There is no campaign to measure: {told}. `python run.py --pipeline inference` plans one for each batch."
+            f"There is no campaign to measure: {why}. `python run.py --pipeline inference` plans one for each batch."
         )
     chosen = chosen.sort_values([PLANNED_AT, BATCH_ID, "customer"], ignore_index=True)
     chosen = _scored_rows(store, contract, chosen)
@@ -94,9 +94,9 @@ def _contacts(store: FeatureStore, contract: DatasetContract) -> pd.DataFrame:
             "There is no campaign to measure: none was planned yet. `python run.py --pipeline inference` plans one for "
             "each batch."
         ) from error
-    wanted = [BATCH_ID, contract.entity_key, "group", "probability", "customer_value", CONTACTED_AT, PLANNED_AT, SALT]
-    frame = _frame(store, ref, wanted, contract.entity_key)
-    frame = frame.reindex(columns=["customer" if name == contract.entity_key else name for name in wanted])
+    columns = [BATCH_ID, contract.entity_key, "group", "probability", "customer_value", CONTACTED_AT, PLANNED_AT, SALT]
+    frame = _frame(store, ref, columns, contract.entity_key)
+    frame = frame.reindex(columns=["customer" if name == contract.entity_key else name for name in columns])
     frame[PLANNED_AT] = frame[PLANNED_AT].fillna(frame[CONTACTED_AT])
     return frame
 

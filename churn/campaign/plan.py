@@ -286,18 +286,18 @@ def _reasons_of(ids: pa.Array, predictions: ScoredBatch, entity: str) -> dict[st
     return {name: pc.cast(rows[name], pa.string()).take(places) for name in names}
 
 
-def _in_words(reasons: dict[str, pa.Array], known: Reasons, rows: int) -> dict[str, pa.Array]:
+def _in_words(reasons: dict[str, pa.Array], reader: Reasons, rows: int) -> dict[str, pa.Array]:
     """Return the reasons in words, then the first that the business can act on, with what would change it."""
     names, written = ("actionable_reason", "what_would_change_it"), dict[str, pa.Array]()
     first = pd.DataFrame({name: [None] * rows for name in names}, dtype=object)
     for name, texts in reasons.items():
         column = pd.Series(texts.to_pandas(), dtype=object)
-        read = {text: known.read(text) for text in column.dropna().unique()}
+        read = {text: reader.read(text) for text in column.dropna().unique()}
         written[name] = pa.array([read[text].words if text in read else None for text in column], pa.string())
         able = column.map(lambda text: text in read and read[text].actionable) & first["actionable_reason"].isna()  # noqa: B023
-        found = [read[text] for text in column[able]]
-        first.loc[able, "actionable_reason"] = [reason.words for reason in found]
-        first.loc[able, "what_would_change_it"] = [reason.change for reason in found]
+        worded = [read[text] for text in column[able]]
+        first.loc[able, "actionable_reason"] = [reason.words for reason in worded]
+        first.loc[able, "what_would_change_it"] = [reason.change for reason in worded]
     return written | {name: pa.array(first[name].tolist(), pa.string()) for name in names}
 
 

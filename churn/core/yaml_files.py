@@ -87,7 +87,7 @@ def parse_model(model: type[Model], raw: dict[str, Any], source: str, error: typ
     """
     try:
         parsed = model.model_validate(raw)
-        if wrong := [f"`{where}`: a number is expected, got {given!r}" for where, given in _not_numbers(raw, parsed)]:
+        if wrong := [f"`{where}`: a number is expected, got {value!r}" for where, value in _not_numbers(raw, parsed)]:
             raise error(f"{source}: {'; '.join(wrong)}.")
         return parsed
     except ValidationError as cause:

@@ -114,14 +114,14 @@ def check(
     """
     parts = _first_reading(delivery, contract)
     reports: list[ValidationReport] = []
-    kept: list[npt.NDArray[np.bool_]] = []
+    masks: list[npt.NDArray[np.bool_]] = []
     entries: list[pa.Table] = []
     quarantined = 0
     try:
         for source, part in _read_again(delivery, parts):
             batch = conform(source, contract, part.repeats)
             accepted, broken, report = validate(batch, contract, settings, now=now, scoring=scoring)
-            kept.append(np.isin(batch.frame.index, accepted.index))
+            masks.append(np.isin(batch.frame.index, accepted.index))
             reports.append(report)
             entries.append(broken)
             if sum(table.num_rows for table in entries) >= entries_at_once or len(reports) == len(parts):
@@ -140,7 +140,7 @@ def check(
         raise type(error)(f"{error} None of the rows was used; {wrong}.", evidence=error.evidence) from error
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for (source, part), mask in zip(_read_again(delivery, parts), kept, strict=True):
+        for (source, part), mask in zip(_read_again(delivery, parts), masks, strict=True):
             frame = conform(source, contract, part.repeats).frame[mask]
             yield from to_bronze(scorable(frame, contract) if scoring else frame, contract).to_batches()
 

@@ -60,11 +60,11 @@ class FileFormat(Frozen):
         codes, uniques = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
         written_plainly = (self.decimal, self.thousands, self.currency) == (".", None, None)
         numbers = [value if written_plainly or not isinstance(value, str) else None for value in uniques]
-        found = as_numbers(pd.Series([*numbers, None], dtype=object))
-        for position in np.flatnonzero(np.isnan(found[:-1])):
+        parsed = as_numbers(pd.Series([*numbers, None], dtype=object))
+        for position in np.flatnonzero(np.isnan(parsed[:-1])):
             if isinstance(uniques[position], str):
-                found[position] = self._read(uniques[position])
-        return np.asarray(found[codes], dtype=np.float64)
+                parsed[position] = self._read(uniques[position])
+        return np.asarray(parsed[codes], dtype=np.float64)
 
     def _read(self, text: str) -> float:
         number = visible_text(text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("\N{MINUS SIGN}", "-")

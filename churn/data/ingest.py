@@ -164,12 +164,12 @@ def _known(source: Source, contract: DatasetContract) -> tuple[pa.Table, tuple[s
     if source.rows.num_rows == 0:
         raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
     table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))
-    known = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
-    _require_columns(known, table.column_names, contract)
-    for name in known:
+    columns = [name for name in table.column_names if name in {*contract.columns, *contract.roles.values()}]
+    _require_columns(columns, table.column_names, contract)
+    for name in columns:
         if pa.types.is_nested(table.schema.field(name).type):
             raise ContractError(f"The column {name!r} holds lists or structures, not single values: flatten it first.")
-    return table.select(known), tuple(name for name in table.column_names if name not in known)
+    return table.select(columns), tuple(name for name in table.column_names if name not in columns)
 
 
 def _as_arrived(table: pa.Table) -> pd.DataFrame:
@@ -184,8 +184,8 @@ def _as_arrived(table: pa.Table) -> pd.DataFrame:
 def _normalised(names: list[str], contract: DatasetContract) -> list[str]:
     aliases = {alias: name for name, column in contract.columns.items() for alias in column.aliases}
     result = [aliases.get(name, snake_case(name)) for name in names]
-    known = {*contract.columns, *contract.roles.values()}
-    twice = sorted({name for name in result if result.count(name) > 1 and name in known})
+    expected = {*contract.columns, *contract.roles.values()}
+    twice = sorted({name for name in result if result.count(name) > 1 and name in expected})
     if twice:
         sources = [name for name, normal in zip(names, result, strict=True) if normal in twice]
         raise ContractError(f"The source's columns {sources} are all {twice} once normalised: keep one of each.")

@@ -144,14 +144,14 @@ def check_leakage(
     half = halves(rows[entity])
     weight = rows[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in rows else None
     aucs = {name: univariate_auc(values, outcome, half, weight) for name, values in features.items()}
-    everything = rows if every is None else every
+    all_rows = rows if every is None else every
     return LeakageReport(
         checks=(
-            *([] if untreated is None else [_untouched(everything, untreated)]),
-            _times(everything, event_time, cutoff),
+            *([] if untreated is None else [_untouched(all_rows, untreated)]),
+            _times(all_rows, event_time, cutoff),
             _copies(features, outcome, label),
             _too_good(aucs, settings),
-            _sides(everything, entity, split),
+            _sides(all_rows, entity, split),
         ),
         feature_auc=aucs,
         untreated=untreated,

@@ -47,10 +47,10 @@ class Outcomes(NamedTuple):
         Raises:
             NotEnoughData: there is one class, or too few customers churned or stayed on one side.
         """
-        known = {label for (_, label), customers in self.customers.items() if customers}
-        if len(known) == 1:
+        classes = {label for (_, label), customers in self.customers.items() if customers}
+        if len(classes) == 1:
             held = sorted(f"{text!r} in {count:,} rows" for text, count in self.rows.items() if text is not None)
-            only = "churned" if known == {1} else "stayed"
+            only = "churned" if classes == {1} else "stayed"
             raise NotEnoughData(
                 f"Every customer whose outcome may be learned from {only}: {self.column!r} is {', '.join(held)}. A "
                 "model learns from customers who churned and customers who stayed: deliver rows of both, or correct "
@@ -60,7 +60,7 @@ class Outcomes(NamedTuple):
             ("train", needed.train, "so that each fold has one (model.folds): bring rows of a longer time."),
             ("holdout", needed.holdout, "to evaluate on (evaluation.min_per_class): bring rows of a longer time."),
         ):
-            if known:
+            if classes:
                 self._require(side, least, remedy)  # type: ignore[arg-type]
 
     def remark(self, needed: Needed) -> str:
@@ -102,18 +102,18 @@ def outcomes_of(
     for batch in scan([RAW_LABEL]):
         for count in pc.value_counts(batch.column(0)).to_pylist():
             counts[count["values"]] += count["counts"]
-    found: dict[tuple[Side, int], set[str]] = {
-        (side, label): set() for side in ("train", "holdout") for label in (0, 1)
-    }
+    seen: dict[tuple[Side, int], set[str]] = {(side, label): set() for side in ("train", "holdout") for label in (0, 1)}
     entity = contract.entity_key
     for batch in scan([entity, EVENT_TIME, RAW_LABEL, LABEL_TIME, *([TRUTH] if contract.truth else [])]):
         labels = labels_of(pa.Table.from_batches([batch]), contract, split)
         mature = labels.filter(pc.less_equal(labels[LABEL_TIME], pa.scalar(cutoff, labels[LABEL_TIME].type)))
         for customer, side, label in zip(*(mature[name].to_pylist() for name in (entity, SPLIT, LABEL)), strict=True):
-            if len(found[side, label]) < enough:
-                found[side, label].add(customer)
-        if all(len(customers) >= enough for customers in found.values()):
+            if len(seen[side, label]) < enough:
+                seen[side, label].add(customer)
+        if all(len(customers) >= enough for customers in seen.values()):
             break
     return Outcomes(
-        contract.label.column, dict(counts.most_common()), {key: frozenset(value) for key, value in found.items()}
+        contract.label.column,
+        dict(counts.most_common()),
+        {key: frozenset(value) for key, value in seen.items()},
     )

@@ -26,15 +26,15 @@ def scorable(frame: pd.DataFrame, contract: DatasetContract) -> pd.DataFrame:
     """
     values, broken = {}, np.zeros(len(frame), dtype=bool)
     for name, column in contract.columns.items():
-        found = frame[name]
-        known = found.notna()
+        column_values = frame[name]
+        present = column_values.notna()
         if column.kind == "categorical":
-            kept = known if column.allowed is None else known & found.isin(column.allowed)
+            valid = present if column.allowed is None else present & column_values.isin(column.allowed)
         else:
             low = -np.inf if column.min is None else column.min
-            kept = known & found.between(low, np.inf if column.max is None else column.max)
-            values[name] = found.where(kept)
-        broken |= (~kept & (known | (not column.nullable))).to_numpy()
+            valid = present & column_values.between(low, np.inf if column.max is None else column.max)
+            values[name] = column_values.where(valid)
+        broken |= (~valid & (present | (not column.nullable))).to_numpy()
     outcome = frame[RAW_LABEL]
     known_outcome = outcome.isin([contract.label.positive, contract.label.negative]) & ~broken
     return frame.assign(**values, **{RAW_LABEL: outcome.where(known_outcome)})

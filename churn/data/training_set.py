@@ -82,14 +82,14 @@ class TrainingSet:
 
 def bronze_to_features(bronze: pa.Table, contract: DatasetContract) -> pa.Table:
     """Return the rows of the feature table: key, times, every input, and the features that are stored; no label."""
-    kept = bronze.drop_columns([name for name in bronze.column_names if name not in _stored(contract, bronze)])
+    stored = bronze.drop_columns([name for name in bronze.column_names if name not in _stored(contract, bronze)])
     computed = compute_features(
-        contract.stored_features, columns_of(kept.to_pandas(), contract.kinds), contract.functions
+        contract.stored_features, columns_of(stored.to_pandas(), contract.kinds), contract.functions
     )
     for spec in contract.stored_features:
         kind = pa.float64() if spec.kind == "numeric" else pa.string()
-        kept = kept.append_column(spec.name, pa.array(computed[spec.name], type=kind, from_pandas=True))
-    return kept
+        stored = stored.append_column(spec.name, pa.array(computed[spec.name], type=kind, from_pandas=True))
+    return stored
 
 
 def read_training_set(table: pa.Table, contract: DatasetContract) -> TrainingSet:
@@ -145,9 +145,9 @@ def drawn_rows(
         where, weight = where & (pc.field(WEIGHT) > 0), [WEIGHT]
     keys = _filtered(store.scan(ref, [entity, EVENT_TIME, SPLIT, *weight]), where)[entity]
     drawn = _drawn(keys, limit, seed)
-    wanted = where if drawn is None else where & pc.field(entity).isin(drawn)
+    condition = where if drawn is None else where & pc.field(entity).isin(drawn)
     # Trees sample rows by position, and a store streams them in any order.
-    rows = _filtered(store.scan(ref), wanted).sort_by([(entity, "ascending"), (EVENT_TIME, "ascending")])
+    rows = _filtered(store.scan(ref), condition).sort_by([(entity, "ascending"), (EVENT_TIME, "ascending")])
     return rows, len(keys)
 
 

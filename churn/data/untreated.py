@@ -134,10 +134,10 @@ class ContactHistory:
             window_days: Length of the outcome window.
         """
         weight, group = np.ones(len(rows)), np.full(len(rows), None, dtype=object)
-        theirs = self.contacts[self.contacts["customer"].isin(rows["customer"].unique())]
-        if theirs.empty:
+        contacts = self.contacts[self.contacts["customer"].isin(rows["customer"].unique())]
+        if contacts.empty:
             return Weighed(weight, group)
-        met = rows.assign(row=np.arange(len(rows))).merge(theirs, on="customer")
+        met = rows.assign(row=np.arange(len(rows))).merge(contacts, on="customer")
         ends = met[EVENT_TIME] + pd.Timedelta(days=window_days)
         known_before = met[INGESTED_AT] <= met["planned_at"]
         met = met[(met["at"] >= met[EVENT_TIME]) & (met["at"] < ends) & ~known_before]

@@ -85,8 +85,8 @@ def _head(draft: Draft) -> list[str]:
 
 
 def _file_format(written: FileFormat) -> list[str]:
-    said = written.model_dump(exclude_defaults=True)
-    return [f"file_format: {_flow(said)}  # how delivered files are written"] if said else []
+    settings = written.model_dump(exclude_defaults=True)
+    return [f"file_format: {_flow(settings)}  # how delivered files are written"] if settings else []
 
 
 def _key(draft: Draft) -> list[str]:

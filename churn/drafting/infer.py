@@ -119,10 +119,10 @@ def _dataset_name(name: str) -> str:
     return normal if re.match(r"[a-z]", normal) else f"data_{normal}".rstrip("_")
 
 
-def _named(columns: Columns, wanted: str, role: str) -> SampledColumn:
-    if snake_case(wanted) not in columns:
-        raise ContractError(f"The table has no column {wanted!r} for the {role}{nearest(snake_case(wanted), columns)}")
-    return columns[snake_case(wanted)]
+def _named(columns: Columns, name: str, role: str) -> SampledColumn:
+    if snake_case(name) not in columns:
+        raise ContractError(f"The table has no column {name!r} for the {role}{nearest(snake_case(name), columns)}")
+    return columns[snake_case(name)]
 
 
 def _with_free_name(column: SampledColumn) -> SampledColumn:

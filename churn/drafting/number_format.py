@@ -47,23 +47,23 @@ def number_format(frame: pd.DataFrame, written: FileFormat) -> tuple[FileFormat,
 
 def _columns_with_digits(frame: pd.DataFrame) -> dict[str, pd.Series]:
     """Return some different values of each column of text in which most hold a digit, by its name."""
-    found = {}
+    columns = {}
     for position, name in enumerate(frame.columns):
         values = frame.iloc[:, position].dropna()
         if values.empty or not isinstance(values.iloc[0], str):
             continue
-        known = without_missing_words(pd.Series(as_strings(values.drop_duplicates().head(_VALUES)), dtype=object))
-        known = known.dropna().astype(str)
-        if len(known) and known.str.contains(r"\d").mean() >= _READABLE:
-            found[str(name)] = known
-    return found
+        texts = without_missing_words(pd.Series(as_strings(values.drop_duplicates().head(_VALUES)), dtype=object))
+        texts = texts.dropna().astype(str)
+        if len(texts) and texts.str.contains(r"\d").mean() >= _READABLE:
+            columns[str(name)] = texts
+    return columns
 
 
 def _currency(values: pd.Series) -> str | None:
     """Return the one currency that stands with all values; None where there is none, or several."""
     before_or_after = values.str.extract(_CURRENCY.pattern)
-    found = before_or_after[0].where(before_or_after[0].notna(), before_or_after[1])
-    return str(found.iloc[0]) if found.nunique() == 1 and found.notna().mean() >= _READABLE else None
+    signs = before_or_after[0].where(before_or_after[0].notna(), before_or_after[1])
+    return str(signs.iloc[0]) if signs.nunique() == 1 and signs.notna().mean() >= _READABLE else None
 
 
 def _reads(written: FileFormat, values: pd.Series) -> bool:

@@ -21,10 +21,10 @@ def outcome_of(columns: Mapping[str, SampledColumn]) -> tuple[SampledColumn, str
         ContractError: there is none, or a column with another number of values looks more like it.
     """
     likely = {column.name: _likeness(column) for column in columns.values()}
-    found = [column for column in columns.values() if likely[column.name]]
-    binary = [column for column in found if column.distinct == 2]
+    candidates = [column for column in columns.values() if likely[column.name]]
+    binary = [column for column in candidates if column.distinct == 2]
     best = max(binary, key=lambda column: likely[column.name], default=None)
-    others = [column for column in found if column.distinct != 2]
+    others = [column for column in candidates if column.distinct != 2]
     if best is None:
         raise ContractError(_none_found(columns.values(), others))
     better = [column for column in others if likely[column.name] > likely[best.name]]
@@ -33,7 +33,7 @@ def outcome_of(columns: Mapping[str, SampledColumn]) -> tuple[SampledColumn, str
             f"{_with_values(better)} looks like the outcome, which must have two values, left and stayed. {_REMEDY} "
             f"Of those with two values, {best.source!r} looks most like it."
         )
-    also = [column.source for column in found if column is not best and column.distinct > 1]
+    also = [column.source for column in candidates if column is not best and column.distinct > 1]
     doubt = f"these look like an outcome too, --label COLUMN names another: {', '.join(also)}." if also else None
     return best, doubt
 
@@ -71,8 +71,8 @@ def _values(column: SampledColumn) -> str:
 def _likeness(column: SampledColumn) -> int:
     if column.content not in ("categorical", "integer", "number") or column.distinct > MAX_VALUES:
         return 0
-    said = {polarity(value) for value in column.different}
-    by_values = 4 if {LEFT, STAYED} <= said else 2 if LEFT in said and len(said) > 1 else 0
+    polarities = {polarity(value) for value in column.different}
+    by_values = 4 if {LEFT, STAYED} <= polarities else 2 if LEFT in polarities and len(polarities) > 1 else 0
     by_name = likeness_to_outcome(column.source)
     return by_name + by_values if by_values or column.distinct == 2 or by_name >= 6 else 0
 
@@ -94,8 +94,8 @@ def sides_of(outcome: SampledColumn) -> tuple[str, str, str | None]:
     by_word = {value: polarity(value) for value in values}
     if by_word[values[0]] != by_word[values[1]]:
         positive, negative = sorted(values, key=lambda value: -by_word[value])
-        known = positive if by_word[positive] == LEFT else negative
-        if 0 in by_word.values() and by_word[known] == STAYED:
+        worded = positive if by_word[positive] == LEFT else negative
+        if 0 in by_word.values() and by_word[worded] == STAYED:
             return positive, negative, f"{negative!r} says that a customer stayed, so {positive!r} was taken as left."
         return positive, negative, None
     if {said_yes(value) for value in values} == {True, False}:
@@ -106,9 +106,9 @@ def sides_of(outcome: SampledColumn) -> tuple[str, str, str | None]:
 
 def _of_yes_and_no(outcome: SampledColumn) -> tuple[str, str, str | None]:
     yes, no = sorted(outcome.different, key=lambda value: not said_yes(value))
-    said = polarity(outcome.source)
-    if said == STAYED:
+    side = polarity(outcome.source)
+    if side == STAYED:
         return no, yes, f"the name {outcome.source!r} says that {yes!r} stayed, so {no!r} was taken as left."
-    if said == LEFT:
+    if side == LEFT:
         return yes, no, None
     return yes, no, f"the name {outcome.source!r} does not say whether {yes!r} left or stayed; left was taken."

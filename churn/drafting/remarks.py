@@ -27,9 +27,9 @@ def remarks_on(columns: Sequence[SampledColumn]) -> dict[str, list[str]]:
     """Return what is to be checked about columns, by their names."""
     remarks: dict[str, list[str]] = {}
     for column in columns:
-        found = [*_strays(column), *_stand_ins(column), *_units(column)]
-        if found:
-            remarks[column.name] = found
+        notes = [*_strays(column), *_stand_ins(column), *_units(column)]
+        if notes:
+            remarks[column.name] = notes
     for name, other in _same(columns).items():
         remarks.setdefault(name, []).append(f"it says the same as {other}: one of the two is enough.")
     return remarks

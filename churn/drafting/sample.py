@@ -143,8 +143,8 @@ def _sampled(source: str, name: str, raw: pd.Series, written: FileFormat) -> Sam
     try:
         text = pd.Series(as_strings(raw), dtype=object)
     except TypeError:  # lists and structures have no canonical text
-        nothing = pd.Series([None] * len(raw), dtype=object)
-        return SampledColumn(source, name, "nested", nothing, nothing)
+        empty = pd.Series([None] * len(raw), dtype=object)
+        return SampledColumn(source, name, "nested", empty, empty)
     if pd.api.types.is_datetime64_any_dtype(raw):
         return SampledColumn(source, name, "time", text, pd.to_datetime(raw, utc=True))
     if without_missing_words(text).isna().all() or pd.api.types.is_bool_dtype(raw):
@@ -168,10 +168,10 @@ def _numbers(source: str, name: str, category: pd.Series, numbers: pd.Series) ->
 
 def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
     """Return a column of text, unless times or numbers are written in it."""
-    known = without_missing_words(text)
-    head, few = known.dropna().head(1000), text.nunique() <= FEW_VALUES
+    present = without_missing_words(text)
+    head, few = present.dropna().head(1000), text.nunique() <= FEW_VALUES
     if head.head(100).str.match(_DATE).all():
-        return _times(source, name, known)
+        return _times(source, name, present)
     bare = head.str.replace(_SIGNS, "", regex=True)
     if not few and pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE and bare.ne(head).any():
         return SampledColumn(source, name, "formatted numbers", text, text)

@@ -122,16 +122,16 @@ def polarity(text: str) -> int:
 
 
 def _polarity(words: list[str], left: re.Pattern[str]) -> int:
-    said, negated = set(), False
+    polarities, negated = set(), False
     for word in words:
         if word in _NOT:
             negated = not negated
             continue
-        meant = _said(word, left)
-        if meant:
-            said.add(-meant if negated else meant)
+        meaning = _said(word, left)
+        if meaning:
+            polarities.add(-meaning if negated else meaning)
             negated = False
-    return said.pop() if len(said) == 1 else 0
+    return polarities.pop() if len(polarities) == 1 else 0
 
 
 def _said(word: str, left: re.Pattern[str]) -> int:

@@ -76,9 +76,9 @@ def expected_loss(probability: FloatArray, truth: FloatArray, weight: FloatArray
     return float(np.average(truth * happens + (1 - truth) * stays, weights=weight))
 
 
-def _reached(model: float, best: float, nothing: float) -> Reached:
-    gain = best - nothing
-    return Reached(model=model, best=best, share=(model - nothing) / gain if abs(gain) > 1e-9 else None)
+def _reached(model: float, best: float, zero: float) -> Reached:
+    gain = best - zero
+    return Reached(model=model, best=best, share=(model - zero) / gain if abs(gain) > 1e-9 else None)
 
 
 def _expected_auc(score: FloatArray, true: FloatArray, weight: FloatArray | None) -> float:

@@ -129,8 +129,8 @@ def equal_mass_bins(probability: FloatArray, bins: int) -> IntArray:
     """
     _, inverse, count = np.unique(probability, return_inverse=True, return_counts=True)
     middle = (np.cumsum(count) - count / 2) / len(probability)
-    wanted = np.minimum((middle * bins).astype(np.int64), bins - 1)
-    _, used = np.unique(wanted, return_inverse=True)
+    bin_of = np.minimum((middle * bins).astype(np.int64), bins - 1)
+    _, used = np.unique(bin_of, return_inverse=True)
     return np.asarray(used[inverse], dtype=np.int64)
 
 

@@ -90,27 +90,27 @@ def compare(
         min_customers: Known outcomes in each arm before there is an interval.
     """
     scored = rows[rows["probability"].notna() & (rows["customer"] != "")]
-    known = _with_outcome(_pairs(scored, arms) if arms.paired else _first(scored, arms), labels)
-    treated = _contacted(known, contacts)
-    contacted, known = int(treated.sum()), known[~treated]
-    arm = known["version"].to_numpy() == arms.challenger
-    fewest = len(known) if arms.paired else int(min(np.sum(arm), np.sum(~arm)))
+    mature = _with_outcome(_pairs(scored, arms) if arms.paired else _first(scored, arms), labels)
+    treated = _contacted(mature, contacts)
+    contacted, mature = int(treated.sum()), mature[~treated]
+    arm = mature["version"].to_numpy() == arms.challenger
+    fewest = len(mature) if arms.paired else int(min(np.sum(arm), np.sum(~arm)))
     if fewest < min_customers:
-        return Compared(len(known), fewest, contacted, None, None)
-    label, worth = known["label"].to_numpy(np.float64), known["customer_value"].to_numpy(np.float64)
+        return Compared(len(mature), fewest, contacted, None, None)
+    label, worth = mature["label"].to_numpy(np.float64), mature["customer_value"].to_numpy(np.float64)
     earned = expected_value(label, worth, money)
 
     def values(suffix: str = "") -> tuple[FloatArray, FloatArray]:
-        brier = -((known[f"probability{suffix}"].to_numpy(np.float64) - label) ** 2)
-        return brier, np.where(known[f"treat{suffix}"].to_numpy(bool), earned, 0.0)
+        brier = -((mature[f"probability{suffix}"].to_numpy(np.float64) - label) ** 2)
+        return brier, np.where(mature[f"treat{suffix}"].to_numpy(bool), earned, 0.0)
 
     if arms.paired:
         gains = [new - old for new, old in zip(values("_new"), values(), strict=True)]
         outcome, profit = (mean_of_pairs(gain, alpha=alpha, planned=planned) for gain in gains)
     else:
-        share = known["share"].to_numpy(np.float64)
+        share = mature["share"].to_numpy(np.float64)
         outcome, profit = (difference_of_arms(value, arm, share, alpha=alpha, planned=planned) for value in values())
-    return Compared(len(known), fewest, contacted, outcome, profit)
+    return Compared(len(mature), fewest, contacted, outcome, profit)
 
 
 def _pairs(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
@@ -135,8 +135,8 @@ def _first(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
     for value in np.unique(share):
         drawn[share == value] = hash_shares(first["customer"][share == value], float(value), arms.salt)
     as_drawn = drawn == (first["version"].to_numpy() == arms.challenger)
-    kept: pd.DataFrame = first.assign(share=share).loc[as_drawn]
-    return kept
+    per_customer: pd.DataFrame = first.assign(share=share).loc[as_drawn]
+    return per_customer
 
 
 def _with_outcome(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
@@ -151,11 +151,11 @@ def _with_outcome(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return joined[joined["label_ts"] > joined["scored_at"]]
 
 
-def _contacted(known: pd.DataFrame, contacts: pd.DataFrame) -> pd.Series:
+def _contacted(mature: pd.DataFrame, contacts: pd.DataFrame) -> pd.Series:
     """Return whether each customer was contacted between the facts and the outcome."""
-    met = known[["customer", "event_time", "label_ts"]].merge(contacts, on="customer")
+    met = mature[["customer", "event_time", "label_ts"]].merge(contacts, on="customer")
     between = (met["contacted_at"] >= met["event_time"]) & (met["contacted_at"] <= met["label_ts"])
-    return known["customer"].isin(set(met["customer"][between]))
+    return mature["customer"].isin(set(met["customer"][between]))
 
 
 def score_shift(one: FloatArray, other: FloatArray) -> float:

@@ -85,17 +85,17 @@ def _shape(model: ChurnModel, name: str, values: npt.NDArray[np.generic]) -> Sha
             density=tuple((counts[shown] / len(values)).tolist()),
         )
     numbers = values.astype(np.float64)
-    known = numbers[np.isfinite(numbers)]
-    if len(np.unique(known)) < 2:
+    finite = numbers[np.isfinite(numbers)]
+    if len(np.unique(finite)) < 2:
         return None
-    low, high = np.quantile(known, [0.01, 0.99])
-    low, high = (low, high) if low < high else (known.min(), known.max())
+    low, high = np.quantile(finite, [0.01, 0.99])
+    low, high = (low, high) if low < high else (finite.min(), finite.max())
     points = np.linspace(low, high, _POINTS)
     return Shape(
         feature=name,
         values=tuple(points.tolist()),
         added=tuple(model.additive.curves[name](points).tolist()),
-        density=tuple(np.quantile(known, np.linspace(0.005, 0.995, _RUG)).tolist()),
+        density=tuple(np.quantile(finite, np.linspace(0.005, 0.995, _RUG)).tolist()),
     )
 
 

@@ -170,8 +170,8 @@ def shift_of_counts(
     from scipy.stats import chi2
 
     both = np.array([before, after], dtype=np.float64)
-    kept = both.sum(axis=0) > 0
-    both, names = both[:, kept], [label for label, keep in zip(bins, kept, strict=True) if keep]
+    filled = both.sum(axis=0) > 0
+    both, names = both[:, filled], [label for label, keep in zip(bins, filled, strict=True) if keep]
     totals = both.sum(axis=1, keepdims=True)
     if len(names) < 2 or not totals.all():
         shares = both / np.maximum(totals, 1)
@@ -199,8 +199,8 @@ def _histograms(before: Column, after: Column) -> tuple[list[str], tuple[FloatAr
     if sides[0].dtype == object or sides[1].dtype == object:
         return _texts(*sides)
     numbers = [np.asarray(side, dtype=np.float64) for side in sides]
-    known = numbers[0][np.isfinite(numbers[0])]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else np.empty(0)
+    finite = numbers[0][np.isfinite(numbers[0])]
+    edges = np.unique(np.quantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(finite) else np.empty(0)
     counts = []
     for values in numbers:
         places = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), len(edges) + 1)
@@ -220,8 +220,8 @@ def _texts(
     names = [*sorted(map(str, frequent)), _OTHER, _MISSING]
     counts = []
     for texts in series:
-        known = texts.dropna().astype(str)
-        placed = known.where(known.isin(names[:-2]), _OTHER).value_counts()
+        present = texts.dropna().astype(str)
+        placed = present.where(present.isin(names[:-2]), _OTHER).value_counts()
         placed[_MISSING] = placed.get(_MISSING, 0) + texts.isna().sum()
         counts.append(np.array([placed.get(name, 0) for name in names], dtype=np.float64))
     return names, (counts[0], counts[1])

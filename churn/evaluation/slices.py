@@ -51,9 +51,9 @@ def _sliced(values: npt.NDArray[np.generic]) -> tuple[IntArray, list[str]]:
     names = sorted(texts.dropna().unique())
     if len(names) > MAX_VALUES:
         frequent = texts.value_counts().reindex(names).sort_values(ascending=False, kind="stable")
-        kept = frequent.index[: MAX_VALUES - 1]
-        texts = texts.where(texts.isin(kept) | texts.isna(), OTHERS)
-        names = [*sorted(kept), OTHERS]
+        named = frequent.index[: MAX_VALUES - 1]
+        texts = texts.where(texts.isin(named) | texts.isna(), OTHERS)
+        names = [*sorted(named), OTHERS]
     return pd.Categorical(texts, categories=names).codes.astype(np.int64), names
 
 

@@ -30,11 +30,11 @@ class AnswerLog:
             ConfigError: `serving.log.columns` names one that no model of the data set reads.
         """
         contract, columns = workspace.contract, settings.columns
-        known = [*contract.kinds, *(spec.name for spec in contract.features)]
-        if not isinstance(columns, str) and (unknown := sorted({*columns} - {*known})):
+        readable = [*contract.kinds, *(spec.name for spec in contract.features)]
+        if not isinstance(columns, str) and (unknown := sorted({*columns} - {*readable})):
             raise ConfigError(
                 f"`serving.log.columns` names {unknown[0]!r}, which is no column of {contract.name!r} that a model "
-                f"reads{nearest(unknown[0], known) or '.'} Write none, inputs, or a list of such columns."
+                f"reads{nearest(unknown[0], readable) or '.'} Write none, inputs, or a list of such columns."
             )
         self._columns, self._clock = columns, workspace.clock
         self._policies: dict[int, str] = {}
@@ -57,14 +57,14 @@ class AnswerLog:
         Raises:
             StoreError: they cannot be logged, and `serving.log.when_full` is `refuse`.
         """
-        said = [(answer, answers.by(number)) for number, answer in enumerate(answers.rows)]
+        entries = [(answer, answers.by(number)) for number, answer in enumerate(answers.rows)]
         if answers.challenger is not None:
             failed = [answers.rows[number] for number in answers.failed]
-            said += [
+            entries += [
                 (answer._replace(status="failed", score=None, score_ms=None), answers.challenger) for answer in failed
             ]
         now, rows = self._clock(), []
-        for answer, served in said:
+        for answer, served in entries:
             score, (name, version, model) = answer.score, served
             if version not in self._policies:
                 self._policies[version] = policy_of(model.scoring)

@@ -24,10 +24,10 @@ def audit_model(
 
     def report_fault(digest: str) -> str | None:
         try:
-            kept = stored_report(workspace.tables, digest)
+            report = stored_report(workspace.tables, digest)
         except ChurnError as error:
             return str(error)
-        return None if kept else f"The report of the gate {digest[:12]}… that it rests on is not in `gate_reports`."
+        return None if report else f"The report of the gate {digest[:12]}… that it rests on is not in `gate_reports`."
 
     return audit(
         workspace.approval(settings.approval, model),

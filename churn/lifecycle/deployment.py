@@ -185,9 +185,9 @@ def report_on(
     """
     gate = request.status.gate
     if request.settled and gate is not None:
-        kept = stored_report(store, gate.digests["gate_report"])
-        if kept is not None:
-            return kept, False
+        stored = stored_report(store, gate.digests["gate_report"])
+        if stored is not None:
+            return stored, False
     report = judge(request.challenger, request.champion)
     if report.verdict == "unmeasured":
         raise DecisionRefused(

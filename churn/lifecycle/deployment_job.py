@@ -128,8 +128,8 @@ _Done = tuple[str, GateReport | None, VersionStatus | None, Deployment | None]
 def _version(workspace: Workspace, model: str, model_name: str, model_version: str) -> int:
     """Return the version that the parameters name, of the model that the job is of."""
     name, number, dataset = model_name.strip(), model_version.strip(), workspace.contract.name
-    for parameter, given in {"model_name": name, "model_version": number}.items():
-        if not given or "{{" in given:
+    for parameter, value in {"model_name": name, "model_version": number}.items():
+        if not value or "{{" in value:
             raise ConfigError(
                 f"The job was started without the parameter {parameter}: a new version of {model} passes both; who "
                 "starts or repairs the job by hand gives model_name and model_version."
@@ -217,13 +217,13 @@ def _not_approved(context: ApprovalContext, state: ModelState, status: VersionSt
     """Return why the check does not pass; a tag that says otherwise is set back to what the ledger says."""
     name = f"Version {status.version} of {status.model}"
     if status.state == "pending":
-        told = f"{name} waits for a person: {status.why} Set its tag {APPROVAL_CHECK} to {APPROVED} (on Databricks: "
-        told += f'Approve on its page), or type `python run.py approve --version {status.version} --reason "…"` and '
-        told += "repair this run."
+        text = f"{name} waits for a person: {status.why} Set its tag {APPROVAL_CHECK} to {APPROVED} (on Databricks: "
+        text += f'Approve on its page), or type `python run.py approve --version {status.version} --reason "…"` and '
+        text += "repair this run."
     else:
-        told = f"{name} is not approved: {status.why}"
+        text = f"{name} is not approved: {status.why}"
     if _says_approved(state, status.version):
         context.tag(context.read(), status.version)
         when = "before the gate had passed it" if status.state == "pending" else "without a gate that passed it"
-        told = f"The tag {APPROVAL_CHECK} said {APPROVED} {when}, which approves nothing, and was set back. {told}"
-    return DecisionRefused(told)
+        text = f"The tag {APPROVAL_CHECK} said {APPROVED} {when}, which approves nothing, and was set back. {text}"
+    return DecisionRefused(text)

@@ -257,8 +257,8 @@ class Endpoint:
             return
         before = self._trial
         try:
-            known = before is not None and before.served.version == rollout.version
-            served = before.served if before and known else self._load(state.version(rollout.version))
+            is_loaded = before is not None and before.served.version == rollout.version
+            served = before.served if before and is_loaded else self._load(state.version(rollout.version))
         except Exception as error:  # noqa: BLE001 - whatever a version on trial does, the champion answers
             self._trial = None
             self._trial_trouble = (
@@ -313,20 +313,20 @@ class Endpoint:
         """
         served = self._loaded_version()
         trial = self._beside(served)
-        asked = partial(self._answered, explain=explain, contributions=contributions)
+        answered = partial(self._answered, explain=explain, contributions=contributions)
         if trial is None or trial.rollout.shadow:
-            return asked(served, rows)
+            return answered(served, rows)
         drawn = [number for number, row in enumerate(rows) if trial.draws(self._rows.customer(row))]
         if not drawn:
-            return asked(served, rows)
+            return answered(served, rows)
         try:
-            challenged = asked(trial.served, [rows[number] for number in drawn])
+            challenged = answered(trial.served, [rows[number] for number in drawn])
         except Exception as error:  # noqa: BLE001 - whatever a version on trial does, the client is answered
-            answers = asked(served, rows)  # a request that cannot be answered is refused here
+            answers = answered(served, rows)  # a request that cannot be answered is refused here
             note("serve", f"version {trial.served.version} failed, and version {served.version} answered: {error}")
             return answers._replace(challenger=trial.served, failed=tuple(drawn))
         others = sorted(set(range(len(rows))) - {*drawn})
-        return _merged(asked(served, [rows[number] for number in others]), others, challenged, drawn)
+        return _merged(answered(served, [rows[number] for number in others]), others, challenged, drawn)
 
     def shadow(self, rows: Sequence[Mapping[str, object]]) -> Answers | None:
         """Return what a version that is rolled out in shadow says of rows; None where none is. It raises nothing.
@@ -348,10 +348,10 @@ class Endpoint:
     ) -> Answers:
         scored = self._rows.answer(served.version, served.model, rows, explain=explain)
         answers = scored.rows
-        known = [(row.values, row.score) for row in answers if row.values is not None and row.score is not None]
-        if contributions and known:
-            values = [values for values, _ in known]
-            details = iter(contributions_of(served.model, values, [score.customer_value for _, score in known]))
+        with_score = [(row.values, row.score) for row in answers if row.values is not None and row.score is not None]
+        if contributions and with_score:
+            values = [values for values, _ in with_score]
+            details = iter(contributions_of(served.model, values, [score.customer_value for _, score in with_score]))
             answers = [
                 answer if answer.score is None else answer._replace(contributions=next(details)) for answer in answers
             ]

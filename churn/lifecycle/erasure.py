@@ -84,8 +84,8 @@ def forget(workspace: Workspace, customer: str, *, who: str, why: str) -> Erasur
         begun = _Begun(workspace, key)
         completes = begun.note()
         erasure = _erase(workspace, key, begun.others)
-        found = erasure.rows or erasure.versions or erasure.lists or erasure.pages or erasure.online
-        if not found and not completes:
+        holds_anything = erasure.rows or erasure.versions or erasure.lists or erasure.pages or erasure.online
+        if not holds_anything and not completes:
             begun.strike()
             raise NotFound(
                 f"Nothing of the data set {workspace.contract.name!r} holds a customer {key!r}, so that nothing was "
@@ -135,12 +135,12 @@ def _lists_without(store: FeatureStore, contract: DatasetContract, files: Files,
     """Take the customer out of the lists of the data set's batches and of tables that were fetched, and name them."""
     batches = {str(value) for value in _column(store, contract, "contacts", BATCH_ID)}
     batches |= {str(value) for value in _column(store, contract, "batches", BATCH_ID)}
-    own = [name for name in files.names("campaigns") if name.split("/")[1].split(".")[0] in batches]
-    for name in [*own, *files.names("data")]:
+    lists = [name for name in files.names("campaigns") if name.split("/")[1].split(".")[0] in batches]
+    for name in [*lists, *files.names("data")]:
         content = files.get(name)
-        kept = None if content is None else without_customer(name, content, contract.entity_key, key)
-        if kept is not None:
-            files.put(name, [kept])
+        remaining = None if content is None else without_customer(name, content, contract.entity_key, key)
+        if remaining is not None:
+            files.put(name, [remaining])
             yield name
 
 
@@ -150,16 +150,16 @@ def _quarantined(store: FeatureStore, contract: DatasetContract, key: str) -> li
         entries = store.scan(store.latest(contract.table("quarantine").name), ["row_digest", "column", "row"])
     except NotFound:
         return []
-    pattern, found = pattern_of(key), []
+    pattern, digests = pattern_of(key), []
     for digest, column, row in (entry.values() for batch in entries for entry in batch.to_pylist()):
         if column == LINE_COLUMN:
-            theirs = bool(pattern.search(row.encode()))
+            of_customer = bool(pattern.search(row.encode()))
         else:
             value = json.loads(row).get(contract.entity_key)
-            theirs = value is not None and canonical_text(value) == key
-        if theirs:
-            found.append(digest)
-    return sorted(set(found))
+            of_customer = value is not None and canonical_text(value) == key
+        if of_customer:
+            digests.append(digest)
+    return sorted(set(digests))
 
 
 def _tables_that_name(store: FeatureStore, contract: DatasetContract, key: str) -> Iterator[str]:

@@ -50,8 +50,8 @@ def explain_customer(workspace: Workspace, settings: Settings, customer: str) ->
     with tempfile.TemporaryDirectory() as folder:
         scorer = workspace.load(version, Path(folder))
         others = alike(store, features, contract, facts, as_of)
-        said = answer(scorer, facts, others, contract, model=workspace.model, version=version.version, as_of=as_of)
-    return said.model_copy(update={"batch_id": batch_id})
+        result = answer(scorer, facts, others, contract, model=workspace.model, version=version.version, as_of=as_of)
+    return result.model_copy(update={"batch_id": batch_id})
 
 
 def _newest_prediction(workspace: Workspace, customer: str, as_of: dt.datetime) -> dict[str, Any] | None:

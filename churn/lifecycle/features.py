@@ -322,8 +322,8 @@ def _filled(rows: pa.Table, store: FeatureStore, ref: TableRef, names: Sequence[
     joined = joined.sort_by("position")
     missing = pc.is_null(joined[RAW_LABEL])
     for name in names:
-        kept = pc.if_else(missing, joined[f"{name}_known"], joined[name])
-        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), kept)
+        filled = pc.if_else(missing, joined[f"{name}_known"], joined[name])
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), filled)
     return rows
 
 

@@ -155,8 +155,8 @@ def run_batch(
     with store.exclusive("inference"):
         before = _finished(store, contract, batch)
         if before is not None:
-            asked = {"asked_as_of": as_of, "intake": intake}
-            return before.model_copy(update={**asked, "unchanged": True, "seconds": 0.0, "resumed": 0})
+            request = {"asked_as_of": as_of, "intake": intake}
+            return before.model_copy(update={**request, "unchanged": True, "seconds": 0.0, "resumed": 0})
         started = time.monotonic()
         result = engine.score(batch, progress)
         summary = _summary(

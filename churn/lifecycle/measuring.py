@@ -112,9 +112,9 @@ class _Measuring:
     dry: bool = False
 
     def run(self) -> None:
-        wanted, before = self.settings.monitoring, self._contents()
+        config, before = self.settings.monitoring, self._contents()
         versions = {version.version: version for version in self.workspace.registry.versions(self.workspace.model)}
-        pairs = [(clock, length) for clock in wanted.clocks for length in wanted.windows]
+        pairs = [(clock, length) for clock in config.clocks for length in config.windows]
         for done, (clock, length) in enumerate(pairs):
             advance("monitor", done, len(pairs), f"{length} windows by the time of {clock}")
             for version, windows in self._listed(clock, length).items():
@@ -140,19 +140,19 @@ class _Measuring:
             needed = chosen | {earlier for place in places if (earlier := windows[place].earlier) is not None}
             version, clock, length = group
             asked = Asked(clock, length, version, needed)
-            found = sides_of(
+            sides = sides_of(
                 self.workspace.windows.aggregate(self.predicted, asked, counting.bins, self.workspace.contract.slices)
             )
             # What says that a window is measured is written last, so that a run that is killed is made up for.
             rows: dict[TableName, list[dict[str, Any]]] = {"drift_metrics": [], "profile_metrics": []}
             for place in places:
-                told = self._told(group, place)
+                key = self._told(group, place)
                 earlier = windows[place].earlier
-                earlier_side = found.get((earlier, place[1])) if earlier is not None else None
-                rows["profile_metrics"] += self._profile({**told, "content": contents[place]}, found[place], counting)
+                earlier_side = sides.get((earlier, place[1])) if earlier is not None else None
+                rows["profile_metrics"] += self._profile({**key, "content": contents[place]}, sides[place], counting)
                 for against, side in (("baseline", counting.baseline), ("before", earlier_side)):
                     if side is not None:
-                        rows["drift_metrics"] += _drift({**told, "against": against}, counting, side, found[place])
+                        rows["drift_metrics"] += _drift({**key, "against": against}, counting, side, sides[place])
             for name, part in rows.items():
                 if part:
                     table = pa.Table.from_pylist(part, TABLES[name].arrow_schema())
@@ -171,26 +171,26 @@ class _Measuring:
             "measured_at": self.now,
         }
 
-    def _profile(self, told: Mapping[str, Any], side: Side, counting: Counting) -> Iterator[dict[str, Any]]:
+    def _profile(self, key: Mapping[str, Any], side: Side, counting: Counting) -> Iterator[dict[str, Any]]:
         money, confidence = self.settings.money, self.settings.monitoring.confidence
         for name, value in side.groups:
-            found = figures(
+            rows = figures(
                 side, counting.bins, (name, value), money=money, baseline=counting.baseline, confidence=confidence
             )
-            for figure in found:
+            for figure in rows:
                 ends = {} if figure.interval is None else figure.interval.model_dump(exclude={"point"})
-                own = {"column": figure.column, "metric": figure.metric, "kind": figure.kind, "number": figure.number}
-                yield {**told, "slice": name, "slice_value": value, **own, **ends}
+                row = {"column": figure.column, "metric": figure.metric, "kind": figure.kind, "number": figure.number}
+                yield {**key, "slice": name, "slice_value": value, **row, **ends}
 
     def _counting(self, version: int, registered: ModelVersion | None) -> Counting:
         """Return how a version is counted; one without a baseline is counted by no column."""
-        wanted, contract = self.settings.monitoring, self.workspace.contract
+        config, contract = self.settings.monitoring, self.workspace.contract
         table, windows = _latest(self.workspace, "baseline"), self.workspace.windows
-        content = [wanted.bins, wanted.texts, wanted.confidence, self.settings.money.model_dump(mode="json")]
+        content = [config.bins, config.texts, config.confidence, self.settings.money.model_dump(mode="json")]
         model_digest = registered.tags.get(MODEL_DIGEST) if registered else None
         if table is not None and model_digest is not None:
             columns = [*contract.columns]
-            bins = windows.layout(table, model_digest, columns, numbers=wanted.bins, texts=wanted.texts)
+            bins = windows.layout(table, model_digest, columns, numbers=config.bins, texts=config.texts)
             sides = sides_of(windows.baseline(table, model_digest, bins, contract.slices))
             for baseline in sides.values():
                 self._note_new_columns(version, columns, {column.name for column in bins})
@@ -203,10 +203,10 @@ class _Measuring:
         )
         return Counting(content=canonical(content))
 
-    def _note_new_columns(self, version: int, columns: Sequence[str], known: set[str]) -> None:
+    def _note_new_columns(self, version: int, columns: Sequence[str], measured: set[str]) -> None:
         features = self.predicted.features
         present = {*self.workspace.tables.scan(features).schema.names} if features else set()
-        if new := [name for name in columns if name in present and name not in known]:
+        if new := [name for name in columns if name in present and name not in measured]:
             self.measured.notes.append(
                 f"The baseline of version {version} does not have {', '.join(new)}, so that nothing is compared there: "
                 "train "
@@ -246,10 +246,10 @@ class _Measuring:
         return {tuple(row[name] for name in key): row["content"] for row in rows}
 
 
-def _drift(told: Mapping[str, Any], counting: Counting, before: Side, after: Side) -> Iterator[dict[str, Any]]:
+def _drift(key: Mapping[str, Any], counting: Counting, before: Side, after: Side) -> Iterator[dict[str, Any]]:
     for name, value in after.groups:
         for difference in differences(counting.bins, before, after, (name, value)):
-            yield {**told, "slice": name, "slice_value": value, **difference._asdict()}
+            yield {**key, "slice": name, "slice_value": value, **difference._asdict()}
 
 
 def _latest(workspace: Workspace, name: TableName) -> TableRef | None:

@@ -29,7 +29,7 @@ _OWN = ["probability", "customer_value", "treated"]
 
 
 def priced(
-    workspace: Workspace, settings: Settings, measured: Measured, windows: Sequence[Window], found: Sequence[Diagnosis]
+    workspace: Workspace, settings: Settings, measured: Measured, windows: Sequence[Window], shown: Sequence[Diagnosis]
 ) -> tuple[tuple[Diagnosis, ...], tuple[ShiftCost, ...]]:
     """Return diagnoses with what they cost a month among their evidence, and the cost of each shift by column.
 
@@ -40,13 +40,13 @@ def priced(
         settings: The run's settings.
         measured: What the run measured.
         windows: The judged windows of the version that is live, the oldest first.
-        found: What they show.
+        shown: What they show.
     """
     words = {name: column.description for name, column in workspace.contract.columns.items()}
     currency, confidence = settings.money.currency, settings.monitoring.confidence
     by_place = {(window.name, window.source): window for window in windows}
     diagnoses, costs = [], []
-    for diagnosis in found:
+    for diagnosis in shown:
         window, sentence = by_place.get((diagnosis.window, diagnosis.source)), ""
         if window is not None:
             rows = sum(other.rows for other in windows if _is_in_month(other, window))
@@ -140,6 +140,6 @@ def _places(bins: Bins, values: pa.Array) -> IntArray:
         numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
         places = np.searchsorted(np.array(bins.edges), numbers)
         return np.where(np.isfinite(numbers), places, -1).astype(np.int64)
-    known = {text: place for place, text in enumerate(bins.texts)}
+    place_of = {text: place for place, text in enumerate(bins.texts)}
     texts = [str(value).lower() if isinstance(value, bool) else value for value in values.to_pylist()]
-    return np.array([-1 if text is None else known.get(str(text), len(known)) for text in texts], dtype=np.int64)
+    return np.array([-1 if text is None else place_of.get(str(text), len(place_of)) for text in texts], dtype=np.int64)

@@ -91,15 +91,15 @@ class _Attempt:
         published = publish_features(workspace, settings)
         self._part = "update of the endpoint"
         advance(_STAGE, 0, 0, f"lets the endpoint answer with version {self._version}")
-        here = Endpoint(workspace, settings)
-        here.refresh()
-        host, address, ask = self._host(), None, _in_process(here)
+        endpoint = Endpoint(workspace, settings)
+        endpoint.refresh()
+        host, address, ask = self._host(), None, _in_process(endpoint)
         if settings.serving.deploy == "always" or host.state() is not None:
             address = host.ensure(self._version, within=settings.serving.update_seconds).address
             ask = host.query
         self._part = "smoke test"
         advance(_STAGE, 0, 0, "scores real customers")
-        scored = self._compare(here, ask)
+        scored = self._compare(endpoint, ask)
         where = "without an endpoint, for none runs" if address is None else f"at {address}"
         sentence = (
             f"{published.parity.online:,} customers are online, and {scored:,} of them were scored as in a batch, "
@@ -158,29 +158,29 @@ class _Attempt:
     def _host(self) -> EndpointHost:
         return self._workspace.endpoint(ServeOptions(contract=self._workspace.contract, settings=self._settings))
 
-    def _compare(self, here: Endpoint, ask: Ask) -> int:
+    def _compare(self, endpoint: Endpoint, ask: Ask) -> int:
         """Ask for the scores of customers by their keys, compare each with that of a batch, and return how many."""
-        if here.served is None or here.served.version != self._version:
+        if endpoint.served is None or endpoint.served.version != self._version:
             raise StoreError(f"The ledger names another version than {self._version} by now.")
         key = self._workspace.contract.entity_key
         rows = active_customers(self._workspace, self._settings, self._settings.serving.smoke_rows)
-        batch = score_batch(here.served.model, rows, entity=key, explain="none").rows
+        batch = score_batch(endpoint.served.model, rows, entity=key, explain="none").rows
         customers = batch.column(key).to_pylist()
         answer = ask([{key: customer} for customer in customers])
-        trial = here.trial
+        trial = endpoint.trial
         expected = zip(batch.column("probability").to_pylist(), batch.column("decision").to_pylist(), strict=True)
         answered = zip(answer.versions, answer.predictions, strict=True)
         compared = 0
-        for customer, (probability, decision), (version, said) in zip(customers, expected, answered, strict=True):
+        for customer, (probability, decision), (version, row) in zip(customers, expected, answered, strict=True):
             if trial is not None and version == trial.served.version:
                 continue  # it answers some of the customers, and is judged by its rollout
             if version != self._version:
                 raise StoreError(f"Version {version} answered, and version {self._version} is live.")
             compared += 1
-            found = said.get("probability")
-            if found is None or abs(found - probability) > _TOLERANCE or said["decision"] != decision:
+            online = row.get("probability")
+            if online is None or abs(online - probability) > _TOLERANCE or row["decision"] != decision:
                 raise StoreError(
-                    f"For customer {customer!r} the endpoint says {found} ({said['status']}, {said.get('decision')}), "
+                    f"For customer {customer!r} the endpoint says {online} ({row['status']}, {row.get('decision')}), "
                     f"and a batch {probability} ({decision})."
                 )
         return compared
@@ -202,7 +202,9 @@ class _Attempt:
 def _in_process(endpoint: Endpoint) -> Ask:
     def ask(rows: Sequence[Mapping[str, object]]) -> EndpointAnswer:
         answers = endpoint.answer(rows, explain=False)
-        said = [{"status": row.status, **({} if row.score is None else row.score._asdict())} for row in answers.rows]
-        return EndpointAnswer([answers.by(number).version for number in range(len(said))], said)
+        predictions = [
+            {"status": row.status, **({} if row.score is None else row.score._asdict())} for row in answers.rows
+        ]
+        return EndpointAnswer([answers.by(number).version for number in range(len(predictions))], predictions)
 
     return ask

@@ -24,15 +24,15 @@ def vacuum(workspace: Workspace, settings: RetentionSettings) -> dict[str, int]:
     Returns:
         The bytes that were removed, by table; under "" what belongs to none.
     """
-    kept = defaultdict(set)
+    protected = defaultdict(set)
     for version in workspace.registry.versions(workspace.model):
         table, number = version.tags.get("data_table"), version.tags.get("data_version", "")
         if table is not None and number.isdigit():
-            kept[table].add(int(number))
+            protected[table].add(int(number))
     workspace.prediction_log.move()
     if settings.endpoint_days is not None:
         _erase_answers(workspace, workspace.clock() - dt.timedelta(days=settings.endpoint_days))
-    removed = workspace.tables.vacuum(workspace.clock() - dt.timedelta(days=settings.days), kept)
+    removed = workspace.tables.vacuum(workspace.clock() - dt.timedelta(days=settings.days), protected)
     note("vacuum", f"{sum(removed.values()):,} bytes removed")
     return removed
 

@@ -36,10 +36,10 @@ def sampled(workspace: Workspace, report: MonitoringReport, rows: int, *, seed: 
         rows: Rows of each side at most.
         seed: Of the draw.
     """
-    mine = [window for window in report.windows if window.version == report.live]
-    if not mine:
+    live_windows = [window for window in report.windows if window.version == report.live]
+    if not live_windows:
         return None
-    window, store, contract = mine[-1], workspace.tables, workspace.contract
+    window, store, contract = live_windows[-1], workspace.tables, workspace.contract
     versions = {version.version: version for version in workspace.registry.versions(workspace.model)}
     try:
         baseline, predictions, features = (
@@ -59,10 +59,10 @@ def sampled(workspace: Workspace, report: MonitoringReport, rows: int, *, seed: 
             predictions, [*key, "probability", "model_version"], where={"model_name": workspace.model}
         )
     ]
-    known = [pa.Table.from_batches([batch]).filter(inside) for batch in store.scan(features, [*key, *columns])]
-    if not reference.num_rows or not scored or not known:
+    featured = [pa.Table.from_batches([batch]).filter(inside) for batch in store.scan(features, [*key, *columns])]
+    if not reference.num_rows or not scored or not featured:
         return None
-    left, right = pa.concat_tables(scored).to_pandas(), pa.concat_tables(known).to_pandas()
+    left, right = pa.concat_tables(scored).to_pandas(), pa.concat_tables(featured).to_pandas()
     current = left.drop_duplicates(key, keep="last").merge(right, on=key)[[*columns, "probability"]]
     if current.empty:
         return None

@@ -80,14 +80,14 @@ class Parity(Frozen):
         """Raise StoreError, with the customers that differ and how, unless the two agree."""
         if not self.different:
             return
-        said = "; ".join(
+        shown = "; ".join(
             f"{differing.customer!r} {differing.column}: online {differing.online!r}, table {differing.offline!r}"
             for differing in self.differences
         )
         raise StoreError(
             f"The online store differs from {self.features.name} version {self.features.version} for "
             f"{self.different:,} of the customers compared ({self.compared:,} of {self.customers:,} active; "
-            f"{self.online:,} online): {said}. Publish again by `python run.py features publish`; where that does not "
+            f"{self.online:,} online): {shown}. Publish again by `python run.py features publish`; where that does not "
             "end it, by `python run.py features publish --full`.",
             evidence=self,
         )
@@ -287,8 +287,8 @@ def _online_batches(
 
 def _later(rows: pa.RecordBatch, ingested_at: pa.Array, before: Publication) -> pa.Array:
     """Return which rows became known, or were written, after a publication."""
-    known = [pc.greater(rows.column(name), _scalar(before.as_of)) for name in ("event_time", "arrived_at")]
-    return reduce(pc.or_, [*known, pc.greater(ingested_at, _scalar(before.ingested_until))])
+    is_newer = [pc.greater(rows.column(name), _scalar(before.as_of)) for name in ("event_time", "arrived_at")]
+    return reduce(pc.or_, [*is_newer, pc.greater(ingested_at, _scalar(before.ingested_until))])
 
 
 def _scalar(moment: dt.datetime) -> pa.Scalar:
@@ -296,13 +296,13 @@ def _scalar(moment: dt.datetime) -> pa.Scalar:
 
 
 def _differences(row: OnlineRow, offline: Mapping[str, Any], columns: OnlineColumns) -> list[Difference]:
-    there: dict[str, Any] = {"event_time": str(row.event_time), **row.values}
+    online: dict[str, Any] = {"event_time": str(row.event_time), **row.values}
     table: dict[str, Any] = {"event_time": str(offline["event_time"])}
     table |= {name: _missing_as_none(offline[name]) for name in columns}
     return [
-        Difference(customer=row.customer, column=name, online=there.get(name), offline=table.get(name))
-        for name in {**table, **there}
-        if name not in there or name not in table or there[name] != table[name]
+        Difference(customer=row.customer, column=name, online=online.get(name), offline=table.get(name))
+        for name in {**table, **online}
+        if name not in online or name not in table or online[name] != table[name]
     ]
 
 

@@ -21,8 +21,8 @@ _SHOWN = 60
 
 def marks(workspace: Workspace, state: ModelState, book: AlertBook, diagnoses: Sequence[Diagnosis]) -> tuple[Mark, ...]:
     """Return the newest events, the oldest first; an alert is at the window that it is about."""
-    found = {*_promotions(state), *_retrainings(workspace), *_campaigns(workspace), *_alerts(book, diagnoses)}
-    return tuple(sorted(found, key=lambda mark: (mark.at, mark.kind, mark.text))[-_SHOWN:])
+    events = {*_promotions(state), *_retrainings(workspace), *_campaigns(workspace), *_alerts(book, diagnoses)}
+    return tuple(sorted(events, key=lambda mark: (mark.at, mark.kind, mark.text))[-_SHOWN:])
 
 
 def _promotions(state: ModelState) -> Iterator[Mark]:

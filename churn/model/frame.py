@@ -97,8 +97,8 @@ def visible_text(text: str) -> str:
     """Return text without control and format characters, its spaces plain, each accented letter one character."""
     if text.isascii() and text.isprintable():
         return text.strip()
-    kept = (letter for letter in text if letter in "\n\r\t" or unicodedata.category(letter) not in ("Cc", "Cf"))
-    plain = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in kept)
+    letters = (letter for letter in text if letter in "\n\r\t" or unicodedata.category(letter) not in ("Cc", "Cf"))
+    plain = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in letters)
     return unicodedata.normalize("NFC", plain).strip()
 
 

@@ -200,8 +200,8 @@ class OneRow:
         for name, compute in self._features:
             values[name] = compute(values)
         codes, unseen = {}, []
-        for name, known in self._coded:
-            code = codes[name] = known.get(values[name], -1)
+        for name, code_of in self._coded:
+            code = codes[name] = code_of.get(values[name], -1)
             if code < 0 and values[name] is not None:
                 unseen.append(name)
         encoded = perf_counter()

@@ -48,8 +48,8 @@ class SymmetricTrees(Frozen):
         questions = len(self.numbers) + len(self.categories)
         depths = {len(levels) for levels in self.levels}
         leaves = {len(leaves) for leaves in (*self.values, *self.covers)}
-        known = all(0 <= level < questions for levels in self.levels for level in levels)
-        if len(depths) > 1 or leaves != {2**depth for depth in depths} or not known:
+        levels_valid = all(0 <= level < questions for levels in self.levels for level in levels)
+        if len(depths) > 1 or leaves != {2**depth for depth in depths} or not levels_valid:
             raise ValueError("the trees' questions and leaves do not fit together")
         if not len(self.levels) == len(self.values) == len(self.covers):
             raise ValueError("each tree needs questions, values and covers")

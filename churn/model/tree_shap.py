@@ -150,8 +150,8 @@ class TreeTables:
         depth = max([1, *(len(leaf.steps) for leaf in leaves)])
         if depth > MAX_DEPTH:
             return None
-        asked = dict.fromkeys(step[0] for leaf in leaves for step in leaf.steps)
-        splits = {split: at for at, split in enumerate(sorted(asked, key=lambda split: split.categories is not None))}
+        used = dict.fromkeys(step[0] for leaf in leaves for step in leaf.steps)
+        splits = {split: at for at, split in enumerate(sorted(used, key=lambda split: split.categories is not None))}
         shape = len(leaves), depth
         edges = np.full(shape, 2 * len(splits))
         slot, feature, share = np.tile(np.arange(depth), (len(leaves), 1)), np.full(shape, -1), np.ones(shape)

@@ -122,11 +122,11 @@ class RowAnswers:
         begun = perf_counter()
         ignored = self._unknown_columns(model, rows)
         prepared = [self._prepared(version, model, row) for row in rows]
-        known = [values for _, _, values, _ in prepared if values is not None]
-        found = perf_counter()
-        scored = score_rows(model, known, explain=explain)
-        score_ms = 1000 * (perf_counter() - found) / max(len(known), 1)
-        spent = Spent(found - begun, scored.encode_seconds, perf_counter() - found - scored.encode_seconds)
+        complete = [values for _, _, values, _ in prepared if values is not None]
+        looked_up = perf_counter()
+        scored = score_rows(model, complete, explain=explain)
+        score_ms = 1000 * (perf_counter() - looked_up) / max(len(complete), 1)
+        spent = Spent(looked_up - begun, scored.encode_seconds, perf_counter() - looked_up - scored.encode_seconds)
         waiting = iter(scored.scores)
         answers = [
             Answer(customer, self._status(at), next(waiting), at, None, values, table_version, score_ms)
@@ -155,38 +155,38 @@ class RowAnswers:
         The values of an unknown customer are None.
         """
         kinds = model.kinds
-        given = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
+        sent = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
         customer = self.customer(row)
-        found: OnlineRow | None = None
-        if customer is not None and len(given) < len(kinds):
-            found = self._look_up(customer)
-        if found is not None:
-            values = {**found.values, **given}
+        stored: OnlineRow | None = None
+        if customer is not None and len(sent) < len(kinds):
+            stored = self._look_up(customer)
+        if stored is not None:
+            values = {**stored.values, **sent}
             if lacking := kinds.keys() - values.keys():
                 raise StoreError(
                     f"The online store has no {min(lacking)!r}, which version {version} reads: it holds another "
                     "contract's features, or an older one's. Publish by `python run.py features publish --full`."
                 )
-            return customer, found.event_time, values, found.table_version
+            return customer, stored.event_time, values, stored.table_version
         missing = [name for name in model.needed if name not in row]
         if missing and customer is None:
             raise DataError(
                 f"A row has neither the customer's key {self._key!r}, by which features are looked up, nor "
                 f"{missing[0]!r}: give the key, or every column that may not be missing."
             )
-        return customer, None, None if missing else given, None
+        return customer, None, None if missing else sent, None
 
     def _status(self, features_at: dt.datetime | None) -> RowStatus:
         is_stale = features_at is not None and self._clock() - features_at > self._stale_after
         return "stale" if is_stale else "ok"
 
     def _unknown_columns(self, model: RowScorer, rows: Sequence[Mapping[str, object]]) -> list[str]:
-        known, read = self._known, model.kinds
-        unknown = sorted({name for row in rows for name in row if name not in known and name not in read})
+        inputs, read = self._known, model.kinds
+        unknown = sorted({name for row in rows for name in row if name not in inputs and name not in read})
         if unknown and self._unknown == "refuse":
             raise DataError(
                 f"{unknown[0]!r:.80} is no column of {self._dataset!r}"
-                f"{nearest(unknown[0], {*known, *read}) or '.'} Leave it out, or let `serving.unknown_columns` be "
+                f"{nearest(unknown[0], {*inputs, *read}) or '.'} Leave it out, or let `serving.unknown_columns` be "
                 "`ignore`."
             )
         return unknown

@@ -100,8 +100,8 @@ def alike(
     numbers = [name for name, column in contract.columns.items() if column.actionable and name not in free]
     seen: dict[str, dict[str, set[str]]] = {name: {other: set() for other in fixed} for name in free}
     spans = {name: (float("inf"), float("-inf")) for name in numbers}
-    wanted = [*free, *fixed, *numbers]
-    for batch in store.latest_rows(features, as_of, wanted) if wanted else ():
+    columns = [*free, *fixed, *numbers]
+    for batch in store.latest_rows(features, as_of, columns) if columns else ():
         for other, value in fixed.items():
             same = pc.fill_null(pc.equal(batch.column(other), value), False)
             for name in free:

@@ -111,7 +111,7 @@ def describe(model: LoadedModel, contract: DatasetContract) -> ModelDescription:
     inputs = []
     for name, kind in model.kinds.items():
         column = contract.columns.get(name)
-        known = model.categories.get(name, ()) if column is None or column.allowed is None else column.allowed
+        categories = model.categories.get(name, ()) if column is None or column.allowed is None else column.allowed
         inputs.append(
             ModelInput(
                 name=name,
@@ -119,7 +119,7 @@ def describe(model: LoadedModel, contract: DatasetContract) -> ModelDescription:
                 type=kind if kind == "categorical" else "number" if column is None else column.type,
                 nullable=name not in model.needed,
                 actionable=described[name].actionable,
-                values=tuple(known) if kind == "categorical" else None,
+                values=tuple(categories) if kind == "categorical" else None,
                 min=column and column.min,
                 max=column and column.max,
             )

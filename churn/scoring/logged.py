@@ -36,7 +36,7 @@ def prediction_rows(rows: pa.Table, batch_id: str, entity: str) -> pa.Table:
         entity: The column of the customer's key.
     """
     top = max(_DECLARED_REASONS, pc.max(pc.list_value_length(rows["reasons"])).as_py() or 0)
-    given: dict[str, pa.Array | pa.ChunkedArray] = {
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
         **{name: rows[name] for name in _DECLARED.names if name in rows.column_names},
         **{name: _item(rows["reasons"], position) for position, name in enumerate(reason_columns(top))},
         BATCH_ID: pa.repeat(batch_id, rows.num_rows),
@@ -44,8 +44,8 @@ def prediction_rows(rows: pa.Table, batch_id: str, entity: str) -> pa.Table:
         "source": pa.repeat(ENDPOINT, rows.num_rows),
         EVENT_TIME: rows["event_time"],
     }
-    names = [*_DECLARED.names, *(name for name in given if name not in _DECLARED.names)]
-    return pa.table({name: given[name] for name in names}).rename_columns({"customer": entity})
+    names = [*_DECLARED.names, *(name for name in columns if name not in _DECLARED.names)]
+    return pa.table({name: columns[name] for name in names}).rename_columns({"customer": entity})
 
 
 def _item(lists: pa.ChunkedArray, position: int) -> pa.Array:

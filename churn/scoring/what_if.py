@@ -114,8 +114,8 @@ class _Question:
         """Return the options that do not raise the risk."""
         if not len(options):
             return options
-        kept: npt.NDArray[np.generic] = options[self.ask(options).probability <= self.now.probability[0]]
-        return kept
+        harmless: npt.NDArray[np.generic] = options[self.ask(options).probability <= self.now.probability[0]]
+        return harmless
 
     def flip(self, options: npt.NDArray[np.generic]) -> Change | None:
         """Return the smallest change that flips the decision, if one does."""

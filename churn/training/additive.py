@@ -288,16 +288,16 @@ def fit_additive(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     design = Design.learn(encoded, categories)
-    everything = CrossValidation(design.columns(encoded), design.curved, label, fold, customer, weight)
+    all_rows = CrossValidation(design.columns(encoded), design.curved, label, fold, customer, weight)
     # Threads would change the order of sums, and with it the last bits of the model.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        point = choose_penalties(everything.sample(_SEARCH_ROWS, seed))
-        oof = everything.logit(point)
-        columns, kept = everything.scaled(CURVATURES[point[1]])
+        point = choose_penalties(all_rows.sample(_SEARCH_ROWS, seed))
+        oof = all_rows.logit(point)
+        columns, used = all_rows.scaled(CURVATURES[point[1]])
         fitted = logistic_regression(PENALTIES[point[0]], columns.shape[1]).fit(columns, label, weight)
     weights = np.zeros(len(design.curved))
-    weights[kept] = fitted.coef_[0] * np.where(design.curved, CURVATURES[point[1]], 1.0)[kept]
+    weights[used] = fitted.coef_[0] * np.where(design.curved, CURVATURES[point[1]], 1.0)[used]
     model = design.collapse(weights, float(fitted.intercept_[0]), encoded)
     return AdditiveFit(model, oof, PENALTIES[point[0]], CURVATURES[point[1]])
 
@@ -325,14 +325,14 @@ class CrossValidation:
             chosen.append(rows_of_class[: max(rows * len(rows_of_class) // len(mixed), _LEAST_OF_A_CLASS)])
         draw = np.sort(np.concatenate(chosen))
         weight = None if self.weight is None else self.weight[draw]
-        kept = self.label[draw], self.fold[draw], self.customer[draw]
-        return CrossValidation(self.columns[draw], self.curved, *kept, weight)
+        drawn = self.label[draw], self.fold[draw], self.customer[draw]
+        return CrossValidation(self.columns[draw], self.curved, *drawn, weight)
 
     def scaled(self, curvature: float) -> tuple[Any, npt.NDArray[np.intp]]:
         """Return the columns with curvature scaled, without it for a factor of 0, and which columns are left."""
-        kept = np.flatnonzero(~self.curved | (curvature > 0))
-        scaled = self.columns[:, kept] * np.where(self.curved[kept], curvature, 1.0)
-        return scaled.tocsr() if hasattr(scaled, "tocsr") else scaled, kept
+        used = np.flatnonzero(~self.curved | (curvature > 0))
+        scaled = self.columns[:, used] * np.where(self.curved[used], curvature, 1.0)
+        return scaled.tocsr() if hasattr(scaled, "tocsr") else scaled, used
 
     def logit(self, point: tuple[int, int]) -> FloatArray:
         """Return the out-of-fold log-odds with this penalty and curvature, shape `(n_rows,)`."""

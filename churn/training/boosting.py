@@ -245,8 +245,8 @@ def _grow_together(
         stop = _stop(joint.tolist(), params.patience)
         if stop is not None or shared >= params.max_rounds:
             return int(np.argmin(joint[: stop or shared])) + 1
-        wanted = min(shared + params.patience, params.max_rounds)
-        list(pool.map(_Growing.grow_to, growing, repeat(wanted)))
+        rounds = min(shared + params.patience, params.max_rounds)
+        list(pool.map(_Growing.grow_to, growing, repeat(rounds)))
 
 
 def _stop(losses: Sequence[float], patience: int) -> int | None:

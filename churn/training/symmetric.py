@@ -93,9 +93,9 @@ def grow_symmetric(
 ) -> SymmetricTrees:
     """Grow `rounds` trees on all rows, as arrays whose log-odds are CatBoost's. Arguments as for the folds."""
     columns = _Columns.of(encoded, categories)
-    everything = np.ones(len(label), dtype=bool)
+    all_rows = np.ones(len(label), dtype=bool)
     booster = _booster(rounds, seed)
-    booster.fit(columns.pool(everything, label, weight))
+    booster.fit(columns.pool(all_rows, label, weight))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trees.json")
         booster.save_model(str(path), format="json")

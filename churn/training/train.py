@@ -231,8 +231,8 @@ def _with_doubling(
 ) -> TrainingReport:
     """Return the report with what half the customers to learn from would have cost the chosen blend."""
     customer = customer_codes(data.entity)
-    kept = np.random.default_rng(seed).permutation(int(customer.max()) + 1) % 2 == 0
-    rows = np.flatnonzero(kept[customer])
+    is_drawn = np.random.default_rng(seed).permutation(int(customer.max()) + 1) % 2 == 0
+    rows = np.flatnonzero(is_drawn[customer])
     columns = {name: values[rows] for name, values in data.columns.items()}
     weight = None if data.weight is None else data.weight[rows]
     part = TrainingData(columns, data.label[rows], data.entity[rows], weight)

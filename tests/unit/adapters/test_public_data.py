@@ -16,20 +16,20 @@ def catalogue(tmp_path: Path, content: bytes, promised: bytes) -> dict[str, Publ
 
 
 def test_what_was_published_is_kept(tmp_path: Path) -> None:
-    path = fetch("gym", tmp_path / "data", known=catalogue(tmp_path, b"id\n1\n", b"id\n1\n"))
+    path = fetch("gym", tmp_path / "data", offers=catalogue(tmp_path, b"id\n1\n", b"id\n1\n"))
     assert path.read_bytes() == b"id\n1\n"
 
 
 def test_an_intact_copy_is_not_downloaded_again(tmp_path: Path) -> None:
     known = catalogue(tmp_path, b"id\n1\n", b"id\n1\n")
-    first = fetch("gym", tmp_path / "data", known=known)
+    first = fetch("gym", tmp_path / "data", offers=known)
     (tmp_path / "published.csv").unlink()
-    assert fetch("gym", tmp_path / "data", known=known) == first
+    assert fetch("gym", tmp_path / "data", offers=known) == first
 
 
 def test_something_else_than_was_published_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="sent something else than was published"):
-        fetch("gym", tmp_path / "data", known=catalogue(tmp_path, b"<html>login</html>", b"id\n1\n"))
+        fetch("gym", tmp_path / "data", offers=catalogue(tmp_path, b"<html>login</html>", b"id\n1\n"))
     assert not (tmp_path / "data").exists()
 
 
@@ -37,7 +37,7 @@ def test_without_an_answer_the_user_learns_where_to_put_the_file(tmp_path: Path)
     known = catalogue(tmp_path, b"", b"id\n1\n")
     (tmp_path / "published.csv").unlink()
     with pytest.raises(StoreError, match=rf"does not answer.*copy the file .* to {tmp_path}/data/gym\.csv"):
-        fetch("gym", tmp_path / "data", known=known)
+        fetch("gym", tmp_path / "data", offers=known)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
