@@ -593,6 +593,7 @@ def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: 
 
 def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     """Return what moves the requests that are logged of the data set's endpoint, by whoever logs them."""
+    from .databricks.catalog import UnityCatalog
     from .databricks.endpoint import endpoint_name
     from .databricks.lakebase import LakebaseLogin
     from .databricks.prediction_log import InferenceLog, log_of, logged_endpoint, table_of
@@ -602,15 +603,18 @@ def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     settings, online = profile.workspace, profile.online
     found = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
     requests: Any = None
+    kind = log_of(found, "auto")
     if found is not None and (table := table_of(found)):
-        requests = UnityRequests(_unity_catalog(profile, contract), table.rpartition(".")[2])
-    elif log_of(found, "auto") == "own" and online.store == "lakebase":
+        schema, _, name = table.rpartition(".")
+        requests = UnityRequests(UnityCatalog(_unity_catalog(profile, contract).session, schema), name)
+    elif kind == "own" and online.store == "lakebase":
         requests = PostgresRequests(LakebaseLogin(partial(client_of, settings), online.address).options, contract.name)
-    elif log_of(found, "auto") == "own":
+    elif kind == "own":
         password = os.environ.get(online.password_variable)
         options = {"conninfo": online.address, **({"password": password} if password else {})}
         requests = PostgresRequests(lambda: options, contract.name)
-    return InferenceLog(requests, _unity_tables(profile, contract), contract.table("predictions"), contract.entity_key)
+    predictions, tables = contract.table("predictions"), _unity_tables(profile, contract)
+    return InferenceLog(requests, tables, predictions, contract.entity_key, kind)
 
 
 def platform_monitor(contract: DatasetContract, profile: Profile) -> Any:

@@ -43,7 +43,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     console.print(f"{change.model} version {change.version} is @Champion again{before}.")
     for note in change.notes:
         console.print(note)
-    _describe(arguments, context, f"Version {change.version} is @Champion again{before}.")
+    _published(arguments, context, f"Version {change.version} is @Champion again{before}.")
     return _end(console, context.read(), f"models{_same_model(arguments)}", "what was live when")
 
 
@@ -61,20 +61,24 @@ def retire(arguments: argparse.Namespace) -> int:
         model=arguments.model,
     )
     console.print(f"{record.model} version {record.version} is retired (record {record.sequence}).")
-    _describe(arguments, _context(arguments), f"Version {record.version} is retired.")
+    _published(arguments, _context(arguments), f"Version {record.version} is retired.")
     state = _context(arguments).read()
     if state.live is None and state.previous is not None:
         return _end(console, state, f'rollback --reason "…"{_same_model(arguments)}', f"back to {state.previous}")
     return _end(console, state, f"models{_same_model(arguments)}", "what there is")
 
 
-def _describe(arguments: argparse.Namespace, context: ApprovalContext, sentence: str) -> None:
-    """Let the registry's page of the model say what happened last; of a model of another contract it says nothing."""
+def _published(arguments: argparse.Namespace, context: ApprovalContext, sentence: str) -> None:
+    """Let the endpoint and the registry's page of the data set's model follow; a model of another contract has none."""
     from churn.lifecycle.registration import describe_model
+    from churn.lifecycle.release import follow_ledger
 
-    workspace = session_of(arguments).workspace
+    session = session_of(arguments)
+    workspace = session.workspace
     if context.model == workspace.model and workspace.registry.versions(workspace.model):
-        describe_model(workspace, sentence)
+        if sentence:
+            describe_model(workspace, sentence)
+        follow_ledger(workspace, session.settings)
 
 
 def models(arguments: argparse.Namespace) -> int:
@@ -138,6 +142,8 @@ def _decided(arguments: argparse.Namespace, decide: Callable[..., VersionStatus]
     context, console = _context(arguments), plain_console()
     status = decide(context, arguments.version, who=_who(arguments), why=arguments.reason)
     console.print(f"{status.model} version {status.version}: {status.state}. {status.why}")
+    if status.state == "rejected":  # it may have been rolled out
+        _published(arguments, context, "")
     state = context.read()
     if status.state == "approved" and state.live != status.version:
         return _end(console, state, _deployment(arguments, state, status.version), "promotes it")

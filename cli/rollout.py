@@ -46,7 +46,7 @@ def rollout_start(arguments: argparse.Namespace) -> int:
 def rollout_advance(arguments: argparse.Namespace) -> int:
     """Let the challenger answer a larger share."""
     from churn.approval.rollout import advance
-    from churn.lifecycle.rollouts import follow_rollout
+    from churn.lifecycle.release import follow_ledger
 
     session = session_of(arguments)
     context = session.workspace.approval(session.settings.approval)
@@ -54,14 +54,14 @@ def rollout_advance(arguments: argparse.Namespace) -> int:
         context, session.settings.rollout, share=arguments.share, who=_who(arguments, session), why=arguments.reason
     )
     plain_console().print(_traffic(session, rollout))
-    follow_rollout(session.workspace, session.settings)
+    follow_ledger(session.workspace, session.settings)
     return 0
 
 
 def rollout_abort(arguments: argparse.Namespace) -> int:
     """End the rollout; the champion answers everybody."""
     from churn.approval.rollout import abort
-    from churn.lifecycle.rollouts import follow_rollout
+    from churn.lifecycle.release import follow_ledger
 
     session = session_of(arguments)
     context = session.workspace.approval(session.settings.approval)
@@ -70,7 +70,7 @@ def rollout_abort(arguments: argparse.Namespace) -> int:
         f"The rollout of version {rollout.version} is aborted: version {rollout.champion} answers everybody, and "
         f"version {rollout.version} counts as rejected."
     )
-    follow_rollout(session.workspace, session.settings)
+    follow_ledger(session.workspace, session.settings)
     return 0
 
 

@@ -29,7 +29,6 @@ LOG_TAG = "churn_log"
 """The tag of an endpoint that says who logs its requests."""
 _LATE = dt.timedelta(hours=48)
 """How late a request may come into an inference table; older hours are not looked at again."""
-_PREFIX = f"{ENDPOINT}-requests-"
 
 
 class Requests(Protocol):
@@ -52,11 +51,20 @@ class InferenceLog(PredictionLog):
         store: The tables.
         predictions: The table that takes the rows.
         entity: The column of the customer's key.
+        kind: Who logged it: an hour in which that changed has a batch of each.
     """
 
-    def __init__(self, requests: Requests | None, store: FeatureStore, predictions: TableSpec, entity: str) -> None:
+    def __init__(
+        self,
+        requests: Requests | None,
+        store: FeatureStore,
+        predictions: TableSpec,
+        entity: str,
+        kind: LogKind | None = None,
+    ) -> None:
         self._requests, self._store = requests, store
         self._predictions, self._entity = predictions, entity
+        self._prefix = f"{ENDPOINT}-{kind or 'requests'}-"
 
     def writer(self, *, max_bytes: int, when_full: WhenFull, synced: bool) -> PredictionWriter:
         """Return what has nothing to do: requests are logged where they are answered."""
@@ -69,9 +77,9 @@ class InferenceLog(PredictionLog):
         moved = refused = unreadable = 0
         with self._store.exclusive("predictions"):
             there = self._counted()
-            since = max((_hour_of(batch) for batch in there), default=None)
+            since = max(map(self._hour_of, there), default=None)
             for hour in self._requests.hours(None if since is None else since - _LATE):
-                batch, found = f"{_PREFIX}{hour:%Y-%m-%dT%H}", read_requests(self._requests.of(hour))
+                batch, found = f"{self._prefix}{hour:%Y-%m-%dT%H}", read_requests(self._requests.of(hour))
                 refused, unreadable = refused + found.refused, unreadable + found.unreadable
                 new = found.rows.num_rows - there.get(batch, 0)
                 if new <= 0:
@@ -88,10 +96,10 @@ class InferenceLog(PredictionLog):
         waiting = 0
         if self._requests is not None:
             there = self._counted()
-            since = max((_hour_of(batch) for batch in there), default=None)
+            since = max(map(self._hour_of, there), default=None)
             for hour in self._requests.hours(None if since is None else since - _LATE):
                 rows = read_requests(self._requests.of(hour)).rows.num_rows
-                waiting += max(rows - there.get(f"{_PREFIX}{hour:%Y-%m-%dT%H}", 0), 0)
+                waiting += max(rows - there.get(f"{self._prefix}{hour:%Y-%m-%dT%H}", 0), 0)
         return LogCounts(waiting, 0, 0)
 
     def _counted(self) -> dict[str, int]:
@@ -103,9 +111,12 @@ class InferenceLog(PredictionLog):
             return counts
         for rows in self._store.scan(table, [BATCH_ID]):
             for found in pc.value_counts(rows.column(BATCH_ID)).to_pylist():
-                if str(found["values"]).startswith(_PREFIX):
+                if str(found["values"]).startswith(self._prefix):
                     counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
         return counts
+
+    def _hour_of(self, batch: str) -> dt.datetime:
+        return dt.datetime.strptime(batch.removeprefix(self._prefix), "%Y-%m-%dT%H").replace(tzinfo=dt.UTC)
 
 
 class _Nothing(PredictionWriter):
@@ -122,10 +133,6 @@ class _Nothing(PredictionWriter):
 
     def close(self) -> None:
         pass
-
-
-def _hour_of(batch: str) -> dt.datetime:
-    return dt.datetime.strptime(batch.removeprefix(_PREFIX), "%Y-%m-%dT%H").replace(tzinfo=dt.UTC)
 
 
 def log_of(endpoint: ServingEndpointDetailed | None, wanted: LogKind | Literal["auto"]) -> LogKind | None:
@@ -145,14 +152,28 @@ def logged_endpoint(client: WorkspaceClient, name: str) -> ServingEndpointDetail
 
 
 def table_of(endpoint: ServingEndpointDetailed) -> str | None:
-    """Return the full name of the table that the platform logs the requests of an endpoint to."""
-    telemetry, gateway = endpoint.telemetry_config, endpoint.ai_gateway
-    if telemetry and telemetry.inference_table_config and telemetry.inference_table_config.name:
-        return telemetry.inference_table_config.name
-    table = gateway.inference_table_config if gateway else None
-    if table is None or not table.enabled:
+    """Return the full name of the table that the platform logs the requests of an endpoint to; None where it has none.
+
+    Raises:
+        StoreError: the platform logs them, and does not say where.
+    """
+    kind, telemetry, gateway = log_of(endpoint, "auto"), endpoint.telemetry_config, endpoint.ai_gateway
+    if kind not in ("telemetry", "ai_gateway"):
         return None
-    return f"{table.catalog_name}.{table.schema_name}.{table.table_name_prefix}_payload"
+    if kind == "telemetry":
+        table = telemetry.inference_table_config if telemetry else None
+        name = table.name if table else None
+    else:
+        asked = gateway.inference_table_config if gateway else None
+        on = asked is not None and asked.enabled
+        name = f"{asked.catalog_name}.{asked.schema_name}.{asked.table_name_prefix}_payload" if asked and on else None
+    if name is None:
+        raise StoreError(
+            f"The requests of the endpoint {endpoint.name} are to be logged by {_NAMES[kind]}, and the workspace names "
+            "no table of them: look at its page whether that was turned off, and let `python run.py serve` arrange it "
+            "again with another `profile.databricks.serving.log`."
+        )
+    return name
 
 
 def arrange_log(client: WorkspaceClient, endpoint: str, schema: str, wanted: LogKind | Literal["auto"]) -> LogKind:

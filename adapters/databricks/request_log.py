@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from churn.core.errors import NotFound, StoreError
+from churn.core.errors import StoreError
 
 if TYPE_CHECKING:
     from .catalog import UnityCatalog
 
 __all__ = ["PostgresRequests", "UnityRequests"]
 
-_HOUR, _EVER = dt.timedelta(hours=1), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_HOUR = dt.timedelta(hours=1)
 _COLUMNS = ("databricks_request_id", "client_request_id", "request_time", "status_code", "request", "response")
 _CREATE = """
     CREATE SCHEMA IF NOT EXISTS {schema};
@@ -41,12 +41,11 @@ class UnityRequests:
 
     def hours(self, since: dt.datetime | None) -> Sequence[dt.datetime]:
         """Return the hours that have requests; none before the platform has made the table."""
+        if self._catalog.newest(self._table) is None:
+            return []
         where = "" if since is None else f" WHERE request_time >= {_literal(since)}"
         query = "SELECT DISTINCT date_trunc('HOUR', request_time) AS hour FROM"
-        try:
-            found = self._catalog.run(self._table, f"{query} {self._catalog.name(self._table)}{where} ORDER BY hour")
-        except NotFound:
-            return []
+        found = self._catalog.run(self._table, f"{query} {self._catalog.name(self._table)}{where} ORDER BY hour")
         return [hour.astimezone(dt.UTC) for hour in found["hour"].to_pylist()]
 
     def of(self, hour: dt.datetime) -> Iterable[Mapping[str, Any]]:

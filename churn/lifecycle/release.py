@@ -21,7 +21,7 @@ from .serve_options import ServeOptions
 from .serving import Parity, active_customers, publish_features
 from .workspace import Workspace
 
-__all__ = ["Release", "release_version"]
+__all__ = ["Release", "follow_ledger", "release_version"]
 
 _TOLERANCE = 1e-6
 _STAGE = "release"
@@ -74,6 +74,35 @@ def release_version(workspace: Workspace, settings: Settings, deployment: Deploy
         describe_model(workspace, released.sentence)
     conclude(_STAGE, released.sentence)
     return released
+
+
+def follow_ledger(workspace: Workspace, settings: Settings) -> None:
+    """Bring an endpoint that runs and does not follow the ledger by itself to the versions and shares that it has.
+
+    Where no version is live any more the endpoint is ended.
+
+    Raises:
+        StoreError: it does not come to it; what was decided stands.
+    """
+    host = workspace.endpoint(ServeOptions(contract=workspace.contract, settings=settings))
+    if host.follows_ledger:
+        return
+    try:
+        if host.state() is not None:
+            _let_answer(host, workspace, settings)
+    except StoreError as error:
+        raise StoreError(
+            f"The decision is on record, and the endpoint does not answer by it yet: {error} `python run.py serve` "
+            "brings it there."
+        ) from error
+
+
+def _let_answer(host: EndpointHost, workspace: Workspace, settings: Settings) -> None:
+    live = workspace.approval(settings.approval).read().live
+    if live is None:
+        host.stop(within=settings.serving.update_seconds)
+    else:
+        host.ensure(live, within=settings.serving.update_seconds)
 
 
 class _Attempt:

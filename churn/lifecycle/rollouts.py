@@ -23,8 +23,7 @@ from ..settings import Settings
 from .decisions import package_fault
 from .deployment import Deployment, check_approval, deploy, evaluate_challenger
 from .registration import describe_model
-from .release import release_version
-from .serve_options import ServeOptions
+from .release import follow_ledger, release_version
 from .workspace import Workspace
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "RolloutCheck",
     "RolloutReport",
     "check_rollout",
-    "follow_rollout",
     "guard_rollout",
     "rollout_report",
     "start_rollout",
@@ -133,22 +131,8 @@ def start_rollout(
         raise DecisionRefused(f"Version {version} of {context.model} is not rolled out: {fault}")
     first = settings.rollout.shares[0] if share is None else share
     rollout = start(context, version, share=first, shadow=shadow, who=who, why=why)
-    follow_rollout(workspace, settings)
+    follow_ledger(workspace, settings)
     return rollout
-
-
-def follow_rollout(workspace: Workspace, settings: Settings) -> None:
-    """Bring an endpoint that runs and does not follow the ledger by itself to the traffic that the ledger has.
-
-    Raises:
-        StoreError: it does not come to it; the ledger keeps what was decided, and the next step or check tries again.
-    """
-    host = workspace.endpoint(ServeOptions(contract=workspace.contract, settings=settings))
-    if host.follows_ledger or host.state() is None:
-        return
-    live = workspace.approval(settings.approval).read().champion
-    if live is not None:
-        host.ensure(live.version, within=settings.serving.update_seconds)
 
 
 def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
@@ -219,7 +203,7 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         return RolloutCheck(report=report, done="aborted", sentence=_aborted(workspace, settings, seen, report.why))
     if report.next == "advance":
         now = advance(context, settings.rollout, who=who, why=report.why, seen=seen)
-        follow_rollout(workspace, settings)
+        follow_ledger(workspace, settings)
         sentence = f"Version {seen.version} answers {now.share:.0%} of the customers now. {report.why}"
         return RolloutCheck(report=report, done="advanced", sentence=sentence)
     if report.next == "promote":
@@ -230,6 +214,7 @@ def check_rollout(workspace: Workspace, settings: Settings) -> RolloutCheck:
         done = "refused" if released.state == "failed" else _DONE.get(outcome.state, "refused")
         sentence = " ".join(filter(None, (report.why, outcome.sentence, released.sentence)))
         return RolloutCheck(report=report, done=done, sentence=sentence, deployment=released.deployment)
+    follow_ledger(workspace, settings)
     return RolloutCheck(report=report, done="waited", sentence=report.why)
 
 
@@ -255,9 +240,9 @@ def _aborted(workspace: Workspace, settings: Settings, seen: Rollout, why: str) 
     sentence = f"The rollout of version {seen.version} is aborted: {why}"
     describe_model(workspace, sentence)
     try:
-        follow_rollout(workspace, settings)
+        follow_ledger(workspace, settings)
     except StoreError as error:
-        return f"{sentence} The endpoint does not follow yet: {error}"
+        return f"{sentence} {error}"
     return sentence
 
 

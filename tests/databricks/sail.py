@@ -14,6 +14,8 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from adapters.databricks.catalog import UnityCatalog
 
-__all__ = ["SailCatalog", "SailSession", "sail_catalog", "start_server"]
+__all__ = ["SailCatalog", "SailSession", "activated", "sail_catalog", "start_server"]
 
 CATALOG = "main"
 _NAME = r"(`[^`]+`\.`[^`]+`\.`[^`]+`)"
@@ -194,3 +196,20 @@ def sail_catalog(folder: Path | None = None) -> SailCatalog:
     schema = f"{CATALOG}.{folder.name}"
     session.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}").toArrow()
     return SailCatalog(session, schema)
+
+
+@contextmanager
+def activated(folder: Path) -> Iterator[SailSession]:
+    """Let `workspace_session` find a session on Sail for a while, as it finds a job's own; tables lie in a folder."""
+    from pyspark.sql.connect.session import SparkSession
+
+    from adapters.spark.connect import workspace_session
+
+    session = SailSession(start_server(), folder.resolve())
+    SparkSession._active_session.session = session
+    workspace_session.cache_clear()
+    try:
+        yield session
+    finally:
+        SparkSession._active_session.session = SparkSession._default_session
+        workspace_session.cache_clear()

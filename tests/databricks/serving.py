@@ -200,7 +200,10 @@ class Serving:
         endpoint = self._one(name)
         if not self.telemetry:
             raise refusal(404, "FEATURE_DISABLED", "Telemetry of serving endpoints is not enabled in this workspace.")
-        endpoint["telemetry_config"] = TelemetryConfig.from_dict(request.json["telemetry_config"]).as_dict()
+        told = TelemetryConfig.from_dict(request.json["telemetry_config"]).as_dict()
+        logs = told["table_names"]["logs_table"]
+        table = {**told.get("inference_table_config", {}), "name": f"{logs.removesuffix('_logs')}_payload"}
+        endpoint["telemetry_config"] = {**told, "inference_table_config": table}
         return endpoint
 
     def _gateway(self, request: Request, name: str) -> dict[str, Any]:

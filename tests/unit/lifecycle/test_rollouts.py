@@ -6,12 +6,13 @@ import datetime as dt
 
 import pytest
 
-from churn.approval.decide import approve
-from churn.approval.promote import promote
+from churn.approval.decide import approve, reject
+from churn.approval.promote import promote, rollback
 from churn.approval.rollout import abort, advance, running
 from churn.core.errors import DecisionRefused, ModelError, NotFound, StoreError
 from churn.lifecycle.deployment import promote_version
-from churn.lifecycle.rollouts import check_rollout, follow_rollout, guard_rollout, rollout_report, start_rollout
+from churn.lifecycle.release import follow_ledger
+from churn.lifecycle.rollouts import check_rollout, guard_rollout, rollout_report, start_rollout
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MANUAL
 from tests.fakes.data.rolled_out import RolledOut
@@ -305,7 +306,30 @@ def test_an_endpoint_that_does_not_come_to_it_takes_nothing_back() -> None:
     case.host.fault = "an update failed"
     done = check_rollout(aged(case).workspace, case.settings)
     assert done.done == "aborted"
-    assert done.sentence.endswith("The endpoint does not follow yet: an update failed")
+    told = "the endpoint does not answer by it yet: an update failed `python run.py serve` brings it there."
+    assert done.sentence.endswith(told)
     assert running(case.office.context.read()) is None
-    with pytest.raises(StoreError, match="an update failed"):
-        follow_rollout(case.workspace, case.settings)
+    with pytest.raises(StoreError, match=r"The decision is on record, and .*an update failed"):
+        follow_ledger(case.workspace, case.settings)
+
+
+def test_a_check_that_waits_brings_back_an_endpoint_that_did_not_come_to_the_last_decision() -> None:
+    case = RolledOut(*WINNING, shadow=True)
+    case.begin()
+    assert check_rollout(case.workspace, case.settings).done == "waited"
+    assert case.host.told == [1]
+
+
+def test_a_rollback_and_a_rejection_are_told_to_an_endpoint_that_does_not_follow_the_ledger() -> None:
+    case = RolledOut()
+    case.begin()
+    context = case.office.context
+    acts = (
+        lambda: reject(context, 2, who="ada", why="complaints"),
+        lambda: case.office.go_live(3),
+        lambda: rollback(context, who="ada", why="complaints"),
+    )
+    for act in acts:
+        act()
+        follow_ledger(case.workspace, case.settings)
+    assert case.host.told == [1, 3, 1]
