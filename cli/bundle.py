@@ -22,9 +22,9 @@ PRODUCTION = frozenset({"staging", "prod"})
 def stack_bundle(arguments: argparse.Namespace) -> int:
     """Write `databricks.yml` and `resources/`, a target each."""
     stack, overrides = getattr(arguments, "stack", "databricks"), overrides_of(arguments)
-    where = {"project": CHECKOUT or Path.cwd()}
+    project = CHECKOUT or Path.cwd()
     targets = {
-        name: read_configuration(CONFIGS, stack, CONFIGS / "targets" / f"{name}.yaml", overrides, **where)
+        name: read_configuration(CONFIGS, stack, CONFIGS / "targets" / f"{name}.yaml", overrides, project=project)
         for name in TARGETS
     }
     settings = targets[TARGETS[0]].settings

@@ -53,7 +53,7 @@ def plain_console(file: IO[str] | None = None, *, quiet: bool = False) -> Screen
 
 def terminal(*, quiet: bool = False) -> Screen:
     """Return a console on the process's own output, apart from the stream whose text ZenML stores with each step."""
-    stdout = sys.__stdout__
+    stdout = sys.__stdout__ or sys.stdout
     copy = os.fdopen(os.dup(stdout.fileno()), "w", encoding=stdout.encoding, errors=stdout.errors)
     return Screen(copy, quiet=quiet)
 

@@ -63,8 +63,9 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     Unless the profile is shared, whatever this process makes from now on can be read by this user alone.
     """
     stack, extra = getattr(arguments, "stack", None) or chosen_stack(), getattr(arguments, "config", None)
-    where = {"project": CHECKOUT or Path.cwd(), "remembered": _remembered}
-    configuration = read_configuration(CONFIGS, stack, extra, overrides_of(arguments), **where)
+    configuration = read_configuration(
+        CONFIGS, stack, extra, overrides_of(arguments), project=CHECKOUT or Path.cwd(), remembered=_remembered
+    )
     if not configuration.profile.shared:
         os.umask(0o077)  # tables, lists and pages hold customers
     return configuration

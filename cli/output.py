@@ -29,6 +29,6 @@ def print_json(value: Any, file: TextIO | None = None) -> None:
 def results_alone() -> TextIO:
     """Send whatever is printed to standard error from now on, and return the real standard output."""
     sys.stdout.flush()
-    real = os.fdopen(os.dup(sys.__stdout__.fileno()), "w", encoding="ascii")
-    os.dup2(sys.__stderr__.fileno(), sys.__stdout__.fileno())
+    real = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
     return real

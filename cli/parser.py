@@ -206,11 +206,11 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     customer.add_argument("--out", type=Path, metavar="FILE", help="the page (default: .churn/explanations/<ID>.html)")
     _campaign_commands(commands.add_parser("campaign", help="measure past campaigns, or add contacts to them"), common)
     schedule = commands.add_parser("schedule", help="when the recurring jobs run, for cron, systemd and the stack")
-    actions = schedule.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions = _actions(schedule)
     printed = actions.add_parser("print", parents=[common], help="print the lines and units to install (schedule.*)")
     printed.add_argument("--format", choices=("cron", "systemd", "stack"), help="one of them (default: all)")
     alerts = commands.add_parser("alerts", help="what monitoring alerts of, and what a channel has not taken yet")
-    actions = alerts.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions = _actions(alerts)
     actions.add_parser("show", parents=[common], help="the alerts that are open, and the notices that wait")
     actions.add_parser("send", parents=[common], help="send the notices that wait for a channel")
     _endpoint_commands(commands, common)
@@ -231,9 +231,9 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     for subparser in parsers(parser):
         for action in subparser._actions:
             if isinstance(action, argparse._SubParsersAction):
-                for listed in action._choices_actions:  # the help of a command says what it does, as the list does
-                    text = str(listed.help)
-                    action.choices[listed.dest].description = f"{text[:1].upper()}{text[1:]}."
+                for choice in action._choices_actions:  # the help of a command says what it does, as the list does
+                    text = str(choice.help)
+                    action.choices[choice.dest].description = f"{text[:1].upper()}{text[1:]}."
     return parser
 
 
@@ -243,7 +243,7 @@ def _port(typed: str) -> int:
     return int(typed)
 
 
-def settings_options(overrides: str) -> argparse.ArgumentParser:
+def settings_options(overrides: str) -> _Parser:
     """Return the options of every command; what `--set` says is collected under the name `overrides`."""
     # Suppressed defaults: a command's would overwrite what stands before the command.
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -274,8 +274,12 @@ def settings_options(overrides: str) -> argparse.ArgumentParser:
     return options
 
 
+def _actions(parser: _Parser) -> argparse._SubParsersAction[_Parser]:
+    return parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+
+
 def _data_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     simulate = commands.add_parser("simulate", parents=[common], help="write simulated customers to a Parquet file")
     simulate.add_argument("--out", type=Path, metavar="FILE", help="default: .churn/data/<dataset>.parquet")
     fetch = commands.add_parser("fetch", parents=[common], help="download a public data set and verify its checksum")
@@ -291,7 +295,7 @@ def _data_commands(parser: _Parser, common: _Parser) -> None:
 
 
 def _features_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     publish = commands.add_parser("publish", parents=[common], help="bring the online store up to date, then check it")
     publish.add_argument("--full", action="store_true", help="send every customer again, and let nobody else stay")
     commands.add_parser("check", parents=[common], help="compare a sample of the online store with the feature table")
@@ -302,7 +306,7 @@ def _features_commands(parser: _Parser, common: _Parser) -> None:
 
 
 def _campaign_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     effect = commands.add_parser(
         "effect", parents=[common], help="what contacts changed: the contacted against the control group, in money"
     )
@@ -317,8 +321,8 @@ def _campaign_commands(parser: _Parser, common: _Parser) -> None:
 _DEPLOYMENT_JOB = "the job on Databricks that judges, approves and deploys each new version"
 
 
-def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+def _deployment_job_commands(parser: _Parser, common: _Parser) -> None:
+    actions = _actions(parser)
     actions.add_parser("create", parents=[common], help="make or change the job, and link it to the registered model")
     actions.add_parser("show", parents=[common], help="the job, whether a new version starts it, and its newest runs")
     repair = actions.add_parser("repair", parents=[common], help="run what failed of a version's newest run again")
@@ -334,8 +338,8 @@ def _deployment_job_commands(parser: argparse.ArgumentParser, common: argparse.A
     actions.add_parser("unlink", parents=[common], help="let new versions start no job; the job stays")
 
 
-def _stack_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+def _stack_commands(parser: _Parser, common: _Parser) -> None:
+    actions = _actions(parser)
     actions.add_parser("list", parents=[common], help="every profile, and which one commands use")
     use = actions.add_parser("use", parents=[common], help="choose the profile that commands use")
     use.add_argument("name", metavar="NAME", help="a profile, such as databricks")
@@ -381,7 +385,7 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     serve.add_argument("--detach", action="store_true", help="leave it running in the background")
     endpoint = commands.add_parser("endpoint", help="how the endpoint does, its end, its tokens, and what it logged")
-    actions = endpoint.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    actions = _actions(endpoint)
     actions.add_parser("status", parents=[common], help="whether it answers, which version, since when, where")
     logs = actions.add_parser("logs", parents=[common], help="the end of its log, also of one that has ended")
     logs.add_argument("--lines", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
@@ -398,7 +402,7 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
 
 
 def _dataset_commands(parser: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     infer = commands.add_parser("infer", help="draft a contract from a table, with what to check")
     infer.add_argument("file", type=Path, metavar="FILE", help="the table")
     infer.add_argument("--name", help="name of the dataset (default: the file's)")
@@ -437,7 +441,7 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
 
 
 def _rollout_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     helps = {
         "start": "let an approved version answer a share of the customers, or score in shadow",
         "status": "who answers whom, what the test says, and what would happen next",
@@ -462,7 +466,7 @@ def _rollout_commands(parser: _Parser, common: _Parser) -> None:
 
 
 def _config_commands(parser: _Parser, common: _Parser) -> None:
-    commands = parser.add_subparsers(dest="action", metavar="action", required=True, help="what to do")
+    commands = _actions(parser)
     commands.add_parser("show", parents=[common], help="the settings of a run, as YAML")
     explained = commands.add_parser(
         "explain", parents=[common], help="what a key means and may be, its value, and who set it"

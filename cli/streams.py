@@ -50,9 +50,9 @@ def open_streams() -> None:
                 stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
                 setattr(sys, name, stream)
                 setattr(sys, f"__{name}__", stream)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_WORDS)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors=_WORDS)
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -201,7 +201,8 @@ def _svg(figure: Figure, title: str) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
-    for part in (figure, *figure.axes):
+    parts: list[Figure | Axes] = [figure, *figure.axes]
+    for part in parts:
         part.patch.set(facecolor="none", edgecolor="none")  # the page's own background
     # `savefig` draws twice, the first time for the layout alone, which the drawing itself makes anyway.
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})

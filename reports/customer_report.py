@@ -26,7 +26,9 @@ def customer_page(answer: CustomerAnswer) -> str:
         "facts true at": moment(answer.true_at),
         "known since": moment(answer.known_at),
         "as of": moment(answer.as_of),
-    } | ({"batch": answer.batch_id} if answer.batch_id else {})
+    }
+    if answer.batch_id:
+        facts["batch"] = answer.batch_id
     return page(
         f"Customer {answer.customer}",
         (_prediction(answer), _changes(answer), _values(answer)),

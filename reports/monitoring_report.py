@@ -328,7 +328,7 @@ def drift_map(windows: Sequence[Window]) -> str:
 
     def draw(axes: Axes) -> None:
         for row, column in np.ndindex(values.shape):
-            strength = min(1.0, values[row, column] / 0.5)
+            strength = min(1.0, float(values[row, column]) / 0.5)
             colour = COLOURS["secondary" if values[row, column] >= 0.1 else "muted"]
             height = len(ranked) - row - 0.5
             axes.barh(height, 0.94, left=column, height=0.94, color=colour, alpha=0.08 + 0.9 * strength)
@@ -336,7 +336,7 @@ def drift_map(windows: Sequence[Window]) -> str:
                 axes.text(
                     column + 0.47,
                     height,
-                    METRICS["psi"].number(values[row, column])[:4],
+                    METRICS["psi"].number(float(values[row, column]))[:4],
                     ha="center",
                     va="center",
                     fontsize=9,

@@ -21,7 +21,7 @@ __all__ = ["build_features", "build_training_set", "ingest"]
 
 @step(enable_cache=False)
 def ingest(
-    settings: Settings, contract: DatasetContract, purpose: str = "tables"
+    settings: Settings, contract: DatasetContract, purpose: features.Purpose = "tables"
 ) -> tuple[Annotated[TableSnapshot, "bronze"], Annotated[ValidationReport, "validation"]]:
     """Take the source's rows into the bronze table; those that break the contract go to quarantine, with the rule."""
     with stage("ingest", evidence="validation"):

@@ -54,7 +54,7 @@ def link_endpoint(address: str | None) -> None:
     """Let the dashboard show where the endpoint answers, as a link on the step and on its run."""
     if address is not None:
         log_metadata({"endpoint": Uri(address)})
-        log_metadata({"endpoint": Uri(address)}, run_id_name_or_prefix=get_step_context().pipeline_run.id)
+        log_metadata(metadata={"endpoint": Uri(address)}, run_id_name_or_prefix=get_step_context().pipeline_run.id)
 
 
 def tag_run(*tags: str) -> None:

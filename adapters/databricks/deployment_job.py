@@ -388,9 +388,9 @@ class DeploymentJob:
         """Let the model start that job, or none; looked up, made where it is missing, looked up again."""
         registry, model = self._registry, self._registered()
         if model is None:
-            with_job = {"deployment_job_id": job_id}
+            create = partial(registry.create_registered_model, self._model, deployment_job_id=job_id)
             try:
-                self._ask(f"create {self._model!r}", partial(registry.create_registered_model, self._model, **with_job))
+                self._ask(f"create {self._model!r}", create)
             except StoreError as error:
                 if not is_conflict(error):
                     raise

@@ -49,7 +49,7 @@ def erase_from_newest(duck: Duck, base: DeltaVersion, before: Stamp, column: str
     except BaseException:
         staged.discard()
         raise
-    return gone.num_rows
+    return int(gone.num_rows)
 
 
 def erase_from_older(table: Path, newest: DeltaVersion | None, column: str, values: Collection[str]) -> list[int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,6 @@ from churn.model.scorer import MODEL_FOLDER, Explain, Predictions, Scorer
 from .manifest import ARTIFACT, CARD, CODE_FOLDER, check_package, package_digest
 
 __all__ = ["PackagedScorer", "load_package"]
-
-Table = TypeVar("Table", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ class PackagedScorer:
         }
         return {name: texts for name, texts in spellings.items() if any(text != key for key, text in texts.items())}
 
-    def _spelled_as_trained(self, customers: Table) -> Table:
+    def _spelled_as_trained(self, customers: Any) -> Any:
         """Return customers with the spelling of categories that the package's code used."""
         changed = {
             name: _respelled(customers[name], texts) for name, texts in self._spellings.items() if name in customers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ class UnityCatalogRegistry(MlflowModelRegistry):
             if (other.run_id, other.status) == (version.run_id, "PENDING_REGISTRATION"):
                 self._ask(
                     f"remove version {other.version} of {name!r}, which has no files",
-                    lambda number=other.version: self._client.delete_model_version(self._full(name), str(number)),
+                    partial(self._client.delete_model_version, self._full(name), str(other.version)),
                 )
         return version
 
