@@ -92,9 +92,11 @@ class Record(Entry):
     previous: str = Field(description="The hash of the record before; empty in the first one.")
 
 
-RECORD_FORMAT = StoredFormat("record of the ledger", Record, newest=3, error=StoreError)
-"""Format 3 has the records of rollouts, and is else as format 2. Format 1 was stored in columns; `first_format` gives
-the text that its hash covers."""
+RECORD_FORMAT = StoredFormat("record of the ledger", Record, newest=4, error=StoreError)
+"""Format 4 has `deployed` and `withdrawn` (some records of format 3 have them too), format 3 the records of rollouts;
+both are else as format 2. Format 1 was stored in columns; `first_format` gives the text that its hash covers. A kind of
+record that is new needs a new format, so that an older reader says that it is too old and not that the record is
+damaged."""
 
 
 class Decision(Record):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from churn.gate.report import GateReport
 from churn.gate.settings import GateSettings
 from churn.model.scorer import SCORING_FORMAT
 from churn.monitoring.alerts import ALERTS_FORMAT
-from churn.ports.ledger import RECORD_FORMAT, Decision, Entry, breaks, first_format
+from churn.ports.ledger import RECORD_FORMAT, Decision, DecisionKind, Entry, breaks, first_format
 from churn.ports.online import OnlineValue
 from churn.scoring.batch import BatchSummary
 from churn.scoring.online import score_rows
@@ -45,6 +45,7 @@ FILES = {
     "ledger_1.zip": "75658af74d2fdcf2",
     "ledger_2.zip": "0c75d145ec29fb85",
     "ledger_3.zip": "210b29e06388dbf9",
+    "ledger_4.zip": "548622c4e12eaa21",
     "package_1.zip": "e9966e88527c040f",
     "package_2.zip": "ce24d4a5dee1fb7d",
     "prediction_segment_1.sealed": "9cc8723ced6d82e8",
@@ -152,6 +153,18 @@ def test_a_ledger_with_rollouts_is_read_and_verified(tmp_path: Path) -> None:
     first, second = rollouts(ModelState("churn_gym", tuple(records), {}))
     assert ([step.share for step in first.steps], first.ended and first.ended.why) == ([0.0, 0.1], "Complaints.")
     assert ([step.share for step in second.steps], second.ended and second.ended.kind) == ([0.05, 0.1], "promoted")
+
+
+def test_a_ledger_with_releases_is_read_and_verified(tmp_path: Path) -> None:
+    records = LocalDecisionLedger(unpacked("ledger_4.zip", tmp_path / "gym").parent, "gym").read()
+    assert [record.kind for record in records if record.kind in {"deployed", "withdrawn"}] == ["withdrawn", "deployed"]
+    assert list(breaks(records)) == []
+    assert {json.loads(record.text)[FORMAT] for record in records} == {4}
+    assert ModelState("churn_gym", tuple(records), {}).live == 2
+
+
+def test_a_kind_of_record_that_is_new_needs_a_new_format() -> None:
+    assert (RECORD_FORMAT.newest, len(get_args(DecisionKind))) == (4, 17)
 
 
 def archived(*rows: dict[str, Any]) -> MemoryFeatureStore:
