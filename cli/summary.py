@@ -25,7 +25,7 @@ from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
-from churn.lifecycle.retraining import Retraining
+from churn.lifecycle.retraining_result import Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.ports.registry import CHALLENGER
 from churn.scoring.batch import BatchSummary
@@ -196,12 +196,10 @@ def _retraining(
     console.print(Text(retraining.sentence, style="bold yellow" if acts else "bold"))
     if acts and retraining.version is None:
         console.print(report.headline)
+    if retraining.recommendation:
+        console.print(Padding(Text(f"→ {retraining.recommendation}"), (0, 0, 0, 4)))
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
-    if retraining.state == "waiting":
-        _next(console, f'approve --version {retraining.version} --reason "…"{options}', "or reject")
-    if retraining.state == "rollout":
-        _next(console, f"rollout status{options}", "start, or check")
     code = 4 if retraining.state in {"waiting", "rollout"} else 3 if acts else 0
     result = _result(code, retraining.state, retraining.sentence, version=retraining.version, report=page)
     gains = {name: gain.model_dump() for name, gain in retraining.gains.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import wiring
-from churn.lifecycle.retraining import Retraining
+from churn.lifecycle.retraining_result import Retraining
 from churn.lifecycle.year_steps import Connect, YearSteps
 from churn.monitoring.report import MonitoringReport
 from churn.settings import Settings

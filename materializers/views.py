@@ -25,7 +25,7 @@ from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.deployment import Deployment
 from churn.lifecycle.registration import Registration
 from churn.lifecycle.release import Release
-from churn.lifecycle.retraining import RETRAININGS, Attempt, Retraining
+from churn.lifecycle.retraining_result import RETRAININGS, Attempt, Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.scoring.batch import BatchSummary
 from churn.training.search import TuningResult

@@ -12,7 +12,7 @@ from churn.core.wording import counted, moment, percent
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import GateReport
 from churn.lifecycle.alerts import Alerted
-from churn.lifecycle.retraining import RETRAININGS, Attempt, Retraining
+from churn.lifecycle.retraining_result import RETRAININGS, Attempt, Retraining
 from churn.monitoring.measure import LABEL, SCORE
 from churn.monitoring.performance import ESTIMATED
 from churn.monitoring.report import KINDS, MonitoringReport, Window
@@ -99,6 +99,8 @@ def retraining_section(retraining: Retraining) -> Section:
     """Return what became of a retraining, with its figures."""
     tone: Tone = "warn" if retraining.acts else "plain" if retraining.state == "not_called_for" else "good"
     blocks: list[Block] = [Callout(retraining.sentence, tone)]
+    if retraining.recommendation:
+        blocks.append(Text(retraining.recommendation))
     blocks.append(
         Cards(
             [

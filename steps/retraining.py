@@ -10,7 +10,7 @@ from adapters.wiring import connect
 from churn.data.contract import DatasetContract
 from churn.lifecycle import retraining as use_case
 from churn.lifecycle.deployment import keep_gate_page
-from churn.lifecycle.retraining import Attempt, Retraining
+from churn.lifecycle.retraining_result import Attempt, Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.settings import Settings
 from reports.gate_report import gate_page
@@ -42,10 +42,10 @@ def judge_challenger(
     with stage("judge_challenger"):
         workspace = connect(contract, settings.model_name)
         judged = use_case.judge_attempt(workspace, settings, attempt)
-        write_page(workspace, retraining_page(monitoring, judged.retraining, judged.report))
+        page = retraining_page(monitoring, judged.retraining, judged.report)
+        use_case.announce(workspace, judged.retraining, write_page(workspace, page))
         if judged.report is not None:
             keep_gate_page(workspace, judged.report, gate_page(judged.report, next_command="python run.py models"))
         tag_run(f"retraining: {judged.retraining.state}".replace("_", " "))
         link_endpoint(judged.address)
-        judged.require()
-        return judged.retraining
+        return judged.require()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.errors import StoreError
 from ..core.frozen import Finite
 from ..core.progress import note
-from ..monitoring.alerts import ALERTS_FORMAT, AlertBook, Waiting, notices
+from ..monitoring.alerts import ALERTS_FORMAT, AlertBook, Waiting, concluded, notices
 from ..monitoring.report import MonitoringReport
 from ..ports.alerts import Notice
 from .workspace import Workspace
 
-__all__ = ["Alerted", "alert", "alert_book", "send_waiting"]
+__all__ = ["Alerted", "alert", "alert_book", "alert_outcome", "send_waiting"]
 
 
 class Alerted(Finite):
@@ -56,19 +56,29 @@ def alert(workspace: Workspace, report: MonitoringReport, page: str | None = Non
         book = book.model_copy(update={"opened": known})  # a dry run compares no versions
         made, opened = notices(book, report, page)
         return Alerted(notices=tuple(made), waiting=book.waiting, opened=tuple(opened.values()))
-    with workspace.tables.exclusive("alerts"):
-        book = alert_book(workspace)
-        made, opened = notices(book, report, page)
-        if made or opened != book.opened:
-            book = book.with_notices(made, opened, [channel.name for channel in workspace.alerts])
-            _write(workspace, book)
-        return _sent(workspace, book, made)
+    return _told(workspace, lambda book: notices(book, report, page))
+
+
+def alert_outcome(workspace: Workspace, outcome: Notice) -> Alerted:
+    """Send what became of a retraining that monitoring called for; raises as `alert` does."""
+    return _told(workspace, lambda book: concluded(book, outcome))
 
 
 def send_waiting(workspace: Workspace) -> Alerted:
     """Send what waits since an earlier run; raises as `alert` does."""
     with workspace.tables.exclusive("alerts"):
         return _sent(workspace, alert_book(workspace), ())
+
+
+def _told(workspace: Workspace, news: Callable[[AlertBook], tuple[Sequence[Notice], Mapping[str, Notice]]]) -> Alerted:
+    """Write what is new to the book, and send it with what waits."""
+    with workspace.tables.exclusive("alerts"):
+        book = alert_book(workspace)
+        made, opened = news(book)
+        if made or opened != book.opened:
+            book = book.with_notices(made, opened, [channel.name for channel in workspace.alerts])
+            _write(workspace, book)
+        return _sent(workspace, book, made)
 
 
 def _sent(workspace: Workspace, book: AlertBook, made: Sequence[Notice]) -> Alerted:

@@ -3,128 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
-from ..core.clock import UtcTime
 from ..core.estimate import Estimate
-from ..core.frozen import Finite
 from ..core.progress import conclude
 from ..core.wording import moment
 from ..data.snapshot import snapshot_of
 from ..data.tables import TABLES
 from ..evaluation.metrics import METRICS
 from ..gate.report import Comparison, GateReport
+from ..monitoring.alerts import RETRAINING
 from ..monitoring.report import Advice, MonitoringReport
+from ..ports.alerts import Notice
 from ..settings import Settings, TrainingSetSettings
+from .alerts import Alerted, alert_outcome
 from .deployment import Deployment, check_approval, evaluate_challenger, promote_version
 from .features import check_outcomes
 from .monitoring import last_training
 from .registration import Findings, Registration
-from .release import Release, release_version
+from .release import release_version
+from .retraining_result import RETRAININGS, Attempt, Judged, Retraining
 from .training import build_training_set, evaluate_model, register, train, tune
 from .workspace import Workspace
 
 __all__ = [
-    "RETRAININGS",
-    "Attempt",
-    "Judged",
-    "Retraining",
+    "announce",
     "judge_attempt",
     "retrain",
     "train_challenger",
     "train_on_tables",
 ]
 
-RETRAININGS = {
-    "not_called_for": "not called for",
-    "same_model": "the same model",
-    "kept": "the champion is kept",
-    "waiting": "waits for approval",
-    "rollout": "waits for its rollout",
-    "promoted": "live",
-    "taken_back": "taken back",
-}
-"""What became of a retraining, in words."""
 _FIGURES = ("profit_per_customer", "roc_auc", "log_loss")
 Charts = Callable[[Findings], Mapping[str, str]]
-
-
-class Attempt(Finite):
-    """A retraining as far as the challenger.
-
-    Attributes:
-        model: The registered model.
-        at: When it began, by the clock.
-        advice: What monitoring says; where that is not `retrain`, nothing was trained.
-        before: The version that was live; None without one.
-        registration: The version that was trained; None where nothing was.
-    """
-
-    model: str
-    at: UtcTime
-    advice: Advice
-    before: int | None = None
-    registration: Registration | None = None
-
-
-class Retraining(Finite):
-    """What became of a retraining.
-
-    Attributes:
-        model: The registered model.
-        at: When it began, by the clock; outcomes that were known by then were used.
-        advice: What monitoring says.
-        state: `not_called_for`; or what became of the version that was trained: `same_model` as the one that is live,
-            `kept` where the gate kept the champion, `waiting` for a person, `rollout` before promotion, `promoted`, or
-            `taken_back` after a release that failed.
-        sentence: The same with its figures.
-        before: The version that was live; None without one.
-        version: The version that was trained.
-        live: The version that is live now.
-        gate_report: Digest of the report of the gate.
-        compared_on: Which rows `gains` are of.
-        compared_rows: How many these are.
-        gains: By how much the new version is better than the one that was live, paired; below 0 it is worse.
-    """
-
-    model: str
-    at: UtcTime
-    advice: Advice
-    state: Literal["not_called_for", "same_model", "kept", "waiting", "rollout", "promoted", "taken_back"]
-    sentence: str
-    before: int | None = None
-    version: int | None = None
-    live: int | None = None
-    gate_report: str | None = None
-    compared_on: Literal["holdout", "newest"] | None = None
-    compared_rows: int | None = None
-    gains: dict[str, Estimate] = Field(default_factory=dict)
-
-    @property
-    def acts(self) -> bool:
-        """Whether someone should act: a loss stays although a model was trained."""
-        return self.state in {"same_model", "kept", "taken_back"}
-
-
-class Judged(Finite):
-    """A retraining with the report of its gate and what followed a promotion; both are None where no gate ran."""
-
-    retraining: Retraining
-    report: GateReport | None = None
-    release: Release | None = None
-
-    @property
-    def address(self) -> str | None:
-        """Where the endpoint answers that was brought to the version; None where none was."""
-        return None if self.release is None else self.release.address
-
-    def require(self) -> None:
-        """Raise DeploymentFailed where the version went live and its release failed."""
-        if self.release is not None:
-            self.release.require()
 
 
 def retrain(
@@ -220,6 +133,38 @@ def judge_attempt(workspace: Workspace, settings: Settings, attempt: Attempt) ->
     _record(workspace, outcome)
     conclude("retraining", outcome.sentence)
     return judged
+
+
+def announce(workspace: Workspace, retraining: Retraining, page: str | None) -> Alerted:
+    """Tell every channel what became of a retraining; nothing where monitoring did not call for one.
+
+    Args:
+        workspace: The ports of the data set.
+        retraining: What became of it.
+        page: Where its page is.
+
+    Raises:
+        StoreError: the record of alerts cannot be read or written. A channel that does not answer raises nothing.
+    """
+    if retraining.version is None:
+        return Alerted()
+    notice = Notice(
+        notice_id="",
+        event="resolved" if retraining.state == "promoted" else "opened",
+        severity="critical" if retraining.state == "taken_back" else "warning",
+        title=f"retraining: {RETRAININGS[retraining.state]}",
+        dataset=workspace.contract.name,
+        model=retraining.model,
+        version=retraining.live or retraining.version,
+        kind=RETRAINING,
+        source="",
+        window=f"{retraining.at:%Y-%m-%d}",
+        evidence=(retraining.sentence,),
+        recommendation=retraining.recommendation,
+        page=page,
+        at=retraining.at,
+    )
+    return alert_outcome(workspace, notice)
 
 
 def _outcome(told: Mapping[str, Any], version: int, report: GateReport, deployment: Deployment) -> Retraining:

@@ -15,7 +15,7 @@ from ..core.errors import ConfigError, StoreError, nearest
 from ..data.contract import DatasetContract
 from ..monitoring.report import MonitoringReport
 from ..settings import Settings
-from .retraining import Retraining
+from .retraining_result import Retraining
 from .workspace import Workspace
 from .year_steps import Connect, YearSteps
 

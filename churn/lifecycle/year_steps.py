@@ -20,7 +20,8 @@ from .deployment import check_approval, evaluate_challenger, promote_version
 from .features import build_features, deliver, ingest
 from .inference import score
 from .monitoring import monitor
-from .retraining import Retraining, retrain, train_on_tables
+from .retraining import retrain, train_on_tables
+from .retraining_result import Retraining
 from .workspace import Workspace
 
 __all__ = ["Connect", "YearSteps"]

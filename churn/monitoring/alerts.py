@@ -9,11 +9,13 @@ from pydantic import Field
 from ..core.canonical import StoredFormat, canonical, digest
 from ..core.errors import StoreError
 from ..core.frozen import Finite
-from ..ports.alerts import AlertEvent, Notice, Severity
-from .report import KINDS, Diagnosis, MonitoringReport
+from ..ports.alerts import AlertEvent, Notice
+from .report import KINDS, MonitoringReport
 
-__all__ = ["ALERTS_FORMAT", "AlertBook", "Waiting", "found_in", "notices"]
+__all__ = ["ALERTS_FORMAT", "RETRAINING", "AlertBook", "Waiting", "concluded", "notices"]
 
+RETRAINING = "retraining"
+"""The kind of an alert, and what it is about, that says that retraining is called for, or what became of it."""
 _KEPT = 200  # notices that the book remembers
 _LOSS = frozenset({"concept_drift", "drift_with_loss"})
 _PERSISTS = frozenset({"retrain", "cooling_down", "too_few_outcomes"})
@@ -57,41 +59,75 @@ class AlertBook(Finite):
 ALERTS_FORMAT = StoredFormat("record of alerts", AlertBook, newest=1, error=StoreError)
 
 
-def found_in(report: MonitoringReport) -> dict[str, tuple[Diagnosis, Severity]]:
-    """Return what of a report is worth an alert, by what it is about, with its severity."""
-    persists = report.advice.state in _PERSISTS
-    found: dict[str, tuple[Diagnosis, Severity]] = {}
-    for diagnosis in report.diagnoses:
-        is_critical = diagnosis.kind == "broken_feed" or (diagnosis.kind in _LOSS and persists)
-        if diagnosis.acts:
-            found[_subject(diagnosis)] = diagnosis, "critical" if is_critical else "warning"
-    return found
-
-
 def notices(book: AlertBook, report: MonitoringReport, page: str | None) -> tuple[list[Notice], dict[str, Notice]]:
     """Return the notices that a report makes, and the alerts that are open afterwards.
 
     An alert that was open and is found again makes none, whatever its figures and window, unless its severity or
     the version is another one. It is over where its source was judged again and no longer shows it, or
-    another version is live.
+    another version is live. That retraining is called for is an alert until the loss is over, whatever speaks against
+    another retraining meanwhile.
     """
-    found, made = found_in(report), list[Notice]()
+    found, made = _found(report, page), list[Notice]()
     opened = dict(book.opened)
-    for subject, (diagnosis, severity) in found.items():
+    for subject, notice in found.items():
         before = opened.get(subject)
-        if before is not None and (before.severity, before.version) == (severity, diagnosis.version):
+        if before is not None and (before.severity, before.version) == (notice.severity, notice.version):
             continue
-        event: AlertEvent = "opened" if before is None else "changed"
-        opened[subject] = _notice(report, diagnosis, severity, event, page)
+        opened[subject] = _identified(notice, "opened" if before is None else "changed")
         made.append(opened[subject])
     for subject in [subject for subject in opened if subject not in found]:
-        if _is_judged(report, opened[subject]):
+        persists = subject == RETRAINING and opened[subject].version == report.live and report.advice.state in _PERSISTS
+        if not persists and _is_judged(report, opened[subject]):
             made.append(_resolved(report, opened.pop(subject), page))
     return made, opened
 
 
-def _subject(diagnosis: Diagnosis) -> str:
-    return f"{diagnosis.kind} {diagnosis.source}".strip()
+def concluded(book: AlertBook, outcome: Notice) -> tuple[list[Notice], dict[str, Notice]]:
+    """Return the notice of what became of a retraining, and the alerts that are open afterwards.
+
+    Args:
+        book: The alerts until now.
+        outcome: The notice, without an id; `resolved` ends the alert that retraining is called for.
+    """
+    opened = dict(book.opened)
+    before = opened.pop(RETRAINING, None)
+    event = outcome.event if outcome.event == "resolved" or before is None else "changed"
+    notice = _identified(outcome, event)
+    if event != "resolved":
+        opened[RETRAINING] = notice
+    return [notice], opened
+
+
+def _found(report: MonitoringReport, page: str | None) -> dict[str, Notice]:
+    """Return what of a report is worth an alert, by what it is about."""
+    persists = report.advice.state in _PERSISTS
+    told = {"notice_id": "", "event": "opened", "dataset": report.dataset, "model": report.model, "at": report.at}
+    found: dict[str, Notice] = {}
+    for diagnosis in report.diagnoses:
+        if diagnosis.acts:
+            is_critical = diagnosis.kind == "broken_feed" or (diagnosis.kind in _LOSS and persists)
+            source = f" ({diagnosis.source})" if diagnosis.source else ""
+            found[f"{diagnosis.kind} {diagnosis.source}".strip()] = Notice(
+                **told,
+                severity="critical" if is_critical else "warning",
+                title=f"{KINDS[diagnosis.kind]}{source}",
+                page=page,
+                **diagnosis.model_dump(),
+            )
+    if report.advice.state == "retrain" and report.live is not None:
+        found[RETRAINING] = Notice(
+            **told,
+            severity="critical",
+            title="retraining is called for",
+            version=report.live,
+            kind=RETRAINING,
+            source="",
+            window=report.windows[-1].name if report.windows else f"{report.at:%Y-%m-%d}",
+            evidence=(report.advice.sentence,),
+            recommendation="Train on the newer outcomes, and let the gate decide: python run.py --pipeline retraining.",
+            page=page,
+        )
+    return found
 
 
 def _is_judged(report: MonitoringReport, alert: Notice) -> bool:
@@ -105,38 +141,14 @@ def _is_judged(report: MonitoringReport, alert: Notice) -> bool:
     return not alert.source or (alert.source in of_live and alert.source not in blind)
 
 
-def _notice(
-    report: MonitoringReport, diagnosis: Diagnosis, severity: Severity, event: AlertEvent, page: str | None
-) -> Notice:
-    source = f" ({diagnosis.source})" if diagnosis.source else ""
-    return _identified(
-        Notice(
-            notice_id="",
-            event=event,
-            severity=severity,
-            title=f"{KINDS[diagnosis.kind]}{source}",
-            dataset=report.dataset,
-            model=report.model,
-            version=diagnosis.version,
-            kind=diagnosis.kind,
-            source=diagnosis.source,
-            window=diagnosis.window,
-            evidence=diagnosis.evidence,
-            recommendation=diagnosis.recommendation,
-            page=page,
-            at=report.at,
-        )
-    )
-
-
 def _resolved(report: MonitoringReport, alert: Notice, page: str | None) -> Notice:
     since = f"It was found at {alert.at:%Y-%m-%d %H:%M} UTC and is over."
     if alert.version != report.live:
         since = f"Version {alert.version} is no longer live."
-    over = {"event": "resolved", "evidence": (since,), "recommendation": "", "page": page, "at": report.at}
-    return _identified(alert.model_copy(update=over))
+    over = {"evidence": (since,), "recommendation": "", "page": page, "at": report.at}
+    return _identified(alert.model_copy(update=over), "resolved")
 
 
-def _identified(notice: Notice) -> Notice:
-    told = [notice.dataset, notice.model, notice.kind, notice.source, notice.event, notice.at.isoformat()]
-    return notice.model_copy(update={"notice_id": digest(canonical([*told, notice.severity]))[:24]})
+def _identified(notice: Notice, event: AlertEvent) -> Notice:
+    told = [notice.dataset, notice.model, notice.kind, notice.source, event, notice.at.isoformat()]
+    return notice.model_copy(update={"event": event, "notice_id": digest(canonical([*told, notice.severity]))[:24]})

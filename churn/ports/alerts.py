@@ -11,7 +11,7 @@ from ..core.frozen import Finite
 __all__ = ["AlertChannel", "AlertEvent", "Notice", "Severity"]
 
 AlertEvent = Literal["opened", "changed", "resolved"]
-"""Why a notice is sent: an alert is new, has another severity, or is over."""
+"""Why a notice is sent: an alert is new, has another severity or outcome, or is over."""
 Severity = Literal["warning", "critical"]
 
 
@@ -26,7 +26,7 @@ class Notice(Finite):
         dataset: The data set.
         model: The registered model.
         version: The version that is live.
-        kind: The diagnosis, or `rollback`.
+        kind: The diagnosis, or `retraining`.
         source: batch or endpoint; empty where it is about all predictions.
         window: The window that shows it.
         evidence: The figures it rests on, a sentence each.

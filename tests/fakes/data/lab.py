@@ -14,7 +14,8 @@ from churn.data.contract import DatasetContract
 from churn.data.ingest import Source, conform, to_bronze
 from churn.data.labels import labels_of
 from churn.data.training_set import bronze_to_features
-from churn.lifecycle.retraining import Judged, retrain
+from churn.lifecycle.retraining import retrain
+from churn.lifecycle.retraining_result import Judged
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import columns_of
 from churn.monitoring.report import Advice, MonitoringReport

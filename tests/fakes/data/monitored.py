@@ -15,7 +15,7 @@ from churn.data.contract import DatasetContract
 from churn.data.tables import EVENT_TIME
 from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.monitoring import monitor
-from churn.lifecycle.retraining import Attempt, Retraining
+from churn.lifecycle.retraining_result import Attempt, Retraining
 from churn.lifecycle.sampled import Samples, sampled
 from churn.lifecycle.workspace import Workspace
 from churn.model.frame import FloatArray

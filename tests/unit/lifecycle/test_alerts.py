@@ -10,6 +10,8 @@ import pytest
 from churn.core.errors import StoreError
 from churn.data.contract import DatasetContract
 from churn.lifecycle.alerts import Alerted, alert, alert_book, send_waiting
+from churn.lifecycle.retraining import announce
+from churn.lifecycle.retraining_result import Retraining
 from churn.lifecycle.workspace import Workspace
 from churn.monitoring.report import Advice, Diagnosis, MonitoringReport, Window
 from tests.fakes.data.customers import CONTRACT
@@ -30,7 +32,9 @@ class Desk:
         made = {"files": lambda: self.files, "tables": lambda: store, "alerts": lambda: [self.first, self.second]}
         self.workspace = Workspace(contract, "churn_toy", 1, lambda: START, made)
 
-    def run(self, *kinds: str, persists: bool = False, live: int | None = 1, dry: bool = False, **of: Any) -> Alerted:
+    def run(
+        self, *kinds: str, advice: str = "no_reason", live: int | None = 1, dry: bool = False, **of: Any
+    ) -> Alerted:
         """Send the alerts of a run that found these kinds of diagnoses."""
         self.runs += 1
         source = of.pop("source", "batch")
@@ -58,7 +62,7 @@ class Desk:
             unchanged=0,
             windows=windows,
             diagnoses=diagnoses,
-            advice=Advice(state="retrain" if persists else "no_reason", sentence="It is."),
+            advice=Advice(state=advice, sentence="It is."),  # type: ignore[arg-type]
         )
         return alert(self.workspace, report, "/page.html", dry=dry)
 
@@ -91,8 +95,79 @@ def test_another_severity_is_said_once() -> None:
     desk = Desk()
     desk.run("concept_drift")
     for _ in range(2):
-        desk.run("concept_drift", persists=True)
+        desk.run("concept_drift", advice="cooling_down")
     assert desk.arrived == [OPENED, ("changed", "critical", "concept_drift")]
+
+
+CALLED = ("opened", "critical", "retraining")
+
+
+def test_that_retraining_is_called_for_is_said_although_the_newest_window_shows_no_loss() -> None:
+    desk = Desk()
+    for _ in range(2):
+        desk.run(advice="retrain")
+    assert desk.arrived == [CALLED]
+    (notice,) = desk.first.notices
+    assert (notice.title, notice.evidence) == ("retraining is called for", ("It is.",))
+    assert "--pipeline retraining" in notice.recommendation
+    desk.run(advice="too_few_outcomes")
+    assert desk.arrived == [CALLED], "the loss is not over"
+    desk.run()
+    assert desk.arrived == [CALLED, ("resolved", "critical", "retraining")]
+
+
+def outcome(state: str, version: int = 2, live: int = 1) -> Retraining:
+    advice = Advice(state="retrain", sentence="It is.")
+    told = {"model": "churn_toy", "at": START, "advice": advice, "before": 1, "version": version, "live": live}
+    return Retraining(**told, state=state, sentence=f"{state}: 0.1 differs.")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("state", "severity", "told"),
+    [
+        ("kept", "warning", "Newer outcomes alone do not help"),
+        ("same_model", "warning", "Newer outcomes alone do not help"),
+        ("waiting", "warning", "approve --version 2"),
+        ("rollout", "warning", "rollout start --version 2"),
+        ("taken_back", "critical", "endpoint logs"),
+    ],
+)
+def test_what_became_of_a_retraining_is_said_with_its_figures_and_what_to_do(
+    state: str, severity: str, told: str
+) -> None:
+    desk = Desk()
+    desk.run(advice="retrain")
+    announce(desk.workspace, outcome(state), "/retraining.html")
+    desk.run(advice="cooling_down")
+    assert desk.arrived == [CALLED, ("changed", severity, "retraining")]
+    notice = desk.first.notices[-1]
+    assert (notice.evidence, notice.page) == ((f"{state}: 0.1 differs.",), "/retraining.html")
+    assert told in notice.recommendation
+    assert [alert.kind for alert in alert_book(desk.workspace).opened.values()] == ["retraining"]
+
+
+def test_a_retraining_that_helped_ends_the_alert_with_its_figures() -> None:
+    desk = Desk()
+    desk.run(advice="retrain")
+    announce(desk.workspace, outcome("promoted", live=2), None)
+    assert [event for event, _, _ in desk.arrived] == ["opened", "resolved"]
+    assert desk.first.notices[-1].evidence == ("promoted: 0.1 differs.",)
+    assert alert_book(desk.workspace).opened == {}
+
+
+def test_a_retraining_that_does_not_help_is_asked_for_again_once_it_is_called_for_again() -> None:
+    desk = Desk()
+    desk.run(advice="retrain")
+    announce(desk.workspace, outcome("kept"), None)
+    desk.run(advice="retrain")
+    assert [event for event, _, _ in desk.arrived] == ["opened", "changed", "changed"]
+
+
+def test_a_retraining_that_was_not_called_for_is_not_said() -> None:
+    desk = Desk()
+    told = {"model": "churn_toy", "at": START, "advice": Advice(state="no_reason", sentence="No.")}
+    announce(desk.workspace, Retraining(**told, state="not_called_for", sentence="No."), None)  # type: ignore[arg-type]
+    assert desk.files.content == {}
 
 
 def test_each_diagnosis_and_each_source_has_an_alert_of_its_own() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from churn.core.errors import ConfigError
 from churn.core.shares import hash_shares
-from churn.lifecycle.retraining import Retraining
+from churn.lifecycle.retraining_result import Retraining
 from churn.lifecycle.year import Stores, simulate_year, year_company, year_contract
 from churn.lifecycle.year_policies import demo_retrains
 from churn.lifecycle.year_result import YearResult, paired_difference, share_of
