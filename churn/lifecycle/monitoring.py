@@ -18,7 +18,7 @@ from ..monitoring.performance import realised
 from ..monitoring.report import KINDS, Diagnosis, MonitoringReport, Window
 from ..monitoring.retraining import advise
 from ..monitoring.settings import MonitoringSettings
-from ..monitoring.triage import Triage, has_loss, silence
+from ..monitoring.triage import Triage, has_loss, silence, usual_gap
 from ..settings import Settings
 from .alerts import alert_book
 from .earlier_version import earlier_is_better
@@ -103,6 +103,7 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
             is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),
             trained_at=trained_at,
             new_outcomes=_outcomes_since(workspace, labels_until, now),
+            days_apart=usual_gap([window.start for window in mine]),
             now=now,
             settings=wanted.retraining,
         ),

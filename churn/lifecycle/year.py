@@ -61,6 +61,7 @@ class _Branch:
     profit: list[FloatArray] = field(default_factory=list)
     months: list[Month] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
+    confirmed: dict[int, str] = field(default_factory=dict)  # what was said of a real change, by the place of the month
     trainings: int = 0
     promotions: int = 0
 
@@ -198,7 +199,7 @@ def _decided(stores: Stores, contract: DatasetContract, branch: _Branch, *, last
         parts.append(twin)
     for part, ((mends, action), names) in zip(parts, groups.items(), strict=True):
         part.policies = tuple(names)
-        _act(part, action, report, mends=mends)
+        _act(part, action, report if any(POLICIES[name].monitors for name in names) else None, mends=mends)
         yield part
 
 
@@ -206,6 +207,9 @@ def _act(branch: _Branch, action: Action, report: MonitoringReport | None, *, me
     if mends:
         branch.company.mend()
         branch.happened.append("Monitoring finds the feed broken; it is mended.")
+    elif report is not None and (columns := [name for found in report.diagnoses for name in found.columns]):
+        branch.steps.confirm(columns)
+        branch.confirmed[len(branch.months)] = f"The change of {', '.join(columns)} is real; monitoring is told so."
     if action == "unjudged":
         branch.steps.train()
         branch.steps.promote_unjudged()
@@ -286,6 +290,13 @@ def _result(branches: Sequence[_Branch], best: _Optimum, *, confidence: float, *
             **counts,
         )
 
+    def told_months(name: str, branch: _Branch) -> list[Month]:
+        told = branch.confirmed if POLICIES[name].monitors else {}
+        return [
+            month.model_copy(update={"happened": (told[place], *month.happened)}) if place in told else month
+            for place, month in enumerate(branch.months)
+        ]
+
     return YearResult(
         customers=len(reachable),
         confidence=confidence,
@@ -294,7 +305,7 @@ def _result(branches: Sequence[_Branch], best: _Optimum, *, confidence: float, *
                 name,
                 policy.label,
                 np.sum(by_policy[name].profit, axis=0),
-                by_policy[name].months,
+                told_months(name, by_policy[name]),
                 trainings=by_policy[name].trainings,
                 promotions=by_policy[name].promotions,
             )

@@ -145,6 +145,7 @@ class Diagnosis(Finite):
         window: The window.
         evidence: The figures it rests on, a sentence each.
         recommendation: What to do.
+        columns: The columns that a broken feed shows in.
     """
 
     kind: DiagnosisKind
@@ -153,6 +154,7 @@ class Diagnosis(Finite):
     window: str
     evidence: tuple[str, ...]
     recommendation: str
+    columns: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:

@@ -19,6 +19,7 @@ def advise(
     is_broken: bool = False,
     trained_at: dt.datetime | None,
     new_outcomes: int,
+    days_apart: float | None = None,
     now: dt.datetime,
     settings: RetrainingSettings,
 ) -> Advice:
@@ -32,10 +33,12 @@ def advise(
         is_broken: Whether the newest window of all comes from a broken feed.
         trained_at: When a model was trained last, whatever became of it; None where nobody knows.
         new_outcomes: Outcomes that became known since then.
+        days_apart: How many days the windows lie apart, as a rule; None where there are too few to tell.
         now: The time.
         settings: What is asked for.
     """
     recent = list(history)[-settings.of_windows :]
+    needed = 1 if days_apart is not None and days_apart >= settings.alone_days else settings.bad_windows
     bad = sum(map(has_loss, recent))
     verb = "shows" if bad == 1 else "show"
     shown = f"{bad} of the last {counted(len(recent), 'window')} {verb} a loss"
@@ -45,9 +48,9 @@ def advise(
         return Advice(state="broken_feed", sentence="Do not retrain: the newest window comes from a broken feed.")
     if not bad:
         return Advice(state="no_reason", sentence="No reason to retrain: no window that was judged shows a loss.")
-    if bad < settings.bad_windows:
-        needed = f"monitoring.retraining asks for {settings.bad_windows} of {settings.of_windows}"
-        return Advice(state="not_persistent", sentence=f"Not yet: {shown}, and {needed}.")
+    if bad < needed:
+        asked = f"monitoring.retraining asks for {needed} of {settings.of_windows}"
+        return Advice(state="not_persistent", sentence=f"Not yet: {shown}, and {asked}.")
     if trained_at is not None and now - trained_at < dt.timedelta(days=settings.cool_down_days):
         until = moment(trained_at + dt.timedelta(days=settings.cool_down_days))
         return Advice(

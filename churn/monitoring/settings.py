@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -38,6 +39,9 @@ class RetrainingSettings(Frozen):
     of_windows: int = Field(default=3, ge=1, description="The windows that are looked at.")
     cool_down_days: int = Field(default=30, ge=0, description="Days after a training in which no other is recommended.")
     min_new_outcomes: int = Field(default=500, ge=0, description="Outcomes that the live version has not seen.")
+    alone_days: int = Field(
+        default=21, ge=1, description="Where windows lie so many days apart, one with a loss is enough."
+    )
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -105,6 +109,11 @@ class MonitoringSettings(Frozen):
     )
     evidently_sample: int = Field(
         default=0, ge=0, le=100_000, description="Rows a side that Evidently's report is drawn of; 0: no such report."
+    )
+    real_changes: dict[str, dt.date] = Field(
+        default_factory=dict,
+        description="Columns whose values changed in truth on a day, such as {price: 2026-03-01} for a price rise: no "
+        "broken feed since.",
     )
     thresholds: Thresholds = Thresholds()
     retraining: RetrainingSettings = RetrainingSettings()

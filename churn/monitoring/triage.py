@@ -18,14 +18,14 @@ from .measure import SCORE
 from .report import KINDS, Diagnosis, DiagnosisKind, Window
 from .settings import MonitoringSettings
 
-__all__ = ["Triage", "has_loss", "silence"]
+__all__ = ["Triage", "has_loss", "silence", "usual_gap"]
 
 _TESTS = 3  # of each column: of the distribution, of missing values, of values that are new
 _JUDGED = ("roc_auc", "log_loss")
 _RECOMMENDED: dict[DiagnosisKind, str] = {
     "broken_feed": (
         "Correct the source and deliver the rows again; do not retrain on them. If the change is real, such as a price "
-        "rise or a new product, put it into the contract and train: python run.py --pipeline training."
+        "rise or a new product, give the column and the day in monitoring.real_changes."
     ),
     "concept_drift": "Train on the newer outcomes: python run.py --pipeline training, then --pipeline deployment.",
     "drift_with_loss": "Look at the columns named, then train on newer customers: python run.py --pipeline training.",
@@ -57,7 +57,8 @@ class Triage:
             window: Its figures.
             baseline: Metrics of its version on the holdout; empty without a baseline.
         """
-        found = self._found(window, baseline)
+        broken = list(self._broken(window)) if window.rows >= self.settings.min_rows else []
+        found = self._found(window, baseline, [evidence for _, evidence in broken])
         return tuple(
             Diagnosis(
                 kind=kind,
@@ -66,18 +67,20 @@ class Triage:
                 window=window.name,
                 evidence=tuple(found[kind]),
                 recommendation=_RECOMMENDED[kind],
+                columns=tuple(dict.fromkeys(name for name, _ in broken if name)) if kind == "broken_feed" else (),
             )
             for kind in KINDS
             if found.get(kind)
         )
 
-    def _found(self, window: Window, baseline: Mapping[str, float]) -> dict[DiagnosisKind, list[str]]:
+    def _found(
+        self, window: Window, baseline: Mapping[str, float], broken: list[str]
+    ) -> dict[DiagnosisKind, list[str]]:
         if window.rows < self.settings.min_rows:
             needed = f"a judgement needs {self.settings.min_rows:,} (monitoring.min_rows)."
             few = f"{counted(window.rows, 'prediction')}, and {needed}"
             return {"too_little_data": [few]}
-        broken, shifted = list(self._broken(window)), list(self._shifted(window))
-        treated, concept = list(self._treated(window)), list(self._concept(window))
+        shifted, treated, concept = (list(look(window)) for look in (self._shifted, self._treated, self._concept))
         loss = list(self._loss(window, baseline)) if shifted else []
         return {
             "broken_feed": broken,
@@ -91,24 +94,27 @@ class Triage:
     def _level(self, window: Window) -> float:
         return self.settings.alpha / 2 / max(1, _TESTS * len(window.drift))
 
-    def _broken(self, window: Window) -> Iterator[str]:
-        """Yield what a broken feed looks like: rows or values that are missing, new values, another unit."""
+    def _broken(self, window: Window) -> Iterator[tuple[str, str]]:
+        """Yield in which column a feed looks broken, and how: rows or values missing, new values, another unit."""
         level, limit = self._level(window), self.settings.thresholds
         if window.source == "batch" and window.unmatched is not None and window.unmatched >= limit.missing:
-            yield f"{percent(window.unmatched)} of the predictions have no row in churn_features."
+            yield "", f"{percent(window.unmatched)} of the predictions have no row in churn_features."
         for column, measures in window.drift.items():
+            if window.start.date() >= self.settings.real_changes.get(column, dt.date.max):
+                continue
             name = self.described.get(column, column)
             gain = measures.get("null_share_gain", 0.0)
             if gain >= limit.missing and measures["null_p"] < level:
-                yield f"{name} is missing in {percent(gain)} more of the rows than in the baseline."
+                yield column, f"{name} is missing in {percent(gain)} more of the rows than in the baseline."
             new = measures.get("unseen_share", 0.0)
             if "ks" not in measures and new >= limit.unseen and measures["unseen_p"] < level:
-                yield f"{name} has values that the baseline does not have, in {percent(new)} of the rows."
+                yield column, f"{name} has values that the baseline does not have, in {percent(new)} of the rows."
             factor = measures.get("scale")
             if factor is not None and abs(factor - 1) >= limit.scale and _p_value(measures) < level:
                 yield (
+                    column,
                     f"{name} is {METRICS['scale'].text(factor)} times what it was throughout: another unit, or a "
-                    "price change."
+                    "price change.",
                 )
 
     def _shifted(self, window: Window) -> Iterator[str]:
@@ -181,6 +187,12 @@ def _p_value(measures: Mapping[str, float]) -> float:
     return min(measures.get("chi_square_p", 1.0), measures.get("ks_p", 1.0))
 
 
+def usual_gap(times: Sequence[dt.datetime]) -> float | None:
+    """Return the median of the days from one of these times to the next; None for fewer than two."""
+    gaps = [(later - earlier).days for earlier, later in pairwise(sorted({*times}))]
+    return median(gaps) if gaps else None
+
+
 def silence(scored: Sequence[dt.datetime], now: dt.datetime, version: int | None) -> tuple[Diagnosis, ...]:
     """Return a diagnosis where nothing was scored for more than twice as long as usual.
 
@@ -189,11 +201,11 @@ def silence(scored: Sequence[dt.datetime], now: dt.datetime, version: int | None
         now: The time.
         version: The version that is live; without one nothing is expected.
     """
-    days = sorted({*scored})
-    if version is None or len(days) < 3:
+    usual = usual_gap(scored)
+    if version is None or usual is None or len({*scored}) < 3:
         return ()
-    usual = median((later - earlier).days for earlier, later in pairwise(days))
-    gap = (now - days[-1]).days
+    last = max(scored)
+    gap = (now - last).days
     if gap <= 2 * usual + 1:
         return ()
     evidence = f"Nothing was scored for {gap} days, and usually something is every {usual:g}."
@@ -202,7 +214,7 @@ def silence(scored: Sequence[dt.datetime], now: dt.datetime, version: int | None
             kind="broken_feed",
             version=version,
             source="",
-            window=f"{days[-1]:%Y-%m-%d}",
+            window=f"{last:%Y-%m-%d}",
             evidence=(evidence,),
             recommendation="Find out why the scoring job did not run: python run.py --pipeline inference.",
         ),

@@ -125,7 +125,7 @@ def _put(state: State, places: npt.NDArray[np.intp], newcomers: State) -> State:
 
 def _chances(world: World, script: Script, state: State, month: int) -> FloatArray:
     """Return the chance of leaving in `month` under each value of the switching column."""
-    log_odds = world.log_odds(state) + script.season(month)
+    log_odds = world.log_odds(state) + script.pull(state, month)[:, None]
     return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 

@@ -10,6 +10,7 @@ from ..core.frozen import Frozen
 
 __all__ = [
     "BrokenFeed",
+    "Competitor",
     "Event",
     "Fault",
     "LateArrivals",
@@ -45,6 +46,14 @@ class NewProduct(_Event):
     value: str = Field(description="A value the column has already, or a new one.")
     like: str | None = Field(default=None, description="For a new value: the value that costs and binds the same.")
     share: float = Field(gt=0, le=1, description="Share of the customers it can be sold to, present and future.")
+    only: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="As for price_rise.")
+
+
+class Competitor(_Event):
+    """A competitor attracts customers: from then on they leave for another reason than before."""
+
+    kind: Literal["competitor"] = "competitor"
+    odds: float = Field(gt=0, le=100, description="The odds of leaving in a month are multiplied by it.")
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="As for price_rise.")
 
 
@@ -114,5 +123,6 @@ class LateLabels(_Event):
 
 
 Event = Annotated[
-    PriceRise | NewProduct | Seasonality | BrokenFeed | LateArrivals | LateLabels, Field(discriminator="kind")
+    PriceRise | NewProduct | Competitor | Seasonality | BrokenFeed | LateArrivals | LateLabels,
+    Field(discriminator="kind"),
 ]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..core.errors import ConfigError, nearest
-from .events import BrokenFeed, Event, LateLabels, NewProduct, Nulls, PriceRise, Seasonality, UnitChange
+from .events import BrokenFeed, Competitor, Event, LateLabels, NewProduct, Nulls, PriceRise, Seasonality, UnitChange
 from .world import World
 
 __all__ = ["SCENARIOS", "Scenario", "new_values", "scenario_events"]
@@ -47,6 +47,12 @@ def _new_product(world: World, first: int) -> tuple[Event, ...]:
     return (NewProduct(month=first + _CHANGE - 1, column=column, value=f"{like} Plus", like=like, share=0.25),)
 
 
+def _price_rise(world: World, first: int) -> tuple[Event, ...]:
+    month, (column, excluded) = first + _CHANGE - 1, next(iter(world.products.items()))
+    cheapest = next(value for value in world.categories[column] if value != excluded)
+    return PriceRise(month=month, share=0.1), Competitor(month=month, odds=3, only={column: (cheapest,)})
+
+
 def _broken_feed(world: World, first: int) -> tuple[Event, ...]:
     unit = BrokenFeed(month=first + _FAULT - 1, months=4, fault=UnitChange(column=world.price, factor=1.2))
     others = [name for name, kind in world.columns.items() if kind is float and name != world.price]
@@ -58,8 +64,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         "calm": Scenario("nothing happens", lambda world, first: ()),
         "price-rise": Scenario(
-            "all prices rise by 10 % in month 3",
-            lambda world, first: (PriceRise(month=first + _CHANGE - 1, share=0.1),),
+            "all prices rise by 10 % in month 3, and a competitor trebles the odds of leaving of those with the "
+            "cheapest product",
+            _price_rise,
         ),
         "new-product": Scenario("a quarter of the customers takes a new product from month 3 on", _new_product),
         "broken-feed": Scenario(

@@ -11,7 +11,7 @@ import pytest
 from churn.evaluation.oracle import reachable
 from churn.model.money import MoneySettings
 from churn.simulation.engine import live
-from churn.simulation.events import NewProduct, PriceRise, Seasonality
+from churn.simulation.events import Competitor, NewProduct, PriceRise, Seasonality
 from churn.simulation.script import Script
 from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
@@ -19,6 +19,7 @@ EVENTS = (
     PriceRise(month=3, share=0.15, only={"internet_service": ("Fiber optic",)}),
     NewProduct(month=4, column="tech_support", value="Yes", share=0.8),
     NewProduct(month=5, column="internet_service", value="5G home", like="DSL", share=0.4),
+    Competitor(month=4, odds=2, only={"internet_service": ("DSL",)}),
     Seasonality(month=2, amplitude=0.5, peak=9),
 )
 
@@ -62,7 +63,7 @@ def test_the_truth_is_the_sum_over_every_course_the_contract_can_take() -> None:
     for later in itertools.product(range(3), repeat=2):
         state, stays_so, contract = month.state, np.ones(60), month.state["contract"]
         for number, following in zip((3, 4, 5), (*later, None), strict=True):
-            leaves = 1 / (1 + np.exp(-telco.log_odds(state) - script.season(number)))
+            leaves = 1 / (1 + np.exp(-telco.log_odds(state) - script.pull(state, number)[:, None]))
             stays_so *= 1 - leaves[np.arange(60), contract]
             if following is not None:
                 stays_so *= telco.switches(state)[np.arange(60), contract, following]

@@ -87,13 +87,22 @@ class Steps:
         self._noted("monitors")
         state = "retrain" if self.now.month in self.acted.retrain else "no_reason"
         broken = Diagnosis(
-            kind="broken_feed", version=1, source="batch", window="w", evidence=("e",), recommendation="r"
+            kind="broken_feed",
+            version=1,
+            source="batch",
+            window="w",
+            evidence=("e",),
+            recommendation="r",
+            columns=("monthly_charges",),
         )
         return MonitoringReport(
             dataset="d", model="m", live=1, currency="USD", at=self.now, length="day", measured=0, unchanged=0,
             diagnoses=(broken,) if self.now.month in self.acted.broken else (),
             advice=Advice(state=state, sentence="s"),
         )  # fmt: skip
+
+    def confirm(self, columns: list[str]) -> None:
+        self._noted(f"confirms {', '.join(columns)}")
 
     def train(self) -> None:
         self._noted("trains")
@@ -157,7 +166,7 @@ def test_a_version_that_the_gate_refuses_does_not_go_live_and_the_story_says_so(
 
 @pytest.mark.slow
 def test_what_monitors_alone_has_a_broken_feed_mended() -> None:
-    acted = Acted(broken=frozenset({4, 5}))
+    acted = Acted(broken=frozenset({4}))
     year = live(acted, "broken-feed", 5)
     policies = by_name(year)
     assert [month.happened for month in policies["loop"].months] == [
@@ -166,11 +175,14 @@ def test_what_monitors_alone_has_a_broken_feed_mended() -> None:
     assert not any(month.happened for month in policies["never"].months)
 
 
-def test_a_false_alarm_about_the_feed_changes_nothing() -> None:
-    acted = Acted(broken=frozenset({1, 2}))
+def test_monitoring_is_told_of_a_change_that_is_real_and_that_alone_parts_no_policies() -> None:
+    acted = Acted(broken=frozenset({2}))
     year = live(acted, months=3)
     assert acted.forks == [("start", "monthly")]
-    assert not any(month.happened for month in by_name(year)["loop"].months)
+    assert [line for line in acted.lines if "confirms" in line] == ["start confirms monthly_charges 2"]
+    told = ("The change of monthly_charges is real; monitoring is told so.",)
+    assert [month.happened for month in by_name(year)["loop"].months] == [(), told, ()]
+    assert not any(month.happened for month in by_name(year)["never"].months)
 
 
 @pytest.mark.slow

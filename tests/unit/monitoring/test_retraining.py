@@ -50,6 +50,9 @@ def advice(*history: tuple[Diagnosis, ...], **options: Any) -> Advice:
         ([LOSS, LOSS], {"trained_at": None, "now": day(1)}, "retrain"),
         ([LOSS, LOSS], {"new_outcomes": 499}, "too_few_outcomes"),
         ([LOSS], {"settings": {"bad_windows": 1}}, "retrain"),
+        ([(), (), LOSS], {"days_apart": 20.5}, "not_persistent"),
+        ([(), LOSS, ()], {"days_apart": 21}, "retrain"),
+        ([LOSS, (), (), ()], {"days_apart": 30}, "no_reason"),
     ],
 )
 def test_a_loss_must_persist_time_must_pass_and_outcomes_must_be_new(

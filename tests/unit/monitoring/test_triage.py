@@ -151,6 +151,35 @@ def test_the_most_pressing_comes_first_and_each_has_a_remedy() -> None:
     assert all(diagnosis.recommendation for diagnosis in found)
 
 
+@pytest.mark.parametrize(
+    ("drift", "column"),
+    [
+        ({"charges": {"scale": 1.1, "psi": 0.3, "chi_square_p": 1e-9}}, "charges"),
+        ({"contract": {"unseen_share": 0.25, "unseen_p": 1e-9}}, "contract"),
+        ({"charges": {"null_share_gain": 0.2, "null_p": 1e-9}}, "charges"),
+    ],
+)
+def test_a_change_that_somebody_says_is_real_is_no_broken_feed_from_its_day_on(drift: Any, column: str) -> None:
+    (found,) = TRIAGE(window(drift), BASELINE)
+    assert (found.kind, found.columns) == ("broken_feed", (column,))
+    assert "monitoring.real_changes" in found.recommendation
+
+    def told(**changes: Any) -> list[str]:
+        return kinds(Triage(MonitoringSettings(real_changes=changes), "USD", {})(window(drift), BASELINE))
+
+    assert "broken_feed" not in told(**{column: day(0).date()})
+    assert told(**{column: day(1).date()}) == told(other=day(0).date()) == ["broken_feed"]
+
+
+def test_a_change_that_is_real_hides_no_loss_and_no_other_fault() -> None:
+    settings = MonitoringSettings(real_changes={"charges": day(0).date()})
+    rise = {"charges": {"scale": 1.1, "chi_square_p": 1e-9}}
+    assert kinds(Triage(settings, "USD", {})(window(rise, realised=CONCEPT), BASELINE)) == ["concept_drift"]
+    both = window({**rise, "contract": {"unseen_share": 0.02, "unseen_p": 1e-9}})
+    (found,) = Triage(settings, "USD", {})(both, BASELINE)
+    assert (found.kind, found.columns) == ("broken_feed", ("contract",))
+
+
 def test_someone_should_act_upon_a_broken_feed_a_loss_and_late_labels_alone() -> None:
     assert {*KINDS} - {*ACTS} == {"drift", "treated_labels", "too_little_data"}
 
