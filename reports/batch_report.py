@@ -12,7 +12,7 @@ from churn.data.validation import NEVER_MISSING
 from churn.evaluation.shift import MODERATE, STRONG, ColumnShift
 from churn.scoring.batch import BatchSummary
 
-from .chart_style import COLOURS, chart, histogram, in_percent, named, shortened
+from .chart_style import COLOURS, chart, drawn_once, histogram, in_percent, named, shortened
 from .data_report import validation_section
 from .markdown import in_markdown
 from .page import Block, Callout, Card, Cards, Cell, Definitions, Figure, Section, Table, Tone, page
@@ -117,6 +117,7 @@ def batch_sections(summary: BatchSummary) -> tuple[Section, ...]:
     return (_scores(summary), *_shift(summary), *_faults(summary), _origin(summary))
 
 
+@drawn_once
 def score_chart(summary: BatchSummary) -> str:
     """Draw the share of customers in each bin of probability, beside the holdout's."""
 
@@ -192,6 +193,7 @@ def _shift(summary: BatchSummary) -> tuple[Section, ...]:
     return (Section("Are these the customers the model knows?", blocks, lead),)
 
 
+@drawn_once
 def _shift_chart(column: ColumnShift) -> str:
     """Draw the share of each bin, of the batch and of the rows that the model was judged on."""
 

@@ -11,7 +11,7 @@ from churn.campaign.campaign import Campaign
 from churn.campaign.effect import CampaignEffect
 from churn.core.wording import amount, number, percent
 
-from .chart_style import COLOURS, beside, chart, in_percent, named, shortened
+from .chart_style import COLOURS, beside, chart, drawn_once, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ _DENSEST = 0.5
 """Opacity of a cell of which all are contacted: words on it stay legible."""
 
 
+@drawn_once
 def audience_chart(audience: Audience) -> str:
     """Draw which share of each cell of two columns is on the list."""
     names = [f"{shortened(row, 18)}" for row in audience.rows]
@@ -54,6 +55,7 @@ def audience_chart(audience: Audience) -> str:
     )
 
 
+@drawn_once
 def money_chart(campaign: Campaign) -> str:
     """Draw how the expected profit comes about: what is saved, less contacts and incentives."""
     parts, currency = campaign.parts, campaign.money.currency
@@ -86,6 +88,7 @@ def money_chart(campaign: Campaign) -> str:
     return chart("Where the expected profit comes from", currency, "", draw, height=2.6)
 
 
+@drawn_once
 def profit_chart(campaign: Campaign) -> str:
     """Draw expected profit against the number of contacts, most valuable first, and the campaign on it."""
     contacts, profit, _ = zip(*campaign.curve, strict=True)
@@ -115,6 +118,7 @@ def profit_chart(campaign: Campaign) -> str:
     )
 
 
+@drawn_once
 def effect_chart(effect: CampaignEffect) -> str:
     """Draw the churn of both groups, and what the model predicted for them without a contact."""
     groups = [("contacted", effect.contacted), ("control group", effect.control)]

@@ -17,7 +17,7 @@ from churn.monitoring.measure import LABEL, SCORE
 from churn.monitoring.performance import ESTIMATED
 from churn.monitoring.report import KINDS, MonitoringReport, Window
 
-from .chart_style import COLOURS, DASHED, chart, named, shortened, small_multiples
+from .chart_style import COLOURS, DASHED, chart, drawn_once, named, shortened, small_multiples
 from .gate_report import gate_sections
 from .page import Block, Callout, Card, Cards, Cell, Figure, Section, Step, Steps, Table, Text, Tone, page
 
@@ -245,6 +245,7 @@ def _timeline(report: MonitoringReport, windows: Sequence[Window]) -> Section:
     return Section("Performance over time", blocks)
 
 
+@drawn_once
 def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
     """Draw each main metric over the windows: estimated with its interval, realised, and the holdout's."""
     places, step = np.arange(len(windows)), -(-len(windows) // 3)
@@ -317,6 +318,7 @@ def _drift(windows: Sequence[Window]) -> Section:
     return Section("Drift", [Figure(drift_map(windows))], lead)
 
 
+@drawn_once
 def drift_map(windows: Sequence[Window]) -> str:
     """Draw the PSI of the most shifted columns in the newest windows as coloured cells."""
     shown = [window for window in windows if window.drift][-_WINDOWS:]

@@ -24,12 +24,22 @@ __all__ = ["Process", "start"]
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
     *("cli.commands", "cli.pipelines", "cli.decisions", "cli.explain"),
-    *("pipelines.features", "pipelines.training", "pipelines.deployment", "pipelines.inference"),
+    *(
+        "pipelines.features",
+        "pipelines.training",
+        "pipelines.deployment",
+        "pipelines.inference",
+        "pipelines.monitoring",
+    ),
     *("adapters.wiring", "adapters.local.doctor", "tests.e2e.zenml_records"),
+    *("deltalake.writer", "git", "jsonref", "opentelemetry.sdk.trace", "pyarrow.dataset", "xgboost"),
     *("great_expectations", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "optuna", "sklearn.linear_model"),
     *("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     *("zenml.zen_stores.sql_zen_store", "zenml.log_stores.artifact"),
+    *(f"mlflow.{name}" for name in ("sklearn", "tracing.export", "tracing.processor.otel", "xgboost")),
     *("zenml.integrations.mlflow.experiment_trackers", "zenml.orchestrators.local.local_orchestrator"),
+    *("zenml.deployers.docker.docker_deployer", "zenml.deployers.local.local_deployer"),
+    *("zenml.login.credentials_store", "zenml.orchestrators.step_runner", "zenml.zen_stores.rest_zen_store"),
 )
 _FORKED = "tests.e2e.warm_imports"
 
@@ -41,6 +51,7 @@ def import_everything() -> None:
     from cli.environment import prepare
 
     prepare(debug=False)
+    from sqlalchemy.orm import configure_mappers
     from zenml.integrations.registry import integration_registry
     from zenml.utils.source_utils import set_custom_source_root
 
@@ -50,6 +61,7 @@ def import_everything() -> None:
         importlib.import_module(name)
     set_custom_source_root(None)
     integration_registry.activate_integrations()
+    configure_mappers()
     gc.freeze()  # the collector of a fork touches no page of these
 
 

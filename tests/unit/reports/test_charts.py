@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import warnings
@@ -146,6 +147,15 @@ def test_a_chart_is_drawn_once_for_the_same_values_and_anew_for_others() -> None
     assert draw([1, 2]) == draw([1, 2]) == "<svg>[1, 2]</svg>"
     assert draw([2, 2]) == "<svg>[2, 2]</svg>"
     assert drawings == [3, 4]
+
+
+@pytest.mark.parametrize("module", sorted(Path(charts.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_no_page_draws_a_chart_again_that_another_page_of_the_run_shows(module: Path) -> None:
+    for function in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(function, ast.FunctionDef) and module.stem != "chart_style":
+            calls = {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+            remembered = "drawn_once" in map(ast.unparse, function.decorator_list)
+            assert remembered or not calls & {"chart", "small_multiples"}, function.name
 
 
 def test_a_chart_follows_the_theme_of_its_page(drawn: Drawn) -> None:
