@@ -67,8 +67,9 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         code = _dispatch(arguments, log, started, out)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+    except KeyboardInterrupt as interrupted:
+        kept = "What was finished is kept; the same command goes on from there."
+        print(f"\nInterrupted. {' '.join(getattr(interrupted, '__notes__', [kept]))}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader has seen enough, as `| head` does; what is left must not fail again when Python ends.

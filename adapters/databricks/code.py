@@ -23,7 +23,7 @@ from churn.core.yaml_files import unambiguous_yaml
 from churn.data.contract import DatasetContract
 from churn.settings import JobSettings, Profile, Settings
 
-from .workspace import client_of, explained
+from .workspace import client_of, explained, patiently
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -191,13 +191,17 @@ def store(client: WorkspaceClient, contents: Mapping[str, bytes]) -> None:
     for path, content in contents.items():
         try:
             with explained(f"look at {path}"):
-                stored_bytes = client.files.get_metadata(path).content_length
+                stored_bytes = patiently(client.files.get_metadata, path).content_length
         except NotFound:
             stored_bytes = None
         if stored_bytes != len(content):
             with explained(f"store {path} (`run.py stack setup` makes the volume)"):
-                client.files.create_directory(path.rpartition("/")[0])
-                client.files.upload(path, io.BytesIO(content), overwrite=True)
+                patiently(client.files.create_directory, path.rpartition("/")[0])
+                patiently(_upload, client, path, content)
+
+
+def _upload(client: WorkspaceClient, path: str, content: bytes) -> None:
+    client.files.upload(path, io.BytesIO(content), overwrite=True)
 
 
 def hand_over(
@@ -243,7 +247,7 @@ def fetched(profile: Profile, path: Path) -> Path:
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         with explained(f"read {path}"), tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as copy:
-            content = client_of(profile.workspace).files.download(str(path)).contents
+            content = patiently(client_of(profile.workspace).files.download, str(path)).contents
             if content is not None:
                 shutil.copyfileobj(content, copy)
         Path(copy.name).replace(place)

@@ -1,4 +1,7 @@
-"""What `run.py doctor` looks at in a workspace: credentials, clock, places, privileges, runtime; nothing is changed."""
+"""What `run.py doctor` looks at in a workspace: credentials, clock, places, privileges, runtime; nothing is changed.
+
+A job of one task, which leaves no more than its run, shows whether tasks reach ZenML's server.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from churn.settings import DatabricksSettings, Profile
 
 from ..local.machine_checks import Finding
 from ..local.zenml import store_url
+from .reach import reached_by_a_job
 from .workspace import client_of, explained
 
 if TYPE_CHECKING:
@@ -56,7 +60,7 @@ def diagnose_workspace(profile: Profile, schema: str, now: dt.datetime) -> list[
         Finding("databricks", "credentials", "ok", _credentials(client)),
         _clock(me.get("Date"), now),
         *_places(client, profile, settings, schema, user),
-        _zenml(profile),
+        *_zenml(client, profile),
     ]
     if settings.jobs is not None:
         findings += [_runtime(settings), _retention(client, schema)]
@@ -122,16 +126,19 @@ def _missing(client: WorkspaceClient, kind: str, name: str, user: str) -> list[s
     return [] if held & {"ALL_PRIVILEGES", "MANAGE"} else [needed for needed in _NEEDED[kind] if needed not in held]
 
 
-def _zenml(profile: Profile) -> Finding:
+def _zenml(client: WorkspaceClient, profile: Profile) -> Iterator[Finding]:
     """Is ZenML's store one that a job can reach, where jobs run the steps?"""
     url, jobs = store_url(), profile.stack["orchestrator"].flavor == "churn_databricks"
     if url.startswith("http"):
         message = f"{url}; logs and pictures need the project's wheel in the server" if jobs else url
-        return Finding("databricks", "ZenML server", "ok", message)
-    if jobs:
+        yield Finding("databricks", "ZenML server", "ok", message)
+        if jobs:
+            yield reached_by_a_job(client, profile.workspace, url)
+    elif jobs:
         remedy = "zenml login https://…: a job cannot reach a store on this machine"
-        return Finding("databricks", "ZenML server", "fail", "ZenML's store is on this machine", remedy)
-    return Finding("databricks", "ZenML server", "ok", "none is needed: the steps run here")
+        yield Finding("databricks", "ZenML server", "fail", "ZenML's store is on this machine", remedy)
+    else:
+        yield Finding("databricks", "ZenML server", "ok", "none is needed: the steps run here")
 
 
 def _runtime(settings: DatabricksSettings) -> Finding:

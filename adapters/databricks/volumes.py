@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from .workspace import patiently
+
 if TYPE_CHECKING:
     from databricks.sdk.service.files import FilesAPI
 
@@ -48,7 +50,7 @@ class Volumes:
 
     def read(self, path: str) -> IO[bytes]:
         """Return the content of a file, from its first byte on."""
-        with _as_os_error(path), self._api.download(path).contents as source:  # type: ignore[union-attr]
+        with _as_os_error(path), patiently(self._api.download, path).contents as source:  # type: ignore[union-attr]
             content = spooled()
             shutil.copyfileobj(source, content, _CHUNK)
         content.seek(0)
@@ -56,14 +58,18 @@ class Volumes:
 
     def write(self, path: str, content: IO[bytes], *, overwrite: bool = True) -> None:
         """Let `content`, from its first byte on, be the file; folders on the way are made."""
-        content.seek(0)
-        with _as_os_error(path):
+
+        def upload() -> None:
+            content.seek(0)
             self._api.upload(path, content, overwrite=overwrite)  # type: ignore[arg-type]
+
+        with _as_os_error(path):
+            patiently(upload)
 
     def delete(self, path: str) -> None:
         """Remove a file."""
         with _as_os_error(path):
-            self._api.delete(path)
+            patiently(self._api.delete, path)
 
     def file(self, path: str) -> Entry | None:
         """Return what is known of a file, None where there is none."""
@@ -71,7 +77,7 @@ class Volumes:
 
         try:
             with _as_os_error(path):
-                metadata = self._api.get_metadata(path)
+                metadata = patiently(self._api.get_metadata, path)
         except FileNotFoundError:
             return None
         changed = parsedate_to_datetime(metadata.last_modified).timestamp() if metadata.last_modified else 0.0
@@ -81,7 +87,7 @@ class Volumes:
         """Return whether there is a folder."""
         try:
             with _as_os_error(path):
-                self._api.get_directory_metadata(path)
+                patiently(self._api.get_directory_metadata, path)
         except FileNotFoundError:
             return False
         return True
@@ -93,7 +99,7 @@ class Volumes:
                 Entry(
                     entry.name or "", bool(entry.is_directory), entry.file_size or 0, (entry.last_modified or 0) / 1000
                 )
-                for entry in self._api.list_directory_contents(path)
+                for entry in patiently(lambda: list(self._api.list_directory_contents(path)))
             ]
         return sorted(entries)
 
@@ -108,7 +114,7 @@ class Volumes:
     def make_folder(self, path: str) -> None:
         """Make a folder and those on the way; one that is there is left alone."""
         with _as_os_error(path):
-            self._api.create_directory(path)
+            patiently(self._api.create_directory, path)
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder with all that is in it."""
@@ -116,7 +122,7 @@ class Volumes:
             for name in files:
                 self.delete(f"{folder}/{name}")
             with _as_os_error(folder):
-                self._api.delete_directory(folder)
+                patiently(self._api.delete_directory, folder)
 
 
 def spooled() -> IO[bytes]:

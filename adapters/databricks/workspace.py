@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from churn.core.errors import NotFound, StoreError
 
@@ -26,14 +27,20 @@ __all__ = [
     "export",
     "make_folder",
     "mark_of",
+    "patiently",
     "tags_of",
 ]
+
+Answer = TypeVar("Answer")
 
 MANAGED_BY, PROJECT = "managed_by", "churn_project"
 """The tags of everything that the project makes in a workspace, by which it is found again."""
 
 _PROBE_SECONDS = 5
 """How long a workspace may take to say that it is there."""
+
+_PATIENCE_SECONDS = 600
+"""How long a workspace that says that it is asked too often is asked again."""
 
 _LOG_IN = "log in with `databricks auth login`, or set DATABRICKS_HOST and DATABRICKS_TOKEN"
 
@@ -145,6 +152,23 @@ def explained(what: str) -> Iterator[None]:
         raise StoreError(_away(what, error)) from error
     except (TimeoutError, OSError) as error:
         raise StoreError(_away(what, error)) from error
+
+
+def patiently(ask: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
+    """Return what a request with these arguments answers; while the workspace is asked too often, ask again.
+
+    The SDK waits as long as the answer's Retry-After says, and gives up after `retry_timeout_seconds`, which is meant
+    for a workspace that is down; a rate limit lasts longer.
+    """
+    from databricks.sdk import errors
+
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask(*arguments, **named)
+        except TimeoutError as error:
+            if not isinstance(error.__cause__, errors.TooManyRequests) or time.monotonic() > until:
+                raise
 
 
 def _away(what: str, error: Exception) -> str:

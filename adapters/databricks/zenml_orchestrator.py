@@ -182,6 +182,10 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
             try:
                 with explained(f"say how far the run is, which goes on ({link})"):
                     follow(client, settings, number, fail_fast=failing_fast)
+            except KeyboardInterrupt as interrupted:
+                named = f", or type `zenml pipeline runs stop {run.id}`" if run else ""
+                interrupted.add_note(f"The run goes on in Databricks: {link}. To end it, cancel it there{named}.")
+                raise
             finally:
                 with suppress(DatabricksError, OSError):
                     ended = client.jobs.get_run(number)

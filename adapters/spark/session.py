@@ -58,7 +58,8 @@ def spark_session(scratch: Path, *, memory: str = "1GB", threads: int = 2) -> It
             yield SparkSession(context)
     else:
         with _explained(scratch):
-            session = active.newSession()
+            # Spark Connect, which serverless compute is, knows no second session on the same connection.
+            session = active.newSession() if hasattr(active, "newSession") else active
             for name, value in _QUERIES.items():
                 with _unless_fixed(name):
                     session.conf.set(name, value)

@@ -39,6 +39,7 @@ class Jobs:
         add(f"GET {_JOBS}/get", lambda request: self._job(request.query.get("job_id")))
         add(f"GET {_JOBS}/list", self._list)
         add(f"POST {_JOBS}/run-now", self._run_now)
+        add(f"POST {_JOBS}/runs/submit", self._submit)
         add(f"GET {_JOBS}/runs/get", lambda request: self._run(request.query.get("run_id")).as_dict())
         add(f"GET {_JOBS}/runs/get-output", self._output)
         add(f"GET {_JOBS}/runs/list", self._list_runs)
@@ -144,6 +145,17 @@ class Jobs:
                 self._tokens[token] = run.run_id
         return {"run_id": run.run_id, "number_in_job": run.run_id}
 
+    def _submit(self, request: Request) -> dict[str, int]:
+        check(JobsAPI.submit, request.json)
+        settings = {"name": request.json.get("run_name") or "Untitled", **request.json}
+        token = settings.get("idempotency_token", "")
+        _check_tasks(settings)
+        job = {"job_id": self.workspace.next_id(), "creator_user_name": request.user, "settings": settings}
+        with self._lock:
+            if token not in self._tokens or not token:
+                self._tokens[token] = self._start(job, {}, "ONE_TIME", {}).run_id
+            return {"run_id": self._tokens[token]}
+
     def _start(self, job: dict[str, Any], parameters: dict[str, str], trigger: str, asked: dict[str, Any]) -> Run:
         known = {each["name"] for each in job["settings"].get("parameters", [])}
         if unknown := sorted({*parameters} - known):
@@ -209,6 +221,11 @@ def _check_settings(settings: dict[str, Any]) -> None:
     parsed(JobSettings, settings)
     if not settings.get("name"):
         settings["name"] = "Untitled"
+    _check_tasks(settings)
+
+
+def _check_tasks(settings: dict[str, Any]) -> None:
+    """Refuse what is wrong in the tasks of a job or of a one-time run, and in what they refer to."""
     keys = [task["task_key"] for task in settings.get("tasks", [])]
     environments = {each["environment_key"] for each in settings.get("environments", [])}
     variables = {each["environment_variables_key"]: each for each in settings.get("environment_variables", [])}
@@ -224,7 +241,8 @@ def _check_settings(settings: dict[str, Any]) -> None:
         _refuse(bool(named) and named not in environments, f"Environment key {named!r} is not defined.")
         _refuse(bool(shared) and shared not in clusters, f"Job cluster key {shared!r} is not defined.")
         own = bool(task.get("new_cluster") or shared or task.get("existing_cluster_id"))
-        _refuse("python_wheel_task" in task and not named and not own, f"Task {key!r} needs an environment_key.")
+        python = {"python_wheel_task", "spark_python_task"} & task.keys()
+        _refuse(bool(python) and not named and not own, f"Task {key!r} needs an environment_key.")
         _refuse(bool(named) and bool(task.get("libraries")), "Libraries of a serverless task stand in its environment.")
         asked = task.get("environment_variables_key")
         _refuse(bool(asked) and asked not in variables, f"Environment variables key {asked!r} is not defined.")

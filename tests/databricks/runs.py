@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 
+from .warm import Started
+
 if TYPE_CHECKING:
     from .workspace import Workspace
 
@@ -44,7 +46,7 @@ class TaskRun:
     started: int = 0
     ended: int = 0
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | Started | None = None
 
     @property
     def needs(self) -> list[str]:
@@ -182,15 +184,18 @@ class Run:
             task.error = str(error)
             return _end(task, "FAILED", f"Library installation failed: {error}")
         home = Path(task.environment["HOME"])
-        task.process = subprocess.Popen(
-            command,
-            env=task.environment,
-            cwd=home,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        if self._workspace.warm is not None:
+            task.process = self._workspace.warm.start(command[2:], task.environment, home, task=True)
+        else:
+            task.process = subprocess.Popen(
+                command,
+                env=task.environment,
+                cwd=home,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         if self._cancelled:
             os.killpg(task.process.pid, signal.SIGTERM)
         limit = task.spec.get("timeout_seconds") or None
@@ -208,12 +213,12 @@ class Run:
         return _end(task, "SUCCESS", "")
 
     def _command(self, task: TaskRun) -> tuple[list[str], dict[str, str]]:
-        """Return what runs a wheel task, and all of its environment.
+        """Return what runs a Python task, and all of its environment.
 
         Raises:
             LookupError: a library is not there.
         """
-        spec = task.spec["python_wheel_task"]
+        spec = task.spec.get("python_wheel_task") or task.spec["spark_python_task"]
         named = [f"--{name}={value}" for name, value in spec.get("named_parameters", {}).items()]
         parameters = [self._resolved(text, task) for text in (spec.get("parameters") or named)]
         home = self._workspace.folder / "tasks" / str(task.run_id)
@@ -225,13 +230,18 @@ class Run:
             # All that a task of the platform finds without being told; its credentials there come from the runtime.
             "PATH": os.environ["PATH"],
             "HOME": str(home),
-            "PYTHONPATH": os.pathsep.join(map(str, wheels)),
+            **self._workspace.runtime,
+            "PYTHONPATH": os.pathsep.join([*map(str, wheels), self._workspace.runtime.get("PYTHONPATH", "")]),
             "DATABRICKS_RUNTIME_VERSION": "client.4.9",
             "IS_SERVERLESS": "TRUE",
             **self._workspace.environment(user),
             **self._variables(task),
         }
-        return [sys.executable, "-P", str(RUNNER), spec["package_name"], spec["entry_point"], *parameters], environment
+        if "python_file" in spec:
+            program = [str(self._file(spec["python_file"]))]
+        else:
+            program = [str(RUNNER), spec["package_name"], spec["entry_point"]]
+        return [sys.executable, "-P", *program, *parameters], environment
 
     def _dependencies(self, task: TaskRun) -> list[str]:
         if key := task.spec.get("environment_key"):

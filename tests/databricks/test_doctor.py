@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from databricks.sdk.service.catalog import PermissionsChange, Privilege
 
 from adapters.databricks.doctor import diagnose_workspace
+from adapters.databricks.reach import NAME
 from adapters.local.machine_checks import Finding
 from churn.settings import Profile, read_configuration
 
@@ -29,10 +35,30 @@ def profile_of(stack: str, **asked: str) -> Profile:
     ).profile
 
 
+class Health(BaseHTTPRequestHandler):
+    """A ZenML server that is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def zenml() -> Iterator[str]:
+    """The address of a ZenML server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.fixture
-def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workspace:
+def ready(workspace: Workspace, zenml: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workspace:
     """A workspace in which everything is there and granted, and a ZenML client of a server."""
-    for name, value in {**workspace.environment(), "ZENML_STORE_URL": "https://zenml.example.com"}.items():
+    for name, value in {**workspace.environment(), "ZENML_STORE_URL": zenml}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
     workspace.catalog.add_volume("main.churn.files")
@@ -55,7 +81,44 @@ def test_where_everything_is_there_nothing_fails_and_nothing_is_changed(ready: W
     assert found["workspace"].found.endswith("as ada@example.com")
     assert found["credentials"].found == "pat, from DATABRICKS_TOKEN"
     assert "packages are replaced" in found["runtime"].found
-    assert {request.method for request in ready.requests} == {"GET"}
+    assert {request.path for request in ready.requests if request.method != "GET"} == {
+        *(f"/api/2.0/workspace/{what}" for what in ("mkdirs", "import", "delete")),
+        "/api/2.2/jobs/runs/submit",
+    }
+
+
+def test_a_job_of_one_task_tries_the_zenml_server_and_leaves_nothing_but_its_run(ready: Workspace) -> None:
+    python = ".".join(map(str, sys.version_info[:3]))
+    finding = look()[NAME]
+    assert (finding.status, python in finding.found) == ("ok" if python.startswith("3.12.") else "warn", True)
+    assert [*ready.client().jobs.list()] == []
+    assert [*ready.files.path("/Workspace/Shared/churn").iterdir()] == []
+
+
+def test_a_zenml_server_that_no_task_reaches_is_told_with_the_reason(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("ZENML_STORE_URL", address)
+    finding = look()[NAME]
+    assert finding.status == "fail"
+    assert f"a task does not reach {address} (urllib.error.URLError: <urlopen error" in finding.found
+    assert "network policy" in finding.remedy
+
+
+@pytest.mark.parametrize("fault", ["refused", "lost"])
+def test_a_job_that_may_not_be_started_is_no_verdict_and_a_lost_answer_no_second_run(
+    ready: Workspace, fault: str
+) -> None:
+    if fault == "refused":
+        ready.faults.refuse("POST /api/2.2/jobs/runs/submit", 403)
+        finding = look()[NAME]
+        assert (finding.status, "Injected by the test" in finding.found) == ("warn", True)
+    else:
+        ready.faults.lose("POST /api/2.2/jobs/runs/submit")
+        look()
+        assert len(ready.jobs.runs) == 1
 
 
 @pytest.mark.parametrize(

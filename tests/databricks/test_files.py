@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -31,9 +32,9 @@ def stored(shared_workspace: Workspace) -> tuple[Files, Reader]:
     return VolumeFiles(Volumes(lambda: client.files), root), read
 
 
-def files_of(workspace: Workspace) -> VolumeFiles:
+def files_of(workspace: Workspace, retry_timeout_seconds: int = 2) -> VolumeFiles:
     workspace.catalog.add_volume("main.churn.files")
-    client = workspace.client(retry_timeout_seconds=2)
+    client = workspace.client(retry_timeout_seconds=retry_timeout_seconds)
     return VolumeFiles(Volumes(lambda: client.files), "/Volumes/main/churn/files")
 
 
@@ -56,6 +57,17 @@ def test_an_upload_that_is_interrupted_is_repeated_as_a_whole(workspace: Workspa
         getattr(workspace.faults, fault)(route)
     files.put("lists/a.csv", [b"id\n", b"1\n"])
     assert workspace.files.read("/Volumes/main/churn/files/lists/a.csv") == b"id\n1\n"
+
+
+def test_a_limit_on_requests_is_waited_for_longer_than_a_workspace_that_is_down(workspace: Workspace) -> None:
+    files, path = files_of(workspace, retry_timeout_seconds=1), "/Volumes/main/churn/files/a.csv"
+    began = time.monotonic()
+    for route in (r"PUT /api/2\.0/fs/files/.*", r"POST /api/2\.0/fs/create-download-url"):
+        workspace.faults.refuse(route, 429, times=2, retry_after=1)
+    files.put("a.csv", [b"id\n1\n"])
+    assert files.get("a.csv") == b"id\n1\n"
+    assert workspace.files.read(path) == b"id\n1\n"
+    assert time.monotonic() - began >= 4, "each answer named a second"
 
 
 def test_a_volume_that_stays_away_is_told_and_nothing_is_stored(workspace: Workspace) -> None:

@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +32,7 @@ from .registry import MlflowApi
 from .secret_scopes import SecretScopes
 from .serving import Serving
 from .statements import Statements
+from .warm import Warm
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -48,6 +49,8 @@ class Workspace:
     Args:
         folder: Where it keeps files, MLflow's database and the environments of jobs.
         catalogs: Catalogs that there are from the start.
+        runtime: What the runtime of jobs adds to the environment of a task; `PYTHONPATH` has packages that it brings.
+        warm: Starts the tasks of jobs in no time; None starts a new interpreter for each.
 
     Attributes:
         url: Its address, on loopback.
@@ -56,8 +59,14 @@ class Workspace:
         catalog, files, jobs, lakebase, mlflow, monitors, secrets, serving, statements: What it holds, by service.
     """
 
-    def __init__(self, folder: Path, catalogs: tuple[str, ...] = ("main",)) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        catalogs: tuple[str, ...] = ("main",),
+        runtime: Mapping[str, str] | None = None,
+        warm: Warm | None = None,
+    ) -> None:
+        self.folder, self.runtime, self.warm = folder, dict(runtime or {}), warm
         self.requests: list[Request] = []
         self.faults = Faults()
         self._tokens: dict[str, tuple[str, float]] = {}
