@@ -5,26 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.core.errors import ConfigError, ModelError
 from churn.data.contract import DatasetContract
-from churn.data.delivery import Delivery
 from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 from churn.lifecycle.year import Stores
 from churn.lifecycle.year_steps import Connect, YearSteps
-from churn.ports.online import Publication
-from churn.ports.registry import MODEL_DIGEST, ModelVersion
-from churn.scoring.settings import Engine
 from churn.settings import Profile, Settings, registered_name
+
+from .databricks import ports as databricks
+from .local import ports as local
+from .mlflow import ports as mlflow
+from .session import activate, active_profile, clock_at, now
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,25 +64,6 @@ __all__ = [
     "tokens_of",
     "year_stores",
 ]
-
-_PROFILE = "CHURN_PROFILE"
-_CLOCK = "CHURN_CLOCK"
-
-
-def activate(profile: Profile) -> None:
-    """Let `connect` use this profile, in this process and those it starts."""
-    os.environ[_PROFILE] = profile.model_dump_json()
-
-
-def active_profile() -> Profile:
-    """Return the profile that is in use.
-
-    Raises:
-        ConfigError: none was activated.
-    """
-    if _PROFILE not in os.environ:
-        raise ConfigError("No profile is active: run pipelines with `python run.py`, or call `wiring.activate` first.")
-    return Profile.model_validate_json(os.environ[_PROFILE])
 
 
 def connect(contract: DatasetContract, model: str, profile: Profile | None = None) -> Workspace:
@@ -154,27 +135,6 @@ def _reach(profile: Profile) -> None:
         from .databricks.workspace import export
 
         export(profile.databricks, profile.mlflow.tracking_uri)
-
-
-def _experiment(profile: Profile, model: str) -> str:
-    """Return the name of a model's MLflow experiment; on Databricks it is a path in the workspace."""
-    return model if profile.databricks is None else f"{profile.databricks.folder}/{model}"
-
-
-def now() -> dt.datetime:
-    """Return the time (UTC), or the one that `clock_at` set; nothing else in the project asks for it."""
-    wound = os.environ.get(_CLOCK)
-    return dt.datetime.fromisoformat(wound) if wound else dt.datetime.now(dt.UTC)
-
-
-@contextmanager
-def clock_at(time: dt.datetime) -> Iterator[None]:
-    """Let it be this time for a while, in this process and those it starts: for the simulated year alone."""
-    os.environ[_CLOCK] = time.isoformat()
-    try:
-        yield
-    finally:
-        del os.environ[_CLOCK]
 
 
 def read_table(path: Path, file_format: FileFormat | None = None) -> Source:
@@ -271,7 +231,7 @@ def ensure_stack(profile: Profile, model: str) -> str:
         from .databricks.workspace import make_folder
 
         make_folder(profile.databricks)
-    ensure_experiment(profile.mlflow.tracking_uri, _experiment(profile, model), profile.mlflow.artifacts)
+    ensure_experiment(profile.mlflow.tracking_uri, mlflow.experiment(profile, model), profile.mlflow.artifacts)
     return register(profile)
 
 
@@ -287,7 +247,7 @@ def handed_over(
         ConfigError: something of this machine cannot be handed over.
         StoreError: the place where the steps run does not take it.
     """
-    experiment = {"experiment_name": _experiment(profile, settings.registered_name(contract))}
+    experiment = {"experiment_name": mlflow.experiment(profile, settings.registered_name(contract))}
     components = {"experiment_tracker": experiment} if "experiment_tracker" in profile.stack else {}
     if profile.stack["orchestrator"].flavor != "churn_databricks":
         return settings, contract, components
@@ -402,7 +362,7 @@ def feature_functions(profile: Profile, contract: DatasetContract, *, create: bo
 
     functions = feature_statements(contract, profile.workspace.schema_of(contract))
     if create:
-        catalog = _unity_catalog(profile, contract)
+        catalog = databricks.unity_catalog(profile, contract)
         for name, _, sql in functions:
             catalog.run(name.rpartition(".")[2], sql)
     return {function.name: function.sql for function in functions}
@@ -410,22 +370,12 @@ def feature_functions(profile: Profile, contract: DatasetContract, *, create: bo
 
 def tokens_of(contract: DatasetContract) -> Any:
     """Return the tokens of a data set's endpoint, on the active profile."""
-    return _token_file(active_profile(), contract)
-
-
-def _token_file(profile: Profile, contract: DatasetContract) -> Any:
-    from .local.tokens import TokenFile
-
-    return TokenFile(profile.state / "endpoint" / f"{contract.name}.tokens.json")
+    return local.token_file(active_profile(), contract)
 
 
 def endpoint_log(contract: DatasetContract) -> Path:
     """Return the log of the endpoint that this process is to be, on the active profile; its folder is there."""
-    from .local.endpoint_process import log_of
-
-    logs = active_profile().state / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    return log_of(logs.resolve(), contract.name, now())
+    return local.endpoint_log(active_profile(), contract)
 
 
 def noted_endpoint(options: ServeOptions, address: str, log: Path) -> AbstractContextManager[None]:
@@ -444,177 +394,9 @@ def noted_endpoint(options: ServeOptions, address: str, log: Path) -> AbstractCo
     return noted(active_profile().state / "endpoint", options.contract.name, process)
 
 
-def _tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .local.feature_store import LocalFeatureStore
-
-    limits = profile.resources
-    return LocalFeatureStore(profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads)
-
-
 def _tables_of(profile: Profile, contract: DatasetContract) -> Any:
     """Return the tables of the profile's own adapters."""
     return _ADAPTERS[profile.adapters]["tables"](profile, contract)
-
-
-def _windows(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .local.windows import LocalPredictionWindows
-
-    limits = profile.resources
-    return LocalPredictionWindows(
-        profile.tables, contract.name, memory_limit=limits.memory_limit, threads=limits.threads
-    )
-
-
-def _registry(profile: Profile, *_: Any) -> Any:
-    from .mlflow.registry import MlflowModelRegistry
-
-    return MlflowModelRegistry(profile.mlflow.tracking_uri, profile.mlflow.registry_uri)
-
-
-def _unity_registry(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .mlflow.unity_catalog import UnityCatalogRegistry
-
-    schema, places = profile.workspace.schema_of(contract), profile.mlflow
-    return UnityCatalogRegistry(schema, places.tracking_uri, places.registry_uri)
-
-
-def _ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .local.decision_ledger import LocalDecisionLedger
-
-    return LocalDecisionLedger(profile.tables, contract.name)
-
-
-def _stages(*_: Any) -> Any:
-    from .local.zenml import ZenmlStageMirror
-
-    return ZenmlStageMirror()
-
-
-def _tracker(profile: Profile, contract: DatasetContract, model: str, run_id: str | None = None) -> Any:
-    """Return the record of a run; without an id, of the one that the stack's tracker has opened for this step."""
-    from .mlflow.tracker import MlflowTracker, active_run_id
-
-    places, experiment = profile.mlflow, _experiment(profile, model)
-    return MlflowTracker(places.tracking_uri, experiment, places.artifacts, run_id=run_id or active_run_id())
-
-
-def _files(profile: Profile, *_: Any) -> Any:
-    from .local.files import LocalFiles
-
-    return LocalFiles(profile.state)
-
-
-def _alerts(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    """Return the file, and every channel that the profile names."""
-    from .local.alerts import FileAlerts, MailAlerts, StackAlerts, WebhookAlerts
-    from .local.zenml import stack_alerter
-
-    settings = profile.alerts
-    channels: list[Any] = [FileAlerts(profile.state / "alerts" / f"{contract.name}.jsonl")]
-    channels += [WebhookAlerts(settings)] if settings.webhook_variable else []
-    channels += [MailAlerts(settings)] if settings.mail_to else []
-    channels += [StackAlerts(stack_alerter)] if "alerter" in profile.stack else []
-    return channels
-
-
-def _volume_files(profile: Profile, *_: Any) -> Any:
-    from .databricks.files import VolumeFiles
-    from .databricks.volumes import Volumes
-    from .databricks.workspace import client_of
-
-    return VolumeFiles(Volumes(lambda: client_of(profile.workspace).files), profile.workspace.volume_path)
-
-
-def _studies(profile: Profile, *_: Any) -> Any:
-    from .local.studies import DatabaseStudies, sqlite_url
-
-    studies = profile.studies
-    if studies.address is None:
-        return DatabaseStudies(sqlite_url(profile.studies_file))
-    return DatabaseStudies(studies.address, lambda: os.environ.get(studies.password_variable))
-
-
-def _online(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    return _ONLINE[profile.online.store](profile, contract)
-
-
-def _in_sqlite(profile: Profile, contract: DatasetContract) -> Any:
-    from .local.online_sqlite import SqliteOnlineStore
-
-    return SqliteOnlineStore(Path(profile.online.address), contract.name)
-
-
-def _in_postgresql(profile: Profile, contract: DatasetContract) -> Any:
-    from .local.online_postgresql import PostgresOnlineStore
-
-    online = profile.online
-    return PostgresOnlineStore(online.address, contract.name, lambda: os.environ.get(online.password_variable))
-
-
-def _in_lakebase(profile: Profile, contract: DatasetContract) -> Any:
-    """Return our rows on Lakebase; where the settings say so, Databricks publishes the feature table beside them."""
-    from .databricks.lakebase import LakebaseLogin
-    from .databricks.published import PublishedOnlineStore, publish_table, tell_lag
-    from .databricks.workspace import client_of
-
-    settings, address = profile.workspace, profile.online.address
-
-    def also(published: Publication) -> None:
-        if settings.publish_table is not None:
-            client, features = client_of(settings), published.features
-            online = publish_table(client, settings, settings.schema_of(contract), features.name)
-            tell_lag(client, online, features.version)
-
-    login = LakebaseLogin(partial(client_of, settings), address)
-    return PublishedOnlineStore(address, contract.name, also=also, options=login.options)
-
-
-def _prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .local.prediction_spool import LocalPredictionLog
-
-    folder = profile.state / "predictions" / contract.name
-    return LocalPredictionLog(folder, _tables_of(profile, contract), contract.table("predictions"), contract.entity_key)
-
-
-def _endpoint(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
-    from .local.endpoint_process import LocalEndpoint
-
-    return LocalEndpoint(
-        profile.state / "endpoint",
-        profile.state / "logs",
-        contract.name,
-        model,
-        tokens=_token_file(profile, contract),
-        start=partial(_start_endpoint, profile, options),
-        clock=now,
-        refresh_seconds=options.settings.serving.refresh_seconds,
-    )
-
-
-def _inference_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    """Return what moves the requests that are logged of the data set's endpoint, by whoever logs them."""
-    from .databricks.catalog import UnityCatalog
-    from .databricks.endpoint import endpoint_name
-    from .databricks.lakebase import LakebaseLogin
-    from .databricks.prediction_log import InferenceLog, log_of, logged_endpoint, table_of
-    from .databricks.request_log import PostgresRequests, UnityRequests
-    from .databricks.workspace import client_of
-
-    settings, online = profile.workspace, profile.online
-    found = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
-    requests: Any = None
-    kind = log_of(found, "auto")
-    if found is not None and (table := table_of(found)):
-        schema, _, name = table.rpartition(".")
-        requests = UnityRequests(UnityCatalog(_unity_catalog(profile, contract).session, schema), name)
-    elif kind == "own" and online.store == "lakebase":
-        requests = PostgresRequests(LakebaseLogin(partial(client_of, settings), online.address).options, contract.name)
-    elif kind == "own":
-        password = os.environ.get(online.password_variable)
-        options = {"conninfo": online.address, **({"password": password} if password else {})}
-        requests = PostgresRequests(lambda: options, contract.name)
-    predictions, tables = contract.table("predictions"), _unity_tables(profile, contract)
-    return InferenceLog(requests, tables, predictions, contract.entity_key, kind)
 
 
 def platform_monitor(contract: DatasetContract, profile: Profile) -> Any:
@@ -626,243 +408,50 @@ def platform_monitor(contract: DatasetContract, profile: Profile) -> Any:
     return PlatformMonitor(client_of(settings), settings, contract.name, settings.schema_of(contract))
 
 
+def _online(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    return _ONLINE[profile.online.store](profile, contract)
+
+
 def _model_serving(profile: Profile, contract: DatasetContract, model: str, options: ServeOptions) -> Any:
-    """Return the endpoint on Model Serving, whose versions find the profile's online store from there."""
-    from churn.approval.rollout import running
-
-    from .databricks.endpoint import ModelServingEndpoint, OnTrial
-    from .databricks.served_model import environment_of
-    from .databricks.workspace import client_of
-
-    settings = options.settings
-    approval = connect(contract, model, profile).approval(settings.approval)
-    full = model if model.count(".") == 2 else f"{profile.workspace.schema_of(contract)}.{model}"
-
-    def on_trial() -> OnTrial | None:
-        rollout = running(approval.read())
-        return None if rollout is None else OnTrial(rollout.version, 0 if rollout.shadow else rollout.share)
-
-    def environment(version: int, alias: str, logs: bool) -> Mapping[str, str]:
-        stale = settings.serving.stale_after_days
-        return environment_of(
-            profile,
-            approval.read().version(version),
-            alias,
-            stale or settings.inference.max_age(contract.label.window_days).total_seconds() / 86_400,
-            settings.serving.unknown_columns,
-            logs=logs,
-        )
-
-    return ModelServingEndpoint(
-        partial(client_of, profile.workspace),
-        profile.workspace,
-        contract.name,
-        full,
-        schema=profile.workspace.schema_of(contract),
-        environment=environment,
-        on_trial=on_trial,
-    )
+    approval = connect(contract, model, profile).approval(options.settings.approval)
+    return databricks.endpoint(profile, contract, model, options, approval)
 
 
-def _start_endpoint(profile: Profile, options: ServeOptions) -> Any:
-    """Start the server of this project in the background."""
-    from .local.servers import spawn
+_Makers = Mapping[str, Callable[..., Any]]
 
-    activate(profile)
-    log = endpoint_log(options.contract)
-    given = options.model_copy(update={"log": log}).model_dump_json()
-    own = {"CHURN_SERVE": given, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return spawn("The endpoint", options.port, ["serving"], {**os.environ, **own}, log)
-
-
-def _source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
-    from .local.sources import open_source
-
-    return open_source(data, file_format=contract.file_format)
-
-
-def _volume_source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
-    from .databricks.code import fetched
-
-    return _source(profile, contract, model, fetched(profile, data))._replace(name=str(data))
-
-
-def _package(profile: Profile, contract: DatasetContract, model: str, *scored: Any, **described: Any) -> Any:
-    from .mlflow.manifest import package_digest
-    from .mlflow.package import build_package
-
-    package = build_package(*scored, **described)
-    return package, package_digest(package)
-
-
-def _served_package(
-    profile: Profile, contract: DatasetContract, model: str, scorer: Any, into: Path, **described: Any
-) -> Any:
-    """Return a package that looks features up by itself where it is served, and the digest of the package in it."""
-    from .databricks.served_model import Dataset, wrap
-
-    plain = into.with_name(f"{into.name}.plain")
-    package, digest = _package(profile, contract, model, scorer, plain, **described)
-    columns = (*contract.kinds, *(spec.name for spec in contract.features))
-    dataset = Dataset(name=contract.name, key=contract.entity_key, columns=columns)
-    resources = []
-    if profile.online.store == "lakebase":
-        from mlflow.models.resources import DatabricksLakebase
-
-        resources.append(DatabricksLakebase(profile.online.address.split("/")[1]))
-    return wrap(package, into, dataset, resources=resources), digest
-
-
-def _load(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> Any:
-    from .mlflow.load import load_package
-
-    folder, digest = _fetched(profile, contract, version, into)
-    return load_package(folder, expected_digest=digest)
-
-
-def _verify(profile: Profile, contract: DatasetContract, model: str, version: ModelVersion, into: Path) -> None:
-    from .mlflow.manifest import check_package
-
-    check_package(*_fetched(profile, contract, version, into))
-
-
-def _fetched(profile: Profile, contract: DatasetContract, version: ModelVersion, into: Path) -> tuple[Path, str]:
-    """Return the package of a version, and the digest that it is to have."""
-    digest = version.tags.get(MODEL_DIGEST)
-    if not digest:
-        raise ModelError(
-            f"Version {version.version} of {version.name!r} carries no digest, so nobody can tell what it is: register "
-            "models with `python run.py --pipeline training`."
-        )
-    from .mlflow.manifest import package_in
-
-    registry = _ADAPTERS[profile.adapters]["registry"](profile, contract)
-    return package_in(registry.download(version.name, version.version, into)), digest
-
-
-def _engine(profile: Profile, contract: DatasetContract, _: str, engine: Engine, scorer: Any, *, rows: int) -> Any:
-    """Return what scores batches, and set the scorer up for it; `auto` chooses by what is there and by `rows`.
-
-    Raises:
-        ConfigError: Spark is asked for and cannot run here.
-    """
-    from .local.batch_engine import LocalBatchEngine
-    from .spark.availability import chosen_engine
-
-    store, limits = _tables_of(profile, contract), profile.resources
-    folder = profile.state / "scoring" / contract.name
-    scorer.use_threads(1)  # parts are scored side by side
-    if chosen_engine(engine, rows, limits.spark_from) == "local":
-        return LocalBatchEngine(store, folder, scorer, limits.threads)
-    from .spark.engine import SparkBatchEngine
-    from .spark.shipping import ShippedPackage
-
-    package = ShippedPackage.of(scorer.folder, scorer.digest)
-    if profile.adapters == "databricks":
-        from .databricks.catalog import frame_at
-
-        frames, folder = frame_at, Path(profile.workspace.volume_path) / "scoring" / contract.name
-    else:
-        from .local.spark_frames import delta_frame as frames
-    return SparkBatchEngine(store, folder, package, frames, limits.threads, limits.memory_limit)
-
-
-def _identity(*_: Any) -> str:
-    """Return who runs this: `CHURN_USER`, or the user of the operating system."""
-    import getpass
-
-    try:
-        return os.environ.get("CHURN_USER", "").strip() or getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise ConfigError("The operating system does not know who you are: set CHURN_USER to your name.") from error
-
-
-def _workspace_identity(profile: Profile, *_: Any) -> str:
-    from .databricks.identity import acting_user
-    from .databricks.workspace import client_of
-
-    return acting_user(client_of(profile.workspace))
-
-
-def _unity_catalog(profile: Profile, contract: DatasetContract) -> Any:
-    from .databricks.catalog import UnityCatalog
-    from .spark.connect import workspace_session
-
-    settings = profile.workspace
-    session = workspace_session(settings.host, settings.config_profile)
-    return UnityCatalog(session, settings.schema_of(contract))
-
-
-def _unity_texts(profile: Profile, contract: DatasetContract) -> Any:
-    from .databricks.texts import texts_of
-    from .databricks.workspace import tags_of
-
-    return texts_of(contract, tags_of(profile.workspace))
-
-
-def _unity_tables(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .databricks.tables import UnityTables
-
-    texts = _unity_texts(profile, contract)
-    return UnityTables(_unity_catalog(profile, contract), contract.name, texts=texts, clock=now)
-
-
-def _unity_ledger(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .databricks.ledger import UnityLedger
-
-    text = _unity_texts(profile, contract)[contract.table("decisions").name]
-    return UnityLedger(_unity_catalog(profile, contract), text)
-
-
-def _unity_windows(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
-    from .databricks.windows import CopiedPredictionWindows
-
-    tables, limits = _unity_tables(profile, contract), profile.resources
-    folder = profile.state / "windows"
-    return CopiedPredictionWindows(
-        tables, folder, contract.name, memory_limit=limits.memory_limit, threads=limits.threads
-    )
-
-
-def _code_version(*_: Any) -> str:
-    from .local.git import commit_of
-
-    return commit_of(Path(__file__).parents[1])
-
-
-_LOCAL: Mapping[str, Callable[..., Any]] = {
-    "tables": _tables,
-    "windows": _windows,
-    "registry": _registry,
-    "ledger": _ledger,
-    "stages": _stages,
-    "tracker": _tracker,
-    "files": _files,
-    "studies": _studies,
-    "alerts": _alerts,
+_LOCAL: _Makers = {
+    **mlflow.models_in(mlflow.registry),
+    "tables": local.tables,
+    "windows": local.windows,
+    "ledger": local.ledger,
+    "stages": local.stages,
+    "tracker": mlflow.tracker,
+    "files": local.files,
+    "studies": local.studies,
+    "alerts": local.alerts,
     "online": _online,
-    "prediction_log": _prediction_log,
-    "source": _source,
-    "package": _package,
-    "load": _load,
-    "verify": _verify,
-    "endpoint": _endpoint,
-    "engine": _engine,
-    "identity": _identity,
-    "code_version": _code_version,
+    "prediction_log": local.prediction_log,
+    "source": local.source,
+    "package": mlflow.package,
+    "endpoint": local.endpoint,
+    "engine": local.engine,
+    "identity": local.identity,
+    "code_version": local.code_version,
 }
-_ONLINE = {"sqlite": _in_sqlite, "postgresql": _in_postgresql, "lakebase": _in_lakebase}
-_HYBRID = {**_LOCAL, "identity": _workspace_identity, "registry": _unity_registry}
-_DATABRICKS = {
+_HYBRID: _Makers = {**_LOCAL, **mlflow.models_in(mlflow.unity_registry), "identity": databricks.identity}
+_DATABRICKS: _Makers = {
     **_HYBRID,
-    "tables": _unity_tables,
-    "windows": _unity_windows,
-    "ledger": _unity_ledger,
-    "files": _volume_files,
-    "source": _volume_source,
-    "package": _served_package,
+    "tables": databricks.tables,
+    "windows": databricks.windows,
+    "ledger": databricks.ledger,
+    "files": databricks.files,
+    "source": databricks.source,
+    "package": databricks.package,
     "endpoint": _model_serving,
-    "prediction_log": _inference_log,
+    "engine": databricks.engine,
+    "prediction_log": databricks.prediction_log,
 }
-_ADAPTERS = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
+_ADAPTERS: Mapping[str, _Makers] = {"local": _LOCAL, "hybrid": _HYBRID, "databricks": _DATABRICKS}
 """What makes each port of a `Workspace`, by the profile's `adapters`."""
+_ONLINE: _Makers = {"sqlite": local.in_sqlite, "postgresql": local.in_postgresql, "lakebase": databricks.in_lakebase}
+"""What makes the online store, by the profile's `online.store`."""

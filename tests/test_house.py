@@ -21,7 +21,7 @@ FILES_WRITTEN = {
 """Modules of the domain that write files, and why; everything else goes through a port. This list only shrinks."""
 
 CLOCKS = {
-    "adapters/wiring.py": "the clock of every use case",
+    "adapters/session.py": "the clock of every use case",
     "adapters/databricks/served_model.py": "a served version runs without the wiring",
     "adapters/local/machine_checks.py": "doctor looks at the machine's clock",
     "adapters/local/tables_on_disk.py": "the default clock of a store",
@@ -82,7 +82,7 @@ def test_the_time_is_asked_for_in_few_places() -> None:
 
 def test_who_runs_it_is_asked_for_in_one_place() -> None:
     found = [relative(path) for path in code(*ROOMS) if "getpass" in path.read_text(encoding="utf-8")]
-    assert found == ["adapters/wiring.py"]
+    assert found == ["adapters/local/ports.py"]
 
 
 def steps() -> list[tuple[str, ast.FunctionDef]]:

@@ -141,6 +141,7 @@ def wait_for_answers(servers: Sequence[Server], deadline: float) -> None:
         if time.monotonic() > deadline:
             raise StoreError(f"{waiting[0].name} does not answer on {waiting[0].address}: see {waiting[0].log}.")
         time.sleep(0.1)
+        _end_if_asked()
 
 
 def watch(servers: Sequence[Server]) -> None:
@@ -152,8 +153,7 @@ def watch(servers: Sequence[Server]) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1.0)
-            for number in _received:
-                sys.exit(128 + number)
+            _end_if_asked()
             for server in servers:
                 if not server.runs:
                     raise StoreError(f"{server.name} ended by itself; the end of {server.log}: {server.last_words()}")
@@ -164,16 +164,16 @@ def end_with_this_process(servers: Sequence[Server]) -> None:
     atexit.register(stop, servers)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):  # by default they end a process without its exit handlers
-            signal.signal(number, _end)
+            signal.signal(number, lambda received, _: _received.append(received))
 
 
 _received: list[int] = []
-"""Signals to end this process: what a handler raises is lost where it happens to interrupt a finalizer."""
+"""Signals to end this process. A handler does not raise: what it interrupts may hold a lock that `stop` needs."""
 
 
-def _end(number: int, _: object) -> None:
-    _received.append(number)
-    sys.exit(128 + number)
+def _end_if_asked() -> None:
+    for number in _received:
+        sys.exit(128 + number)
 
 
 def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
@@ -188,7 +188,8 @@ def stop(servers: Sequence[Server], patience: float = 10.0) -> None:
         if server.has_processes:
             _signal(group, signal.SIGKILL)
         if server.child is not None:
-            server.child.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # Ctrl-C may have left the child's lock taken
+                server.child.wait(timeout=patience)
 
 
 def open_local(

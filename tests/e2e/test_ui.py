@@ -292,7 +292,10 @@ def test_the_servers_end_with_the_program(tmp_path: Path, number: signal.Signals
         assert not refused(port)
         time.sleep(1)  # from printing to waiting
         process.send_signal(number)
-        assert process.wait(timeout=30) == code
+        try:
+            assert process.wait(timeout=30) == code
+        finally:
+            process.kill()
     assert refused(port)
 
 
