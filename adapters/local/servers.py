@@ -125,7 +125,7 @@ def spawn(name: str, port: int, command: Sequence[str], environment: Mapping[str
 
 
 def wait_for_answers(servers: Sequence[Server], deadline: float) -> None:
-    """Return when every server answers.
+    """Return when every server answers; a signal to end ends the process.
 
     Args:
         servers: What `spawn` returned.
@@ -145,14 +145,14 @@ def wait_for_answers(servers: Sequence[Server], deadline: float) -> None:
 
 
 def watch(servers: Sequence[Server]) -> None:
-    """Return at Ctrl-C.
+    """Return at Ctrl-C; a signal to end ends the process.
 
     Raises:
         StoreError: a server ended by itself.
     """
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            time.sleep(1.0)
+            time.sleep(0.2)
             _end_if_asked()
             for server in servers:
                 if not server.runs:
@@ -160,7 +160,10 @@ def watch(servers: Sequence[Server]) -> None:
 
 
 def end_with_this_process(servers: Sequence[Server]) -> None:
-    """Stop the servers, also those still to be added to the list, however this process ends short of a kill -9."""
+    """Stop the servers, also those still to be added to the list, however this process ends short of a kill -9.
+
+    A signal to end is obeyed at the next look of `wait_for_answers` or `watch`.
+    """
     atexit.register(stop, servers)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):  # by default they end a process without its exit handlers
