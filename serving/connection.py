@@ -1,10 +1,11 @@
-"""One connection of a client, with the limits that uvicorn lacks: on slow or endless headers, and on connections."""
+"""One connection of a client, with what uvicorn lacks: limits, and a way past the application for plain requests."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
+from collections.abc import Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -12,12 +13,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from churn.scoring.settings import ServingSettings
 
-from .refusals import ALWAYS, error_code
+from .fast_path import FAST_PATH, FastPath
+from .refusals import ALWAYS, REQUEST_ID, error_code, request_id_of
 
 __all__ = ["LimitedConnection", "limits_of"]
 
 _HEAD_BYTES = 65_536
 """What the first line and the headers of a request may have."""
+_ALWAYS = b"".join(b"%s: %s\r\n" % (name, value) for name, value in ALWAYS) + b"content-type: application/json\r\n"
 
 
 def limits_of(settings: ServingSettings) -> dict[str, Any]:
@@ -36,12 +39,18 @@ class LimitedConnection(HttpToolsProtocol):
     - The first line and the headers of a request have to arrive within `timeout_keep_alive` seconds, in 64 kB.
     - The rest of a body that was refused is read and dropped for as long, so that the client reads the answer.
     - From `limit_concurrency` connections on, one more is refused.
+
+    A scoring request that arrives as a whole is held back from the application until its end, and given to the fast
+    path if that takes it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Take what uvicorn gives."""
         super().__init__(*arguments, **options)
         self._head_bytes, self._in_body = 0, False
+        self._fast_path: FastPath | None = self.app_state.get(FAST_PATH)
+        self._held: bytes | None = None
+        self._is_last = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,7 +58,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._wait()
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
-            self._refuse(503, "Too many connections: come again in a second.", b"retry-after: 1\r\n")
+            self._refuse(503, "Too many connections: come again in a second.", {"retry-after": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -61,12 +70,22 @@ class LimitedConnection(HttpToolsProtocol):
         if not self._in_body:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_body or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._held is not None:  # the rest is to come
+            self._hand_over()
+        if self._in_body:
             return
         if self._head_bytes > _HEAD_BYTES:
             self._refuse_head()
         elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
             self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begin with a request, after an answer to the one before that waits."""
+        if self._fast_path is not None:
+            self._fast_path.answer_now(self)
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
@@ -75,12 +94,73 @@ class LimitedConnection(HttpToolsProtocol):
             self._refuse_head()
             raise ValueError  # so that nothing more is read
         self._head_bytes, self._in_body = 0, True
-        super().on_headers_complete()
+        if self._is_plain():
+            self._held = b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held += body
 
     def on_message_complete(self) -> None:
         """Take what comes for the next request."""
         self._in_body = False
+        if self._held is not None and self._fast_path is not None:
+            self._is_last = not self.parser.should_keep_alive()
+            if self._fast_path.take(self, self.headers, self._held):
+                self._held = None
+                return
+            self._hand_over()
         super().on_message_complete()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody waits for the answer."""
+        return not self.transport.is_closing()
+
+    def reply(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """Answer in JSON, past the application; without `Connection: close` others may follow."""
+        if self.transport.is_closing():
+            return
+        if self._is_last:
+            headers = {**headers, "connection": "close"}
+        lines = "".join([f"{name}: {text}\r\n" for name, text in headers.items()]).encode("latin-1")
+        date = b"".join([b"%s: %s\r\n" % header for header in self.server_state.default_headers])
+        length = b"content-length: %d\r\n\r\n" % len(content)
+        self.transport.write(b"".join([STATUS_LINE[status], date, lines, _ALWAYS, length, content]))
+        if self._is_last:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Answer what waits before the connection is closed."""
+        if self._fast_path is not None:
+            self._fast_path.answer_now(self)
+        super().shutdown()
+
+    def _is_plain(self) -> bool:
+        """Whether the fast path may take the request that begins."""
+        parser = self.parser
+        return (
+            self._fast_path is not None
+            and self.url in self._fast_path.paths
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+        )
+
+    def _hand_over(self) -> None:
+        """Let the application answer the request that was held back."""
+        held, self._held = self._held, None
+        super().on_headers_complete()
+        if held:
+            super().on_body(held)
 
     def on_response_complete(self) -> None:
         """Wait for the rest of a body that nobody reads."""
@@ -111,12 +191,7 @@ class LimitedConnection(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._refuse(431, f"The first line and the headers of a request may have {_HEAD_BYTES:,} bytes: send less.")
 
-    def _refuse(self, status: int, message: str, header: bytes = b"") -> None:
-        if self.transport.is_closing():
-            return
+    def _refuse(self, status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         content = orjson.dumps({"error_code": error_code(status), "message": message})
-        common = b"".join(b"%s: %s\r\n" % (name, value) for name, value in ALWAYS)
-        common += b"x-request-id: %s\r\ncontent-type: application/json\r\n" % uuid.uuid4().hex.encode()
-        common += b"content-length: %d\r\nconnection: close\r\n" % len(content)
-        self.transport.write(b"%s%s%s\r\n%s" % (STATUS_LINE[status], common, header, content))
-        self.transport.close()
+        self._is_last = True
+        self.reply(status, {**headers, REQUEST_ID.decode(): request_id_of(b"")}, content)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from churn.core.errors import ChurnError
 from churn.core.progress import note
 from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.endpoint import Answers
-from churn.ports.prediction_log import PredictionRole
+from churn.ports.prediction_log import LoggedRow, PredictionRole
 from churn.scoring.settings import LogSettings
 
 __all__ = ["KeptLog"]
@@ -36,9 +36,22 @@ class KeptLog:
 
     async def keep(self, answers: Answers, request_id: str, role: PredictionRole = "answered") -> bool:
         """Log the answers to one request, and return whether they are logged; raises as `AnswerLog.log` does."""
-        if self._settings.sync_seconds and len(answers.rows) <= _IN_LOOP_ROWS:
+        if not self.waits_for_the_disk and len(answers.rows) <= _IN_LOOP_ROWS:
             return self._log.log(answers, request_id, role=role)
         return await asyncio.to_thread(self._log.log, answers, request_id, role=role)
+
+    def rows(self, answers: Answers, request_id: str, role: PredictionRole) -> list[LoggedRow]:
+        """Return what is to be logged of the answers to one request."""
+        return self._log.rows(answers, request_id, role=role)
+
+    def append(self, rows: Sequence[LoggedRow]) -> bool:
+        """Log the rows of several requests, all or none, and return whether they are logged; raises as `keep` does."""
+        return self._log.writer.append(rows)
+
+    @property
+    def waits_for_the_disk(self) -> bool:
+        """Whether logging takes milliseconds, since each row is flushed to the disk."""
+        return self._settings.sync_seconds == 0
 
     @property
     def troubles(self) -> list[str]:

@@ -14,7 +14,18 @@ from fastapi.responses import Response
 
 from churn.core.errors import ChurnError, DataError, NotFound, StoreError
 
-__all__ = ["ALWAYS", "Headers", "Refused", "answered", "error_code", "json_response", "refusal"]
+__all__ = [
+    "ALWAYS",
+    "REQUEST_ID",
+    "Headers",
+    "Refused",
+    "answered",
+    "error_code",
+    "json_response",
+    "refusal",
+    "refusal_of",
+    "request_id_of",
+]
 
 _LOG = logging.getLogger(__name__)
 Handler = Callable[..., Awaitable[Response]]
@@ -32,7 +43,7 @@ ALWAYS = (
     (b"cache-control", b"no-store"),
 )
 """Headers of every answer."""
-_ID = "x-request-id"
+REQUEST_ID = b"x-request-id"
 
 
 class Refused(Exception):
@@ -63,33 +74,44 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
     return json_response({"error_code": error_code(status), "message": message}, status, headers)
 
 
+def refusal_of(error: Exception, request_id: str) -> Response:
+    """Return an error in words: 400 for what the client can mend, 503 for what may pass, and no traceback."""
+    match error:
+        case Refused():
+            return refusal(error.status, str(error), error.headers)
+        case DataError():
+            return refusal(400, str(error))
+        case StoreError() | NotFound():  # what is not loaded yet may be soon
+            return refusal(503, str(error), {"Retry-After": "5"})
+        case ChurnError():
+            return refusal(500, str(error))
+    _LOG.error("request %s failed", request_id, exc_info=error)
+    return refusal(500, f"The request could not be answered. The log has why, under its id {request_id}.")
+
+
 def answered(handler: Handler) -> Handler:
-    """Let a route answer errors in words: 400 for what the client can mend, 503 for what may pass, and no traceback."""
+    """Let a route answer errors as `refusal_of` says them."""
 
     @wraps(handler)
     async def answering(request: Request, *arguments: Any, **options: Any) -> Response:
         try:
             return await handler(request, *arguments, **options)
-        except Refused as error:
-            return refusal(error.status, str(error), error.headers)
-        except DataError as error:
-            return refusal(400, str(error))
-        except (StoreError, NotFound) as error:  # what is not loaded yet may be soon
-            return refusal(503, str(error), {"Retry-After": "5"})
-        except ChurnError as error:
-            return refusal(500, str(error))
         except Exception as error:  # noqa: BLE001 - the last place where it can be told in words
-            identity = request.scope["request_id"]
-            _LOG.error("request %s failed", identity, exc_info=error)
-            return refusal(500, f"The request could not be answered. The log has why, under its id {identity}.")
+            return refusal_of(error, request.scope["request_id"])
 
     return answering
+
+
+def request_id_of(sent: bytes) -> str:
+    """Return the id of a request: what a client gave, if it is 1 to 100 printable ASCII characters, or a new one."""
+    is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
+    return sent.decode() if is_fit else os.urandom(16).hex()
 
 
 class Headers:
     """An ASGI application whose every answer has the id of its request and headers that keep browsers careful.
 
-    A client may give the id as `X-Request-Id`: up to 100 printable ASCII characters.
+    A client may give the id as `X-Request-Id`.
     """
 
     def __init__(self, application: Any) -> None:
@@ -101,10 +123,9 @@ class Headers:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        sent = next((value for name, value in scope["headers"] if name == _ID.encode()), b"")
-        is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
-        scope["request_id"] = sent.decode() if is_fit else os.urandom(16).hex()
-        added = [*ALWAYS, (_ID.encode(), scope["request_id"].encode())]
+        sent = next((value for name, value in scope["headers"] if name == REQUEST_ID), b"")
+        scope["request_id"] = request_id_of(sent)
+        added = [*ALWAYS, (REQUEST_ID, scope["request_id"].encode())]
 
         async def sending(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":

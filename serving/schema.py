@@ -12,6 +12,7 @@ import orjson
 
 from churn.core.errors import DataError
 from churn.lifecycle.endpoint import Answers
+from churn.ports.prediction_log import PredictionRole
 from churn.scoring.answers import Answer
 
 __all__ = ["Request", "answer_of", "read_request"]
@@ -35,6 +36,11 @@ class Request(NamedTuple):
     explain: bool
     contributions: bool
     what_if: bool
+
+    @property
+    def role(self) -> PredictionRole:
+        """What its rows are logged as."""
+        return "what_if" if self.what_if else "answered"
 
 
 def read_request(body: bytes, max_rows: int) -> Request:

@@ -29,10 +29,11 @@ from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
 
 from .agreement import SharedVersion
-from .app import Service, create_app
+from .app import create_app
 from .connection import limits_of
 from .guard import guard_until
 from .log import KeptLog
+from .service import Service
 
 __all__ = ["OPTIONS", "application", "for_this_machine", "serve"]
 

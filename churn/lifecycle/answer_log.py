@@ -57,6 +57,10 @@ class AnswerLog:
         Raises:
             StoreError: they cannot be logged, and `serving.log.when_full` is `refuse`.
         """
+        return self.writer.append(self.rows(answers, request_id, role=role))
+
+    def rows(self, answers: Answers, request_id: str, *, role: PredictionRole) -> list[LoggedRow]:
+        """Return the rows that `log` writes."""
         entries = [(answer, answers.by(number)) for number, answer in enumerate(answers.rows)]
         if answers.challenger is not None:
             failed = [answers.rows[number] for number in answers.failed]
@@ -89,7 +93,7 @@ class AnswerLog:
                 score_ms=answer.score_ms,
             )
             rows.append(row)
-        return self.writer.append(rows)
+        return rows
 
     def _inputs(self, answer: Answer) -> str | None:
         values = answer.values

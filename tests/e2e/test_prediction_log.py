@@ -21,8 +21,9 @@ from adapters.local.feature_store import LocalFeatureStore
 from adapters.local.prediction_spool import LocalPredictionLog
 from churn.lifecycle.answer_log import AnswerLog
 from churn.lifecycle.workspace import Workspace
-from serving.app import Service, create_app
+from serving.app import create_app
 from serving.log import KeptLog
+from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import CONTRACT, FULL, EndpointCase

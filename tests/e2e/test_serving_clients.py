@@ -17,7 +17,8 @@ import uvicorn
 from churn.approval.promote import promote
 from churn.approval.rollout import advance, start
 from churn.approval.settings import RolloutSettings
-from serving.app import Service, create_app
+from serving.app import create_app
+from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase

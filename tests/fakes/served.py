@@ -18,8 +18,9 @@ import uvicorn
 from adapters.local.endpoint_process import EndpointProcess, noted
 from adapters.local.tokens import TokenFile
 from churn.lifecycle.answer_log import AnswerLog
-from serving.app import Service, create_app
+from serving.app import create_app
 from serving.log import KeptLog
+from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import EndpointCase

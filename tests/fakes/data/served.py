@@ -17,8 +17,9 @@ from typing import Any
 import uvicorn
 
 from churn.ports.online import OnlineRow
-from serving.app import Service, create_app
+from serving.app import create_app
 from serving.connection import limits_of
+from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import NOW, EndpointCase

@@ -91,7 +91,8 @@ def serving(folder: Path, listening: socket.socket) -> None:
     """Serve in a process of its own; version 2 is live as soon as there is a file `promoted`."""
     import uvicorn
 
-    from serving.app import Service, create_app
+    from serving.app import create_app
+    from serving.service import Service
     from tests.fakes.data.case import settings
 
     case = EndpointCase(agreement=SharedVersion(folder / "versions"))

@@ -19,8 +19,9 @@ from starlette.testclient import TestClient
 from churn.core.errors import StoreError
 from churn.lifecycle.answer_log import AnswerLog
 from churn.ports.online import OnlineRow
-from serving.app import Service, create_app
+from serving.app import create_app
 from serving.log import KeptLog
+from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase, Gone

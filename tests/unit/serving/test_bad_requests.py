@@ -278,6 +278,18 @@ def test_a_body_may_come_in_chunks(server: Asked) -> None:
     assert server.post(chunks, JSON, "Transfer-Encoding: chunked").status == 200
 
 
+@pytest.mark.parametrize("first", [10, 40, -len(GOOD), -3])
+def test_a_request_may_come_in_two_pieces(server: Asked, first: int) -> None:
+    sent = request("POST", "/invocations", GOOD, JSON)
+    with server.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(sent[:first])
+        time.sleep(0.05)
+        client.sendall(sent[first:])
+        (answer,) = answers_in(received(client))
+    assert answer.status == 200
+
+
 def test_a_body_beyond_the_limit_is_413_however_it_comes(server: Asked) -> None:
     large = b'{"instances": [{"customer_id": "' + b"x" * 300_000 + b'"}]}'
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (large[:1000], large[1000:])) + b"0\r\n\r\n"

@@ -20,7 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
-from serving.app import Service, create_app
+from serving.app import create_app
+from serving.service import Service
 from tests.fakes.data.case import settings as configured
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import FULL, EndpointCase, Gone
