@@ -114,7 +114,7 @@ class Provider:
         self.earned.append(float(np.sum(worth_of[chosen[free]])))
         self.missed.append(float(np.sum(np.maximum(worth_of, 0))) - self.earned[-1])
         at = scored.rows["transaction_ts"].max()
-        rest = dt.timedelta(days=_CAMPAIGN.rest_days)
+        rest = dt.timedelta(days=_CAMPAIGN.rest(self.contract.label.window_days))
         self.rested_until |= dict.fromkeys(keys[chosen], now + rest)
         told = {"batch_id": f"{at:%Y-%m}", "as_of": at, "contacted_at": now, "planned_at": now}
         told |= {"salt": _CAMPAIGN.salt, "control_share": _CAMPAIGN.control_share}

@@ -492,6 +492,7 @@ def read_configuration(
     extra: Path | None = None,
     overrides: Iterable[str] = (),
     *,
+    defaults: Iterable[str] = (),
     project: Path | None = None,
     remembered: Callable[[Path], str | None] = lambda _: None,
 ) -> Configuration:
@@ -504,6 +505,7 @@ def read_configuration(
         remembered: Returns the data set that was chosen for a state folder, if any; a file or an override wins over it.
         extra: A file with any of the keys of `base.yaml`, and those of the profile below `profile`.
         overrides: `key.path=value`, the value written as in YAML.
+        defaults: The same, in which a command differs from `base.yaml` unless the user says otherwise.
 
     Raises:
         ConfigError: a file is missing or malformed, a key is unknown (with the nearest valid one), a value is wrong.
@@ -519,6 +521,8 @@ def read_configuration(
         **read_yaml(configs / "base.yaml", ConfigError),
         "profile": read_yaml(configs / f"{stack}.yaml", ConfigError),
     }
+    for default in defaults:
+        shipped = _merged(shipped, _override(default))
     raw = _merged(shipped, overriding)
     machine = raw["profile"]
     if isinstance(machine, Mapping) and isinstance(machine.get("state"), str):

@@ -64,7 +64,13 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """
     stack, extra = getattr(arguments, "stack", None) or chosen_stack(), getattr(arguments, "config", None)
     configuration = read_configuration(
-        CONFIGS, stack, extra, overrides_of(arguments), project=CHECKOUT or Path.cwd(), remembered=_remembered
+        CONFIGS,
+        stack,
+        extra,
+        overrides_of(arguments),
+        defaults=getattr(arguments, "defaults", ()),
+        project=CHECKOUT or Path.cwd(),
+        remembered=_remembered,
     )
     if not configuration.profile.shared:
         os.umask(0o077)  # tables, lists and pages hold customers

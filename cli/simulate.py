@@ -27,7 +27,6 @@ YEAR = (
     "model.candidates=[additive,boosting]",
     "inference.reasons=none",
     "inference.max_age_days=15",
-    "campaign.rest_days=90",
     "monitoring.windows=[day]",
     "monitoring.clocks=[event]",
     "evaluation.resamples=100",
@@ -46,7 +45,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     from .year_pipelines import PipelineSteps, use_own_zenml
 
-    arguments.overrides = [*YEAR, *getattr(arguments, "overrides", [])]
+    arguments.defaults = YEAR
     settings, profile, contract = session_of(arguments)
     if arguments.through_zenml and arguments.faults:
         raise ConfigError("--through-zenml and --faults exclude each other: leave one of them out.")

@@ -178,13 +178,14 @@ def build_plan(
         ContractError: a column is not there, or a segment limits a column that is not.
         DataError: the predictions are not one row a customer with finite numbers.
     """
+    settings = settings.model_copy(update={"rest_days": settings.rest(window_days)})
     candidates = Candidates.read(_numbers_of(predictions, entity), entity, money)
     rests = in_cooldown(
         candidates,
         contacted,
         entity,
         batch_id=predictions.batch_id,
-        rest=dt.timedelta(days=settings.rest_days),
+        rest=dt.timedelta(days=settings.rest(window_days)),
         planned_at=planned_at,
     )
     held_back = hash_shares(candidates.keys(), settings.control_share, settings.salt)

@@ -34,8 +34,16 @@ class CampaignSettings(Limits):
     salt: str = Field(
         default="campaign", min_length=1, description="Another salt draws another control group; not that of the split."
     )
-    rest_days: int = Field(default=30, ge=0, description="Nobody is contacted again within so many days; 0: no rest.")
+    rest_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="Nobody is contacted again within so many days; null: the outcome window; 0: no rest.",
+    )
     format: Literal["csv", "parquet"] = Field(default="csv", description="Of the list for the CRM.")
+
+    def rest(self, window_days: int) -> int:
+        """Return for how many days nobody is contacted again, given those of the outcome window."""
+        return window_days if self.rest_days is None else self.rest_days
 
     @field_validator("segments", mode="before")
     @classmethod

@@ -73,8 +73,9 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
         return ColumnProfile(**common, spread={str(value): int(count) for value, count in top.items()})
     if kind == "time":
         low, high = (pd.Timestamp(moment).isoformat() for moment in (series.min(), series.max()))
-        months = series.dt.strftime("%Y-%m").value_counts().sort_index()
-        return ColumnProfile(**common, low=low, high=high, spread={str(m): int(c) for m, c in months.items()})
+        months, counts = np.unique(series.to_numpy("datetime64[M]"), return_counts=True)
+        spread = {str(month): int(count) for month, count in zip(months, counts, strict=True)}
+        return ColumnProfile(**common, low=low, high=high, spread=spread)
     numbers = series.astype(np.float64)
     counts, edges = np.histogram(numbers, bins=_BINS)
     middles = (edges[:-1] + edges[1:]) / 2

@@ -94,7 +94,8 @@ def simulate_year(
         NotEnoughData: too few customers churned, or stayed, to train on.
     """
     started = time.monotonic()
-    best, free = (_optimum(company.copied(), settings, months, control) for control in (True, False))
+    rest = settings.campaign.rest(contract.label.window_days)
+    best, free = (_optimum(company.copied(), settings, months, rest, control) for control in (True, False))
 
     def deliveries(branch: _Branch) -> Iterator[Path]:
         day = f"{branch.name}-{branch.company.now:%Y-%m}"
@@ -156,7 +157,8 @@ def year_company(contract: DatasetContract, settings: Settings, scenario: str, m
     Raises:
         ConfigError: an unknown scenario, no months, or a rest that is shorter than the outcome window.
     """
-    rest, window = settings.campaign.rest_days, contract.label.window_days
+    window = contract.label.window_days
+    rest = settings.campaign.rest(window)
     if months < 1:
         raise ConfigError(f"--months {months} is no year: give 1 or more.")
     if rest < window:
@@ -251,7 +253,7 @@ class _Optimum(NamedTuple):
     months: list[Month]
 
 
-def _optimum(company: Company, settings: Settings, months: int, control: bool) -> _Optimum:
+def _optimum(company: Company, settings: Settings, months: int, rest_days: int, control: bool) -> _Optimum:
     """Return the year of whoever knows the true probabilities and the true effect, with the same limits and rest."""
     campaign, money = settings.campaign, settings.money
     best = _Optimum([], [])
@@ -260,7 +262,7 @@ def _optimum(company: Company, settings: Settings, months: int, control: bool) -
         keys, now, truth = company.keys().to_pylist(), company.now, company.today.truth
         value = money.customer_value.values(len(truth), company.price)
         worth = expected_value(truth, value, money)
-        free = np.array([key not in rests or (now - rests[key]).days >= campaign.rest_days for key in keys])  # type: ignore[operator]
+        free = np.array([key not in rests or (now - rests[key]).days >= rest_days for key in keys])  # type: ignore[operator]
         if control:
             free &= ~hash_shares(keys, campaign.control_share, campaign.salt)
         places = np.flatnonzero(free)

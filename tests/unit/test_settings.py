@@ -24,6 +24,17 @@ def read(*overrides: str, **options: Any) -> Configuration:
     return read_configuration(CONFIGS, overrides=overrides, **options)
 
 
+def test_what_a_command_sets_by_default_gives_way_to_the_user_and_is_not_told_as_theirs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("inference: {reasons: treated}")
+    defaults = ("inference.reasons=none", "tuning.max_trials=3", "tuning.min_trials=2")
+    chosen = load("tuning.max_trials=9", extra=file, defaults=defaults)
+    assert (chosen.inference.reasons, chosen.tuning.max_trials, chosen.tuning.min_trials) == ("treated", 9, 2)
+    with pytest.raises(ConfigError, match=r"local\.yaml \+ seed=x") as refused:
+        load("seed=x", defaults=defaults)
+    assert "tuning" not in str(refused.value)
+
+
 def load(*overrides: str, **options: Any) -> Settings:
     return read(*overrides, **options).settings
 

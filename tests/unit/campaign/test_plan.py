@@ -158,9 +158,10 @@ def test_rest_counts_from_the_day_of_planning_and_not_from_the_time_of_the_data(
     """On a dated snapshot the data's time stands still while days pass."""
     first = planned(batch([0.9, 0.8], batch_id="before"), planned_at=AS_OF)
     again = batch([0.9, 0.8], batch_id="now")
-    soon = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=29))
-    later = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=30))
-    assert (contacted(soon), contacted(later)) == ([], ["c0000", "c0001"])
+    soon = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=89))
+    later = planned(again, contacted=listed(first), planned_at=AS_OF + dt.timedelta(days=90))
+    assert (contacted(soon), contacted(later)) == ([], ["c0000", "c0001"]), "the outcome window is the default"
+    assert soon.campaign.settings.rest_days == 90
 
 
 def test_contacts_of_a_version_without_the_day_of_planning_rest_from_the_time_of_their_data() -> None:

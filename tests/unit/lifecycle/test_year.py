@@ -27,7 +27,7 @@ TELCO = load_contract(ROOT / "configs", "telco_simulated")
 
 
 def settings(*overrides: str) -> Settings:
-    return usual("campaign.rest_days=90", "simulation.customers=400", "simulation.months=4", *overrides)
+    return usual("simulation.customers=400", "simulation.months=4", *overrides)
 
 
 @dataclass

@@ -146,7 +146,7 @@ def steps(of: Campaign, *, beside: bool = True) -> list[Step]:
 def test_it_begins_with_what_to_do_by_when(whole: Campaign) -> None:
     hand_over, offer, leave, measure = steps(whole)
     assert hand_over.links == {"b1.csv": "b1.csv"}
-    assert hand_over.text.startswith("90 customers, those who are worth most first. Contact them before 2025-07-01:")
+    assert hand_over.text.startswith("90 customers, those who are worth most first. Contact them before 2025-08-30:")
     assert "An incentive that costs 10 USD where it is taken, by a contact that costs 1 USD" in offer.text
     assert leave.links == {"b1.control.csv": "b1.control.csv"}
     assert "24 customers get no offer from anybody before 2025-08-30" in leave.text
