@@ -75,6 +75,13 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     triage = Triage(wanted, settings.money.currency, words)
     judged = [triage(window, baselines.get(window.version, {})) for window in mine]
     trained_at, labels_until = last_training(workspace)
+    history, is_of_before = _telling(mine, judged, wanted), False
+    if not history and live is not None and trained_at is not None:
+        label = workspace.contract.label
+        matures = dt.timedelta(days=label.window_days + label.delay_days)
+        before = [window for window in windows if window.version < live and window.end + matures > trained_at]
+        history = _telling(before, [triage(window, baselines.get(window.version, {})) for window in before], wanted)
+        is_of_before = bool(history)
     diagnoses, costs = priced(workspace, settings, measured, mine, _newest(mine, judged, settings))
     earlier = () if dry else earlier_is_better(workspace, settings, state, now)
     order = list(KINDS)
@@ -99,11 +106,12 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
         costs=costs,
         marks=marks(workspace, state, alert_book(workspace), diagnoses),
         advice=advise(
-            _telling(mine, judged, wanted),
+            history,
+            is_of_before=is_of_before,
             is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),
             trained_at=trained_at,
             new_outcomes=_outcomes_since(workspace, labels_until, now),
-            days_apart=usual_gap([window.start for window in mine]),
+            days_apart=usual_gap([window.start for window in windows]),
             now=now,
             settings=wanted.retraining,
         ),

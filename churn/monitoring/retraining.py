@@ -16,6 +16,7 @@ __all__ = ["advise"]
 def advise(
     history: Sequence[tuple[Diagnosis, ...]],
     *,
+    is_of_before: bool = False,
     is_broken: bool = False,
     trained_at: dt.datetime | None,
     new_outcomes: int,
@@ -30,6 +31,9 @@ def advise(
     Args:
         history: What the judged windows of the live version show, the oldest first; those whose loss cannot be told
             yet, because no outcome is known, left out.
+        is_of_before: Whether these are windows of the versions before whose outcomes became known since the last
+            training, because no outcome of the live version's predictions is known yet. A loss in them is of behaviour
+            that the live version has seen little of; as it may do well all the same, the cool-down is twice as long.
         is_broken: Whether the newest window of all comes from a broken feed.
         trained_at: When a model was trained last, whatever became of it; None where nobody knows.
         new_outcomes: Outcomes that became known since then.
@@ -44,6 +48,9 @@ def advise(
     shown = f"{bad} of the last {counted(len(recent), 'window')} {verb} a loss"
     if len(recent) == 1:
         shown = "the only window that can be judged shows a loss"
+    if is_of_before:
+        shown += " of the version before"
+    cool_down = dt.timedelta(days=settings.cool_down_days * (1 + is_of_before))
     if is_broken:
         return Advice(state="broken_feed", sentence="Do not retrain: the newest window comes from a broken feed.")
     if not bad:
@@ -51,8 +58,8 @@ def advise(
     if bad < needed:
         asked = f"monitoring.retraining asks for {needed} of {settings.of_windows}"
         return Advice(state="not_persistent", sentence=f"Not yet: {shown}, and {asked}.")
-    if trained_at is not None and now - trained_at < dt.timedelta(days=settings.cool_down_days):
-        until = moment(trained_at + dt.timedelta(days=settings.cool_down_days))
+    if trained_at is not None and now - trained_at < cool_down:
+        until = moment(trained_at + cool_down)
         return Advice(
             state="cooling_down",
             sentence=f"Not yet: {shown}, and the last training was at {moment(trained_at)}: wait until {until}.",

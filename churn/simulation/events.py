@@ -10,7 +10,7 @@ from ..core.frozen import Frozen
 
 __all__ = [
     "BrokenFeed",
-    "Competitor",
+    "ChangedOdds",
     "Event",
     "Fault",
     "LateArrivals",
@@ -49,10 +49,10 @@ class NewProduct(_Event):
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="As for price_rise.")
 
 
-class Competitor(_Event):
-    """A competitor attracts customers: from then on they leave for another reason than before."""
+class ChangedOdds(_Event):
+    """Customers leave more or less readily than before, by nothing that their columns show, such as a competitor."""
 
-    kind: Literal["competitor"] = "competitor"
+    kind: Literal["changed_odds"] = "changed_odds"
     odds: float = Field(gt=0, le=100, description="The odds of leaving in a month are multiplied by it.")
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="As for price_rise.")
 
@@ -123,6 +123,6 @@ class LateLabels(_Event):
 
 
 Event = Annotated[
-    PriceRise | NewProduct | Competitor | Seasonality | BrokenFeed | LateArrivals | LateLabels,
+    PriceRise | NewProduct | ChangedOdds | Seasonality | BrokenFeed | LateArrivals | LateLabels,
     Field(discriminator="kind"),
 ]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..core.errors import ConfigError, nearest
-from .events import BrokenFeed, Competitor, Event, LateLabels, NewProduct, Nulls, PriceRise, Seasonality, UnitChange
+from .events import BrokenFeed, ChangedOdds, Event, LateLabels, NewProduct, Nulls, PriceRise, Seasonality, UnitChange
 from .world import World
 
 __all__ = ["SCENARIOS", "Scenario", "new_values", "scenario_events"]
@@ -49,8 +49,12 @@ def _new_product(world: World, first: int) -> tuple[Event, ...]:
 
 def _price_rise(world: World, first: int) -> tuple[Event, ...]:
     month, (column, excluded) = first + _CHANGE - 1, next(iter(world.products.items()))
-    cheapest = next(value for value in world.categories[column] if value != excluded)
-    return PriceRise(month=month, share=0.1), Competitor(month=month, odds=3, only={column: (cheapest,)})
+    cheapest, *_, dearest = [value for value in world.categories[column] if value != excluded]
+    return (
+        PriceRise(month=month, share=0.1),
+        ChangedOdds(month=month, odds=3, only={column: (cheapest,)}),
+        ChangedOdds(month=month, odds=0.6, only={column: (dearest,)}),
+    )
 
 
 def _broken_feed(world: World, first: int) -> tuple[Event, ...]:
@@ -64,8 +68,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         "calm": Scenario("nothing happens", lambda world, first: ()),
         "price-rise": Scenario(
-            "all prices rise by 10 % in month 3, and a competitor trebles the odds of leaving of those with the "
-            "cheapest product",
+            "all prices rise by 10 % in month 3; a competitor trebles the odds of leaving of those with the cheapest "
+            "product, and a better service lowers those of customers with the dearest one by 40 %",
             _price_rise,
         ),
         "new-product": Scenario("a quarter of the customers takes a new product from month 3 on", _new_product),

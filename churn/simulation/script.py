@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model.frame import FloatArray
-from .events import Competitor, Event, NewProduct, PriceRise, Seasonality
+from .events import ChangedOdds, Event, NewProduct, PriceRise, Seasonality
 from .world import Mask, State, World
 
 __all__ = ["Script", "shown_as", "shown_values"]
@@ -27,7 +27,7 @@ def shown_values(world: World, events: Sequence[Event], column: str) -> tuple[st
 
 
 class Script:
-    """Applies price rises, new products, competitors and the season; what only the feed does is no part of it.
+    """Applies price rises, new products, changed odds and the season; what only the feed does is no part of it.
 
     What an event does to a customer is decided when the customer joins: the months of an outcome window are certain.
     """
@@ -39,10 +39,10 @@ class Script:
         self._calendar_month = int(first.astype("datetime64[M]").astype(int)) % 12
 
     def pull(self, state: State, month: int) -> FloatArray:
-        """Return what season and competitors add to the log odds of leaving in `month`, shape `(n_customers,)`."""
+        """Return what season and changed odds add to the log odds of leaving in `month`, shape `(n_customers,)`."""
         pull = np.full(len(state[self._world.price]), self._season(month), dtype=np.float64)
         for event in self._events:
-            if isinstance(event, Competitor) and event.month <= month:
+            if isinstance(event, ChangedOdds) and event.month <= month:
                 pull += math.log(event.odds) * self._holds(state, event.only)
         return pull
 

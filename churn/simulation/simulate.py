@@ -15,7 +15,7 @@ from ..core.errors import ConfigError, nearest
 from ..core.frozen import Frozen
 from .delivery import SimulatedTable
 from .engine import live
-from .events import BrokenFeed, Competitor, Event, Fault, NewProduct, PriceRise, RenamedCategory, UnitChange
+from .events import BrokenFeed, ChangedOdds, Event, Fault, NewProduct, PriceRise, RenamedCategory, UnitChange
 from .saas import Saas
 from .script import Script, shown_values
 from .telco import Telco
@@ -142,7 +142,7 @@ def check_events(world: World, events: Sequence[Event], months: int) -> None:
         where = f"The event {event.kind!r} of month {event.month}"
         if event.month > months:
             raise ConfigError(f"{where} would start after the last simulated month, {months}: choose an earlier month.")
-        if isinstance(event, PriceRise | NewProduct | Competitor):
+        if isinstance(event, PriceRise | NewProduct | ChangedOdds):
             _check_only(world, event.only, where)
         if isinstance(event, NewProduct):
             _check_product(world, event, where)

@@ -11,7 +11,7 @@ import pytest
 from churn.evaluation.oracle import reachable
 from churn.model.money import MoneySettings
 from churn.simulation.engine import live
-from churn.simulation.events import Competitor, NewProduct, PriceRise, Seasonality
+from churn.simulation.events import ChangedOdds, NewProduct, PriceRise, Seasonality
 from churn.simulation.script import Script
 from churn.simulation.simulate import SIMULATORS, SimulationSettings, simulate
 
@@ -19,7 +19,7 @@ EVENTS = (
     PriceRise(month=3, share=0.15, only={"internet_service": ("Fiber optic",)}),
     NewProduct(month=4, column="tech_support", value="Yes", share=0.8),
     NewProduct(month=5, column="internet_service", value="5G home", like="DSL", share=0.4),
-    Competitor(month=4, odds=2, only={"internet_service": ("DSL",)}),
+    ChangedOdds(month=4, odds=2, only={"internet_service": ("DSL",)}),
     Seasonality(month=2, amplitude=0.5, peak=9),
 )
 

@@ -50,6 +50,8 @@ def advice(*history: tuple[Diagnosis, ...], **options: Any) -> Advice:
         ([LOSS, LOSS], {"trained_at": None, "now": day(1)}, "retrain"),
         ([LOSS, LOSS], {"new_outcomes": 499}, "too_few_outcomes"),
         ([LOSS], {"settings": {"bad_windows": 1}}, "retrain"),
+        ([LOSS, LOSS], {"is_of_before": True, "now": day(59.9)}, "cooling_down"),
+        ([LOSS, LOSS], {"is_of_before": True, "now": day(60)}, "retrain"),
         ([(), (), LOSS], {"days_apart": 20.5}, "not_persistent"),
         ([(), LOSS, ()], {"days_apart": 21}, "retrain"),
         ([LOSS, (), (), ()], {"days_apart": 30}, "no_reason"),
@@ -67,6 +69,7 @@ def test_advice_says_its_figures() -> None:
         "model is "
         "better."
     )
+    assert "windows show a loss of the version before" in advice(LOSS, LOSS, is_of_before=True).sentence
     assert "monitoring.retraining asks for 2 of 3" in advice((), LOSS).sentence
     assert "wait until 2024-01-31 00:00 UTC" in advice(LOSS, LOSS, now=day(10)).sentence
     assert "3 outcomes became known since" in advice(LOSS, LOSS, new_outcomes=3).sentence

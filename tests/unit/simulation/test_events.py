@@ -11,7 +11,7 @@ from churn.core.errors import ConfigError
 from churn.simulation.simulate import SimulationSettings, simulate
 
 RISE = {"kind": "price_rise", "month": 3, "share": 0.1}
-RIVAL = {"kind": "competitor", "month": 3, "odds": 3}
+ODDS = {"kind": "changed_odds", "month": 3, "odds": 3}
 SALE = {"kind": "new_product", "month": 3, "share": 0.1}
 
 
@@ -32,8 +32,8 @@ def feed(**fault: object) -> dict[str, Any]:
         ("telco", RISE | {"only": {"internet_service": []}}, "limited to no internet_service at all"),
         (
             "telco",
-            RIVAL | {"only": {"internet_service": ["Fibre"]}},
-            "'competitor' of month 3 is limited by the .*'Fibre'",
+            ODDS | {"only": {"internet_service": ["Fibre"]}},
+            "'changed_odds' of month 3 is limited by the .*'Fibre'",
         ),
         ("telco", RISE | {"only": {"contract": ["One year"]}}, "changes by chance within the outcome window"),
         ("saas", RISE | {"only": {"seats": ["4"]}}, "column 'seats', which is not there: choose one of plan"),
