@@ -29,6 +29,8 @@ from .session import activate, active_profile, clock_at, now
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .databricks.bundle import Graphs
+
 __all__ = [
     "activate",
     "active_profile",
@@ -171,22 +173,36 @@ def diagnose(project: Path | None, profile: Profile, contract: DatasetContract) 
     )
 
 
-def stack_pieces(profile: Profile, contract: DatasetContract) -> list[Any]:
-    """Return what a data set needs in the workspace, compared with what is there; see `adapters.databricks.stack`."""
+def stack_pieces(settings: Settings, profile: Profile, contract: DatasetContract, graphs: Graphs) -> list[Any]:
+    """Return what a data set needs in the workspace, compared with what is there; see `adapters.databricks.stack`.
+
+    `graphs` has the steps of each pipeline, each with those that it waits for.
+    """
     from .databricks.stack import plan
 
-    schema, is_there = profile.workspace.schema_of(contract), profile.adapters == "databricks"
-    lakebase = profile.online.address if profile.online.store == "lakebase" else None
-    return plan(profile.workspace, schema, files=is_there, lakebase=lakebase)
+    return plan(profile.workspace, contract, **_needed(settings, profile, contract, graphs)[0])
 
 
-def setup_stack(profile: Profile, contract: DatasetContract) -> list[Any]:
+def setup_stack(settings: Settings, profile: Profile, contract: DatasetContract, graphs: Graphs) -> list[Any]:
     """Make what a data set needs in the workspace, and return what was done."""
     from .databricks.stack import setup
 
-    schema, is_there = profile.workspace.schema_of(contract), profile.adapters == "databricks"
+    needed, code = _needed(settings, profile, contract, graphs)
+    return setup(profile.workspace, contract, **needed, code=code)
+
+
+def _needed(
+    settings: Settings, profile: Profile, contract: DatasetContract, graphs: Graphs
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what else a profile needs beside schema and folder, and what its jobs run."""
+    from .databricks.bundle import jobs_of_dataset
+
     lakebase = profile.online.address if profile.online.store == "lakebase" else None
-    return setup(profile.workspace, schema, files=is_there, lakebase=lakebase)
+    needed = {"files": profile.adapters == "databricks", "lakebase": lakebase}
+    if profile.workspace.jobs is None:
+        return needed, {}
+    jobs, code = jobs_of_dataset(settings, profile, contract, graphs)
+    return {**needed, "jobs": jobs}, code
 
 
 def stack_owned(profile: Profile) -> list[Any]:
@@ -272,12 +288,15 @@ def deployment_job(contract: DatasetContract, settings: Settings, profile: Profi
 
 
 def bundle(
-    targets: Mapping[str, tuple[Settings, Profile]], contract: DatasetContract, production: frozenset[str]
+    targets: Mapping[str, tuple[Settings, Profile]],
+    contract: DatasetContract,
+    production: frozenset[str],
+    graphs: Graphs,
 ) -> dict[str, str]:
     """Return the files of a Databricks bundle by path; see `adapters.databricks.bundle.bundle_files`."""
     from .databricks.bundle import bundle_files
 
-    return bundle_files(targets, contract, production)
+    return bundle_files(targets, contract, production, graphs)
 
 
 def job_session(path: str) -> tuple[Settings, Profile, DatasetContract]:

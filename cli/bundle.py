@@ -29,7 +29,9 @@ def stack_bundle(arguments: argparse.Namespace) -> int:
     }
     settings = targets[TARGETS[0]].settings
     contract = load_contract(CONFIGS, settings.dataset)
-    files = wiring.bundle(targets, contract, PRODUCTION)
+    from .pipelines import graphs
+
+    files = wiring.bundle(targets, contract, PRODUCTION, graphs(settings, contract))
     for name, text in files.items():
         path = arguments.out / name
         try:

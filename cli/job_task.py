@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 __all__ = ["command"]
 
@@ -19,6 +20,11 @@ def command() -> None:
     }.items():
         parser.add_argument(f"--{name}", required=True, help=meaning)
     options = vars(parser.parse_args())
+    if not (options["snapshot"] and options["secret"].partition("/")[2]):
+        sys.exit(
+            "The job was started without its parameters snapshot and secret, which name a run of the pipeline: start "
+            "it by `python run.py --pipeline NAME --stack databricks`, or by a schedule."
+        )
     from .environment import prepare
 
     prepare(debug=False)

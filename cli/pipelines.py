@@ -29,7 +29,10 @@ from .run_log import RunLog
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
-__all__ = ["finished", "prepared", "run_pipeline"]
+    from churn.data.contract import DatasetContract
+    from churn.settings import Settings
+
+__all__ = ["finished", "graphs", "prepared", "run_pipeline"]
 
 ROOT = CONFIGS.parent
 _JOBS = {"inference", "monitoring", "retraining"}
@@ -132,6 +135,18 @@ def prepared(arguments: argparse.Namespace, session: Session) -> tuple[Any, dict
     parameters = {"version": arguments.version} if name == "deployment" else {}
     pipeline.prepare(settings, contract, **parameters)
     return pipeline, {"settings": settings, "contract": contract, **parameters}
+
+
+def graphs(settings: Settings, contract: DatasetContract) -> dict[str, dict[str, list[str]]]:
+    """Return the steps of each pipeline, each with those that it waits for; nothing runs, and no store is asked."""
+    from .parser import PIPELINES
+
+    found = {}
+    for name in PIPELINES:
+        pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
+        pipeline.prepare(settings, contract, **({"version": None} if name == "deployment" else {}))
+        found[name] = {step: sorted(invocation.upstream_steps) for step, invocation in pipeline.invocations.items()}
+    return found
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

@@ -9,11 +9,12 @@ from adapters import wiring
 from churn.core.errors import ConfigError
 from churn.settings import Profile, read_configuration
 
-from .context import CHECKOUT, CONFIGS, chosen_stack, configuration_of, remember_stack, session_of
+from .context import CHECKOUT, CONFIGS, Session, chosen_stack, configuration_of, remember_stack, session_of
 
 __all__ = ["stack_destroy", "stack_list", "stack_plan", "stack_setup", "stack_show", "stack_use"]
 
 _DONE = {"make": "made", "change": "changed", "same": "as it should be", "not ours": "used as it is"}
+_LONGEST = 100
 _MARK = {"make": "+", "change": "~", "same": "=", "not ours": "="}
 
 
@@ -53,24 +54,24 @@ def stack_show(arguments: argparse.Namespace) -> int:
 def stack_plan(arguments: argparse.Namespace) -> int:
     """Print what `stack setup` would do; nothing is changed."""
     session = session_of(arguments)
-    pieces = wiring.stack_pieces(session.profile, session.contract)
+    pieces = wiring.stack_pieces(*session, _graphs(session))
     for piece in pieces:
         note = " (made by others)" if piece.change == "not ours" else ""
         print(f"{_MARK[piece.change]} {piece.kind} {piece.name}{note}")
         if piece.change == "change":
             for key, (present, wanted) in piece.differences().items():
-                print(f"    {key}: {present!r} → {wanted!r}")
+                print(f"    {key}: {_short(present)} → {_short(wanted)}")
     for package in wiring.replaced_packages(session.profile):
         print(f"~ package {package.package} {package.runtime} of the runtime → {package.locked}")
     changes = sum(piece.change in ("make", "change") for piece in pieces)
-    print(f"{changes} of {len(pieces)} to be made or changed. The first run of each pipeline makes its job.")
+    print(f"{changes} of {len(pieces)} to be made or changed.")
     return 0
 
 
 def stack_setup(arguments: argparse.Namespace) -> int:
     """Make what is missing in the workspace."""
     session = session_of(arguments)
-    for piece in wiring.setup_stack(session.profile, session.contract):
+    for piece in wiring.setup_stack(*session, _graphs(session)):
         print(f"{_MARK[piece.change]} {piece.kind} {piece.name}: {_DONE[piece.change]}")
     print(f"Next    python run.py doctor --stack {session.profile.name}   (what is missing still, such as a privilege)")
     return 0
@@ -91,6 +92,18 @@ def stack_destroy(arguments: argparse.Namespace) -> int:
     if resources and not remove and not arguments.plan:
         raise ConfigError("Tables, models and files in these schemas cannot be brought back: type it again with --yes.")
     return 0
+
+
+def _graphs(session: Session) -> dict[str, dict[str, list[str]]]:
+    """Return the steps of each pipeline where the profile runs jobs; ZenML is imported for them alone."""
+    from .pipelines import graphs
+
+    return graphs(session.settings, session.contract) if session.profile.workspace.jobs else {}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _where(profile: Profile) -> str:

@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.settings import Profile, Settings
 
 from .deployment_job import prepared
+from .jobs import job_payload
 from .resources import resources
 
-__all__ = ["bundle_files", "target_resources"]
+__all__ = ["DatasetJobs", "Graphs", "bundle_files", "jobs_of_dataset", "target_resources"]
+
+Graphs = Mapping[str, Mapping[str, Sequence[str]]]
+"""The steps of each pipeline, each with those that it waits for."""
 
 _NOTE = "# Written by `python run.py stack bundle`: change configs/targets/ and write it anew.\n"
 
 
-def target_resources(settings: Settings, profile: Profile, contract: DatasetContract) -> dict[str, dict[str, Any]]:
-    """Return what one target has, by kind and key: what `stack setup` and `deployment-job create` send."""
-    model = settings.registered_name(contract)
-    job = prepared(settings, profile, contract, model).payload
-    return {**resources(profile.workspace, contract, model), "jobs": {job["name"].replace("-", "_"): job}}
+class DatasetJobs(NamedTuple):
+    """Every job of a data set as the API takes it, and the files of the volume that they run, by path."""
+
+    payloads: list[dict[str, Any]]
+    contents: dict[str, bytes]
+
+
+def jobs_of_dataset(settings: Settings, profile: Profile, contract: DatasetContract, graphs: Graphs) -> DatasetJobs:
+    """Return the deployment job and the job of each pipeline; no workspace is asked.
+
+    Raises:
+        ConfigError: no jobs run there, or something of this machine cannot be handed over.
+        StoreError: the wheel cannot be built.
+    """
+    deployment = prepared(settings, profile, contract, settings.registered_name(contract))
+    own = [
+        job_payload(profile.workspace, pipeline, contract.name, steps, deployment.code)
+        for pipeline, steps in graphs.items()
+    ]
+    return DatasetJobs([deployment.payload, *own], deployment.contents)
+
+
+def target_resources(
+    settings: Settings, profile: Profile, contract: DatasetContract, graphs: Graphs
+) -> dict[str, dict[str, Any]]:
+    """Return what one target has, by kind and key: what `stack setup` sends."""
+    jobs = jobs_of_dataset(settings, profile, contract, graphs).payloads
+    own = resources(profile.workspace, contract, settings.registered_name(contract))
+    return {**own, "jobs": {job["name"].replace("-", "_"): job for job in jobs}}
 
 
 def bundle_files(
-    targets: Mapping[str, tuple[Settings, Profile]], contract: DatasetContract, production: frozenset[str]
+    targets: Mapping[str, tuple[Settings, Profile]],
+    contract: DatasetContract,
+    production: frozenset[str],
+    graphs: Graphs,
 ) -> dict[str, str]:
     """Return the files of the bundle by path.
 
@@ -33,6 +64,7 @@ def bundle_files(
         targets: Settings and profile of each target; the first one is the default.
         contract: The data set.
         production: The targets that a person does not deploy from their own machine.
+        graphs: The steps of each pipeline, each with those that it waits for.
 
     Raises:
         ConfigError: two targets are the same place, or a target has no workspace or runs no jobs.
@@ -59,7 +91,7 @@ def bundle_files(
         if at.jobs and at.jobs.run_as:
             target["run_as"] = {"service_principal_name": at.jobs.run_as}
         listed[name] = target
-        own = {"targets": {name: {"resources": target_resources(settings, profile, contract)}}}
+        own = {"targets": {name: {"resources": target_resources(settings, profile, contract, graphs)}}}
         files[f"resources/{name}.yml"] = _NOTE + yaml.safe_dump(own, sort_keys=False, allow_unicode=True, width=120)
     project = next(iter(targets.values()))[1].workspace.project
     whole = {"bundle": {"name": project}, "include": ["resources/*.yml"], "targets": listed}

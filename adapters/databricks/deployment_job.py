@@ -37,7 +37,8 @@ __all__ = [
     "read_job",
 ]
 
-_ENTRY_POINT = "churn-deployment-task"
+_ENTRY_POINT, _JOB = "churn-deployment-task", "deployment-job"
+"""The second is part of its name: the deployment pipeline has a job of its own."""
 _PARAMETERS = ("model_name", "model_version")
 """What Databricks passes to a deployment job; a job without them is disconnected from its model."""
 _RUN = "{{workspace.url}}/jobs/{{job.id}}/runs/{{job.run_id}}"
@@ -84,7 +85,7 @@ def deployment_payload(
     defaults = {"model_name": model, "model_version": ""}
     return {
         **job,
-        "name": job_name(settings, "deployment", contract.name),
+        "name": job_name(settings, _JOB, contract.name),
         "description": f"Judges, approves and deploys each new version of {model}.",
         "tags": tags_of(settings, churn_job="deployment", churn_dataset=contract.name),
         "tasks": tasks,
@@ -93,9 +94,10 @@ def deployment_payload(
 
 
 class Prepared(NamedTuple):
-    """The job as the API takes it, and the files of the volume that it runs, by path."""
+    """The job as the API takes it, the code of every job, and the files of the volume that it runs, by path."""
 
     payload: dict[str, Any]
+    code: Code
     contents: dict[str, bytes]
 
 
@@ -129,7 +131,7 @@ def prepared(settings: Settings, profile: Profile, contract: DatasetContract, mo
     content = json.dumps(told, sort_keys=True).encode()
     job_file = f"{at.volume_path}/code/deployment-{_digest(content)}.json"
     payload = deployment_payload(at, contract, full_name(at, contract, model), code, job_file)
-    return Prepared(payload, {**contents, job_file: content})
+    return Prepared(payload, code, {**contents, job_file: content})
 
 
 def _digest(content: bytes) -> str:
@@ -223,7 +225,7 @@ class DeploymentJob:
         self._profile, self._contract, self._settings = profile, contract, profile.workspace
         self._short = model
         self._model = full_name(self._settings, contract, model)
-        self._name = job_name(self._settings, "deployment", contract.name)
+        self._name = job_name(self._settings, _JOB, contract.name)
         self._client = client_of(self._settings)
         export(self._settings, profile.mlflow.tracking_uri)
 
@@ -234,7 +236,7 @@ class DeploymentJob:
             ConfigError: no jobs run there, or something of this machine cannot be handed over.
             StoreError: the workspace refuses or does not answer; the same command again completes it.
         """
-        payload, contents = prepared(settings, self._profile, self._contract, self._short)
+        payload, _, contents = prepared(settings, self._profile, self._contract, self._short)
         store(self._client, contents)
         with explained(f"make the job {self._name}"):
             placed = place_job(self._client, self._settings, payload)

@@ -10,6 +10,7 @@ from churn.core.errors import ConfigError
 from churn.settings import DatabricksSettings, JobSettings
 
 from .code import Code
+from .payloads import differences
 from .workspace import tags_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "jobs_of",
     "place_job",
     "quartz",
+    "settings_of",
 ]
 
 ENTRY_POINT, PACKAGE, KEY = "churn-step", "churn-lifecycle", "churn"
@@ -58,22 +60,24 @@ def jobs_of(settings: DatabricksSettings) -> JobSettings:
 
 def job_payload(
     settings: DatabricksSettings,
-    name: str,
+    pipeline: str,
+    dataset: str,
     steps: Mapping[str, Sequence[str]],
     code: Code,
     *,
-    tags: Mapping[str, str],
+    name: str | None = None,
     defaults: Mapping[str, str] | None = None,
     schedule: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return a job as the Jobs API 2.2 takes it, each step a task that runs the project's wheel.
+    """Return the job of a pipeline as the Jobs API 2.2 takes it, each step a task that runs the project's wheel.
 
     Args:
         settings: The workspace, with `jobs`.
-        name: The job's name.
+        pipeline: The pipeline.
+        dataset: The data set.
         steps: The steps of the pipeline, each with those that it waits for.
         code: Where wheel, requirements and profile are.
-        tags: What the job is for, beside the project's own tags.
+        name: The job's name; None is that of the pipeline's own job.
         defaults: Values of the parameters `snapshot` and `secret` where a run names none, as that of a schedule does.
         schedule: When the job runs by itself, as `schedule` of the API takes it.
 
@@ -93,8 +97,8 @@ def job_payload(
     job, task = compute(jobs, code)
     task["python_wheel_task"] = {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": parameters}
     job |= {
-        "name": name,
-        "tags": tags_of(settings, **tags),
+        "name": name or job_name(settings, pipeline, dataset),
+        "tags": tags_of(settings, churn_pipeline=pipeline, churn_dataset=dataset),
         "tasks": [
             {
                 "task_key": step,
@@ -169,12 +173,18 @@ def place_job(client: WorkspaceClient, settings: DatabricksSettings, payload: Ma
         found = find_jobs(client, settings, name)
         change = "created"
     else:
-        change = "unchanged" if _same(client.jobs.get(_id(found[0])).settings, wanted) else "updated"
+        change = "updated" if differences(settings_of(client, found[0]), wanted.as_dict()) else "unchanged"
         if change == "updated":
             client.jobs.reset(_id(found[0]), wanted)
     for twin in found[1:]:
         client.jobs.delete(_id(twin))
     return Placed(_id(found[0]), change)
+
+
+def settings_of(client: WorkspaceClient, job: BaseJob) -> dict[str, Any]:
+    """Return a job as the workspace has it, whole: a listing leaves tasks out."""
+    there = client.jobs.get(_id(job)).settings
+    return {} if there is None else there.as_dict()
 
 
 def _id(job: BaseJob) -> int:
@@ -184,19 +194,6 @@ def _id(job: BaseJob) -> int:
 
 def _shallow(settings: SdkSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if value is not None}
-
-
-def _same(there: SdkSettings | None, wanted: SdkSettings) -> bool:
-    """Return whether everything that is wanted is there; what the service adds by itself does not count."""
-    return there is not None and _holds(there.as_dict(), wanted.as_dict())
-
-
-def _holds(there: Any, wanted: Any) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(_holds(there.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(there, list) and len(there) == len(wanted) and all(map(_holds, there, wanted))
-    return bool(there == wanted) or (there is None and wanted in (0, False, ""))
 
 
 def quartz(cron: str, timezone: str = "UTC", *, paused: bool = False) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .workspace import explained
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-__all__ = ["LakebaseLogin", "place_project"]
+__all__ = ["LakebaseLogin", "awaited", "place_project"]
 
 _SERVER = {"port": 5432, "dbname": "databricks_postgres", "sslmode": "require"}
 """The database is the one that every branch has from the start."""
@@ -23,7 +23,7 @@ _SECONDS, _EARLY = 3600, 300
 """How long a password is good, and how long before its end it is replaced."""
 _STARTING = 60.0
 """Seconds for which a server that starts is waited for."""
-_CREATING = dt.timedelta(minutes=10)
+_PATIENCE = dt.timedelta(minutes=10)
 
 
 class LakebaseLogin:
@@ -105,6 +105,18 @@ class LakebaseLogin:
         self._password, self._until = made.token, self._clock() + left
 
 
+def awaited(operation: Any, what: str) -> None:
+    """Wait for an operation, which the SDK alone does for ever; raises StoreError where it fails."""
+    from databricks.sdk.common.lro import LroOptions
+
+    try:
+        operation.wait(LroOptions(timeout=_PATIENCE))
+    except Exception as error:
+        if type(error) is not Exception:  # which is what the SDK raises for an operation that fails
+            raise
+        raise StoreError(f"Databricks could not {what}: {error}.") from error
+
+
 def place_project(client: WorkspaceClient, endpoint: str, tags: Mapping[str, str]) -> str:
     """See to it that the project of an endpoint is there, which comes with a branch and an endpoint of its own.
 
@@ -119,7 +131,6 @@ def place_project(client: WorkspaceClient, endpoint: str, tags: Mapping[str, str
     Raises:
         StoreError: it cannot be made, or has no such endpoint, with those that it has.
     """
-    from databricks.sdk.common.lro import LroOptions
     from databricks.sdk.errors import AlreadyExists, ResourceAlreadyExists
     from databricks.sdk.service.postgres import Project, ProjectCustomTag, ProjectSpec
 
@@ -133,15 +144,11 @@ def place_project(client: WorkspaceClient, endpoint: str, tags: Mapping[str, str
         try:
             with explained(f"create the Lakebase project {project}"):
                 made = client.postgres.create_project(wanted, project.partition("/")[2])
-                made.wait(LroOptions(timeout=_CREATING))  # which else waits for ever
+                awaited(made, f"create the Lakebase project {project}")
         except StoreError as error:
             # The answer to a first request was lost, and the SDK asked again.
             if not isinstance(error.__cause__, AlreadyExists | ResourceAlreadyExists):
                 raise
-        except Exception as error:
-            if type(error) is not Exception:  # which is what the SDK raises for an operation that fails
-                raise
-            raise StoreError(f"Databricks could not create the Lakebase project {project}: {error}.") from error
     try:
         with explained(f"look at the Lakebase endpoint {endpoint}"):
             client.postgres.get_endpoint(endpoint)

@@ -5,13 +5,14 @@ The platform looks back 30 days; outcomes that become known later are in our tab
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import TABLES
 from churn.settings import DatabricksSettings, MonitorSettings
 
 from .jobs import quartz
+from .payloads import differences
 from .workspace import explained, mark_of, tags_of
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class PlatformMonitor:
             self._check(self._found())
             return "created"
         self._check(found)
-        if _holds(found.as_dict(), wanted.as_dict()):
+        if not differences(found.as_dict(), wanted.as_dict()):
             return "unchanged"
         with explained(f"change the monitor of {self.table}"):
             self._client.data_quality.update_monitor(_TABLE, table, wanted, "data_profiling_config")
@@ -119,7 +120,7 @@ class PlatformMonitor:
             for twin in found[1:]:  # an answer that was lost after its effect
                 self._client.alerts_v2.trash_alert(str(twin.id))
             return "created"
-        if _holds(found[0].as_dict(), wanted.as_dict()):
+        if not differences(found[0].as_dict(), wanted.as_dict()):
             return "unchanged"
         mask = "query_text,warehouse_id,evaluation,schedule,custom_summary"
         with explained(f"change the SQL alert {wanted.display_name}"):
@@ -245,12 +246,3 @@ class PlatformMonitor:
 
 def _state(refresh: Refresh) -> str:
     return refresh.state.value if refresh.state else "MONITOR_REFRESH_STATE_UNKNOWN"
-
-
-def _holds(there: Any, wanted: Any) -> bool:
-    """Return whether everything that is wanted is there; what the platform adds by itself does not count."""
-    if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(_holds(there.get(name), value) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(there, list) and len(there) == len(wanted) and all(map(_holds, there, wanted))
-    return bool(there == wanted)

@@ -8,6 +8,8 @@ from typing import Any
 from churn.data.contract import DatasetContract
 from churn.settings import DatabricksSettings
 
+from .workspace import mark_of, tags_of
+
 __all__ = ["resources"]
 
 
@@ -23,7 +25,7 @@ def resources(settings: DatabricksSettings, contract: DatasetContract, model: st
         contract: The data set.
         model: The registered model, without catalog and schema.
     """
-    files_schema, volume = settings.volume.split(".")
+    mark, (files_schema, volume) = tags_of(settings), settings.volume.split(".")
     schema = settings.schema_of(contract).partition(".")[2]
     readers, approvers = settings.readers, settings.approvers
     everyone = dict.fromkeys((*readers, *approvers))
@@ -33,7 +35,7 @@ def resources(settings: DatabricksSettings, contract: DatasetContract, model: st
                 "catalog_name": settings.catalog,
                 "name": name,
                 "comment": comment,
-                "properties": {"managed_by": "churn", "churn_project": settings.project},
+                "properties": mark,
                 **_granted(_grants(everyone, *privileges)),
             }
             for name, comment, privileges in (
@@ -47,7 +49,7 @@ def resources(settings: DatabricksSettings, contract: DatasetContract, model: st
                 "schema_name": files_schema,
                 "name": volume,
                 "volume_type": "MANAGED",
-                "comment": "Pages, lists, artifacts and the code of jobs.",
+                "comment": f"Pages, lists, artifacts and the code of jobs. {mark_of(mark)}",
                 **_granted(_grants(everyone, "READ_VOLUME")),
             }
         },

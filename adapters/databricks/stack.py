@@ -6,14 +6,20 @@ the call that makes it, so that an answer that is lost leaves nothing that nobod
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from churn.core.errors import NotFound, StoreError
+from churn.data.contract import DatasetContract
 from churn.settings import DatabricksSettings
 
-from .lakebase import place_project
+from .code import store
+from .jobs import find_jobs, place_job, settings_of
+from .lakebase import awaited, place_project
+from .payloads import differences
+from .resources import resources
 from .workspace import client_of, explained, mark_of, tags_of
 
 if TYPE_CHECKING:
@@ -29,7 +35,7 @@ class Piece:
     """Something that must be there.
 
     Attributes:
-        kind: What it is: schema, volume, workspace folder, Lakebase project.
+        kind: What it is: schema, volume, workspace folder, Lakebase project, job.
         name: Its full name.
         wanted: What the project sets of it.
         there: The same as it is now; None where there is no such thing.
@@ -52,9 +58,8 @@ class Piece:
         return "same" if self.differences() == {} else "change"
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
-        """Return each setting that differs: as it is, and as it is wanted."""
-        there = self.there or {}
-        return {key: (there.get(key), value) for key, value in self.wanted.items() if there.get(key) != value}
+        """Return each setting that differs by its path: as it is, and as it is wanted."""
+        return differences(self.there or {}, self.wanted)
 
 
 @dataclass(frozen=True)
@@ -67,53 +72,76 @@ class Owned:
     remove: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
-def plan(settings: DatabricksSettings, schema: str, *, files: bool, lakebase: str | None = None) -> list[Piece]:
+def plan(
+    settings: DatabricksSettings,
+    contract: DatasetContract,
+    *,
+    files: bool,
+    lakebase: str | None = None,
+    jobs: Sequence[Mapping[str, Any]] = (),
+) -> list[Piece]:
     """Return everything that must be there, compared with what is; changes nothing.
 
     Args:
         settings: The workspace.
-        schema: `catalog.schema` of the data set.
+        contract: The data set.
         files: Whether files and artifacts lie in the volume too.
         lakebase: The endpoint of Lakebase with the online store; None where that is elsewhere.
+        jobs: The jobs, as the API takes them.
 
     Raises:
         StoreError: the workspace refuses or does not answer, or the catalog is not there.
     """
-    client = client_of(settings)
+    client, mark, own = client_of(settings), tags_of(settings), settings.schema_of(contract)
     with explained(f"read the catalog {settings.catalog}"):
         client.catalogs.get(settings.catalog)
-    pieces = [_schema(client, settings, schema, f"Tables and model of the data set {schema.partition('.')[2]}.")]
+    wanted = resources(settings, contract, "")
+    schemas = {f"{settings.catalog}.{name}": schema for name, schema in wanted["schemas"].items()}
+    names = [own, *(name for name in schemas if files and name != own)]
+    pieces = [_schema(client, name, schemas[name], mark) for name in names]
     if files:
-        outer = f"{settings.catalog}.{settings.volume.partition('.')[0]}"
-        if outer != schema:
-            pieces.append(_schema(client, settings, outer, "Files of the churn project."))
-        pieces.append(_volume(client, settings, f"{settings.catalog}.{settings.volume}"))
+        (volume,) = wanted["volumes"].values()
+        pieces.append(_volume(client, f"{settings.catalog}.{settings.volume}", volume["comment"], mark_of(mark)))
     pieces.append(_folder(client, settings))
-    return pieces if lakebase is None else [*pieces, _lakebase(client, settings, lakebase)]
+    if lakebase is not None:
+        pieces.append(_lakebase(client, settings, lakebase))
+    return [*pieces, *(_job(client, settings, job) for job in jobs)]
 
 
-def setup(settings: DatabricksSettings, schema: str, *, files: bool, lakebase: str | None = None) -> list[Piece]:
+def setup(
+    settings: DatabricksSettings,
+    contract: DatasetContract,
+    *,
+    files: bool,
+    lakebase: str | None = None,
+    jobs: Sequence[Mapping[str, Any]] = (),
+    code: Mapping[str, bytes] | None = None,
+) -> list[Piece]:
     """Make what is missing, change what differs, and return what was done; typed again it does nothing.
 
-    Each thing is looked up, made, and looked up again, since an answer may be lost after its effect.
+    Each thing is looked up, made, and looked up again, since an answer may be lost after its effect. `code` is what the
+    jobs run, by its path in the volume.
     """
     from databricks.sdk.errors import ResourceConflict
 
-    client, done = client_of(settings), plan(settings, schema, files=files, lakebase=lakebase)
+    client, look = client_of(settings), partial(plan, settings, contract, files=files, lakebase=lakebase, jobs=jobs)
+    done = look()
     for piece in done:
         if piece.change not in ("make", "change"):
             continue
         with explained(f"{piece.change} the {piece.kind} {piece.name}"):
             try:
-                if piece.change == "make":
+                if piece.kind == "job":
+                    place_job(client, settings, piece.wanted)
+                elif piece.change == "make":
                     _make(client, piece, tags_of(settings))
                 else:
                     _change(client, piece)
             except ResourceConflict:  # made meanwhile, or by a request whose answer was lost
                 continue
-    after = {(piece.kind, piece.name): piece for piece in plan(settings, schema, files=files, lakebase=lakebase)}
-    lacking = [piece for piece in after.values() if piece.change in ("make", "change")]
-    assert not lacking, lacking
+    store(client, code or {})
+    if lacking := [f"{piece.kind} {piece.name}" for piece in look() if piece.change in ("make", "change")]:
+        raise StoreError(f"Somebody else changed {', '.join(lacking)} at the same time: type the command again.")
     return done
 
 
@@ -148,22 +176,27 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
 
 
 def destroy(settings: DatabricksSettings) -> list[Owned]:
-    """Remove what carries the mark of this project, and return it."""
-    from databricks.sdk.errors import NotFound
+    """Remove what carries the mark of this project, and return it.
 
+    Raises:
+        StoreError: one of them cannot be removed; those before it are, and the same command goes on with the rest.
+    """
     found = owned(settings)
-    for each in found:
-        with explained(f"remove the {each.kind} {each.name}"):
-            try:
-                each.remove()
-            except NotFound:  # by a request whose answer was lost
-                continue
+    for number, resource in enumerate(found):
+        try:
+            with explained(f"remove the {resource.kind} {resource.name}"):
+                resource.remove()
+        except NotFound:  # removed by a request whose answer was lost
+            continue
+        except StoreError as error:
+            raise StoreError(
+                f"{error} {number} of {len(found)} are removed: the same command, typed again, goes on with the rest."
+            ) from error
     return found
 
 
-def _schema(client: WorkspaceClient, settings: DatabricksSettings, name: str, comment: str) -> Piece:
-    mark = tags_of(settings)
-    wanted = {"comment": comment, "properties": mark}
+def _schema(client: WorkspaceClient, name: str, asked: Mapping[str, Any], mark: Mapping[str, str]) -> Piece:
+    wanted = {"comment": asked["comment"], "properties": dict(mark)}
     there = _found(lambda: client.schemas.get(name), f"read the schema {name}")
     if there is None:
         return Piece("schema", name, wanted)
@@ -171,9 +204,8 @@ def _schema(client: WorkspaceClient, settings: DatabricksSettings, name: str, co
     return Piece("schema", name, wanted, known, _marked(there.properties, mark))
 
 
-def _volume(client: WorkspaceClient, settings: DatabricksSettings, name: str) -> Piece:
-    mark = mark_of(tags_of(settings))
-    wanted = {"comment": f"Pages, lists, code and artifacts of the churn project. {mark}"}
+def _volume(client: WorkspaceClient, name: str, comment: str, mark: str) -> Piece:
+    wanted = {"comment": comment}
     there = _found(lambda: client.volumes.read(name), f"read the volume {name}")
     if there is None:
         return Piece("volume", name, wanted)
@@ -194,6 +226,14 @@ def _lakebase(client: WorkspaceClient, settings: DatabricksSettings, endpoint: s
     return Piece(
         "Lakebase project", project, wanted, None if there is None else wanted, _marked(tags, tags_of(settings))
     )
+
+
+def _job(client: WorkspaceClient, settings: DatabricksSettings, wanted: Mapping[str, Any]) -> Piece:
+    name = str(wanted["name"])
+    with explained(f"look for the job {name}"):
+        found = find_jobs(client, settings, name)
+        there = settings_of(client, found[0]) if found else None
+    return Piece("job", name, wanted, there, ours=True)
 
 
 def _tags_of_project(project: Any) -> Iterator[Any]:
@@ -226,9 +266,7 @@ def _projects(client: WorkspaceClient, mark: Mapping[str, str]) -> Iterator[Owne
 
 
 def _gone(client: WorkspaceClient, project: str) -> None:
-    from databricks.sdk.common.lro import LroOptions
-
-    client.postgres.delete_project(project).wait(LroOptions(timeout=dt.timedelta(minutes=10)))
+    awaited(client.postgres.delete_project(project), f"remove the Lakebase project {project}")
 
 
 def _make(client: WorkspaceClient, piece: Piece, mark: Mapping[str, str]) -> None:

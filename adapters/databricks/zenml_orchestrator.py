@@ -153,10 +153,10 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
         values = {SNAPSHOT: str(snapshot.id), SECRET: secret}
         payload = job_payload(
             settings,
-            job_name(settings, "schedule", schedule.name) if schedule else job_name(settings, *asked.job),
+            *asked.job,
             steps,
             Code(*asked.code),
-            tags={"churn_pipeline": asked.job[0], "churn_dataset": asked.job[1]},
+            name=job_name(settings, "schedule", schedule.name) if schedule else None,
             defaults=values if schedule else None,
             schedule=quartz(schedule.cron_expression or "") if schedule else None,
         )

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 import yaml
 from databricks.bundles.jobs import Job
+from databricks.bundles.schemas import Schema
+from databricks.bundles.volumes import Volume
 
 from adapters.databricks.bundle import target_resources
 from adapters.databricks.deployment_job import DeploymentJob
 from adapters.databricks.resources import resources
+from adapters.wiring import setup_stack
 from churn.core.errors import ConfigError
 from churn.settings import DatabricksSettings, load_contract, read_configuration
 from cli.bundle import PRODUCTION, TARGETS
 from cli.context import CONFIGS
 from cli.main import main
+from cli.pipelines import graphs
 from tools.check_bundle import faults
 
 from .workspace import Workspace
@@ -105,7 +109,7 @@ def test_readers_and_approvers_are_granted_what_they_need_and_no_more() -> None:
     assert granted == {"USE_SCHEMA", "SELECT", "READ_VOLUME", "EXECUTE", "APPLY_TAG"}
 
 
-def test_the_job_of_the_bundle_is_the_one_that_the_command_sends(
+def test_what_is_in_the_bundle_is_what_a_setup_sends(
     workspace: Workspace, state: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in workspace.environment().items():
@@ -113,15 +117,21 @@ def test_the_job_of_the_bundle_is_the_one_that_the_command_sends(
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_USE_DATABRICKS_SDK_MODEL_ARTIFACTS_REPO_FOR_UC"):
         monkeypatch.setenv(name, "")
     workspace.catalog.add_catalog("churn_prod")
-    workspace.catalog.add_volume("churn_prod.churn.files")
-    workspace.catalog.add_schema("churn_prod.telco")
     overrides = [f"profile.state={state}", "dataset=telco", "profile.databricks.readers=[analysts]"]
     settings, profile = read_configuration(CONFIGS, "databricks", CONFIGS / "targets" / "prod.yaml", overrides)
-    DeploymentJob(profile, CONTRACT, "churn_telco").create(settings)
-    (sent,) = workspace.calls("POST /api/2.2/jobs/create")
-    (written,) = resources_of(folder, "prod")["jobs"].values()
-    assert Job.from_dict(written).as_dict() == Job.from_dict(sent.json).as_dict()
-    assert target_resources(settings, profile, CONTRACT) == resources_of(folder, "prod")
+    steps = graphs(settings, CONTRACT)
+    setup_stack(settings, profile, CONTRACT, steps)
+    written = resources_of(folder, "prod")
+    sent = {call.json["name"]: call.json for call in workspace.calls("POST /api/2.2/jobs/create")}
+    assert len(sent) == len(written["jobs"]) == 7
+    for job in written["jobs"].values():
+        assert Job.from_dict(job).as_dict() == Job.from_dict(sent[job["name"]]).as_dict()
+    for call, kind in (("schemas", Schema), ("volumes", Volume)):
+        made = {asked.json["name"]: asked.json for asked in workspace.calls(f"POST /api/2.1/unity-catalog/{call}")}
+        for name, body in written[call].items():
+            own = {key: value for key, value in body.items() if key != "grants"}
+            assert kind.from_dict(own).as_dict() == kind.from_dict(made[name]).as_dict()
+    assert target_resources(settings, profile, CONTRACT, steps) == written
     created = DeploymentJob(profile, CONTRACT, "churn_telco").create(settings)[0]
     assert created.change == "unchanged", "what a bundle made would be made or changed once more"
 
@@ -137,4 +147,4 @@ def test_a_profile_without_a_workspace_has_no_bundle(capsys: pytest.CaptureFixtu
     assert main(["stack", "bundle", "--stack", "hybrid", "--out", str(tmp_path)]) == 2
     assert "runs no jobs" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="jobs` is null"):
-        target_resources(*read_configuration(CONFIGS, "hybrid"), CONTRACT)
+        target_resources(*read_configuration(CONFIGS, "hybrid"), CONTRACT, {})

@@ -119,7 +119,7 @@ def test_the_job_is_made_once_and_linked_as_text(laptop: Laptop) -> None:
     assert len(laptop.workspace.calls("POST /api/2.2/jobs/create")) == 1
     assert not laptop.workspace.calls("PATCH /api/2.0/mlflow/unity-catalog/registered-models/update")
     told = laptop.job.show()
-    assert (told["name"], told["job_id"], told["runs"]) == ("churn-deployment-telco", placed.job_id, [])
+    assert (told["name"], told["job_id"], told["runs"]) == ("churn-deployment-job-telco", placed.job_id, [])
     assert told["address"] == f"{laptop.workspace.url}/jobs/{placed.job_id}"
 
 

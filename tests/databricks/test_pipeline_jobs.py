@@ -34,8 +34,7 @@ def settings(**jobs: Any) -> DatabricksSettings:
 
 
 def payload(steps: Mapping[str, list[str]] = STEPS, name: str = "churn-training-telco", **jobs: Any) -> dict[str, Any]:
-    tags = {"churn_pipeline": "training", "churn_dataset": "telco"}
-    return job_payload(settings(**jobs), name, steps, CODE, tags=tags)
+    return job_payload(settings(**jobs), "training", "telco", steps, CODE, name=name)
 
 
 @pytest.mark.parametrize("jobs", [{}, {"cluster": CLUSTER}, {"run_as": "6f3c", "environment_version": "5"}])
@@ -93,7 +92,7 @@ def test_a_cluster_that_the_api_does_not_know_is_refused_before_it_is_asked_for(
 
 def test_a_profile_without_jobs_runs_none() -> None:
     with pytest.raises(ConfigError, match=r"`profile\.databricks\.jobs` is null"):
-        job_payload(DatabricksSettings(), "x", STEPS, CODE, tags={})
+        job_payload(DatabricksSettings(), "training", "telco", STEPS, CODE)
 
 
 @pytest.mark.parametrize(

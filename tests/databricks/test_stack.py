@@ -12,13 +12,15 @@ from adapters.databricks.monitor import PlatformMonitor
 from adapters.databricks.stack import destroy, owned, plan, setup
 from adapters.databricks.workspace import tags_of
 from churn.core.errors import StoreError
-from churn.settings import DatabricksSettings, MonitorSettings
+from churn.settings import DatabricksSettings, MonitorSettings, load_contract
+from cli.context import CONFIGS
 from cli.main import main
 
 from .serving_case import ServingCase
 from .workspace import Workspace
 
-TELCO = "main.telco"
+TELCO, SAAS = load_contract(CONFIGS, "telco"), load_contract(CONFIGS, "saas")
+WHERE = ("--stack", "databricks", "--dataset", "telco")
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -62,9 +64,9 @@ def test_what_was_changed_by_hand_is_shown_and_brought_back(workspace: Workspace
     setup(settings, TELCO, files=True)
     workspace.catalog.schemas["main.telco"]["comment"] = "something else"
     [piece] = [piece for piece in plan(settings, TELCO, files=True) if piece.change == "change"]
-    assert piece.differences() == {"comment": ("something else", "Tables and model of the data set telco.")}
+    assert piece.differences() == {"comment": ("something else", TELCO.description)}
     setup(settings, TELCO, files=True)
-    assert workspace.catalog.schemas["main.telco"]["comment"] == "Tables and model of the data set telco."
+    assert workspace.catalog.schemas["main.telco"]["comment"] == TELCO.description
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_what_others_made_is_used_and_neither_changed_nor_removed(
 def test_only_what_carries_the_id_of_the_project_is_removed(workspace: Workspace, settings: DatabricksSettings) -> None:
     other = settings.model_copy(update={"project": "churn_other"})
     setup(settings, TELCO, files=True)
-    setup(other, "main.saas", files=False)
+    setup(other, SAAS, files=False)
     client = workspace.client()
     spec = compute.Environment(environment_version="4")
     for owner in (settings, other):
@@ -146,7 +148,7 @@ def test_a_missing_privilege_and_a_missing_catalog_are_named(
     with pytest.raises(StoreError, match=r"CREATE SCHEMA on Catalog 'main'\. Ask an administrator"):
         setup(settings, TELCO, files=True)
     with pytest.raises(StoreError, match="Catalog 'other' does not exist"):
-        plan(settings.model_copy(update={"catalog": "other"}), "other.telco", files=True)
+        plan(settings.model_copy(update={"catalog": "other"}), TELCO, files=True)
 
 
 def typed(*arguments: str, state: Path) -> int:
@@ -168,6 +170,68 @@ def test_the_commands_plan_make_and_remove_only_with_yes(
     assert "main.telco" in workspace.catalog.schemas
     assert typed("stack", "destroy", "--yes", *where, state=tmp_path) == 0
     assert "main.telco" not in workspace.catalog.schemas
+
+
+JOBS = {
+    "churn-deployment-job-telco",
+    *(
+        f"churn-{pipeline}-telco"
+        for pipeline in ("features", "training", "deployment", "inference", "monitoring", "retraining")
+    ),
+}
+
+
+def test_a_plan_compares_the_jobs_too_and_a_setup_makes_them_with_the_code_that_they_run(
+    workspace: Workspace, settings: DatabricksSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("stack", "plan", *WHERE, state=tmp_path) == 0
+    planned = capsys.readouterr().out.splitlines()
+    assert {line.removeprefix("+ job ") for line in planned if line.startswith("+ job ")} == JOBS
+    assert changes(workspace) == []
+    assert typed("stack", "setup", *WHERE, state=tmp_path) == 0
+    there = {job["settings"]["name"]: job["settings"] for job in workspace.jobs.jobs.values()}
+    assert there.keys() == JOBS
+    training = there["churn-training-telco"]
+    tasks = {task["task_key"]: task for task in training["tasks"]}
+    assert [need["task_key"] for need in tasks["train"]["depends_on"]] == ["build_training_set", "tune"]
+    for line in training["environments"][0]["spec"]["dependencies"]:
+        assert workspace.files.path(line.removeprefix("-r ")).is_file(), "what a job runs is in the volume"
+    tasks["ingest"]["max_retries"], training["max_concurrent_runs"] = 3, 5
+    capsys.readouterr()
+    before = changes(workspace)
+    assert typed("stack", "plan", *WHERE, state=tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "~ job churn-training-telco\n" in told
+    assert "tasks.ingest.max_retries: 3 → 0" in told
+    assert "max_concurrent_runs: 5 → 1" in told
+    assert "1 of 11 to be made or changed." in told
+    assert changes(workspace) == before
+    assert typed("stack", "setup", *WHERE, state=tmp_path) == 0
+    again = [job["settings"] for job in workspace.jobs.jobs.values()]
+    assert {job["name"]: job["max_concurrent_runs"] for job in again} == dict.fromkeys(JOBS, 1)
+
+
+def test_a_destruction_that_is_interrupted_is_completed_by_the_same_command(
+    workspace: Workspace, settings: DatabricksSettings
+) -> None:
+    case, lakebase = ServingCase(workspace), "projects/online/branches/production/endpoints/primary"
+    case.host.ensure(1, within=1)
+    setup(settings, TELCO, files=True, lakebase=lakebase)
+    spec = compute.Environment(environment_version="4")
+    environments = [jobs.JobEnvironment(environment_key="default", spec=spec)]
+    workspace.client().jobs.create(name="training", tags=tags_of(settings), environments=environments)
+    everything = [(each.kind, each.name) for each in owned(settings)]
+    for route, gone in (
+        ("DELETE /api/2.0/serving-endpoints/churn_gym", 1),
+        ("DELETE /api/2.0/postgres/projects/online", 2),
+        ("DELETE /api/2.1/unity-catalog/schemas/main.churn", 4),
+    ):
+        workspace.faults.refuse(route, 500)
+        with pytest.raises(StoreError, match=r"could not remove the .*: the same command, typed again, goes on"):
+            destroy(settings)
+        assert [(each.kind, each.name) for each in owned(settings)] == everything[gone:], "what is left is found again"
+    destroy(settings)
+    assert owned(settings) == []
 
 
 def test_a_stack_without_a_workspace_has_none_to_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from adapters.databricks.served_model import ServedModel
+from adapters.databricks.stack import setup
 from adapters.mlflow.client import ensure_experiment
 from adapters.mlflow.manifest import package_in
-from adapters.wiring import job_workspace, setup_stack
+from adapters.wiring import job_workspace
 from churn.approval.decide import decide, record_gate
 from churn.approval.state import VersionStatus
 from churn.core.errors import ChurnError
@@ -62,7 +63,7 @@ class Connected:
         self._own = own
         self.released: dict[int, Release] = {}
         self.change()
-        setup_stack(self.profile, CONTRACT)
+        setup(self.profile.workspace, CONTRACT, files=True)
         self._experiment = ensure_experiment("databricks", f"{self.profile.workspace.folder}/{MODEL}", None)
         yesterday = (dt.datetime.now(dt.UTC) - dt.datetime(2024, 1, 1, tzinfo=dt.UTC)).days - 1
         self.ports.tables.upsert(CONTRACT.table("features"), feature_rows(CUSTOMERS, at=yesterday))
