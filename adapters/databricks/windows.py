@@ -17,7 +17,9 @@ __all__ = ["CopiedPredictionWindows"]
 
 
 class CopiedPredictionWindows(PredictionWindows):
-    """Streams each version once into a folder of this machine; counts are those of the laptop, to the last digit.
+    """Streams each version once into a folder of this machine; counts are those of the laptop.
+
+    Standard errors and intervals may differ from it in the last digit: threads add in whatever order they come.
 
     Args:
         tables: Where the tables are.

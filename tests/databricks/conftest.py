@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .warm import Warm
 from .workspace import Workspace
 
 
@@ -25,6 +26,13 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace of this test's own, with the catalog `main`."""
     with Workspace(tmp_path / "workspace") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Starts tasks of jobs, and commands, as forks of a process that has imported the libraries."""
+    with Warm() as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from cli.context import CONFIGS
 from tests.e2e.project import DEPLOYABLE, SMALL
 
 from .runs import Run
+from .warm import Warm
 from .workspace import Workspace
 
 pytestmark = pytest.mark.timeout(900)
@@ -77,9 +78,9 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+def case(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Case]:
     folder = tmp_path_factory.mktemp("case")
-    with Workspace(folder / "workspace") as running, pytest.MonkeyPatch.context() as patch:
+    with Workspace(folder / "workspace", warm=warm) as running, pytest.MonkeyPatch.context() as patch:
         running.catalog.add_volume("main.churn.files")
         running.catalog.add_schema(f"main.{DATASET}")
         for name, value in running.environment().items():

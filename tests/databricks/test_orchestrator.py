@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 
+from .warm import Warm
 from .workspace import Workspace
 from .zenml_server import zenml_server
 
@@ -117,8 +116,8 @@ print(json.dumps(out))
 class Stack:
     """A checkout with one more pipeline, a workspace and a ZenML server, and a user who types."""
 
-    def __init__(self, folder: Path, workspace: Workspace, zenml: dict[str, str]) -> None:
-        self.folder, self.workspace, self.zenml = folder, workspace, zenml
+    def __init__(self, folder: Path, warm: Warm, workspace: Workspace, zenml: dict[str, str]) -> None:
+        self.folder, self.warm, self.workspace, self.zenml = folder, warm, workspace, zenml
         ignored = shutil.ignore_patterns(
             ".*", "docs", "tests", "benchmarks", "build", "dist", "__pycache__", "*.egg-info"
         )
@@ -138,11 +137,12 @@ class Stack:
             **self.zenml,
             **self.workspace.environment(),
         }
-        line = [sys.executable, str(self.folder / "script.py"), str(self.folder), scenario]
-        done = subprocess.run(line, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        self.printed += done.stdout + done.stderr
-        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        line = [str(self.folder / "script.py"), str(self.folder), scenario]
+        started = self.warm.start(line, environment, self.folder, task=False)
+        out, err = started.communicate()
+        assert started.returncode == 0, out + err
+        self.printed += out + err
+        told: dict[str, Any] = json.loads(out.splitlines()[-1])
         return told
 
     @property
@@ -151,12 +151,12 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     (folder / "zenml").mkdir()
-    with Workspace(folder / "workspace") as workspace, zenml_server(folder / "zenml") as zenml:
+    with Workspace(folder / "workspace", warm=warm) as workspace, zenml_server(folder / "zenml") as zenml:
         workspace.catalog.add_volume("main.churn.files")
-        yield Stack(folder, workspace, zenml)
+        yield Stack(folder, warm, workspace, zenml)
 
 
 @pytest.fixture(scope="module")

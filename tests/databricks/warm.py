@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["Started", "Warm", "within"]
 
@@ -71,7 +71,7 @@ class Started:
 
 
 class Warm:
-    """The process that has imported the libraries, until `close`.
+    """The process that has imported the libraries; use it as a context manager.
 
     Args:
         runtime: What it adds to its environment; with `SAIL_SITE` it imports Spark Connect's client as well.
@@ -113,7 +113,10 @@ class Warm:
             self._process.stdin.flush()
         return Started(place)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End the process; programs that run go on."""
         self._process.communicate("")
         self._folder.cleanup()
@@ -158,6 +161,7 @@ def _leave(path: Path, number: int) -> None:
 
 def _run(asked: dict[str, Any], place: Path) -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets background processes ignore
     os.environ.clear()
     os.environ.update(asked["environment"])
     paths = {0: "/dev/null", 1: place / "out", 2: place / ("out" if asked["task"] else "err")}

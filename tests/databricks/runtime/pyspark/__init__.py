@@ -1,5 +1,6 @@
 """PySpark of a runtime: the client of Spark Connect from Sail's environment, whose sessions answer as they do there."""
 
+import atexit
 import os
 import sys
 from functools import cache
@@ -19,6 +20,7 @@ _opened = SparkSession.Builder.getOrCreate
 
 @cache
 def _answering(session: SparkSession) -> SailSession:
+    atexit.register(session.stop)  # with two dozen sessions a server stands still
     return SailSession(session, Path(os.environ["SAIL_WAREHOUSE"]))
 
 
