@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,6 +17,9 @@ from churn.settings import Profile, Settings
 from .console import plain_console, table
 from .context import CONFIGS, chosen_stack, configuration_of, overrides_of
 from .output import print_json, wants_json
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["config_explain", "config_schema", "config_show", "setting_keys"]
 
@@ -90,14 +94,19 @@ def setting_keys() -> list[str]:
             below = defined[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
             yield from keys(below, defined, f"{path}{name}.") if below.get("properties") else [f"{path}{name}"]
 
-    domain, machine = Settings.model_json_schema(), Profile.model_json_schema()
+    domain, machine = _schema(Settings), _schema(Profile)
     return [*keys(domain, domain["$defs"], ""), *keys(machine, machine["$defs"], "profile.")]
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _node(key: str) -> dict[str, Any]:
     """Return what the schema says of a key; raises ConfigError where there is none, with the nearest."""
     machine = key.partition(".")[0] == "profile"
-    schema = (Profile if machine else Settings).model_json_schema()
+    schema = _schema(Profile if machine else Settings)
     node: dict[str, Any] = schema
     for name in key.split(".")[1 if machine else 0 :]:
         below = node.get("properties", {}).get(name) or node.get("additionalProperties")

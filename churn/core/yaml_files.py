@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import reprlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -46,6 +48,11 @@ _Loader.yaml_implicit_resolvers = {
 
 def unambiguous_yaml(text: str) -> Any:
     """Return what a YAML text holds; a bare Yes or No is text. Raises `yaml.YAMLError`."""
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=32)  # a command reads the shipped settings several times, each in 30 ms
+def _parsed(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except ValueError as cause:  # a day that is not in the calendar, such as 2024-02-30
