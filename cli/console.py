@@ -9,6 +9,7 @@ from typing import IO, Any
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +35,13 @@ class Screen(Console):
             words = (word for value in objects for word in str(value).split())
             options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
         super().print(*(as_typed(value) if isinstance(value, str) else value for value in objects), **options)
+
+    def print_indented(self, text: str, style: str = "") -> None:
+        """Print a paragraph whose lines all begin four columns in; one line where the output is no terminal."""
+        if self.is_terminal:
+            super().print(Padding(Text(as_typed(text), style), (0, 0, 0, 4)))
+        else:
+            self.print(f"    {text}", style=style)
 
     @property
     def spinner(self) -> str:

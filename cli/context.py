@@ -148,12 +148,13 @@ def actor_of(arguments: argparse.Namespace, session: Session) -> str:
 @contextmanager
 def alone(workspace: Workspace, job: str, *, patience: float = 1.0) -> Iterator[None]:
     """Let one run of a job at a time work on a data set; one that waits longer than `patience` seconds says so."""
+    tables = workspace.tables  # made before the time is taken: what is imported for it takes seconds
     text = f"Another `{job.replace('_', ' ')}` works on {workspace.contract.name}: this one waits until it has ended."
     timer = threading.Timer(patience, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:
-        with workspace.tables.exclusive(f"job_{job}"):
+        with tables.exclusive(f"job_{job}"):
             timer.cancel()
             yield
     finally:

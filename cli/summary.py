@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.padding import Padding
 from rich.text import Text
 
 from churn.campaign.campaign import Campaign
@@ -162,11 +161,11 @@ def _monitoring(
     console: Screen, run: PipelineRunResponse, settings: Settings, profile: Profile, options: str
 ) -> dict[str, Any]:
     report: MonitoringReport = _output(run, "monitor", "monitoring")
-    console.print(Text(report.headline, style="bold yellow" if report.acts else "bold"))
+    console.print(report.headline, style="bold yellow" if report.acts else "bold")
     for diagnosis in report.diagnoses:
         for sentence in diagnosis.evidence:
             console.print(f"  {sentence}")
-        console.print(Padding(Text(f"→ {diagnosis.recommendation}"), (0, 0, 0, 4)))
+        console.print_indented(f"→ {diagnosis.recommendation}")
     console.print(report.advice.sentence)
     for note in report.notes:
         console.print(f"Note    {note}")
@@ -193,11 +192,11 @@ def _retraining(
     report: MonitoringReport = _output(run, "monitor", "monitoring")
     retraining: Retraining = _output(run, "judge_challenger", "retraining")
     acts = retraining.acts or (retraining.version is None and report.acts)
-    console.print(Text(retraining.sentence, style="bold yellow" if acts else "bold"))
+    console.print(retraining.sentence, style="bold yellow" if acts else "bold")
     if acts and retraining.version is None:
         console.print(report.headline)
     if retraining.recommendation:
-        console.print(Padding(Text(f"→ {retraining.recommendation}"), (0, 0, 0, 4)))
+        console.print_indented(f"→ {retraining.recommendation}")
     page = profile.report_of(run.name)
     console.print(f"Report  {page}")
     code = 4 if retraining.state in {"waiting", "rollout"} else 3 if acts else 0
@@ -217,7 +216,7 @@ def _checks(console: Screen, report: GateReport, *, verbose: bool) -> None:
         phrases = (named.measured(check, report.currency), named.allowed(check, report.currency))
         compared = " | ".join(phrase for phrase in phrases if phrase)
         console.print(Text.assemble(mark, f" {named.label}: ", (compared or VERDICTS[check.verdict], "bold")))
-        console.print(Padding(Text(check.sentence, style="dim"), (0, 0, 0, 4)))
+        console.print_indented(check.sentence, "dim")
     if hidden := len(report.checks) - len(shown):
         console.print(f"  and {hidden} more that passed: on the page, or here with --verbose")
 

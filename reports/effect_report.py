@@ -39,7 +39,9 @@ def effect_headline(effect: CampaignEffect) -> str:
         return f"It is too early to tell: of {groups} the outcomes of {outcomes} are known. {_due(effect)}"
     net, currency = interval(effect.net, _whole, effect.currency), effect.currency
     churn = f"{percent(effect.contacted.churn or 0)} of the contacted churned and {percent(effect.control.churn or 0)}"
-    fell = f"{churn} of the control group, a fall of {_POINTS.interval(effect.drop)}."
+    verb, size = ("rise", _negative(effect.drop)) if effect.drop.point < 0 else ("fall", effect.drop)
+    within = " within each campaign" if len(effect.campaigns) > 1 else ""
+    fell = f"{churn} of the control group, a {verb} of {_POINTS.interval(size)}{within}."
     return {
         "earned": f"{which} earned {net} net. {fell}",
         "lost": f"{which} lost money: {interval(_negative(effect.net), _whole, currency)} net. {fell}",

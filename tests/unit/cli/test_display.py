@@ -217,3 +217,14 @@ def test_the_terminal_is_the_processs_own_output_whatever_replaces_the_stream(
     console.print(HOSTILE)
     console.file.close()
     assert capfd.readouterr().out == f"{HOSTILE}\n"
+
+
+def test_an_indented_paragraph_is_one_line_in_a_log_and_several_on_a_terminal() -> None:
+    said = "Correct the source and deliver the rows again; " * 6
+    log, screen = StringIO(), StringIO()
+    Screen(log).print_indented(said.strip())
+    Screen(screen, force_terminal=True, width=80).print_indented(said.strip())
+    assert log.getvalue() == f"    {said.strip()}\n"
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 3
+    assert {line[:4] for line in lines} == {"    "}

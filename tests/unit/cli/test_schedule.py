@@ -109,3 +109,14 @@ def test_a_job_that_finds_its_predecessor_running_says_so_and_waits(
     thread.join()
     assert order == ["first begins", "first ends", "second"]
     assert "Another `data vacuum` works on toy: this one waits until it has ended." in capsys.readouterr().err
+
+
+def test_the_time_that_it_takes_to_reach_the_tables_is_no_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    def slow() -> MemoryFeatureStore:
+        time.sleep(0.2)
+        return MemoryFeatureStore("toy")
+
+    workspace = Workspace(CONTRACT, "churn_toy", 1, lambda: None, {"tables": slow})  # type: ignore[arg-type]
+    with alone(workspace, "monitoring", patience=0.05):
+        pass
+    assert capsys.readouterr().err == ""

@@ -36,6 +36,18 @@ def test_the_headline_says_what_was_found_or_why_nothing_was(campaign: pd.DataFr
     assert effect_headline(found) in effect_lines(found)
 
 
+def test_more_churn_among_the_contacted_is_called_a_rise() -> None:
+    found = effect(customers("b", (100, 40), (100, 20)))
+    assert "40.0% of the contacted churned and 20.0% of the control group, a rise of 20.0 pp (" in effect_headline(
+        found
+    )
+
+
+def test_a_difference_of_several_campaigns_says_that_it_is_taken_within_each() -> None:
+    both = pd.concat([customers("a", (100, 40), (50, 25)), customers("b", (50, 5), (100, 20))], ignore_index=True)
+    assert "within each campaign." in effect_headline(effect(both))
+
+
 def test_both_groups_and_the_money_are_on_the_page_and_on_the_screen() -> None:
     page, screen = effect_page(EFFECT), "\n".join(effect_lines(EFFECT))
     for text in ("1,000", "500", "30,000"):
