@@ -23,6 +23,8 @@ __all__ = [
 
 _whole = partial(number, digits=0)
 _POINTS = Named("difference", "pp", 1)
+_PREDICTED = "predicted without contact"
+_FALL = "fall of churn (below 0: a rise)"
 
 
 def effect_headline(effect: CampaignEffect) -> str:
@@ -39,9 +41,9 @@ def effect_headline(effect: CampaignEffect) -> str:
         return f"It is too early to tell: of {groups} the outcomes of {outcomes} are known. {_due(effect)}"
     net, currency = interval(effect.net, _whole, effect.currency), effect.currency
     churn = f"{percent(effect.contacted.churn or 0)} of the contacted churned and {percent(effect.control.churn or 0)}"
-    verb, size = ("rise", _negative(effect.drop)) if effect.drop.point < 0 else ("fall", effect.drop)
+    change, size = _change(effect.drop)
     within = " within each campaign" if len(effect.campaigns) > 1 else ""
-    fell = f"{churn} of the control group, a {verb} of {_POINTS.interval(size)}{within}."
+    fell = f"{churn} of the control group, a {change} of {_POINTS.interval(size)}{within}."
     return {
         "earned": f"{which} earned {net} net. {fell}",
         "lost": f"{which} lost money: {interval(_negative(effect.net), _whole, currency)} net. {fell}",
@@ -111,6 +113,7 @@ def _result(effect: CampaignEffect) -> Section:
     blocks: list[Block] = []
     if effect.drop is not None and effect.net is not None:
         tone = {"earned": "good", "lost": "bad"}.get(effect.verdict, "plain")
+        change, size = _change(effect.drop)
         blocks.append(
             Cards(
                 [
@@ -121,9 +124,9 @@ def _result(effect: CampaignEffect) -> Section:
                         tone,  # type: ignore[arg-type]
                     ),
                     Card(
-                        "fewer churned by",
-                        _POINTS.text(effect.drop.point),
-                        f"{_POINTS.span(effect.drop)}, at {percent(effect.confidence, 0)} confidence",
+                        f"{change} of churn among the contacted",
+                        _POINTS.text(size.point),
+                        f"{_POINTS.span(size)}, at {percent(effect.confidence, 0)} confidence",
                     ),
                     Card("contacted", effect.contacted.customers, _known(effect.contacted)),
                     Card("control group", effect.control.customers, _known(effect.control)),
@@ -132,7 +135,11 @@ def _result(effect: CampaignEffect) -> Section:
         )
         caption = "Bars are shares of the known outcomes; a line is what the model predicted without a contact."
         blocks.append(Figure(effect_chart(effect), caption))
-    blocks.append(Table.of([_row("contacted", effect.contacted), _row("control group", effect.control)]))
+    blocks.append(
+        Table.of(
+            [_row("contacted", effect.contacted), _row("control group", effect.control)], right=["churn", _PREDICTED]
+        )
+    )
     blocks += [Callout(note, "warn") for note in _notes(effect)]
     return Section("The two groups", blocks)
 
@@ -144,7 +151,7 @@ def _row(name: str, group: GroupOutcome) -> dict[str, Cell]:
         "outcomes known": group.known,
         "churned": group.churned,
         "churn": percent(group.churn) if group.churn is not None else None,
-        "predicted without contact": percent(group.predicted) if group.predicted is not None else None,
+        _PREDICTED: percent(group.predicted) if group.predicted is not None else None,
     }
 
 
@@ -152,7 +159,7 @@ def _money(effect: CampaignEffect) -> Section:
     assert effect.saved is not None
     assert effect.net is not None
     rows: list[dict[str, Cell]] = [
-        {"amount": "worth of the customers who were kept", effect.currency: interval(effect.saved, _whole)},
+        {"amount": "value of the customers who were kept", effect.currency: interval(effect.saved, _whole)},
         {"amount": "contacts, and incentives of all contacted who stayed", effect.currency: _whole(-effect.spent)},
         {"amount": "net", effect.currency: interval(effect.net, _whole)},
     ]
@@ -176,12 +183,12 @@ def _segments(effect: CampaignEffect) -> Section:
             "segment": f"{segment.column} = {segment.value}",
             "contacted": segment.contacted,
             "control": segment.control,
-            "fewer churned by": _POINTS.interval(segment.drop),
+            _FALL: _POINTS.interval(segment.drop),
         }
         for segment in effect.segments
     ]
     lead = "Segments with 30 known outcomes in both groups. The intervals hold together for all of them."
-    return Section("By segment", [Table.of(rows, right=["fewer churned by"])], lead)
+    return Section("By segment", [Table.of(rows, right=[_FALL])], lead)
 
 
 def _method(effect: CampaignEffect) -> Section:
@@ -227,6 +234,11 @@ def _due(effect: CampaignEffect) -> str:
 
 def _known(group: GroupOutcome) -> str:
     return f"{group.churned:,} of {group.known:,} known outcomes churned"
+
+
+def _change(drop: Estimate) -> tuple[str, Estimate]:
+    """Return whether churn fell or rose, and by how much."""
+    return ("rise", _negative(drop)) if drop.point < 0 else ("fall", drop)
 
 
 def _negative(estimate: Estimate) -> Estimate:

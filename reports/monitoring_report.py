@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn.core.wording import counted, moment, percent
+from churn.core.wording import counted, moment, number, percent, span
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import GateReport
 from churn.lifecycle.alerts import Alerted
@@ -36,6 +37,7 @@ __all__ = [
 
 _TIMELINE = ("roc_auc", "profit_per_customer", "log_loss", "churn_share")
 _LETTERS = {"promotion": "P", "retraining": "R", "campaign": "C", "alert": "A"}
+_whole = partial(number, digits=0)
 _COLUMNS, _WINDOWS = 15, 24
 """Columns and windows that the map of the drift shows at most."""
 
@@ -172,20 +174,16 @@ def _rank(report: MonitoringReport, window: Window) -> tuple[bool, int]:
 def _costs(report: MonitoringReport) -> Section:
     blocks: list[Block] = []
     for cost in report.costs:
-        metric = METRICS["profit_per_customer"]
-        rows: list[list[Cell]] = [
-            [name, metric.number(part.point), metric.span(part)] for name, part in cost.columns.items()
-        ]
-        if cost.rest is not None:
-            rows.append(["how columns come together", metric.number(cost.rest.point), metric.span(cost.rest)])
-        rows.append(["total", metric.number(cost.total.point), metric.span(cost.total)])
+        parts = {**cost.columns, **({"how columns come together": cost.rest} if cost.rest else {}), "total": cost.total}
+        rows: list[list[Cell]] = [[name, _whole(part.point), span(part, _whole)] for name, part in parts.items()]
         caption = (
             f"{cost.window}, {cost.source}: {report.currency} a month on {counted(cost.rows, 'prediction')}; below 0 "
             f"the shift earns. The weighted baseline is worth {cost.effective_rows:,.0f} equal rows."
         )
         if cost.unpriced >= 0.001:
             caption += f" Up to {percent(cost.unpriced)} of the rows have a value that no baseline row has: unpriced."
-        blocks.append(Table(["column", "cost", "interval"], rows, caption, ["cost", "interval"]))
+        head = f"cost, {report.currency} a month"
+        blocks.append(Table(["column", head, "interval"], rows, caption, [head, "interval"]))
     lead = (
         "Expected profit that is lost against the baseline, because customers are other ones. The baseline is weighted "
         "until each column is spread as in the window; columns that move together share what they cost. The parts add "
@@ -218,11 +216,14 @@ def _cards(report: MonitoringReport, drawn: Sequence[Window]) -> list[Card]:
     cards = [Card("predictions", last.rows, f"newest window of {last.source}, {last.name}")]
     for name in ("roc_auc", "profit_per_customer"):
         metric, was = METRICS[name], report.baselines.get(last.version, {}).get(name)
-        note = "" if was is None else f"on the holdout {metric.text(was, report.currency)}"
-        if name in last.estimated:
-            cards.append(
-                Card(f"{metric.label}, estimated", metric.text(last.estimated[name].point, report.currency), note)
-            )
+        notes = [] if was is None else [f"on the holdout {metric.text(was, report.currency)}"]
+        if name not in last.estimated:
+            continue
+        point, how = last.estimated[name].point, "estimated"
+        if name in last.realised and last.mature == last.rows - last.left_out:
+            notes.insert(0, f"estimated {metric.text(point, report.currency)}")
+            point, how = last.realised[name], "realised"
+        cards.append(Card(f"{metric.label}, {how}", metric.text(point, report.currency), ", ".join(notes)))
     shifted = max(((part.get("psi", 0.0), name) for name, part in last.drift.items() if name != LABEL), default=None)
     if shifted is not None:
         cards.append(Card("largest PSI", METRICS["psi"].text(shifted[0]), shifted[1]))
@@ -274,8 +275,10 @@ def timeline_chart(report: MonitoringReport, windows: Sequence[Window]) -> str:
             axes.text(place, 0.99, letters, transform=top, ha="center", va="top", fontsize=7, color=COLOURS["ink"])
         axes.set_xticks(places[::step], [f"{window.start:%y-%m-%d}" for window in windows][::step])
         axes.set_xlim(-0.5, len(windows) - 0.5)
+        if METRICS[name].unit == "%":
+            axes.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
 
-    parts = [(METRICS[name].label, name) for name in _TIMELINE]
+    parts = [(METRICS[name].column(report.currency), name) for name in _TIMELINE]
     return small_multiples("Metrics by window: estimated and realised", "", parts, draw)
 
 

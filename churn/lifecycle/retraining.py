@@ -201,9 +201,13 @@ def _figures(report: GateReport, champion: int, compared: Comparison | None, gai
         return ""
     name = next(name for name in _FIGURES if name in gains)
     metric = METRICS[name]
-    gain, rows = metric.interval(gains[name], report.currency), f"{compared.rows:,} rows"
+    gain, verb = gains[name], "better"
+    if gain.point < 0:
+        gain, verb = Estimate(point=-gain.point, lower=-gain.upper, upper=-gain.lower, se=gain.se), "worse"
+    rows = f"{compared.rows:,} rows"
     where = f"{rows} newer than its training" if compared.name == "newest" else f"{rows} of the holdout"
-    return f"; {metric.label} differs from that of version {champion} by {gain} on {where}"
+    by = metric.interval(gain, report.currency)
+    return f"; {metric.label} is {verb} than that of version {champion} by {by} on {where}"
 
 
 def _record(workspace: Workspace, outcome: Retraining) -> None:

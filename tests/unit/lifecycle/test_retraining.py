@@ -66,6 +66,8 @@ def test_a_model_that_is_not_better_leaves_the_champion_live_with_the_figures_on
         f"Retraining does not help: kept version 1, for the gate refused version {outcome.version}"
     )
     row = lab.recorded()[-1]
+    verb = "better" if row["profit_per_customer_gain"] >= 0 else "worse"
+    assert f"profit per customer and month is {verb} than that of version 1 by" in outcome.sentence
     assert row["state"] == "kept"
     assert row["log_loss_gain_lower"] <= row["log_loss_gain"] <= row["log_loss_gain_upper"]
     assert row["compared_rows"] > 0

@@ -69,6 +69,17 @@ def test_markdown_has_the_verdict_and_five_numbers() -> None:
     assert "| predictions | 300 | newest window of batch, 2024-02-16 |" in text
 
 
+def test_what_came_true_stands_before_what_was_estimated_once_all_outcomes_are_known() -> None:
+    last = report().windows[-1]
+    known = last.model_copy(
+        update={"stayed": 240, "churned": last.rows - 240, "left_out": 0, "realised": {"profit_per_customer": -2.2}}
+    )
+    page = monitoring_page(report().model_copy(update={"windows": (known,)}))
+    assert "profit per customer and month, realised" in page
+    assert "-2.20 USD" in page
+    assert "ROC AUC, estimated" in page
+
+
 def test_a_page_without_predictions_says_what_to_type() -> None:
     empty = Watched().monitor()
     page = monitoring_page(empty)
