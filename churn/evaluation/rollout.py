@@ -1,7 +1,7 @@
 """Two versions on the customers of a rollout: what each said of them, and what that came to once outcomes are known.
 
-A customer counts once, by the first row that was scored while the rollout ran. Customers who were contacted do not
-count, in either arm: their outcome no longer says what would have happened without it.
+A customer counts once, by the first row that was scored while the rollout ran. Customers who were contacted within
+their outcome window do not count, in either arm, and a control group stands for them: see `churn.data.untreated`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pandas as pd
 
 from ..core.estimate import Estimate
 from ..core.shares import hash_shares
+from ..data.tables import EVENT_TIME, INGESTED_AT
+from ..data.untreated import ContactHistory
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings, expected_value
 from .sequential import difference_of_arms, mean_of_pairs
@@ -68,10 +70,11 @@ class Compared(NamedTuple):
 def compare(
     rows: pd.DataFrame,
     labels: pd.DataFrame,
-    contacts: pd.DataFrame,
+    contacts: ContactHistory,
     arms: Arms,
     money: MoneySettings,
     *,
+    window_days: int,
     alpha: float,
     planned: int,
     min_customers: int,
@@ -81,18 +84,21 @@ def compare(
     Args:
         rows: What was scored while the rollout ran: customer, event_time, scored_at, version, role (answered or
             shadow), request_id, probability, treat, customer_value. Rows without a customer or a score are left out.
-        labels: Outcomes that are known: customer, event_time, label (0 or 1), label_ts.
-        contacts: Who was contacted when: customer, contacted_at.
+        labels: Outcomes that are known: customer, event_time, label (0 or 1), label_ts, ingested_at.
+        contacts: Who was contacted when, or held back.
         arms: Who came to which version.
         money: The economics of a treatment.
+        window_days: Length of the outcome window.
         alpha: Probability of an interval that misses at any look, for each of the two.
         planned: See `mixture_bound`.
         min_customers: Known outcomes in each arm before there is an interval.
     """
     scored = rows[rows["probability"].notna() & (rows["customer"] != "")]
     mature = _with_outcome(_pairs(scored, arms) if arms.paired else _first(scored, arms), labels)
-    treated = _contacted(mature, contacts)
-    contacted, mature = int(treated.sum()), mature[~treated]
+    outcomes = mature[["customer", "of", "ingested_at"]].set_axis(["customer", EVENT_TIME, INGESTED_AT], axis=1)
+    stands_for = contacts.weigh(outcomes, window_days).weight
+    is_left = stands_for > 0
+    contacted, mature, weight = int(np.sum(~is_left)), mature[is_left], stands_for[is_left]
     arm = mature["version"].to_numpy() == arms.challenger
     fewest = len(mature) if arms.paired else int(min(np.sum(arm), np.sum(~arm)))
     if fewest < min_customers:
@@ -106,10 +112,12 @@ def compare(
 
     if arms.paired:
         gains = [new - old for new, old in zip(values("_new"), values(), strict=True)]
-        outcome, profit = (mean_of_pairs(gain, alpha=alpha, planned=planned) for gain in gains)
+        outcome, profit = (mean_of_pairs(gain, weight, alpha=alpha, planned=planned) for gain in gains)
     else:
         share = mature["share"].to_numpy(np.float64)
-        outcome, profit = (difference_of_arms(value, arm, share, alpha=alpha, planned=planned) for value in values())
+        outcome, profit = (
+            difference_of_arms(value, arm, share, weight, alpha=alpha, planned=planned) for value in values()
+        )
     return Compared(len(mature), fewest, contacted, outcome, profit)
 
 
@@ -149,13 +157,6 @@ def _with_outcome(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     outcomes["of"] = outcomes.pop("event_time")
     joined: pd.DataFrame = pd.merge_asof(ordered, outcomes, left_on="event_time", right_on="of", by="customer")
     return joined[joined["label_ts"] > joined["scored_at"]]
-
-
-def _contacted(mature: pd.DataFrame, contacts: pd.DataFrame) -> pd.Series:
-    """Return whether each customer was contacted between the facts and the outcome."""
-    met = mature[["customer", "event_time", "label_ts"]].merge(contacts, on="customer")
-    between = (met["contacted_at"] >= met["event_time"]) & (met["contacted_at"] <= met["label_ts"])
-    return mature["customer"].isin(set(met["customer"][between]))
 
 
 def score_shift(one: FloatArray, other: FloatArray) -> float:

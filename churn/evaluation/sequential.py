@@ -37,11 +37,12 @@ def mixture_bound(customers: int, *, alpha: float, planned: int) -> float:
     return float(np.sqrt(total * np.log(total / (mixture * alpha**2))))
 
 
-def mean_of_pairs(gains: npt.ArrayLike, *, alpha: float, planned: int) -> Estimate:
+def mean_of_pairs(gains: npt.ArrayLike, weight: npt.ArrayLike = 1.0, *, alpha: float, planned: int) -> Estimate:
     """Return the mean gain where both versions scored every customer, with its always-valid interval.
 
     Args:
         gains: What the challenger gained on each customer, shape `(n_customers,)`, in any unit.
+        weight: How many customers each stands for, 0 upwards, of the same shape or one number.
         alpha: Probability of an interval that misses at any look.
         planned: See `mixture_bound`.
 
@@ -51,12 +52,19 @@ def mean_of_pairs(gains: npt.ArrayLike, *, alpha: float, planned: int) -> Estima
     measured = np.asarray(gains, dtype=np.float64)
     if len(measured) < 2:
         raise NotEnoughData(f"{len(measured)} customers say nothing about chance: look at 2 or more.")
-    point = float(np.mean(measured))
-    return _interval(point, measured - point, alpha, planned)
+    weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), measured.shape)
+    point = float(np.average(measured, weights=weights))
+    return _interval(point, weights * (measured - point) / np.mean(weights), alpha, planned)
 
 
 def difference_of_arms(
-    values: npt.ArrayLike, is_challenger: npt.ArrayLike, share: npt.ArrayLike, *, alpha: float, planned: int
+    values: npt.ArrayLike,
+    is_challenger: npt.ArrayLike,
+    share: npt.ArrayLike,
+    weight: npt.ArrayLike = 1.0,
+    *,
+    alpha: float,
+    planned: int,
 ) -> Estimate:
     """Return the mean of the challenger's customers less that of the champion's, with its always-valid interval.
 
@@ -68,6 +76,7 @@ def difference_of_arms(
         is_challenger: Whether the challenger answered, shape `(n_customers,)`.
         share: The probability of that when the customer was assigned, between 0 and 1, shape `(n_customers,)` or one
             number.
+        weight: How many customers each stands for, 0 upwards, of the same shape or one number.
         alpha: Probability of an interval that misses at any look.
         planned: See `mixture_bound`.
 
@@ -79,7 +88,8 @@ def difference_of_arms(
     fewest = min(np.count_nonzero(arm), np.count_nonzero(~arm))
     if fewest < 2:
         raise NotEnoughData(f"{fewest} customers in an arm say nothing about chance: look at 2 or more in each.")
-    new, old = np.where(arm, 1 / shares, 0.0), np.where(arm, 0.0, 1 / (1 - shares))
+    weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), value.shape)
+    new, old = np.where(arm, weights / shares, 0.0), np.where(arm, 0.0, weights / (1 - shares))
     mean_new, mean_old = np.average(value, weights=new), np.average(value, weights=old)
     influence = new * (value - mean_new) / np.mean(new) - old * (value - mean_old) / np.mean(old)
     return _interval(float(mean_new - mean_old), influence, alpha, planned)

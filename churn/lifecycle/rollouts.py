@@ -16,7 +16,8 @@ from ..approval.state import ModelState
 from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.estimate import Estimate
 from ..core.frozen import Frozen
-from ..data.tables import EVENT_TIME, LABEL, LABEL_TIME, TABLES, TableName
+from ..data.tables import EVENT_TIME, INGESTED_AT, LABEL, LABEL_TIME, TABLES, TableName
+from ..data.untreated import ContactHistory
 from ..evaluation.rollout import Arms, compare, score_shift
 from ..model.scorer import TREAT
 from ..settings import Settings
@@ -51,7 +52,7 @@ _SCORED = {
     "request_id": pa.string(),
     "score_ms": pa.float64(),
 }
-_CALLED = {EVENT_TIME: "event_time", "model_version": "version", "planned_at": "contacted_at"}
+_CALLED = {EVENT_TIME: "event_time", "model_version": "version"}
 _FEWEST_TIMES = 100
 """Rows of each version before their medians are compared."""
 
@@ -83,7 +84,7 @@ class RolloutReport(Frozen):
         model: The registered model.
         rollout: The rollout that runs, or the last one; None where there never was one.
         arms: Champion and challenger; empty where none runs.
-        customers: Customers with a known outcome, whom nobody contacted.
+        customers: Customers with a known outcome, whom nobody contacted; control groups stand for those.
         fewest: Those of the smaller arm.
         contacted: Customers who are left out because they were contacted.
         outcome: Brier score saved, a customer, with its always-valid interval; None before there are outcomes enough.
@@ -151,7 +152,7 @@ def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
     compared = compare(
         rows,
         _labels(workspace),
-        _contacts(workspace),
+        ContactHistory.read(workspace.tables, workspace.contract),
         Arms(
             present.champion,
             present.version,
@@ -160,6 +161,7 @@ def rollout_report(workspace: Workspace, settings: Settings) -> RolloutReport:
             present.identity,
         ),
         settings.money,
+        window_days=workspace.contract.label.window_days,
         alpha=rules.alpha,
         planned=rules.planned_customers,
         min_customers=rules.min_customers,
@@ -349,18 +351,11 @@ def _scored(workspace: Workspace, rollout: Rollout) -> pd.DataFrame:
 def _labels(workspace: Workspace) -> pd.DataFrame:
     """Return the outcomes that are known by now."""
     entity, now = workspace.contract.entity_key, pa.scalar(workspace.clock(), _TIME)
-    wanted = {entity: pa.string(), EVENT_TIME: _TIME, LABEL: pa.int8(), LABEL_TIME: _TIME}
+    wanted = {entity: pa.string(), EVENT_TIME: _TIME, LABEL: pa.int8(), LABEL_TIME: _TIME, INGESTED_AT: _TIME}
     frame: pd.DataFrame = _read(
         workspace, "labels", wanted, lambda batch: batch.filter(pc.less_equal(batch[LABEL_TIME], now))
     )
     return frame
-
-
-def _contacts(workspace: Workspace) -> pd.DataFrame:
-    """Return who was contacted when; the control group was not."""
-    entity = workspace.contract.entity_key
-    wanted = {entity: pa.string(), "group": pa.string(), "planned_at": _TIME}
-    return _read(workspace, "contacts", wanted, lambda batch: batch.filter(pc.equal(batch["group"], "treatment")))
 
 
 def _read(

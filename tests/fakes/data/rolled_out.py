@@ -17,7 +17,7 @@ from churn.approval.rollout import Rollout, start
 from churn.approval.settings import ApprovalSettings
 from churn.core.errors import StoreError
 from churn.core.shares import hash_shares
-from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME, TABLES, TableName
+from churn.data.tables import EVENT_TIME, INGESTED_AT, LABEL, LABEL_TIME, TABLES, TableName
 from churn.lifecycle.workspace import Workspace
 from churn.model.money import MoneySettings, expected_value, treatment_pays
 from churn.ports.tables import TableRef
@@ -165,14 +165,15 @@ class RolledOut:
         rows = pd.concat(parts, ignore_index=True)
         rows["row_number"] = np.arange(len(rows))
         self._append("predictions", rows, **_LOGGED)
-        outcome = {_KEY: keys, EVENT_TIME: at, LABEL: label, LABEL_TIME: at + dt.timedelta(days=30), "split": "train"}
-        self._append("labels", pd.DataFrame(outcome))
+        known = dict.fromkeys((LABEL_TIME, INGESTED_AT), at + dt.timedelta(days=30))
+        outcome = {_KEY: keys, EVENT_TIME: at, LABEL: label, **known, "split": "train"}
+        self._append("labels", pd.DataFrame(outcome), **{INGESTED_AT: pa.timestamp("us", "UTC")})
         return pd.DataFrame({"customer": keys, "risk": risk, "label": label, "at": at})
 
     def contact(self, customers: Mapping[str, str], at: dt.datetime) -> None:
         """Let customers be contacted, or belong to the control group: `{"c0-1": "treatment"}`."""
         rows = pd.DataFrame(
-            {_KEY: list(customers), "group": list(customers.values()), "planned_at": at, "batch_id": "b"}
+            {_KEY: list(customers), "group": list(customers.values()), "contacted_at": at, "batch_id": "b"}
         )
         self._append("contacts", rows)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from churn.core.shares import hash_shares
+from churn.data.untreated import ContactHistory
 from churn.evaluation.rollout import Arms, Compared, compare, score_shift
 from churn.model.money import MoneySettings, expected_value
 
@@ -16,7 +17,7 @@ MONEY = MoneySettings()
 START = pd.Timestamp("2024-05-01", tz="UTC")
 DAY = pd.Timedelta(days=1)
 TIME = "datetime64[us, UTC]"
-NOBODY = pd.DataFrame({"customer": [], "contacted_at": pd.DatetimeIndex([], tz="UTC")}).astype({"customer": object})
+NOBODY = ContactHistory.of(pd.DataFrame({"batch_id": [], "customer": [], "group": []}))
 
 
 def split(share: float = 0.5, *later: float) -> Arms:
@@ -38,11 +39,11 @@ def rows(keys: Any, version: Any, probability: Any, *, at: Any = START + DAY, ro
 
 def labels(keys: Any, label: Any, *, at: Any = START + DAY) -> pd.DataFrame:
     frame = pd.DataFrame({"customer": keys, "label": label, "event_time": at}).astype({"event_time": TIME})
-    return frame.assign(label_ts=frame["event_time"] + 30 * DAY)
+    return frame.assign(label_ts=frame["event_time"] + 30 * DAY, ingested_at=frame["event_time"] + 31 * DAY)
 
 
-def compared(scores: pd.DataFrame, outcomes: pd.DataFrame, arms: Arms, contacts: pd.DataFrame = NOBODY) -> Compared:
-    return compare(scores, outcomes, contacts, arms, MONEY, alpha=0.05, planned=100, min_customers=2)
+def compared(scores: pd.DataFrame, outcomes: pd.DataFrame, arms: Arms, contacts: ContactHistory = NOBODY) -> Compared:
+    return compare(scores, outcomes, contacts, arms, MONEY, window_days=30, alpha=0.05, planned=100, min_customers=2)
 
 
 def keys_of(count: int) -> Any:
@@ -134,6 +135,42 @@ def test_without_rows_outcomes_or_contacts_nothing_is_compared() -> None:
     none = labels([], [], at=pd.DatetimeIndex([], tz="UTC")).astype({"customer": object})
     for arms in (SHADOW, split()):
         assert compared(empty, none, arms) == (0, 0, 0, None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arms", [SHADOW, split()], ids=["shadow", "split"])
+def test_the_control_group_stands_for_those_who_were_contacted(arms: Arms) -> None:
+    """The challenger is better on those whom the champion treats; contacts must not take them out of the comparison."""
+    random, keys = np.random.default_rng(1), keys_of(20_000)
+    risky = np.arange(20_000) % 2 == 0
+    label = (random.random(20_000) < np.where(risky, 0.4, 0.1)).astype(int)
+    new, old = np.where(risky, 0.4, 0.3), np.where(risky, 0.2, 0.1)
+    if arms.paired:
+        scores = pd.concat([rows(keys, 1, old), rows(keys, 2, new, role="shadow")])
+    else:
+        arm = hash_shares(keys, 0.5, "salt")
+        scores = rows(keys, np.where(arm, 2, 1), np.where(arm, new, old))
+    control = hash_shares(keys, 0.1, "campaign")
+    group = np.where(control, "control", "treatment")
+    listed = pd.DataFrame({"batch_id": "b", "customer": keys, "group": group, "control_share": 0.1})
+    contacts = ContactHistory.of(listed.assign(as_of=START + 2 * DAY, planned_at=START + 2 * DAY)[risky])
+    all_known = compared(scores, labels(keys, label), arms)
+    found = compared(scores, labels(keys, label), arms, contacts)
+    assert found.contacted == int((risky & ~control).sum())
+    assert found.outcome is not None
+    assert all_known.outcome is not None
+    assert found.outcome.point == pytest.approx(all_known.outcome.point, abs=3 * found.outcome.se)
+    dropped = np.average(((old - label) ** 2 - (new - label) ** 2)[~risky | control])
+    assert abs(dropped - all_known.outcome.point) > 3 * found.outcome.se
+
+
+def test_a_contact_within_the_outcome_window_of_the_facts_counts_though_it_came_before_the_score() -> None:
+    keys = ["a", "b", "c"]
+    scores = pd.concat([rows(keys, 1, 0.5), rows(keys, 2, 0.4, role="shadow")])
+    listed = pd.DataFrame({"batch_id": "b", "customer": ["a"], "group": ["treatment"], "control_share": 0.0})
+    contacts = ContactHistory.of(listed.assign(as_of=START, planned_at=START))
+    found = compared(scores, labels(keys, 0, at=START), SHADOW, contacts)
+    assert (found.customers, found.contacted) == (2, 1)
 
 
 def test_scores_of_one_distribution_do_not_shift_and_others_do() -> None:

@@ -34,6 +34,18 @@ def test_the_interval_is_narrowest_about_where_it_was_planned() -> None:
     assert widths[1_000] < 1.2 * widths[10_000]
 
 
+def test_a_customer_who_stands_for_two_counts_twice() -> None:
+    random = np.random.default_rng(5)
+    values, arm = random.normal(0, 1, 100), np.arange(100) % 2 == 0
+    weight = np.where(np.arange(100) < 30, 2.0, 1.0)
+    twice = np.repeat(np.arange(100), weight.astype(int))
+    assert mean_of_pairs(values, weight, alpha=0.05, planned=100).point == pytest.approx(values[twice].mean())
+    found = difference_of_arms(values, arm, 0.5, weight, alpha=0.05, planned=100)
+    counted = difference_of_arms(values[twice], arm[twice], 0.5, alpha=0.05, planned=100)
+    assert found.point == pytest.approx(counted.point)
+    assert found.upper - found.lower > counted.upper - counted.lower, "fewer customers say less than as many rows"
+
+
 def test_pairs_have_the_interval_of_their_mean() -> None:
     gains = np.random.default_rng(2).normal(0.3, 2, 400)
     found = mean_of_pairs(gains, alpha=0.05, planned=400)
