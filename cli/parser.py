@@ -366,6 +366,9 @@ def _simulate_command(commands: Any, common: _Parser) -> None:
     year.add_argument("--months", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
     year.add_argument("--scenario", default="calm", metavar="NAME", help=f"one of {', '.join(SCENARIOS)}")
     year.add_argument(
+        "--policies", metavar="LIST", help="beside the loop: some of never, monthly, demo (default: all of them)"
+    )
+    year.add_argument(
         "--faults", nargs="?", const="all", metavar="LIST", help="with faults that change no table (default: all)"
     )
     year.add_argument("--through-zenml", action="store_true", help="run the pipelines, not the use cases alone; slower")

@@ -39,6 +39,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     """Live a year by each policy, print what they earned, and write the page."""
     from churn.lifecycle.year import simulate_year, year_company, year_contract
     from churn.lifecycle.year_faults import FaultySteps, faults_called
+    from churn.lifecycle.year_policies import POLICIES, policies_called
     from churn.lifecycle.year_steps import Connect, YearSteps
     from churn.settings import Profile
     from reports.year_report import year_lines, year_page
@@ -51,6 +52,7 @@ def simulate(arguments: argparse.Namespace) -> int:
         raise ConfigError("--through-zenml and --faults exclude each other: leave one of them out.")
     options: dict[str, Any] = {"scenario": arguments.scenario, "months": arguments.months}
     faults = faults_called(arguments.faults) if arguments.faults else frozenset()
+    policies = policies_called(arguments.policies) if arguments.policies else tuple(POLICIES)
     contract = year_contract(contract, arguments.scenario)
     company = year_company(contract, settings, **options)
     out = writable(arguments.out or profile.reports / f"year-{arguments.scenario}.html")
@@ -67,7 +69,7 @@ def simulate(arguments: argparse.Namespace) -> int:
                 return FaultySteps(connect, settings, faults) if faults else YearSteps(connect, settings)
 
             stores = wiring.year_stores(contract, settings, profile, folder, runs)
-            year = simulate_year(stores, company, contract, settings, faults=faults, **options)
+            year = simulate_year(stores, company, contract, settings, faults=faults, policies=policies, **options)
     except KeyboardInterrupt:
         print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
         return 130

@@ -75,6 +75,7 @@ def simulate_year(
     scenario: str,
     months: int,
     faults: Collection[str] = (),
+    policies: Sequence[str] = tuple(POLICIES),
 ) -> YearResult:
     """Live a year by each policy, and hold what it earned against what could be earned.
 
@@ -89,6 +90,7 @@ def simulate_year(
         scenario: What happens.
         months: How many months.
         faults: Some of `FAULTS`, which those of deliveries are of; the others are those of `stores.steps`.
+        policies: Some of `POLICIES`, the loop first.
 
     Raises:
         NotEnoughData: too few customers churned, or stayed, to train on.
@@ -102,7 +104,7 @@ def simulate_year(
         for place, rows in enumerate(arrivals(branch.company.delivery(), contract, faults)):
             yield stores.written(f"{day}-{place}", rows)
 
-    branches = [_Branch("start", tuple(POLICIES), company, stores.steps("start"))]
+    branches = [_Branch("start", tuple(policies), company, stores.steps("start"))]
     advance(_STAGE, 0, months, "trains the first model")
     _begin_month(branches[0], deliveries, first=True)
     branches[0].steps.train()
@@ -305,13 +307,14 @@ def _result(branches: Sequence[_Branch], best: _Optimum, *, confidence: float, *
         policies=tuple(
             year(
                 name,
-                policy.label,
+                POLICIES[name].label,
                 np.sum(by_policy[name].profit, axis=0),
                 told_months(name, by_policy[name]),
                 trainings=by_policy[name].trainings,
                 promotions=by_policy[name].promotions,
             )
-            for name, policy in POLICIES.items()
+            for name in POLICIES
+            if name in by_policy
         ),
         optimum=year(OPTIMUM, "the optimum, which knows the truth", reachable, best.months, trainings=0, promotions=0),
         **told,

@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from ..core.errors import ConfigError, nearest
 from ..model.frame import FloatArray
 from ..monitoring.report import MonitoringReport
 from ..simulation.company import Company
 from ..simulation.world import Mask
 
-__all__ = ["POLICIES", "Action", "Policy", "demo_retrains"]
+__all__ = ["LOOP", "POLICIES", "Action", "Policy", "demo_retrains", "policies_called"]
 
 Action = Literal["none", "gate", "unjudged"]
 """Whether to train, and whether a gate decides about the new version."""
+
+
+LOOP = "loop"
 
 
 class Policy(NamedTuple):
@@ -64,9 +68,21 @@ def _js_distance(first: float, second: float) -> float:
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
     {
-        "loop": Policy("this loop: monitoring decides, the gate judges", True, _loop),
+        LOOP: Policy("this loop: monitoring decides, the gate judges", True, _loop),
         "never": Policy("never retraining", False, lambda report, company: "none"),
         "monthly": Policy("retraining every month, no gate", False, lambda report, company: "unjudged"),
         "demo": Policy("the rule of Databricks' demo", False, _demo),
     }
 )
+
+
+def policies_called(names: str) -> tuple[str, ...]:
+    """Return the loop and the policies of a list such as `never,monthly`; raises ConfigError for others."""
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in POLICIES:
+            raise ConfigError(
+                f"There is no policy {name!r}{nearest(name, POLICIES) or '.'} --policies takes some of "
+                f"{', '.join(name for name in POLICIES if name != LOOP)}, with commas; the loop is always there."
+            )
+    return tuple(name for name in POLICIES if name in {LOOP, *chosen})

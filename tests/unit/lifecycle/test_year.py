@@ -16,7 +16,7 @@ from churn.core.errors import ConfigError
 from churn.core.shares import hash_shares
 from churn.lifecycle.retraining_result import Retraining
 from churn.lifecycle.year import Stores, simulate_year, year_company, year_contract
-from churn.lifecycle.year_policies import demo_retrains
+from churn.lifecycle.year_policies import demo_retrains, policies_called
 from churn.lifecycle.year_result import YearResult, paired_difference, share_of
 from churn.monitoring.report import Advice, Diagnosis, MonitoringReport
 from churn.settings import Settings, load_contract
@@ -119,11 +119,11 @@ class Steps:
         self._noted("promotes")
 
 
-def live(acted: Acted, scenario: str = "calm", months: int = 3, *overrides: str) -> YearResult:
+def live(acted: Acted, scenario: str = "calm", months: int = 3, *overrides: str, **chosen: Any) -> YearResult:
     wanted = settings(*overrides)
     contract = year_contract(TELCO, scenario)
     company = year_company(contract, wanted, scenario, months)
-    return simulate_year(acted.stores(), company, contract, wanted, scenario=scenario, months=months)
+    return simulate_year(acted.stores(), company, contract, wanted, scenario=scenario, months=months, **chosen)
 
 
 def by_name(year: YearResult) -> dict[str, Any]:
@@ -155,6 +155,16 @@ def test_nothing_is_trained_where_nothing_is_new_or_nobody_would_be_served() -> 
         "start retrains 2",
         "monthly trains 2",
     ]
+
+
+def test_policies_can_be_left_out_but_for_the_loop() -> None:
+    acted = Acted()
+    year = live(acted, policies=policies_called("never"))
+    assert [policy.name for policy in year.policies] == ["loop", "never"]
+    assert (acted.forks, len(year.goals)) == ([], 2)
+    assert policies_called("monthly, never") == ("loop", "never", "monthly")
+    with pytest.raises(ConfigError, match=r"no policy 'montly'; did you mean 'monthly'.* some of never, monthly, demo"):
+        policies_called("montly")
 
 
 def test_a_version_that_the_gate_refuses_does_not_go_live_and_the_story_says_so() -> None:
