@@ -301,7 +301,7 @@ def bundle(
 
 def job_session(path: str) -> tuple[Settings, Profile, DatasetContract]:
     """Return what a deployment job was made with, from a file of a volume."""
-    from .databricks.deployment_job import read_job
+    from .databricks.deployment_payload import read_job
 
     return read_job(path)
 
@@ -311,7 +311,7 @@ def known_as(contract: DatasetContract, settings: Settings, profile: Profile) ->
     model = settings.registered_name(contract)
     if not profile.mlflow.registry_uri.startswith("databricks-uc"):
         return model
-    from .databricks.deployment_job import full_name
+    from .databricks.deployment_payload import full_name
 
     return full_name(profile.workspace, contract, model)
 

@@ -33,8 +33,11 @@ def stage(name: str, evidence: str = "evidence") -> Iterator[None]:
 
 
 def write_page(workspace: Workspace, page: str) -> str:
-    """Store the page of the pipeline run that this step belongs to, and return where it is."""
-    return workspace.files.put(f"reports/{get_step_context().pipeline_run.name}.html", [page.encode()])
+    """Store the page of the pipeline run that this step belongs to, note on the run where it is, and return that."""
+    run = get_step_context().pipeline_run
+    where = workspace.files.put(f"reports/{run.name}.html", [page.encode()])
+    log_metadata(metadata={"page": where}, run_id_name_or_prefix=run.id)
+    return where
 
 
 def keep_evidently(workspace: Workspace, settings: Settings, report: MonitoringReport) -> None:

@@ -9,7 +9,7 @@ from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.settings import Profile, Settings
 
-from .deployment_job import prepared
+from .deployment_payload import prepared
 from .jobs import job_payload
 from .resources import resources
 

@@ -1,162 +1,36 @@
-"""The deployment job of a registered model: its tasks, its link to the model, its runs and their repair."""
+"""The deployment job of a registered model: its link to the model, its runs and their repair."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.data.contract import DatasetContract
 from churn.lifecycle.deployment_job import TASKS
-from churn.settings import DatabricksSettings, Profile, Settings
+from churn.settings import Profile, Settings
 
 from ..mlflow.client import ask, connect, is_conflict
-from .code import Code, code_of, from_job, store, wheel
-from .jobs import PACKAGE, Placed, compute, find_jobs, job_name, jobs_of, place_job
-from .workspace import client_of, explained, export, tags_of
+from .code import store
+from .deployment_payload import JOB, full_name, prepared
+from .jobs import Placed, find_jobs, job_name, jobs_of, place_job
+from .workspace import client_of, explained, export
 
 if TYPE_CHECKING:
     from databricks.sdk.service.jobs import BaseRun, Run
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel
 
-__all__ = [
-    "DeploymentJob",
-    "Ended",
-    "Link",
-    "Prepared",
-    "await_ready",
-    "deployment_payload",
-    "full_name",
-    "prepared",
-    "read_job",
-]
+__all__ = ["DeploymentJob", "Ended", "Link", "await_ready"]
 
-_ENTRY_POINT, _JOB = "churn-deployment-task", "deployment-job"
-"""The second is part of its name: the deployment pipeline has a job of its own."""
-_PARAMETERS = ("model_name", "model_version")
-"""What Databricks passes to a deployment job; a job without them is disconnected from its model."""
-_RUN = "{{workspace.url}}/jobs/{{job.id}}/runs/{{job.run_id}}"
 _STATES = {
     "CONNECTED": "a new version starts the job",
     "NOT_SET_UP": "no job is linked",
     "NOT_FOUND": "the linked job is gone, or its owner changed",
     "REQUIRED_PARAMETERS_CHANGED": "the job lost its parameters model_name and model_version",
 }
-
-
-def full_name(settings: DatabricksSettings, contract: DatasetContract, model: str) -> str:
-    """Return how Unity Catalog calls a data set's model, such as `main.telco.churn_telco`."""
-    return f"{settings.schema_of(contract)}.{model}"
-
-
-def deployment_payload(
-    settings: DatabricksSettings, contract: DatasetContract, model: str, code: Code, job_file: str
-) -> dict[str, Any]:
-    """Return the deployment job of a model as the Jobs API 2.2 takes it.
-
-    Its tasks need ZenML as little as they need an alias: what they know is the file and the parameters of the run.
-
-    Args:
-        settings: The workspace, with `jobs`.
-        contract: The data set.
-        model: The full name of the registered model.
-        code: Where wheel and requirements are.
-        job_file: Where profile, settings and contract are, in a volume.
-
-    Raises:
-        ConfigError: no jobs run there, or the cluster of the settings is none that the API takes.
-    """
-    jobs = jobs_of(settings)
-    job, task = compute(jobs, code)
-    tasks = []
-    for before, name in zip((None, *TASKS), TASKS, strict=False):
-        asked = [f"--{parameter}={{{{job.parameters.{parameter}}}}}" for parameter in _PARAMETERS]
-        parameters = [name.lower(), *asked, f"--job={job_file}", f"--run={_RUN}"]
-        started = {"package_name": PACKAGE, "entry_point": _ENTRY_POINT, "parameters": parameters}
-        needed = {"depends_on": [{"task_key": before}]} if before else {}
-        within = {"timeout_seconds": jobs.timeout_seconds}
-        tasks.append({"task_key": name, **needed, **task, **within, "python_wheel_task": started})
-    defaults = {"model_name": model, "model_version": ""}
-    return {
-        **job,
-        "name": job_name(settings, _JOB, contract.name),
-        "description": f"Judges, approves and deploys each new version of {model}.",
-        "tags": tags_of(settings, churn_job="deployment", churn_dataset=contract.name),
-        "tasks": tasks,
-        "parameters": [{"name": name, "default": defaults[name]} for name in _PARAMETERS],
-    }
-
-
-class Prepared(NamedTuple):
-    """The job as the API takes it, the code of every job, and the files of the volume that it runs, by path."""
-
-    payload: dict[str, Any]
-    code: Code
-    contents: dict[str, bytes]
-
-
-def prepared(settings: Settings, profile: Profile, contract: DatasetContract, model: str) -> Prepared:
-    """Return a data set's deployment job with all that it runs; no workspace is asked.
-
-    Args:
-        settings: What the job works with; tables that are delivered are none of its business.
-        profile: The stack.
-        contract: The data set.
-        model: The registered model, without catalog and schema.
-
-    Raises:
-        ConfigError: no jobs run there, or something of this machine cannot be handed over.
-        StoreError: the wheel cannot be built.
-    """
-    at, root = profile.workspace, Path(__file__).resolve().parents[2]
-    jobs_of(at)
-    project = root if (root / "pyproject.toml").is_file() else None
-    contents = code_of(profile, wheel(project, profile.state / "wheels"))
-    code = Code(*contents)
-    if contract.feature_module is not None:
-        module = contract.feature_module.read_bytes()
-        place = f"{at.volume_path}/incoming/{_digest(module)}/{contract.feature_module.name}"
-        contract, contents = contract.model_copy(update={"feature_module": Path(place)}), {**contents, place: module}
-    told = {
-        "profile": code.profile,
-        "settings": settings.model_copy(update={"dataset": contract.name, "data": None}).model_dump(mode="json"),
-        "contract": contract.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"}),
-    }
-    content = json.dumps(told, sort_keys=True).encode()
-    job_file = f"{at.volume_path}/code/deployment-{_digest(content)}.json"
-    payload = deployment_payload(at, contract, full_name(at, contract, model), code, job_file)
-    return Prepared(payload, code, {**contents, job_file: content})
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
-    """Return what a job was made with: its settings, the profile, and the data set.
-
-    Raises:
-        StoreError: the file cannot be read.
-    """
-    from databricks.sdk import WorkspaceClient
-
-    client = WorkspaceClient()  # of the workspace in which the task runs, as whom the job runs
-
-    def read(name: str) -> str:
-        with explained(f"read {name}"):
-            contents = client.files.download(name).contents
-        assert contents is not None
-        return contents.read().decode()
-
-    told = json.loads(read(path))
-    profile = from_job(read(told["profile"]), Path(tempfile.mkdtemp(prefix="churn-")))
-    return Settings.model_validate(told["settings"]), profile, DatasetContract.model_validate(told["contract"])
 
 
 def await_ready(profile: Profile, model: str, version: int, *, within: float = 300, every: float = 2) -> None:
@@ -188,6 +62,9 @@ def await_ready(profile: Profile, model: str, version: int, *, within: float = 3
                 "and train again; otherwise repair this run later."
             )
         time.sleep(every)
+
+
+_BROKEN = (*(state for state in _STATES if state != "CONNECTED"), "ANOTHER_JOB")
 
 
 class Link(NamedTuple):
@@ -225,7 +102,7 @@ class DeploymentJob:
         self._profile, self._contract, self._settings = profile, contract, profile.workspace
         self._short = model
         self._model = full_name(self._settings, contract, model)
-        self._name = job_name(self._settings, _JOB, contract.name)
+        self._name = job_name(self._settings, JOB, contract.name)
         self._client = client_of(self._settings)
         export(self._settings, profile.mlflow.tracking_uri)
 
@@ -281,12 +158,8 @@ class DeploymentJob:
             ConfigError: the run goes on, or nothing of it failed.
             StoreError: the workspace refuses or does not answer.
         """
-        jobs = self._jobs()
-        if not jobs:
-            raise NotFound(f"There is no job {self._name}: make it with `python run.py deployment-job create`.")
-        runs = (run for run in self._runs(jobs[0].job_id) if self._run(run)["version"] == str(version))
-        newest = next(runs, None)
-        if newest is None or newest.run_id is None:
+        newest = next(self._runs_of(version), None)
+        if newest is None:
             raise NotFound(f"The job {self._name} never ran for version {version} of {self._model}.")
         told = self._run(newest)
         if told["result"] == "SUCCESS" or not told["ended"]:
@@ -298,7 +171,7 @@ class DeploymentJob:
         latest = [item.id for item in history if item.id and str(item.type).endswith("REPAIR")]
         with explained(f"repair the run {newest.run_id}"):
             self._client.jobs.repair_run(
-                newest.run_id,
+                newest.run_id or 0,
                 latest_repair_id=latest[-1] if latest else None,
                 rerun_all_failed_tasks=True,
                 rerun_dependent_tasks=True,
@@ -311,17 +184,21 @@ class DeploymentJob:
 
         Raises:
             NotFound: there is no job.
-            StoreError: it takes longer than `timeout_seconds`, or the workspace refuses or does not answer.
+            StoreError: no run will begin, since no version starts the job; it takes longer than `timeout_seconds`; or
+                the workspace refuses or does not answer.
         """
-        jobs, limits = self._jobs(), jobs_of(self._settings)
-        if not jobs:
-            raise NotFound(f"There is no job {self._name}: make it with `python run.py deployment-job create`.")
+        limits = jobs_of(self._settings)
         until = time.monotonic() + limits.timeout_seconds
         while time.monotonic() < until:
-            runs = (run for run in self._runs(jobs[0].job_id) if self._run(run)["version"] == str(version))
-            newest = next(runs, None)
-            if newest is not None and newest.run_id is not None and self._run(newest)["ended"]:
-                return self._ended(newest.run_id, version)
+            newest = next(self._runs_of(version), None)
+            if newest is None and (link := self.link()).state in _BROKEN:
+                raise StoreError(
+                    f"No run of {self._name} is there for version {version} of {self._model}, and none will begin: "
+                    f"{link.meaning} ({link.state}). `python run.py deployment-job create` links it again; then start "
+                    f"the job on the page of the version, or with model_name={self._model} and model_version={version}."
+                )
+            if newest is not None and self._run(newest)["ended"]:
+                return self._ended(newest.run_id or 0, version)
             time.sleep(limits.poll_seconds)
         raise StoreError(
             f"The job {self._name} has not ended for version {version} within {limits.timeout_seconds:,} s: "
@@ -350,6 +227,13 @@ class DeploymentJob:
     def _jobs(self) -> list[Any]:
         with explained(f"look for the job {self._name}"):
             return find_jobs(self._client, self._settings, self._name)
+
+    def _runs_of(self, version: int) -> Iterator[BaseRun]:
+        """Yield the runs of a version, the newest first; raises NotFound where there is no job."""
+        jobs = self._jobs()
+        if not jobs:
+            raise NotFound(f"There is no job {self._name}: make it with `python run.py deployment-job create`.")
+        yield from (run for run in self._runs(jobs[0].job_id) if self._run(run)["version"] == str(version))
 
     def _runs(self, job_id: int | None) -> list[BaseRun]:
         with explained(f"list the runs of {self._name}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from churn.core.errors import NotFound, StoreError
 from churn.core.progress import advance
@@ -15,6 +15,8 @@ from churn.settings import DatabricksSettings, ModelServingSettings
 
 from .prediction_log import LOG_TAG, arrange_log, log_of
 from .served_model import EXPLAIN, WHAT_IF
+from .serving_state import CHAMPION_ENTITY as _CHAMPION
+from .serving_state import failed_entities, holds, progress, state_of
 from .workspace import MANAGED_BY, PROJECT, explained, tags_of
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelServingEndpoint", "OnTrial", "endpoint_name"]
 
-_CHAMPION = CHAMPION.lower()
 _BUSY = "RESOURCE_CONFLICT"
 
 
@@ -112,13 +113,13 @@ class ModelServingEndpoint(EndpointHost):
         else:
             self._check_owner(found)
             found = self._settled(version, deadline)
-            if not _holds(found, entities, traffic):
+            if not holds(found, entities, traffic):
                 self._update(entities, traffic, version, deadline)
         found = self._settled(version, deadline)
-        while not _holds(found, entities, traffic):
+        while not holds(found, entities, traffic):
             if self._state(found).update == "failed":
                 raise StoreError(self._why_not(version, found))
-            self._pause(deadline, "; ".join(_progress(found)) or "the servers start", version)
+            self._pause(deadline, "; ".join(progress(found)) or "the servers start", version)
             found = self._settled(version, deadline)
         return found
 
@@ -180,6 +181,9 @@ class ModelServingEndpoint(EndpointHost):
     @property
     def _page(self) -> str:
         return f"{self._client.config.host}/ml/endpoints/{self.name}"
+
+    def _state(self, found: ServingEndpointDetailed) -> EndpointState:
+        return state_of(found, self.name, f"{self._client.config.host}/serving-endpoints/{self.name}", self._page)
 
     def _found(self) -> ServingEndpointDetailed | None:
         try:
@@ -247,7 +251,7 @@ class ModelServingEndpoint(EndpointHost):
                 if getattr(error.__cause__, "error_code", None) != _BUSY:
                     raise
                 found = self._settled(version, deadline)
-                if _holds(found, entities, traffic):
+                if holds(found, entities, traffic):
                     return
 
     def _wait_for_model(self, version: int, deadline: float) -> None:
@@ -277,7 +281,7 @@ class ModelServingEndpoint(EndpointHost):
             state = found.state
             if state is None or state.config_update != Update.IN_PROGRESS:
                 return found
-            self._pause(deadline, "; ".join(_progress(found)) or "the workspace prepares it", version)
+            self._pause(deadline, "; ".join(progress(found)) or "the workspace prepares it", version)
 
     def _pause(self, deadline: float, doing: str, version: int) -> None:
         advance("serve", 0, 0, f"{self.name}: {doing}")
@@ -291,21 +295,12 @@ class ModelServingEndpoint(EndpointHost):
 
     def _why_not(self, version: int, found: ServingEndpointDetailed) -> str:
         """Return why an update failed: what the workspace says of each entity, and the end of its build log."""
-        failed = [entity for entity in _entities(found) if entity.state and "FAILED" in str(entity.state.deployment)]
-        failed += [entity for entity in _entities(found) if entity.state and "ABORTED" in str(entity.state.deployment)]
-        reasons = [
-            str(entity.state.deployment_state_message)
-            for entity in failed
-            if entity.state and entity.state.deployment_state_message
-        ]
-        state = self._state(found)
-        names = [entity.name for entity in failed if entity.name] or [_CHAMPION]
+        failed, state = failed_entities(found), self._state(found)
+        reasons = dict.fromkeys(entity.state.deployment_state_message for entity in failed)
+        why = " ".join(filter(None, reasons)) or "the workspace does not say why."
         answers = f"version {state.version} goes on answering" if state.ready else "no version answers"
-        return (
-            f"The endpoint cannot change to version {version}: "
-            f"{' '.join(dict.fromkeys(reasons)) or 'the workspace does not say why.'}{self._build_log(names[0])} "
-            f"Build logs: {self._page}; {answers}."
-        )
+        log = self._build_log(next((entity.name for entity in failed if entity.name), _CHAMPION))
+        return f"The endpoint cannot change to version {version}: {why}{log} Build logs: {self._page}; {answers}."
 
     def _build_log(self, entity: str) -> str:
         try:
@@ -342,65 +337,8 @@ class ModelServingEndpoint(EndpointHost):
     def _tags(self) -> dict[str, str]:
         return tags_of(self._settings, churn_dataset=self._dataset)
 
-    def _state(self, found: ServingEndpointDetailed) -> EndpointState:
-        from databricks.sdk.service.serving import EndpointStateReady
-
-        said: dict[str | None, Literal["in_progress", "failed"]] = {
-            "IN_PROGRESS": "in_progress",
-            "UPDATE_FAILED": "failed",
-            "UPDATE_CANCELED": "failed",
-        }
-        state, served = found.state, (found.config.served_entities if found.config else None) or []
-        update = said.get(state.config_update.value if state and state.config_update else None, "none")
-        versions = [entity.entity_version for entity in served if entity.name == _CHAMPION]
-        trouble = "; ".join(_progress(found)) or "see its build logs"
-        return EndpointState(
-            name=self.name,
-            address=f"{self._client.config.host}/serving-endpoints/{self.name}/invocations",
-            ready=state is not None and state.ready == EndpointStateReady.READY,
-            version=int(versions[0]) if versions and versions[0] else None,
-            update=update,
-            degraded=(f"The last update failed: {trouble}.",) if update == "failed" else (),
-            log=self._page,
-        )
-
 
 def _who(name: str) -> dict[str, str]:
     """Return whom a name means, as the API says it: `group:NAME`, `service_principal:ID`, else a user."""
     kind, _, named = name.rpartition(":")
     return {f"{kind or 'user'}_name": named}
-
-
-def _entities(found: ServingEndpointDetailed) -> list[Any]:
-    """Return what is being changed to, and what is there."""
-    configs = (found.pending_config, found.config)
-    return [entity for config in configs if config is not None for entity in config.served_entities or ()]
-
-
-def _progress(found: ServingEndpointDetailed) -> list[str]:
-    """Return how far each entity that is being changed to has come, in words."""
-    pending = found.pending_config or found.config
-    served = (pending.served_entities if pending else None) or []
-    return [
-        f"{entity.name} (version {entity.entity_version}): "
-        + (entity.state.deployment_state_message or str(entity.state.deployment and entity.state.deployment.value))
-        for entity in served
-        if entity.state is not None
-    ]
-
-
-def _holds(found: ServingEndpointDetailed, entities: Sequence[ServedEntityInput], traffic: TrafficConfig) -> bool:
-    """Return whether the endpoint is ready with a configuration; what the workspace adds by itself does not count."""
-    from databricks.sdk.service.serving import EndpointStateReady
-
-    if found.config is None or found.state is None or found.state.ready != EndpointStateReady.READY:
-        return False
-    there = {entity.name: entity.as_dict() for entity in found.config.served_entities or ()}
-    wanted = {entity.name: entity.as_dict() for entity in entities}
-    same = there.keys() == wanted.keys() and all(wanted[name].items() <= there[name].items() for name in wanted)
-    return same and _shares(found.config.traffic_config) == _shares(traffic)
-
-
-def _shares(traffic: TrafficConfig | None) -> dict[str | None, int]:
-    routes = (traffic.routes if traffic else None) or ()
-    return {route.served_model_name or route.served_entity_name: route.traffic_percentage for route in routes}

@@ -14,6 +14,7 @@ from ..approval.state import ModelState, VersionStatus
 from ..core.canonical import canonical
 from ..core.errors import ChurnError, ConfigError, DecisionRefused
 from ..core.frozen import Frozen
+from ..core.progress import note
 from ..gate.report import GateReport
 from ..settings import Settings
 from .deployment import (
@@ -117,7 +118,10 @@ def run_task(
         _check_data_set(workspace, version)
         sentence, report, status, outcome = do(workspace, settings, version, run)
     except ChurnError as error:
-        record(False, str(error))
+        try:
+            record(False, str(error))
+        except ChurnError as second:  # what was refused is the reason of the failed task
+            note("deployment-job", f"no record of this task is kept: {second}")
         raise
     return TaskResult(record(True, sentence), report, status, outcome)
 

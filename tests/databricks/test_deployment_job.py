@@ -14,7 +14,8 @@ from databricks.bundles.jobs import Job
 from databricks.sdk.service.jobs import JobSettings as SdkJobSettings
 
 from adapters.databricks.code import Code
-from adapters.databricks.deployment_job import DeploymentJob, await_ready, deployment_payload
+from adapters.databricks.deployment_job import DeploymentJob, await_ready
+from adapters.databricks.deployment_payload import deployment_payload
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.settings import DatabricksSettings, JobSettings, load_contract, read_configuration
 from cli.context import CONFIGS
@@ -186,6 +187,20 @@ def test_a_login_that_ends_while_a_run_is_waited_for_is_told_with_the_remedy(lap
     laptop.workspace.expire(os.environ["DATABRICKS_TOKEN"])
     with pytest.raises(StoreError, match=r"Your login has ended: log in with `databricks auth login`"):
         job.wait(1)
+
+
+@pytest.mark.parametrize("why", ["lost its parameters", "is gone, or its owner changed", "no job is linked"])
+def test_a_run_that_will_never_begin_is_not_waited_for(laptop: Laptop, why: str) -> None:
+    placed, _ = laptop.job.create(laptop.settings)
+    if "parameters" in why:
+        laptop.workspace.jobs.jobs[placed.job_id]["settings"]["parameters"] = []
+    elif "owner" in why:
+        laptop.workspace.mlflow.models[MODEL]["disconnected"] = "NOT_FOUND"
+    else:
+        laptop.job.unlink()
+    told = rf"for version 1 of main\.telco\.churn_telco, and none will begin: .*{why}.*deployment-job create` links it"
+    with pytest.raises(StoreError, match=told):
+        laptop.job.wait(1)
 
 
 def test_what_is_typed_makes_shows_and_unlinks_the_job(

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from adapters.databricks.lakebase import LakebaseLogin, place_project
-from adapters.databricks.published import publish_table, tell_lag
+from adapters.databricks.published import PublishedOnlineStore, publish_table, tell_lag
 from adapters.local.online_postgresql import PostgresOnlineStore
 from churn.core.errors import StoreError
 from churn.ports.online import OnlineStore
@@ -216,3 +216,20 @@ def test_a_synced_table_that_lags_is_told_and_the_endpoint_reads_our_rows(
     assert tell_lag(workspace.client(), "main.gym.f_online", 7) is current
     assert said in caplog.text
     assert bool(caplog.text) is not current
+
+
+def test_an_online_store_that_is_stopped_takes_no_publication_of_our_rows_back(
+    passwords: Passwords, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def refused(_: object) -> None:
+        raise StoreError("The online store churn-online is STOPPED: start it.")
+
+    store = PublishedOnlineStore(
+        passwords.endpoint, f"t_{next(numbers)}", also=refused, options=passwords.login().options
+    )
+    publish(store, ("a", 1, 1, "gold", 1.0))
+    assert store.get("a")
+    assert "churn-online is STOPPED: start it." in caplog.text
+    store.close()

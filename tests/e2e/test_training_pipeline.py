@@ -216,6 +216,7 @@ def test_every_artifact_has_a_picture_in_the_dashboard(zenml: dict[str, Any]) ->
     assert {name: pictures for name, pictures in outputs.items() if pictures != ["markdown", "html"]} == {}
     assert zenml["runs"][0]["name"].startswith("training-telco_simulated-")
     assert zenml["runs"][0]["tags"] == ["challenger v1"]
+    assert zenml["runs"][0]["page"].endswith(f"/reports/{zenml['runs'][0]['name']}.html"), "linked from the run"
 
 
 def test_zenmls_model_version_mirrors_the_registrys(project: Project, zenml: dict[str, Any]) -> None:

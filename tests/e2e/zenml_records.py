@@ -25,6 +25,7 @@ def run(found: PipelineRunResponse) -> dict[str, Any]:
         "stack": found.stack.name if found.stack else None,
         "status": str(found.status),
         "tags": sorted(tag.name for tag in found.tags),
+        "page": str(found.run_metadata.get("page", "")),
         "steps": {name: str(step.status) for name, step in found.steps.items()},
         "outputs": {
             f"{step}.{name}": [str(picture.type) for picture in (version.visualizations or [])]
