@@ -1,1 +1,1 @@
-"""The only rooms that know a storage, registry or cloud SDK."""
+"""Adapters: implementations of the ports for one storage, registry or cloud each."""

@@ -1,4 +1,4 @@
-"""A record of the ledger as a row: its canonical text, and columns that repeat it for whoever queries."""
+"""A ledger record as a row: its canonical text, and columns that repeat it for queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows a table takes: types that every engine has, times in UTC, keys without gaps or twins."""
+"""Rules for the rows of a table: types that every engine has, times in UTC, keys without nulls or duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder in which engines keep the unfinished work of a batch, a folder for each batch and nothing else."""
+"""The folder of unfinished batches, one subfolder a batch."""
 
 from __future__ import annotations
 

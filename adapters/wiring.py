@@ -1,4 +1,4 @@
-"""The one place that turns a profile into adapters; each is imported only when it is asked for."""
+"""Connects a profile with adapters; each adapter is imported only when it is used."""
 
 from __future__ import annotations
 

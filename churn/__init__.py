@@ -1,1 +1,1 @@
-"""The domain: what a churn lifecycle is, in plain Python that knows no store, cloud or orchestrator."""
+"""The domain in plain Python: it knows no store, cloud or orchestrator."""

@@ -1,4 +1,4 @@
-"""Every setting of a run: domain values from base.yaml, the machine's from a profile, and what the user overrides."""
+"""Every setting of a run: domain values of base.yaml, a machine's profile, and the user's overrides."""
 
 from __future__ import annotations
 

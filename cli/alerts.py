@@ -1,4 +1,4 @@
-"""The commands of alerts: what is open, what waits for a channel, and what monitoring would send."""
+"""The commands of alerts: `show` and `send`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of past campaigns."""
+"""The commands of past campaigns: `effect` and `import`."""
 
 from __future__ import annotations
 

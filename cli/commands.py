@@ -1,4 +1,4 @@
-"""The commands beside the pipelines; each takes the parsed arguments and returns an exit code."""
+"""The commands that are not pipelines; each takes the parsed arguments and returns an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deciding about model versions by hand: approve, reject, go back, look at what there is, audit it."""
+"""The commands of decisions: approve, reject, rollback, retire, models, audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The deployment job of a data set's model: make and link it, look at it, repair a run, unlink it."""
+"""The commands of the deployment job: create, show, repair, wait, unlink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task of the deployment job starts, `churn-deployment-task`: it needs no ZenML, on a laptop or in a job."""
+"""`churn-deployment-task`, the entry of a deployment job's tasks; it needs no ZenML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table holds, and how it keeps its contract, on the screen."""
+"""`run.py data describe`: the columns of a table, and how it keeps its contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the last run of a pipeline took, so that the next one can say how long it will take."""
+"""Durations of the last run of each pipeline, from which the next one estimates its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the libraries are told before they are imported: phone nobody, and show only what a user can act on."""
+"""Environment variables of the libraries, set before they are imported: no telemetry, only useful warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explaining one customer: what the champion says, why, and what would change it."""
+"""`run.py explain`: the prediction for one customer, its reasons, and what would change it."""
 
 from __future__ import annotations
 

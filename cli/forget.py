@@ -1,4 +1,4 @@
-"""Erasing a customer, and saying what was erased and what may hold something still."""
+"""`run.py data forget`: erases a customer, and reports what was erased and what may still hold the customer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task of a Databricks job starts, `churn-step`: one step of a pipeline."""
+"""`churn-step`, the entry of a Databricks job's tasks: one step of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's own monitor on Databricks."""
+"""`run.py stack monitor`: the platform's own monitor on Databricks."""
 
 from __future__ import annotations
 

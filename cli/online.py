@@ -1,4 +1,4 @@
-"""The commands of features: the online store, and functions in SQL."""
+"""The commands of features: publish and check the online store, create SQL functions."""
 
 from __future__ import annotations
 

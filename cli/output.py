@@ -1,4 +1,4 @@
-"""What a command prints for another program: one JSON object on a line of standard output."""
+"""Output for other programs: one JSON object on a line of standard output."""
 
 from __future__ import annotations
 

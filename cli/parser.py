@@ -1,4 +1,4 @@
-"""What can be typed after `python run.py`; imports nothing heavy, so that `--help` answers at once."""
+"""The arguments of every command; imports nothing heavy, so that `--help` answers at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of a rollout: a challenger beside the champion, step by step."""
+"""The commands of a rollout: start, status, advance, abort, check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a run: what happened when, with whole tracebacks, in a file of its own below the state folder."""
+"""The log file of a run, with whole tracebacks, below the state folder."""
 
 from __future__ import annotations
 

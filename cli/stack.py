@@ -1,4 +1,4 @@
-"""`run.py stack`: the profiles, and what they need in a Databricks workspace."""
+"""`run.py stack`: the profiles, and their resources in a Databricks workspace."""
 
 from __future__ import annotations
 

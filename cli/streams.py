@@ -1,4 +1,4 @@
-"""The process's output: open even where the shell closed it, and written in ASCII where the terminal knows no more."""
+"""Standard output and error: reopened where the shell closed them, ASCII where the terminal is limited to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a run: what came out, where it lies, where the time went, what to type next."""
+"""The summary at the end of a run: results, paths, durations, the next command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding, behind an exception that a library has wrapped, what the user can mend."""
+"""Finds the user's mistake behind an exception that a library has wrapped."""
 
 from __future__ import annotations
 

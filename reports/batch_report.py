@@ -1,4 +1,4 @@
-"""A scored batch as sections of a page: how many, whom it pays to treat, and the scores beside the holdout's."""
+"""A scored batch as sections of a page: counts, customers worth treating, scores against the holdout."""
 
 from __future__ import annotations
 

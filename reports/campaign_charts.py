@@ -1,4 +1,4 @@
-"""The charts of campaigns, as SVG: who is on the list, what the money is made of, how many contacts pay, who stayed."""
+"""The charts of campaigns, as SVG: audience, money, number of contacts, churn of both groups."""
 
 from __future__ import annotations
 

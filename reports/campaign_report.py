@@ -1,4 +1,4 @@
-"""The one page of a campaign, for whoever carries it out: what to do, who is on the list, what it should earn."""
+"""The page of a campaign for the people who carry it out: what to do, who is on the list, expected profit."""
 
 from __future__ import annotations
 

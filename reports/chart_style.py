@@ -1,4 +1,4 @@
-"""How every chart looks: one size, one palette that follows the page's light or dark theme, the same SVG bytes."""
+"""The style of every chart: one size, a palette that follows the page's theme, reproducible SVG bytes."""
 
 from __future__ import annotations
 

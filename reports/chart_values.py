@@ -1,4 +1,4 @@
-"""The values of a chart in words: what a pointer that rests on a bar or a point is shown, and a screen reader reads."""
+"""The values of a chart in words, for tooltips and screen readers."""
 
 from __future__ import annotations
 

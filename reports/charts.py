@@ -1,4 +1,4 @@
-"""The charts of a model, as SVG: how it does on a holdout, what it looks at, and what tuning found."""
+"""The charts of a model, as SVG: quality on a holdout, importance, tuning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model says of one customer, as a page and as lines for a screen."""
+"""The explanation of one customer, as a page and as lines for a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the data, as sections of a page: table profiles, the validation of a batch, the leakage checks."""
+"""The data of a run as sections of a page: table profiles, validation, leakage checks."""
 
 from __future__ import annotations
 

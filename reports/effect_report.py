@@ -1,4 +1,4 @@
-"""What campaigns changed, as a page for whoever pays for them and as lines for a screen."""
+"""The effect of campaigns, as a page and as lines for a screen."""
 
 from __future__ import annotations
 

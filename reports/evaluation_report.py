@@ -1,4 +1,4 @@
-"""An evaluation as sections of a page: what the model earns, how well it ranks, how true its probabilities are."""
+"""An evaluation as sections of a page: profit, ranking, calibration, slices."""
 
 from __future__ import annotations
 

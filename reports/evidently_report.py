@@ -1,4 +1,4 @@
-"""Evidently's own report on a sample, for those who want its pictures; the verdicts are those of monitoring."""
+"""Evidently's data drift report on a sample; the project's verdicts are those of monitoring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts of a gate, as SVG: what both models earn, and how sure every difference between them is."""
+"""The charts of a gate, as SVG: profit curves, and differences with their intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate's verdict rests on, as sections of a page: the same rows, the same folds, and every slice."""
+"""The evidence of a gate's verdict, as sections of a page: the same rows, the same folds, every slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a version to production as a page: the gate with its evidence, the decision, and what went live."""
+"""The page of a deployment: the gate's checks with their evidence, the decision, and what is live."""
 
 from __future__ import annotations
 

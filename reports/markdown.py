@@ -1,4 +1,4 @@
-"""A page in a few lines of Markdown: its heading, its verdict and five numbers, for dashboards that show it at once."""
+"""A page as a few lines of Markdown, for dashboards that show it at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts of how a model reads its customers: curves of single features, groups, months, and two inputs at once."""
+"""The charts of a model's behaviour: shape functions, slices, months, pairs of inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitoring as a page: what to do, the metrics over time, estimates beside what came true, and a map of the drift."""
+"""Monitoring as a page: what to do, metrics over time, estimates against outcomes, a map of drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages people read: one self-contained HTML file, built from sections and blocks, that opens without a network."""
+"""The pages: one self-contained HTML file of sections and blocks, that opens without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came out of a run in two or three words, for lists of runs."""
+"""Tags of runs: the result in two or three words, for lists of runs."""
 
 from __future__ import annotations
 

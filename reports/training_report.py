@@ -1,4 +1,4 @@
-"""The page of a training run: what the model is good for, why it predicts what it does, how it came about."""
+"""The page of a training run: quality, explanation, history."""
 
 from __future__ import annotations
 

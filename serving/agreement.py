@@ -1,4 +1,4 @@
-"""Which version answers, agreed by the processes of one endpoint: a number that all of them read for each request."""
+"""The version that answers, shared by the processes of one endpoint as a number read for each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guardrails of a rollout, looked at while the endpoint runs."""
+"""Checks the guardrails of a rollout while the endpoint runs."""
 
 from __future__ import annotations
 

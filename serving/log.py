@@ -1,4 +1,4 @@
-"""Keeping the log of answers while requests are answered: flushed, moved, counted; nothing of it on the event loop."""
+"""Flushes, moves and counts the prediction log outside the event loop."""
 
 from __future__ import annotations
 

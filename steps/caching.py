@@ -1,4 +1,4 @@
-"""When a step may be skipped: the same inputs, parameters, code of every module it needs, and libraries."""
+"""The cache policy of a step: inputs, parameters, code of every imported module, libraries."""
 
 from __future__ import annotations
 

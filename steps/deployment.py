@@ -1,4 +1,4 @@
-"""The way of a challenger to production: judged, approved, promoted and released; none of it is cached."""
+"""Steps of deployment: evaluation, approval, promotion, release; none is cached."""
 
 from __future__ import annotations
 

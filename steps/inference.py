@@ -1,4 +1,4 @@
-"""Batch inference: every customer scored by the version that is live, and the list of whom to contact."""
+"""Steps of inference: scores by the champion, and the campaign list."""
 
 from __future__ import annotations
 

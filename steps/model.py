@@ -1,4 +1,4 @@
-"""Model stages: tuning, training, and the holdout's verdict; nothing of them is repeated while data and code stay."""
+"""Steps of the model: tuning, training, evaluation; cached while data and code stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of training: the record in MLflow, the registered challenger, its mirror in ZenML, the report."""
+"""Steps at the end of training: registration of the challenger and the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step does beside its use case: progress, the page of the run, and the evidence of a failure."""
+"""What steps share: progress, pages, run tags, and the report of a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retraining: a challenger where monitoring calls for one, and what the gate makes of it; none of it is cached."""
+"""Steps of retraining: a challenger where monitoring calls for one, and its gate; none is cached."""
 
 from __future__ import annotations
 

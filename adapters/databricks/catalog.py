@@ -1,4 +1,4 @@
-"""One schema of Unity Catalog: the statements that only Databricks' own SQL has, and what they say of a table."""
+"""One schema of Unity Catalog: SQL statements that only Databricks has, such as keys, comments and tags."""
 
 from __future__ import annotations
 

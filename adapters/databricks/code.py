@@ -1,4 +1,4 @@
-"""What a job runs: the wheel of this code, the locked requirements and the profile, each stored once per content."""
+"""The code of a job: the project's wheel, the locked requirements and the profile, stored once per content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run.py doctor` looks at in a workspace: credentials, clock, places, privileges, runtime; nothing is changed.
+"""The checks of `run.py doctor` in a workspace: credentials, clock, privileges, runtime. Nothing is changed.
 
 A job of one task, which leaves no more than its run, shows whether tasks reach ZenML's server.
 """

@@ -1,4 +1,4 @@
-"""Who acts, as the workspace knows it: no variable of the environment can say otherwise."""
+"""The acting user as the workspace authenticates it; no environment variable can override it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows on their way into a table of Unity Catalog: conformed and checked here, then handed to Spark as a frame."""
+"""Rows to be written into a table of Unity Catalog: conformed, checked, and handed to Spark as a frame."""
 
 from __future__ import annotations
 

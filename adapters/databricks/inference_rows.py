@@ -1,4 +1,4 @@
-"""Rows of an inference table, requests and answers of the endpoint as JSON, as rows of the prediction log.
+"""Parses rows of an inference table (requests and answers as JSON) into rows of the prediction log.
 
 Tables of the AI gateway (`request_time`, `execution_duration_ms`), of telemetry, and those of before (`timestamp_ms`,
 `execution_time_ms`) differ in names alone; so does the project's own log of requests.

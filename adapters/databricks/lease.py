@@ -1,4 +1,4 @@
-"""One process at a time on all machines: a row in a table that its holder renews, and that ends when he dies."""
+"""A lock across machines: a row in a table that its holder renews, and that expires when the holder dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MERGE of a write: rows by key, or a batch as a whole; values that stay the same are no change."""
+"""The MERGE statement of an upsert or of a replaced batch; equal values count as no change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of a job as it goes on: one line a task, with a link, until it has ended."""
+"""Follows a run of a job: one line a task, with a link, until the run has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set needs in a workspace, as the API takes it: schemas, volume, experiment, registered model."""
+"""A data set's resources in a workspace, as the API takes them: schemas, volume, experiment, registered model."""
 
 from __future__ import annotations
 

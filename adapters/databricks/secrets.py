@@ -1,4 +1,4 @@
-"""What a task needs to reach ZenML: in a secret scope, and nowhere in the job."""
+"""The secret scope that holds how a task reaches ZenML, so that the job's definition does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables of a data set say of themselves in Unity Catalog: words of the contract and of the tables' list."""
+"""Comments and tags of a data set's tables in Unity Catalog, from the contract and the list of tables."""
 
 from __future__ import annotations
 

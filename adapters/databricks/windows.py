@@ -1,4 +1,4 @@
-"""Counting predictions of tables in Unity Catalog: DuckDB counts copies of the versions that are asked for."""
+"""Window counts of predictions in Unity Catalog: DuckDB counts local copies of the table versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workspace that a profile names: its client, its tags, and its faults in this project's words."""
+"""The workspace that a profile names: its client, its tags, and its errors as errors of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which processes work in a folder: each keeps a locked note there, and one that was killed leaves it unlocked."""
+"""Lock files of the processes that work in a folder; one that was killed leaves its file unlocked."""
 
 from __future__ import annotations
 

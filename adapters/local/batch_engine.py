@@ -1,4 +1,4 @@
-"""Batch scoring on a laptop: rows streamed through files of a few thousand, each of which is scored once."""
+"""Batch scoring on a laptop: rows are streamed in parts of a few thousand, and each part is scored once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a write changes in a table: the rows that an upsert adds or replaces, the files of a batch that is replaced."""
+"""The change that a write makes to a table: rows an upsert adds or replaces, files of a replaced batch."""
 
 from __future__ import annotations
 

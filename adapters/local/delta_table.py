@@ -1,4 +1,4 @@
-"""One version of one Delta table: what DuckDB reads it as, what its commit says of it, and how the next one is made."""
+"""One version of a Delta table: its relation in DuckDB, its commit metadata, and the commit of the next version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fingerprint of rows that order, file layout and column order do not change, and that adds up.
+"""An additive fingerprint of rows that does not depend on their order, the file layout or the column order.
 
 Each value becomes 64 bits, each row the mixed sum of its values, a table the sum of its rows. Therefore the digest of a
 table after an upsert is the digest before, less that of the rows that went, plus that of the rows that came: only they

@@ -1,4 +1,4 @@
-"""What Delta, DuckDB and the disk raise, as errors that say where and what to do."""
+"""Errors of Delta, DuckDB and the disk as errors of this project, with the path and a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run.py doctor` looks at: everything a pipeline needs of this machine, each with its remedy."""
+"""The checks of `run.py doctor` on this machine: what pipelines need, each with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint as a process of this machine: a note says which one it is, and a lock that it still runs."""
+"""The endpoint as a process of this machine: a file holds its pid and address, and a lock shows that it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing rows from every version of a Delta table, so that their bytes are on the disk no more."""
+"""Erases rows from every version of a Delta table, and their bytes from the disk."""
 
 from __future__ import annotations
 

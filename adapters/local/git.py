@@ -1,4 +1,4 @@
-"""Which code ran."""
+"""The git commit of the code that runs."""
 
 from __future__ import annotations
 

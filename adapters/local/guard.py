@@ -1,4 +1,4 @@
-"""An application of this machine that answers nobody but its own pages and programs of this machine."""
+"""Middleware that answers requests of its own origin and host only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record batches on their way into a table's files: conformed, checked and digested as they pass."""
+"""Record batches to be written into a table's files: conformed, checked and digested as they stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What killed pipeline runs leave beside the tables: temporary folders, drafts of files, records of runs."""
+"""Clears what killed pipeline runs leave: temporary folders, unfinished files, records of runs."""
 
 from __future__ import annotations
 

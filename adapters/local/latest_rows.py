@@ -1,4 +1,4 @@
-"""The newest row of each customer in SQL, of those that were known at a time."""
+"""SQL for the newest row of each customer among those that were known at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor's look at the machine and at what is installed on it; nothing is imported, created or changed."""
+"""The doctor's checks of the machine and of what is installed; nothing is imported, created or changed."""
 
 from __future__ import annotations
 

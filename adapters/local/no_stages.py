@@ -1,4 +1,4 @@
-"""No model control plane: a simulated year shows its versions nowhere."""
+"""A stage mirror that shows nothing, for a simulated year."""
 
 from __future__ import annotations
 

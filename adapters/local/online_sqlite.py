@@ -1,4 +1,4 @@
-"""The online store in a file of SQLite: one row a customer, read without waiting for whoever publishes."""
+"""The online store in SQLite: one row a customer; readers do not wait for the publisher."""
 
 from __future__ import annotations
 

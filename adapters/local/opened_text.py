@@ -1,4 +1,4 @@
-"""A file of text as a stream, whatever it is compressed with; files of other kinds are refused by their names."""
+"""Text files as streams, decompressed where they are compressed; files of other kinds are refused by name."""
 
 from __future__ import annotations
 

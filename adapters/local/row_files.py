@@ -1,4 +1,4 @@
-"""Files that hold rows: CSV, JSON lines and workbooks, read as batches of text."""
+"""Readers of CSV, JSON lines and workbooks: files of rows as batches of text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of this machine: started on a free port, waited for, and ended together with their children."""
+"""Processes of servers on this machine: started on a free port, waited for, stopped with their children."""
 
 from __future__ import annotations
 

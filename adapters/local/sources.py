@@ -1,4 +1,4 @@
-"""Reading a user's table: CSV, JSON lines, Excel, Parquet or Delta, told apart by what lies at the path."""
+"""Reads a user's table: CSV, JSON lines, Excel, Parquet or Delta, recognised by the path and its content."""
 
 from __future__ import annotations
 

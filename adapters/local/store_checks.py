@@ -1,4 +1,4 @@
-"""The doctor's look at the databases of ZenML and MLflow, without importing either: it reads and changes nothing."""
+"""The doctor's checks of the databases of ZenML and MLflow, read without importing either."""
 
 from __future__ import annotations
 

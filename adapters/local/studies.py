@@ -1,4 +1,4 @@
-"""Studies in a database: SQLite in a file of this machine, or whatever server a URL names."""
+"""Optuna's studies in a database: SQLite on this machine, or the server that a URL names."""
 
 from __future__ import annotations
 

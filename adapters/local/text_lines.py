@@ -1,4 +1,4 @@
-"""A CSV's lines, each one record: what is no record of the file's columns is kept apart, and swallows no other line."""
+"""Splits a CSV into lines, one record each; a malformed line is set aside and affects no other line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log of a Delta table says of its files, and the removal of those that no kept version needs."""
+"""The files that the log of a Delta table names, and the removal of those that no kept version needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ZenML as its client keeps it: the folder and the store, the profile's stack, the stages of model versions.
+"""ZenML through its client: the folder and the store, the profile's stack, the stages of model versions.
 
 Folder and store are read without importing ZenML and without creating anything. The stack is registered on first use,
 beside whatever stacks the user has.

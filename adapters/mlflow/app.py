@@ -1,4 +1,4 @@
-"""The application of MLflow's pages, which answers its own address only; `adapters.local.zenml_ui` starts it.
+"""The application of MLflow's pages, restricted to its own address; `adapters.local.zenml_ui` starts it.
 
 MLflow itself lets the pages of every server of this machine change what it holds.
 """

@@ -1,4 +1,4 @@
-"""A client of one MLflow store, with the store's faults in this project's words."""
+"""A client of one MLflow store, with its errors as errors of this project."""
 
 from __future__ import annotations
 

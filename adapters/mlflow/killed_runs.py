@@ -1,4 +1,4 @@
-"""What killed runs leave in an MLflow store of this machine: runs that are "running", models that are "pending"."""
+"""Ends the records of killed runs in a local MLflow store: runs "running", models "pending"."""
 
 from __future__ import annotations
 

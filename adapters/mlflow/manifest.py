@@ -1,4 +1,4 @@
-"""What a packaged model may hold, and the proof that it holds just that: checked before any of it is executed."""
+"""The manifest of a packaged model: what a package may hold, and digests checked before any of it is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether Spark can run here, found out without starting it, and whether a run is to take it."""
+"""Whether Spark can run here, checked without starting it, and whether a run should use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Spark says when it refuses, as errors of this project."""
+"""Errors of Spark as errors of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Spark session to work in: that of the cluster where there is one, else one of our own on this machine."""
+"""The Spark session: the active one of the cluster, else a local one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A packaged model on its way to the workers of Spark: it travels with the task, and is checked where it lands."""
+"""A packaged model for Spark's workers: sent with the task, and checked where it is unpacked."""
 
 from __future__ import annotations
 

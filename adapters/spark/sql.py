@@ -1,4 +1,4 @@
-"""Pieces of Spark's SQL: names and values in quotes, and a fingerprint of rows that their order does not change."""
+"""Helpers for Spark SQL: quoted names and values, and a fingerprint of rows that ignores their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate's reports as they were when a decision was bound to them, kept beside the ledger."""
+"""Stored gate reports, as they were when a decision was bound to them."""
 
 from __future__ import annotations
 

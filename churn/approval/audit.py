@@ -1,4 +1,4 @@
-"""The audit: does the chain of the ledger hold, and do registry, packages and reports show what the ledger says?"""
+"""The audit: checks the hash chain of the ledger, and compares registry, packages and reports with it."""
 
 from __future__ import annotations
 

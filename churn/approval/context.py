@@ -1,4 +1,4 @@
-"""What every decision about one registered model needs: where it is written, who signs it, what the tags show of it."""
+"""The context of decisions about one registered model: ledger, registry, acting user, tags."""
 
 from __future__ import annotations
 

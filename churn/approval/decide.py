@@ -1,4 +1,4 @@
-"""Approval: the gate's verdict on record, and what the policy or a named person makes of it."""
+"""Approval: records the gate's verdict, and the decision of the policy or of a person."""
 
 from __future__ import annotations
 

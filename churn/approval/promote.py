@@ -1,4 +1,4 @@
-"""Promotion and rollback: changing the champion so that a crash at any point leaves one that was approved."""
+"""Promotion and rollback: changes the champion in two phases, so that a crash leaves an approved version live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rollout of a version beside the champion, step by step: what is on record of it, and what is decided."""
+"""The rollout of a version beside the champion: its steps in the ledger, and the decisions that make them."""
 
 from __future__ import annotations
 

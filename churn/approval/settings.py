@@ -1,4 +1,4 @@
-"""Who may let a model version go live, for how long their word holds, and how it is rolled out before."""
+"""Settings of approvals and rollouts: who may approve, for how long, in which shares."""
 
 from __future__ import annotations
 

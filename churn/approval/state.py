@@ -1,4 +1,4 @@
-"""The state of one model: ledger and registry held against each other, and what that makes of each version."""
+"""The state of one model: ledger and registry compared, and the status of each version that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is on a list, and what sets apart customers of lower risk: read off a sample of the batch's customers.
+"""The audience of a campaign: profile of the list and what sets apart customers of lower risk, from a sample.
 
 Everything here describes customers as they are. That customers with a long contract churn less does not prove that a
 longer contract would keep somebody.

@@ -1,4 +1,4 @@
-"""What a planned campaign comes to: how many, what it should earn, beside what else could be done."""
+"""The summary of a planned campaign: size, expected profit, and the alternatives."""
 
 from __future__ import annotations
 

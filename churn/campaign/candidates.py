@@ -1,4 +1,4 @@
-"""The customers of one batch of predictions, checked and put in order: what a campaign chooses from."""
+"""The candidates of a campaign: customers of one batch, checked and sorted by expected value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What campaigns changed: churn and money of the contacted against the control group, once outcomes are known.
+"""The effect of campaigns: churn and money of the contacted against the control group, once outcomes are known.
 
 Both groups were drawn by a hash of the customer from those whom the campaign would have contacted, so that they differ
 by the contact and by chance alone. Everybody on the list counts as contacted, whether they were reached or not.

@@ -1,4 +1,4 @@
-"""Contacts that were made outside the product, as a table that somebody brings: customer, time, offer."""
+"""Contacts made outside the project, imported from a table: customer, time, offer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What treating customers is expected to earn and to cost, and how far that may come out otherwise by chance."""
+"""Expected profit and cost of a campaign, with the interval of their random variation."""
 
 from __future__ import annotations
 

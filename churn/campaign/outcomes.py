@@ -1,4 +1,4 @@
-"""What became of the customers of past campaigns: both groups, with the outcome of the row that was scored."""
+"""The outcomes of past campaigns' customers, treatment and control, with the row that was scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning a campaign: from a batch of predictions to the list of contacts, its control group and what it should earn.
+"""Plans a campaign: from a batch of predictions to contacts, control group and expected profit.
 
 Customers are columns of numbers all the way. The list is put together a part at a time when it is written, and reasons
 are read for the customers of a part alone.

@@ -1,4 +1,4 @@
-"""Whom to choose where not everybody may be: the most expected value within a capacity and a budget.
+"""Selects the customers with the most expected value within a capacity and a budget.
 
 With a capacity alone the best choice is the most valuable customers. A budget makes it a knapsack (with both, one with
 two constraints), which is solved by Lagrangian relaxation (Everett 1963, Operations Research 11(3):399-417): money gets

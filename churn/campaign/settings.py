@@ -1,4 +1,4 @@
-"""What a campaign may do: how many it reaches, what it spends, whom it leaves out."""
+"""Settings of a campaign: capacity, budget, exclusions, control group."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every room may use: errors, times, digests, words for numbers, YAML, progress."""
+"""What every room may use: errors, times, digests, wording of numbers, YAML, progress."""

@@ -1,4 +1,4 @@
-"""What is stored outlives the code: canonical text, its digest, and values that say in which format they are stored.
+"""Canonical text of stored values, its digest, and the format number that each carries.
 
 A digest is of the text that is stored, never of a class written out again: a class that gains a field with a default
 changes no digest of anything that was stored before. Which formats there are: docs/formats.md.

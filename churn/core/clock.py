@@ -1,4 +1,4 @@
-"""A moment as people write it in settings and contracts; UTC unless it says otherwise."""
+"""Parses moments in settings and contracts; UTC unless they name a time zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which source files a module needs: what travels inside a packaged model, and what a cached step depends on."""
+"""The import closure of modules: what travels inside a packaged model, and what a cached step depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times at which a job recurs: a cron expression of five fields in UTC, and the same as systemd writes it."""
+"""Cron expressions of five fields in UTC, and the same schedules for systemd."""
 
 from __future__ import annotations
 

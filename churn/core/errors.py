@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose, with the exit code of its kind.
+"""Every error that this project raises on purpose, with the exit code of its kind.
 
     ChurnError                     exit code 2: the reader of the message can mend it
     ├── ConfigError                a settings file, an override or a command-line value

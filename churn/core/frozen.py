@@ -1,4 +1,4 @@
-"""The base of every value that crosses a border: immutable, and strict about its fields."""
+"""The base classes of values: immutable, and strict about their fields."""
 
 from __future__ import annotations
 

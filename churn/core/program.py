@@ -1,4 +1,4 @@
-"""What the reader types to call this program: `python run.py` in a checkout, `churn` where it is installed."""
+"""How this program is called in messages: `python run.py` in a checkout, `churn` where it is installed."""
 
 from __future__ import annotations
 

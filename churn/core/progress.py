@@ -1,4 +1,4 @@
-"""What a run is doing right now, as log records: a terminal draws them, a log keeps them."""
+"""Progress of a run as log records: the terminal draws them, the log file keeps them."""
 
 from __future__ import annotations
 

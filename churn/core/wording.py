@@ -1,4 +1,4 @@
-"""Numbers and times as people read them: percentages, money and intervals with as many digits as they bear."""
+"""Numbers and times in words: percentages, money and intervals with the digits that they support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading YAML into strict models, with messages that name the file, the key and the nearest valid key."""
+"""Reads YAML into strict models; messages name the file, the key and the nearest valid key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A delivered table that need not fit in memory: validated in parts, with what only the whole table shows."""
+"""A delivered table of any size: validated in parts, and for duplicates over the whole."""
 
 from __future__ import annotations
 

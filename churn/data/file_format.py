@@ -1,4 +1,4 @@
-"""How the files of a data set are written: their encoding, their numbers, the sheet of a workbook."""
+"""How a data set's files are written: encoding, number format, sheet of a workbook."""
 
 from __future__ import annotations
 

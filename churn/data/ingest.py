@@ -1,4 +1,4 @@
-"""From a source's rows to the contract's: names, types and times, with every value that does not fit written down."""
+"""Converts a source's rows to the contract's names, types and times, and records every value that does not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes: what happened to a customer within the window after a row, and from when on that may be used."""
+"""Labels: whether a customer left within the outcome window of a row, and from when on that is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof that a training set knows nothing it could not have known when the prediction would have been made."""
+"""Leakage checks: no row of a training set knows what was not known at its prediction time."""
 
 from __future__ import annotations
 

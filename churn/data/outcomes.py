@@ -1,4 +1,4 @@
-"""Whether a data set has outcomes enough to learn from and to judge by, told before anything is trained."""
+"""Checks that a data set has enough outcomes to train and evaluate on, before anything is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are delivered to be scored: whoever can be told apart is scored, with what is wrong as missing values."""
+"""Prepares rows delivered for scoring: invalid values count as missing, and rows without an identity are set aside."""
 
 from __future__ import annotations
 

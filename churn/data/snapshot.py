@@ -1,4 +1,4 @@
-"""What a table holds, column by column, small enough to cross a step beside the reference to the table."""
+"""A profile of a table, column by column, small enough to cross a step beside the table's reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every table of a data set: its name, its key, and what each column of it means."""
+"""The tables of a data set: the name, key and columns of each, with their meaning."""
 
 from __future__ import annotations
 

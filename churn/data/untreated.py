@@ -1,4 +1,4 @@
-"""Which outcomes tell of churn without treatment, and how many rows each stands for: the one rule of it.
+"""Untreated outcomes: which labels tell of churn without treatment, and how many rows each stands for.
 
 A model, a gate and monitoring are asked what a customer does who is left alone. Who is contacted within the outcome
 window of a row does not show that, and the row is left out. A campaign draws a control group from those whom it would

@@ -1,4 +1,4 @@
-"""Which rows of a batch keep the contract; those that break a rule are set aside with it, never dropped."""
+"""Validates rows against the contract; those that break a rule are quarantined with it, never dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the numbers of a table are written, where that is not plain: decimal comma, digits in groups, a currency."""
+"""Detects the number format of a table: decimal comma, grouped digits, currency signs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader should know of a column that a model learns from: stray words, stand-ins for missing, repetitions."""
+"""Remarks on drafted columns: stray words, placeholders for missing values, repeated columns."""
 
 from __future__ import annotations
 

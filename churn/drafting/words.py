@@ -1,4 +1,4 @@
-"""What the words of column names and of values say: who left and who stayed, a key, a person, a time, a payment."""
+"""Vocabulary of column names and values: left and stayed, keys, persons, times, payments."""
 
 from __future__ import annotations
 

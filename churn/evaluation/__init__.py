@@ -1,1 +1,1 @@
-"""How good predictions are and how sure that is: metrics under weights, bootstrap, slices, profit, importance."""
+"""Evaluation of predictions: weighted metrics, bootstrap, slices, profit, importance."""

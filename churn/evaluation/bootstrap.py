@@ -1,4 +1,4 @@
-"""How sure a number is: the bootstrap over customers, the same resamples for everything that is compared."""
+"""The bootstrap over customers, with the same resamples for everything that is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One campaign of the holdout: each customer once, as of the newest date whose outcomes are known."""
+"""The newest mature campaign date of a holdout: each customer once, with profit per 1,000 customers."""
 
 from __future__ import annotations
 

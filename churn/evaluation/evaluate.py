@@ -1,4 +1,4 @@
-"""What a holdout says about a model, with uncertainty: quality, calibration and money, overall and by slice."""
+"""Evaluates a model on a holdout: quality, calibration and profit with intervals, overall and by slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation says, in two sentences, and of whom it says it."""
+"""The headline of an evaluation in two sentences, with the population that it is about."""
 
 from __future__ import annotations
 

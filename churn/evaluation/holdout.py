@@ -1,4 +1,4 @@
-"""A model's predictions on rows it never saw, and every number that they give under any row weights."""
+"""Holdout predictions, and every metric of them under any row weights."""
 
 from __future__ import annotations
 

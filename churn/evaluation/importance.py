@@ -1,4 +1,4 @@
-"""Why the model says what it says on the holdout: which features count, and the reasons of a few customers."""
+"""Feature importance on the holdout, and the reasons of a few customers."""
 
 from __future__ import annotations
 

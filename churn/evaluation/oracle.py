@@ -1,4 +1,4 @@
-"""How close a model comes to the best that anybody could do, where a simulation knows the true probabilities."""
+"""Compares a model with the best possible one, where a simulation knows the true probabilities."""
 
 from __future__ import annotations
 

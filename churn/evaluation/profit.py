@@ -1,4 +1,4 @@
-"""What a ranking of customers is worth: the expected maximum profit (EMPC) and the profit curve."""
+"""Profit of a ranking: the expected maximum profit (EMPC) and the profit curve."""
 
 from __future__ import annotations
 

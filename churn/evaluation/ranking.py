@@ -1,4 +1,4 @@
-"""How well probabilities rank and match outcomes, under any row weights: rows are sorted once, weights vary."""
+"""Ranking and classification metrics under any row weights: rows are sorted once for all weights."""
 
 from __future__ import annotations
 

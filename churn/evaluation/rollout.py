@@ -1,4 +1,4 @@
-"""Two versions on the customers of a rollout: what each said of them, and what that came to once outcomes are known.
+"""Compares two versions on the customers of a rollout, once outcomes are known.
 
 A customer counts once, by the first row that was scored while the rollout ran. Customers who were contacted within
 their outcome window do not count, in either arm, and a control group stands for them: see `churn.data.untreated`.

@@ -1,4 +1,4 @@
-"""How the model reads single features: the curves of its additive part, and churn by two of its inputs at once."""
+"""Shape functions of the additive part, and churn rates by pairs of inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far customers of today lie from those that a model was judged on: the population stability index by column.
+"""Population shift: the stability index (PSI) of today's customers against the holdout, by column.
 
 The index (PSI) is the sum over bins of `(b - a)·ln(b/a)`, where a and b are the shares of both sides. From 0.1 on a
 distribution is said to have shifted, from 0.25 on strongly (Siddiqi 2006, Credit Risk Scorecards). In small samples

@@ -1,4 +1,4 @@
-"""Whether a difference is more than chance: the corrected t-test, Holm's correction, and what could have been seen."""
+"""Significance of differences: the corrected t-test, Holm's correction, detectable differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality by slice: which groups of customers a holdout falls into, and how the model does in each."""
+"""Quality by slice: the groups of a holdout, and the metrics of each."""
 
 from __future__ import annotations
 

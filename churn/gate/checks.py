@@ -1,4 +1,4 @@
-"""The registry of the gate's checks: what each is called, and how its number and its bar read, with their unit.
+"""The registry of the gate's checks: label, and how the measured value and the limit read, with their unit.
 
 Terminal, page and decisions take names and phrases from here; a tag keeps the check's key.
 """

@@ -1,4 +1,4 @@
-"""Is this version no worse? Champion and challenger on the same rows, resampled together by customer."""
+"""Compares champion and challenger on the same rows, resampled together by customer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The absolute bars of a first champion: there is no other version to beat, so it must beat doing without a model."""
+"""The checks of a first champion, which must beat doing without a model."""
 
 from __future__ import annotations
 

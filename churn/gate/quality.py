@@ -1,4 +1,4 @@
-"""Does the challenger predict well enough to take the champion's place? The rule, one check at a time."""
+"""The quality checks of the gate: does the challenger predict well enough to replace the champion?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the recipe better? Two ways of making a model, refitted on the same folds by customer, several times over."""
+"""Compares two recipes, refitted several times on the same folds by customer."""
 
 from __future__ import annotations
 

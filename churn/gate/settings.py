@@ -1,4 +1,4 @@
-"""What the gate asks of a challenger, and how sure it must be; docs/gate.md argues the defaults."""
+"""Settings of the gate: limits and confidence; docs/gate.md gives the reasons for the defaults."""
 
 from __future__ import annotations
 

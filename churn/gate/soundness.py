@@ -1,4 +1,4 @@
-"""Whether a version is what was registered, describes itself, and answers as a service must."""
+"""Checks of a version alone: digest, description, lineage, latency, size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts as a use case: what monitoring found goes to every channel once, and is said to be over once."""
+"""Sends alerts: each finding of monitoring goes to every channel once, and so does its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged of each answer of the endpoint."""
+"""Logs each answer of the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new version beside the one that is live, on the holdout of its training run: a first look before the gate."""
+"""Compares a new version with the champion on its training run's holdout: a preview of the gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions about versions that need more than ledger and registry: the audit, and a model that is gone."""
+"""Decisions that need more than ledger and registry: the audit, and retirement of a lost model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a version to production: judged, approved by policy or a person, promoted."""
+"""Deployment of a version: gate, approval by policy or a person, promotion."""
 
 from __future__ import annotations
 

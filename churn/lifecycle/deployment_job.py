@@ -1,4 +1,4 @@
-"""The tasks of a deployment job, each given the name of a model and the number of a version, and nothing else."""
+"""The tasks of a deployment job; each takes the name of a model and the number of a version, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the version before would have done better than the one that is live, on the same untreated outcomes."""
+"""Compares the previous champion with the live one on the same untreated outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoint answers: the champion by the ledger, or a challenger that is rolled out, on newest features."""
+"""Answers scoring requests: by the champion of the ledger, or by a challenger in a rollout."""
 
 from __future__ import annotations
 

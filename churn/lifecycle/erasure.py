@@ -1,4 +1,4 @@
-"""Erasing a customer: from every table and its old versions, from lists and pages, on record without a name."""
+"""Erases a customer from every table, its old versions, lists and pages; the record names nobody."""
 
 from __future__ import annotations
 

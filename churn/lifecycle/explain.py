@@ -1,4 +1,4 @@
-"""What the champion says of one customer, why, and what would change it."""
+"""Explains the champion's prediction for one customer, and what would change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch from beginning to end: what is scored by which version, whether it was before, and what it came to."""
+"""Scores one batch: finds version and rows, resumes or reuses an equal batch, records the summary."""
 
 from __future__ import annotations
 

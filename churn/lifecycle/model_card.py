@@ -1,4 +1,4 @@
-"""The model card that travels with a model: what it is for, what it learned from, how good it is, where it ends.
+"""Writes the model card: purpose, training data, quality, limits.
 
 Its headings are those of Mitchell et al. (2019), Model Cards for Model Reporting, FAT* '19.
 """

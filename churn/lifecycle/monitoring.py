@@ -1,4 +1,4 @@
-"""Monitoring as a use case: measures what is new, says what the newest windows mean, and what to do."""
+"""Monitors: measures new windows, diagnoses the newest ones, and advises on retraining."""
 
 from __future__ import annotations
 

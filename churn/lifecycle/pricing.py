@@ -1,4 +1,4 @@
-"""Puts a price on what monitoring found: a shift of the inputs by column, and outcomes that are otherwise."""
+"""Prices the findings of monitoring: the cost of input shift by column, and of concept drift."""
 
 from __future__ import annotations
 

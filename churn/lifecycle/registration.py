@@ -1,4 +1,4 @@
-"""What a training run leaves: its record in the tracker, the tags of the version, the version itself, once."""
+"""Registers a trained model: its record in the tracker, its tags and its version, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a promotion: features online, the endpoint on the version, customers scored; or it is taken back."""
+"""Releases a promoted version: features online, endpoint updated, smoke test; reverted where one of these fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing what nothing needs any more: old table versions, and what killed runs left behind."""
+"""Removes old table versions and what killed runs left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retraining as a use case: where monitoring calls for it, a model of the newest outcomes, judged like any other."""
+"""Retrains where monitoring calls for it; the new model is judged like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rollout looked at: what both versions said and earned, what the test says of that, and what follows from it."""
+"""Checks a rollout: what both versions answered and earned, and whether to advance, promote or abort."""
 
 from __future__ import annotations
 

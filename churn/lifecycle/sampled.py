@@ -1,4 +1,4 @@
-"""A sample of the newest window and of its baseline, row by row, for tools that cannot work on counts."""
+"""Samples rows of the newest window and of its baseline, for tools that cannot work on counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server of this project is started; its process is given them as JSON."""
+"""Options of the project's server; its process receives them as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features where the endpoint finds them: publication to the online store, and the proof that it says the same."""
+"""Publishes features to the online store, and verifies that it agrees with the feature table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to a data set's model while it was watched: promotions, retrainings, campaigns and alerts."""
+"""The timeline of a model: promotions, retrainings, campaigns and alerts."""
 
 from __future__ import annotations
 

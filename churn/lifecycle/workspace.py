@@ -1,4 +1,4 @@
-"""What a use case works with: the data set, the ports, the clock and the name of whoever acts."""
+"""The workspace of a use case: data set, ports, clock and acting user."""
 
 from __future__ import annotations
 

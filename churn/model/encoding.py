@@ -1,4 +1,4 @@
-"""Columns as numbers: categories become codes; what is missing, infinite or unknown becomes one missing value."""
+"""Encodes columns as numbers: categories become codes; missing, infinite and unknown values become missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONE definition of every feature, computed the same for a table, for one online row and on Spark."""
+"""Feature functions: one definition for a table, one online row and Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's files on disk: written with a manifest of their sha256, and refused when one is not what it was."""
+"""A model's files on disk, with a manifest of their SHA-256; a changed file is refused."""
 
 from __future__ import annotations
 

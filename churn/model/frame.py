@@ -1,4 +1,4 @@
-"""Columns as the domain computes on them: one NumPy array each, NaN or None where a value is missing."""
+"""Columns as NumPy arrays, with NaN or None where a value is missing."""
 
 from __future__ import annotations
 

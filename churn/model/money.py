@@ -1,4 +1,4 @@
-"""What it is worth to treat a customer: expected value, the threshold that follows from it, and the decision."""
+"""The economics of treating a customer: expected value, the decision threshold, and the decision."""
 
 from __future__ import annotations
 

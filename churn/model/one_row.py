@@ -1,4 +1,4 @@
-"""One customer's score without tables: what `Scorer.predict` says of a row, in a fiftieth of its time.
+"""Scores one row from precomputed tables: the numbers of `Scorer.predict` in a fiftieth of the time.
 
 pandas, the booster and an array for each column cost a single row a millisecond. Here everything that does not depend
 on the row is worked out when the model is loaded, and plain numbers are scored; `benchmarks/serving.py --kernel` prints

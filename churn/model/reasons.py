@@ -1,4 +1,4 @@
-"""Why a customer is at risk, in words: reason codes from the model's exact contributions."""
+"""Reason codes: the largest contributions to a prediction, in words."""
 
 from __future__ import annotations
 

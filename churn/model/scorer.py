@@ -1,4 +1,4 @@
-"""From raw contract columns to what the business acts on: probability, decision, expected value and reasons."""
+"""The scorer: raw contract columns in; probability, decision, expected value and reasons out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What turns a probability into a decision and reasons, fixed when a model is packaged."""
+"""Settings that are fixed when a model is packaged: economics and reasons."""
 
 from __future__ import annotations
 

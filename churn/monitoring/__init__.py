@@ -1,1 +1,1 @@
-"""Monitoring: what predictions look like, how they differ from before, how well they do, and what that means."""
+"""Monitoring: profiles of predictions, drift, performance with and without outcomes, diagnosis."""

@@ -1,4 +1,4 @@
-"""The baseline of a version: its holdout with what it predicts there, which later batches are compared with."""
+"""The baseline of a version: its holdout with the predictions at registration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch of predictions: its id, the columns of its rows in the table, its counts and its summary."""
+"""A batch of predictions: its id, the columns of its rows, its counts and its summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is said of one customer: prediction, reasons, facts, decision, and what would change it."""
+"""The explanation of one customer: prediction, reasons, facts, decision, and what would change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables know of one customer at a time, and which values others like them have."""
+"""Facts of one customer at a time from the tables, and the values of similar customers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person may ask of the model behind an answer: what it reads, and what each value added to a prediction."""
+"""Inspection of a served model: its inputs, and the contribution of each value to a prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that the endpoint logged, as the table of predictions has them."""
+"""Converts rows that the endpoint logged to rows of the predictions table."""
 
 from __future__ import annotations
 

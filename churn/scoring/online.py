@@ -1,4 +1,4 @@
-"""Scoring the customers of one request: JSON values in, and out comes what a batch would say of them."""
+"""Scores the rows of one request: JSON values in, the scores of a batch out."""
 
 from __future__ import annotations
 

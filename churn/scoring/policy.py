@@ -1,4 +1,4 @@
-"""The rule by which a version decides, in words that tell one from another."""
+"""The decision policy of a package in words, with a digest of its economics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring record batches: Arrow in, Arrow out, each batch by itself; the same on a laptop and in a Spark task."""
+"""Scores record batches: Arrow in, Arrow out; the same on a laptop and in a Spark task."""
 
 from __future__ import annotations
 

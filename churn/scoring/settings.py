@@ -1,4 +1,4 @@
-"""How a batch is scored."""
+"""Settings of batches, the online store and the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would change a decision: the model asked again with one actionable value of a customer changed at a time.
+"""What-if: the model's answer with one actionable value of a customer changed at a time.
 
 It answers what the model says of a customer who differs in that value. It is no causal effect: that customers with a
 longer contract stay does not prove that giving one a longer contract makes them stay.

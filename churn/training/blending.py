@@ -1,4 +1,4 @@
-"""Choosing what the model is made of: the mean of which candidates' log-odds, by out-of-fold log loss."""
+"""Chooses the blend: the mean of those candidates' log-odds that has the least out-of-fold log loss."""
 
 from __future__ import annotations
 

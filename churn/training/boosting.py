@@ -1,4 +1,4 @@
-"""The main candidate: gradient-boosted trees, whose rounds the folds choose before one ensemble learns all rows."""
+"""The main candidate: gradient-boosted trees; the folds choose the rounds, and one ensemble learns all rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities are the shares that churn, and their recalibration where it pays."""
+"""Measures calibration, and recalibrates where that lowers the log loss."""
 
 from __future__ import annotations
 

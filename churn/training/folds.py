@@ -1,4 +1,4 @@
-"""Folds by customer, alike in their share of churners and the same for every candidate."""
+"""Folds by customer, stratified by churn, the same for every candidate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows to learn from, checked, encoded and dealt into folds: what every candidate starts from."""
+"""Prepares training rows: checked, encoded, and assigned to folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a version was made, kept so that it can be made again: contract, settings, searched parameters, code."""
+"""The recipe of a version, stored so that the model can be made again: contract, settings, parameters, code."""
 
 from __future__ import annotations
 

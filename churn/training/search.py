@@ -1,4 +1,4 @@
-"""Searching for better trees with Optuna: resumable after a kill, and honest about what the search bought."""
+"""Hyper-parameter search with Optuna: resumable after a kill; it reports what the search gained."""
 
 from __future__ import annotations
 

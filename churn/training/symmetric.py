@@ -1,4 +1,4 @@
-"""Symmetric trees, grown by CatBoost and carried as arrays; steadier than deep trees where interactions are smooth."""
+"""Symmetric trees, grown by CatBoost and stored as arrays; steadier than deep trees where interactions are smooth."""
 
 from __future__ import annotations
 
