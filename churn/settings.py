@@ -124,7 +124,7 @@ class JobSettings(Frozen):
     )
     timeout_seconds: int = Field(default=14_400, ge=60, description="A run that takes longer is ended.")
     notify: tuple[str, ...] = Field(
-        default=(), description="Mail addresses that are told of a failed run, such as one that waits for an approval."
+        default=(), description="Addresses that get a mail about a failed run, such as one that waits for approval."
     )
     poll_seconds: float = Field(default=5, gt=0, le=600, description="How often a run is asked how far it is.")
 
@@ -165,7 +165,7 @@ class MonitorSettings(Frozen):
     warehouse_id: str | None = Field(
         default=None, description="The SQL warehouse of the dashboard and of the alert; null: no alert."
     )
-    notify: tuple[str, ...] = Field(default=(), description="Addresses that hear of the alert and of failures.")
+    notify: tuple[str, ...] = Field(default=(), description="Mail addresses that receive the alert and failures.")
     psi: float = Field(default=0.2, gt=0, description="Population stability index above which the alert is raised.")
 
 

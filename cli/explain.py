@@ -18,7 +18,7 @@ def explain(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.inference import require_champion
 
     session = session_of(arguments)
-    require_champion(session.workspace)  # told before what explains is imported
+    require_champion(session.workspace)  # before the slow imports of the explanation
     from churn.lifecycle.explain import explain_customer
     from reports.customer_report import customer_lines, customer_page
 
@@ -35,7 +35,7 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def file_name(customer: str) -> str:
-    """Return a name for a file that holds the customer's id as far as it can, and tells all apart."""
+    """Return a name for a file, unique for each customer, that shows the customer's id as far as a file name can."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", customer).lstrip(".")[:60]
     digest = hashlib.sha256(customer.encode()).hexdigest()[:8]
     return customer if plain and plain == customer else f"{plain or 'customer'}-{digest}"

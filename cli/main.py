@@ -151,7 +151,7 @@ def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: T
     from .environment import prepare
 
     prepare(getattr(arguments, "debug", False))
-    if hasattr(arguments, "data") and not arguments.data.exists():  # told before anything is imported
+    if hasattr(arguments, "data") and not arguments.data.exists():  # refused before anything is imported
         raise ConfigError(f"There is no data at {arguments.data.resolve()}: check `--data`.")
     if arguments.command is None:
         from .pipelines import run_pipeline

@@ -1,6 +1,6 @@
 """Running a pipeline on the profile's stack, with its progress on the screen and a summary at the end.
 
-ZenML is imported last: a mistake that can be seen without it is told at once and leaves nothing behind.
+ZenML is imported last: a mistake that can be seen without it is reported at once and leaves nothing behind.
 """
 
 from __future__ import annotations

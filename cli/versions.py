@@ -34,7 +34,7 @@ _DIGITS = 8
 
 
 def holdout_of(version: ModelVersion) -> str:
-    """Return what tells the data of a version's metrics from others: digits, or nothing where it is not on record."""
+    """Return a short id of the data that a version's metrics are of, or nothing where it is not on record."""
     return version.tags.get(HOLDOUT, version.tags.get("data_digest", ""))[:_DIGITS]
 
 

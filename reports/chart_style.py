@@ -43,7 +43,7 @@ WIDTH, HEIGHT = 5.0, 3.4
 """Inches; in a column of a page the text is that of the page, and on a phone of 400 pixels still 10 pixels high."""
 _TITLE_CHARACTERS = 46
 _READ_OUT = 12
-"""Values of a chart that a screen reader is told behind the title."""
+"""Values of a chart that a screen reader reads after the title."""
 
 COLOURS = {
     "page": "#ffffff",

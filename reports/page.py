@@ -166,7 +166,7 @@ class Table(Block):
 
 @dataclass(frozen=True)
 class Figure(Block):
-    """A chart as `charts` and `model_charts` return it, with what it tells."""
+    """A chart as `charts` and `model_charts` return it, with its caption."""
 
     template: ClassVar[str] = "figure"
 

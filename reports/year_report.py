@@ -1,4 +1,4 @@
-"""A simulated year: what each policy of retraining earned, as lines for a screen and as a page that tells its story."""
+"""A simulated year: what each policy of retraining earned, as lines for a screen and as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint on Model Serving: one endpoint a data set, changed in place, told which versions answer whom."""
+"""The endpoint on Model Serving: one a data set, updated in place to the versions that answer."""
 
 from __future__ import annotations
 

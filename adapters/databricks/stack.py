@@ -242,7 +242,7 @@ def _tags_of_project(project: Any) -> Iterator[Any]:
 
 
 def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
-    """Return the endpoints of Model Serving, and the SQL alerts, which have no tags and are told by their text."""
+    """Return the endpoints of Model Serving, and the SQL alerts, which have no tags: their text names the project."""
     found = [
         Owned("endpoint", str(one.name), (), lambda name=str(one.name): client.serving_endpoints.delete(name))
         for one in client.serving_endpoints.list()

@@ -133,7 +133,7 @@ class UnityTables(FeatureStore):
     def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
         """MERGE as `upsert` does, and delete the batch's other rows in the same commit."""
         if column not in table.key:
-            raise StoreError(f"Batches of {table.name!r} cannot be told by {column!r}: it is not in its key.")
+            raise StoreError(f"Batches of {table.name!r} cannot be identified by {column!r}: it is not in its key.")
         batch = (column, value)
         with self._incoming(table, rows, batch) as given:
             return until_first(self._words(table.name), lambda: self._merge(table, given, batch))
@@ -195,8 +195,8 @@ class UnityTables(FeatureStore):
             _refuse_unfit(ref, arrow_schema(frame), features, entity, arrow_schema(right))
         if not set(spine.key) <= set(into.key) <= {*left.columns}:
             raise StoreError(
-                f"A row of {into.name!r} cannot be told by ({', '.join(into.key)}): it is a row of {spine.name!r}, "
-                f"told by ({', '.join(spine.key)}); take that key."
+                f"A row of {into.name!r} cannot be identified by ({', '.join(into.key)}): it is a row of "
+                f"{spine.name!r}, identified by ({', '.join(spine.key)}); take that key."
             )
         joined = as_known(left, right, entity, None if known_by is None else _utc(known_by))
         with self._reading(spine), staged(self._catalog, joined) as given:
@@ -228,8 +228,8 @@ class UnityTables(FeatureStore):
         key, stored = self._catalog.key(table.name), arrow_schema(self._catalog.rows(table.name))
         if not set(key) <= set(table.key):
             raise StoreError(
-                f"The rows of {table.name!r} are told by ({', '.join(key)}), not by ({', '.join(table.key)}): use that "
-                "key, or another table."
+                f"The rows of {table.name!r} are identified by ({', '.join(key)}), not by ({', '.join(table.key)}): "
+                "use that key, or another table."
             )
         lacking = [field for field in given.schema if field.name not in stored.names]
         schema = pa.schema([*stored, *lacking])
@@ -339,7 +339,7 @@ class UnityTables(FeatureStore):
 
 
 def _identified(frame: Any, schema: pa.Schema) -> tuple[int, str]:
-    """Return how many rows there are, and the text that tells their content."""
+    """Return how many rows there are, and a text that changes with their content."""
     counted = frame.selectExpr(*content(schema)).toArrow().to_pylist()[0]
     return counted["rows"], "".join(f"{int(counted[lane]) % 2**64:016x}" for lane in ("low", "high"))
 

@@ -48,7 +48,7 @@ _LOG_IN = "log in with `databricks auth login`, or set DATABRICKS_HOST and DATAB
 def client_of(settings: DatabricksSettings) -> WorkspaceClient:
     """Return a client with the credentials that the SDK finds: environment, `~/.databrickscfg`, the runtime.
 
-    A workspace that is down is told within half a minute: the SDK alone would try for five.
+    A workspace that is down is reported within half a minute: the SDK alone would try for five.
 
     Raises:
         StoreError: there are no credentials, or the workspace does not answer.

@@ -115,7 +115,7 @@ class BatchReplacement:
                 table, or any, cannot hold.
         """
         if column not in table.key:
-            raise StoreError(f"Batches of {table.name!r} cannot be told by {column!r}: it is not in its key.")
+            raise StoreError(f"Batches of {table.name!r} cannot be identified by {column!r}: it is not in its key.")
         base = DeltaVersion.newest(path)
         written, digest = stage_stream(
             duck, path, table, rows, now=now, existing=base.schema if base else None, batch=(column, value)

@@ -187,8 +187,8 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
         join = plan_join(self._open(spine), self._open(features), features.key, known_by)
         if not set(spine.key) <= set(into.key) <= {*join.spine.schema.names}:
             raise StoreError(
-                f"A row of {into.name!r} cannot be told by ({', '.join(into.key)}): it is a row of {spine.name!r}, "
-                f"told by ({', '.join(spine.key)}); take that key."
+                f"A row of {into.name!r} cannot be identified by ({', '.join(into.key)}): it is a row of "
+                f"{spine.name!r}, identified by ({', '.join(spine.key)}); take that key."
             )
         path = self._folder / into.name
         with explained(path):

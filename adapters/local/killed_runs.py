@@ -20,7 +20,7 @@ __all__ = ["clear", "start"]
 def start(state: Path, clear_runs: Callable[[], int]) -> None:
     """Note that this process runs a pipeline, and clear what killed ones left where no other does.
 
-    Temporary files of this process have a folder of their own from now on, so that they can be told from others.
+    Temporary files of this process have a folder of their own from now on, which shows whose they are.
 
     Args:
         state: The state folder of the profile.

@@ -169,7 +169,7 @@ def spark() -> Finding:
         return Finding("environment", "Spark", "ok", f"PySpark {version('pyspark')} with Java {java_version()}")
     message, _, remedy = lacking.partition(": ")
     if importlib.util.find_spec("pyspark") is None:
-        return Finding("environment", "Spark", "ok", f"{message}: --engine spark is not to be had", remedy)
+        return Finding("environment", "Spark", "ok", f"{message}: --engine spark is not available", remedy)
     return Finding("environment", "Spark", "warn", message, remedy)
 
 

@@ -186,7 +186,7 @@ class PostgresOnlineStore(OnlineStore):
     def _opened(self) -> ConnectionPool[Any]:
         with self._opening:
             if self._pool is None:
-                self._options()  # what it cannot say is told here, and not by a thread of the pool
+                self._options()  # its errors are raised here, and not by a thread of the pool
                 options = lambda: {name: value for name, value in self._options().items() if name != "conninfo"}  # noqa: E731
                 self._pool = ConnectionPool(
                     "" if self._given else self._address,

@@ -35,7 +35,7 @@ class PointInTimeJoin:
         features: The rows to take them from.
         entity: The columns in which both agree.
         known_by: Only features that arrived, and outcomes that were known, by then; None for all.
-        arrivals_in_key: Whether one event may have several feature rows, told by their arrivals.
+        arrivals_in_key: Whether one event may have several feature rows, with different arrivals.
     """
 
     spine: DeltaVersion

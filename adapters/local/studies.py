@@ -52,7 +52,7 @@ class DatabaseStudies(Studies):
         options: dict[str, Any] = {}
         if address.drivername.startswith("sqlite"):
             options = {"connect_args": {"timeout": _LOCK_SECONDS}}
-            # What cannot be made is told below, by the database.
+            # Where it cannot be made, the database says so below.
             with suppress(OSError):
                 Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(_ATTEMPTS):

@@ -57,8 +57,8 @@ class TablesOnDisk:
         before = self._stamp(base)
         if not set(before.key) <= set(table.key):
             raise StoreError(
-                f"The rows of {table.name!r} are told by ({', '.join(before.key)}), not by ({', '.join(table.key)}): "
-                "use that key, or another table."
+                f"The rows of {table.name!r} are identified by ({', '.join(before.key)}), not by "
+                f"({', '.join(table.key)}): use that key, or another table."
             )
         lacking = [field for field in schema if field.name not in base.schema.names]
         if lacking:

@@ -38,7 +38,7 @@ class PackagedScorer:
     Attributes:
         folder: Where it was loaded from; nothing is read from it any more.
         digest: The package's digest.
-        metadata: What `build_package` was told of the model.
+        metadata: The metadata that `build_package` stored with the model.
         card: The model card, Markdown; empty where there is none.
         inputs: The columns of the signature.
         size: Bytes of the package.

@@ -108,7 +108,7 @@ def newest(
 
     Args:
         features: Rows with an event time.
-        entity: The columns that tell customers apart.
+        entity: The columns that identify a customer.
         as_of: With a time zone.
         max_age: How long before the newest event of all that of a customer may lie; None for any time.
     """

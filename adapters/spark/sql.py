@@ -32,7 +32,7 @@ def comparable(reference: str, kind: pa.DataType) -> str:
 
 
 def content(schema: pa.Schema) -> tuple[str, str, str]:
-    """Return what to select of a table: its `rows`, and sums that tell its content, `low` and `high`.
+    """Return what to select of a table: its `rows`, and sums that change with its content, `low` and `high`.
 
     A null counts as a column that is not there; `ingested_at`, the order of rows and columns and how many bits a number
     has do not count. The integer 1, the float 1.0, true and the text "1" are four values.

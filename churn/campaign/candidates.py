@@ -1,4 +1,4 @@
-"""The candidates of a campaign: customers of one batch, checked and sorted by expected value."""
+"""The candidates of a campaign: customers of one batch, checked, in the order of their ids."""
 
 from __future__ import annotations
 

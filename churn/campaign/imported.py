@@ -24,7 +24,7 @@ _OFFERS = ("offer", "campaign", "action")
 
 
 def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.datetime) -> pa.Table:
-    """Return rows for `churn_contacts`, one for each contact that the table tells of; copies count once.
+    """Return rows for `churn_contacts`, one for each contact in the table; copies count once.
 
     Args:
         rows: As a source delivers them: the column of the customer's key, one of the time (`contacted_at`, `time` or

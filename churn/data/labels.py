@@ -29,7 +29,7 @@ class SplitSettings(Frozen):
 
     @property
     def tag(self) -> str:
-        """What tells one split from another, as a registered version is tagged with it."""
+        """The identity of the split, as a registered version is tagged with it."""
         return f"{self.holdout_share:g} by {self.salt}"
 
 

@@ -205,7 +205,7 @@ class TrainingData:
 
 
 def effective_rows(weight: FloatArray) -> float:
-    """Return how many rows of equal weight tell as much: `(sum w)² / sum w²` (Kish 1965, Survey Sampling)."""
+    """Return how many rows of equal weight count as much: `(sum w)² / sum w²` (Kish 1965, Survey Sampling)."""
     return float(np.sum(weight) ** 2 / np.sum(weight**2))
 
 

@@ -189,7 +189,7 @@ class UntreatedRows(Frozen):
         return (
             f"{self.contacted:,} of {self.rows:,} rows are left out, because their customer was contacted within the "
             f"outcome window; {self.control:,} rows of the control group stand for them, weighted by the inverse of "
-            f"its share. The {self.kept:,} rows tell as much as {self.effective:,.0f} of equal weight."
+            f"its share. The {self.kept:,} rows count as much as {self.effective:,.0f} of equal weight."
         )
 
     @property

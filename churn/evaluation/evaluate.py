@@ -115,7 +115,7 @@ class Evaluation(Finite):
         default=None, description="Rows that these stand for, where some stand for others beside themselves."
     )
     effective_rows: float | None = Field(
-        default=None, description="How many rows of equal weight tell as much (Kish); set with `represented`."
+        default=None, description="How many rows of equal weight count as much (Kish); set with `represented`."
     )
     data_digest: str | None = Field(
         default=None, description="Of the customers, times and outcomes evaluated on: equal where these are the same."

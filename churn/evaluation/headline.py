@@ -57,7 +57,7 @@ def represented_in_words(evaluation: Evaluation) -> str:
     if evaluation.represented is None or evaluation.effective_rows is None:
         return ""
     return (
-        f"Outcomes of contacted customers are left out: these rows stand for {evaluation.represented:,}, and tell as "
+        f"Outcomes of contacted customers are left out: these rows stand for {evaluation.represented:,}, and count as "
         f"much as {evaluation.effective_rows:,.0f} rows of equal weight."
     )
 

@@ -256,7 +256,7 @@ METRICS = Metrics(
             name="effective_rows",
             label="effective sample size",
             digits=0,
-            meaning="rows of equal weight that tell as much as the untreated rows with a known outcome",
+            meaning="rows of equal weight that count as much as the untreated rows with a known outcome",
         ),
         Metric(
             name="unmatched_share",

@@ -310,7 +310,7 @@ def _rows_check(mature: MatureRows) -> Check:
     drawn = f"; drawn by customer from {available:,} rows" if available > len(rows.value) else ""
     left_out = ""
     if mature.untreated is not None:
-        worth = "" if rows.weight is None else f"; these tell as much as {effective_rows(rows.weight):,.0f} rows of "
+        worth = "" if rows.weight is None else f"; these count as much as {effective_rows(rows.weight):,.0f} rows of "
         worth += "equal weight" if worth else ""
         left_out = f" Outcomes of contacted customers are left out{worth}. {mature.untreated.cost}".rstrip()
     entity, churned = pd.Series(rows.entity), rows.label == 1

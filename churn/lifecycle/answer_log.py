@@ -52,7 +52,7 @@ class AnswerLog:
         Args:
             answers: What is said of each row.
             request_id: The id of the request.
-            role: Whether the client is told.
+            role: The role of the answer: answered, shadow or what_if.
 
         Raises:
             StoreError: they cannot be logged, and `serving.log.when_full` is `refuse`.

@@ -31,7 +31,7 @@ def earlier_is_better(
 
     Both versions score the same rows, those newer than both trainings, and decide by the economics in force. The
     difference must be significant at `monitoring.alpha`, one-sided, and at least `monitoring.thresholds.profit_share`
-    of what the live version earns. Where it cannot be told, nothing is proposed. Nothing is ever rolled back here.
+    of what the live version earns. Where that is not known, nothing is proposed. Nothing is ever rolled back here.
     """
     live, before = state.live, state.previous
     if live is None or before is None or live not in state.versions:

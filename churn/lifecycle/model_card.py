@@ -82,6 +82,6 @@ def _untreated(training: TrainingReport) -> str:
     if training.effective_rows is None:
         return ""
     return (
-        " Outcomes of contacted customers are left out, and control groups stand for them: the rows tell as much as "
+        " Outcomes of contacted customers are left out, and control groups stand for them: the rows count as much as "
         f"{training.effective_rows:,.0f} of equal weight."
     )

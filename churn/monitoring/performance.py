@@ -111,7 +111,7 @@ class Cells:
 
     @property
     def effective(self) -> float:
-        """How many rows of equal weight tell as much as these (Kish): `(sum w)² / sum w²`; 0 without any."""
+        """How many rows of equal weight count as much as these (Kish): `(sum w)² / sum w²`; 0 without any."""
         rows = self.sums["rows"]
         return float(rows.sum() ** 2 / (rows @ self.weight)) if len(rows) else 0.0
 

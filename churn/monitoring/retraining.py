@@ -29,7 +29,7 @@ def advise(
     A broken feed always speaks against it: a model would learn from rows that are wrong.
 
     Args:
-        history: What the judged windows of the live version show, the oldest first; those whose loss cannot be told
+        history: What the judged windows of the live version show, the oldest first; those whose loss is not known
             yet, because no outcome is known, left out.
         is_of_before: Whether these are windows of the versions before whose outcomes became known since the last
             training, because no outcome of the live version's predictions is known yet. A loss in them is of behaviour

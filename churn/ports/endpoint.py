@@ -15,7 +15,7 @@ __all__ = ["EndpointAnswer", "EndpointHost", "EndpointState"]
 
 
 class EndpointState(Frozen):
-    """How an endpoint does; what a host cannot tell is None."""
+    """How an endpoint does; what a host does not know is None."""
 
     name: str = Field(description="The endpoint, named as in its paths.")
     address: str = Field(description="Where it answers, such as `http://127.0.0.1:8080`.")

@@ -42,7 +42,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _WINDOW = [("window", _TIME), ("model_version", pa.int64()), ("source", pa.string())]
 _GROUP = [*_WINDOW, ("slice", pa.string()), ("value", pa.string())]
 GROUP = tuple(name for name, _ in _GROUP)
-"""What a group of predictions is told by; `slice` and `value` are empty for all rows, `window` null for a baseline."""
+"""The columns that identify a group; `slice` and `value` are empty for all rows, `window` is null for a baseline."""
 LISTED = pa.schema([*_WINDOW, ("rows", pa.int64()), ("mature", pa.int64()), ("content", pa.string())])
 """Windows that there are: rows, how many have a known outcome that counts, a text that changes where the rows do."""
 COLUMNS = pa.schema(

@@ -21,7 +21,7 @@ from .rows import RowScorer, coded_columns
 __all__ = ["MODEL_DIGEST_COLUMN", "baseline_scores", "batch_shift", "write_baseline"]
 
 MODEL_DIGEST_COLUMN = "model_digest"
-"""The column that tells the baselines of different models apart."""
+"""The column that identifies a model's baseline."""
 _SAMPLED = 100_000
 """Rows of each side that are compared, about."""
 _PREDICTED = ("probability", "expected_value", "customer_value")

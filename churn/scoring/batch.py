@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 BATCH_ID = "batch_id"
-"""The column that tells batches apart."""
+"""The column that identifies a batch."""
 BINS = 20
 """Equally wide bins of probability, from 0 to 1."""
 

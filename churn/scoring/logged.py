@@ -32,7 +32,7 @@ def prediction_rows(rows: pa.Table, batch_id: str, entity: str) -> pa.Table:
 
     Args:
         rows: Columns as `LOGGED_SCHEMA` has them.
-        batch_id: What tells these rows from all others.
+        batch_id: The id of these rows in the table.
         entity: The column of the customer's key.
     """
     top = max(_DECLARED_REASONS, pc.max(pc.list_value_length(rows["reasons"])).as_py() or 0)

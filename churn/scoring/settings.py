@@ -96,9 +96,9 @@ class ServingSettings(Frozen):
     )
     max_rows: int = Field(default=1000, ge=1, description="Rows of one request.")
     max_megabytes: float = Field(default=4, gt=0, description="Size of one request.")
-    max_concurrent: int = Field(default=64, ge=1, description="Requests at a time; more are told to come again.")
+    max_concurrent: int = Field(default=64, ge=1, description="Requests at a time; more are refused with 429.")
     max_connections: int = Field(
-        default=512, ge=1, description="Connections to one process at a time; one more is told to come again."
+        default=512, ge=1, description="Connections to one process at a time; one more is refused with 503."
     )
     header_seconds: float = Field(
         default=5,

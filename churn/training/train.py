@@ -99,7 +99,7 @@ class TrainingReport(Frozen):
         doubling: What the last doubling of the rows bought, where there were more than were learned from.
         customers: Customers they belong to.
         churn_rate: Share of rows with label 1, each counted as often as the rows that it stands for.
-        effective_rows: How many rows of equal weight tell as much; None where each row stands for itself alone.
+        effective_rows: How many rows of equal weight count as much; None where each row stands for itself alone.
         blends: Every blend of candidates, least log loss first, with its standard error over customers.
         chosen: The candidates whose mean log-odds the model is.
         calibration: Scores before and after, and whether a line was applied.

@@ -170,7 +170,7 @@ def test_tables_that_cannot_be_joined_are_refused(store: FeatureStore) -> None:
         with pytest.raises(StoreError, match=match):
             store.point_in_time_join(left, right, TRAINING)
     for key in [("customer_id",), ("customer_id", "transaction_ts", "x")]:
-        with pytest.raises(StoreError, match="cannot be told by"):
+        with pytest.raises(StoreError, match="cannot be identified by"):
             store.point_in_time_join(spine, features, TableSpec(name="training", key=key))
 
 

@@ -217,7 +217,7 @@ def test_the_report_says_what_was_left_out_and_what_stands_for_it() -> None:
     assert (found.rows, found.contacted, found.control, found.kept, found.uncontrolled) == (60, 10, 10, 50, 0)
     assert found.effective == pytest.approx(60**2 / (40 + 10 * 4))
     assert "10 of 60 rows are left out" in found.sentence
-    assert "tell as much as 45 of equal weight" in found.sentence
+    assert "count as much as 45 of equal weight" in found.sentence
     assert found.cost == ""
 
 
