@@ -103,6 +103,7 @@ def tune(
     study: str,
     threads: int = 2,
     on_trial: Callable[[Trial], None] | None = None,
+    on_fold: Callable[[int], None] | None = None,
     profit: ProfitOfRows | None = None,
 ) -> TuningResult:
     """Search for the parameters of the boosted trees, on the folds that training uses.
@@ -121,6 +122,7 @@ def tune(
         study: Name of the study. It must carry the data, code and configuration: trials under it are taken as they are.
         threads: Folds grown side by side where trials are not.
         on_trial: Called after each trial, from the thread that ran it.
+        on_fold: Called with the folds that are done of the fixed configuration, the first trial.
         profit: Needed for the objective `profit`.
 
     Raises:
@@ -142,7 +144,7 @@ def tune(
     budget = model.explanation_budget
     judge = Judge(ready, additive, seed, threads, budget, profit if settings.objective == "profit" else None)
     with _quiet():
-        return _Search(judge, model.boosting, settings, seed, storage, study, on_trial).run()
+        return _Search(judge, model.boosting, settings, seed, storage, study, on_trial, on_fold).run()
 
 
 def _no_search(data: TrainingData, model: ModelSettings, settings: TuningSettings) -> str:
@@ -170,6 +172,7 @@ class _Search:
     storage: Any
     name: str
     on_trial: Callable[[Trial], None] | None
+    on_fold: Callable[[int], None] | None
 
     def run(self) -> TuningResult:
         started = time.monotonic()
@@ -197,6 +200,8 @@ class _Search:
         params = suggest(trial, self.fixed)
 
         def after_fold(index: int, loss: float) -> None:
+            if self.on_fold is not None and _FIXED in trial.user_attrs:
+                self.on_fold(index + 1)
             trial.report(loss if self.judge.profit is None else -loss, index)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -417,7 +422,7 @@ def search(
     threads: int,
     progress: Callable[[int, int, str], None],
 ) -> TuningResult:
-    """Search for better trees on the training side; `progress` takes trials done, trials at most, the best so far."""
+    """Search for better trees on the training side; `progress` takes trials done, trials at most, a message."""
     side = training.side("train")
     value = customer_values(side, contract, money)
     label = side.data.label.astype(np.float64)
@@ -429,6 +434,9 @@ def search(
             best[:] = [better([trial.value, *best])]
         unit = tuning.objective.replace("_", " ")
         progress(trial.number + 1, tuning.max_trials, f"best {unit} {best[0]:,.5f}" if best else "")
+
+    def on_fold(done: int) -> None:
+        progress(0, tuning.max_trials, f"fold {done} of {model.folds}")
 
     def profit(probability: FloatArray) -> FloatArray:
         return np.where(treatment_pays(probability, value, money), expected_value(label, value, money), 0.0)
@@ -443,5 +451,6 @@ def search(
         study=study,
         threads=threads,
         on_trial=on_trial,
+        on_fold=on_fold,
         profit=profit,
     )

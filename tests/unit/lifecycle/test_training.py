@@ -150,8 +150,8 @@ def toy_set(rows: int = 240) -> TrainingSet:
 
 
 @pytest.mark.parametrize(("objective", "better"), [("log_loss", min), ("profit", max)])
-def test_a_search_tells_each_trial_with_the_best_value_so_far(objective: str, better: Any) -> None:
-    told: list[tuple[int, int, str]] = []
+def test_a_search_reports_its_first_folds_and_then_each_trial_with_the_best_value(objective: str, better: Any) -> None:
+    reported: list[tuple[int, int, str]] = []
     settings = TuningSettings.model_validate({"mode": "on", "max_trials": 3, "objective": objective})
     result = search(
         toy_set(),
@@ -163,11 +163,13 @@ def test_a_search_tells_each_trial_with_the_best_value_so_far(objective: str, be
         storage=InMemoryStudies().storage(),
         study="s",
         threads=1,
-        progress=lambda done, most, message: told.append((done, most, message)),
+        progress=lambda done, most, message: reported.append((done, most, message)),
     )
-    assert [(done, most) for done, most, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    folds = FAST.folds
+    assert reported[:folds] == [(0, 3, f"fold {fold} of {folds}") for fold in range(1, folds + 1)]
+    assert [(done, most) for done, most, _ in reported[folds:]] == [(1, 3), (2, 3), (3, 3)]
     values = [trial.value for trial in result.trials if trial.value is not None]
-    assert told[-1][2] == f"best {objective.replace('_', ' ')} {better(values):,.5f}"
+    assert reported[-1][2] == f"best {objective.replace('_', ' ')} {better(values):,.5f}"
 
 
 def test_the_holdout_has_no_part_in_the_search() -> None:
