@@ -161,7 +161,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--version",
-        type=int,
+        type=_count,
         nargs="?",
         const=THE_PROGRAMS,
         metavar="N",
@@ -240,6 +240,12 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
 def _port(typed: str) -> int:
     if not typed.isdecimal() or not 1 <= int(typed) <= 65_535:
         raise argparse.ArgumentTypeError(f"{typed!r} is no port: give a number from 1 to 65535")
+    return int(typed)
+
+
+def _count(typed: str) -> int:
+    if not typed.isdecimal() or int(typed) < 1:
+        raise argparse.ArgumentTypeError(f"{typed!r} is no such number: give 1 or more")
     return int(typed)
 
 
@@ -326,9 +332,9 @@ def _deployment_job_commands(parser: _Parser, common: _Parser) -> None:
     actions.add_parser("create", parents=[common], help="make or change the job, and link it to the registered model")
     actions.add_parser("show", parents=[common], help="the job, whether a new version starts it, and its newest runs")
     repair = actions.add_parser("repair", parents=[common], help="run what failed of a version's newest run again")
-    repair.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    repair.add_argument("--version", type=_count, required=True, metavar="N", help="the version")
     wait = actions.add_parser("wait", parents=[common], help="wait until the newest run of a version has ended")
-    wait.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    wait.add_argument("--version", type=_count, required=True, metavar="N", help="the version")
     wait.add_argument(
         "--until",
         choices=("live", "approval"),
@@ -363,7 +369,7 @@ def _simulate_command(commands: Any, common: _Parser) -> None:
     year = commands.add_parser(
         "simulate", parents=[common], help="live a year month by month, and compare policies of retraining in money"
     )
-    year.add_argument("--months", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
+    year.add_argument("--months", type=_count, default=12, metavar="N", help="how many (default: %(default)s)")
     year.add_argument("--scenario", default="calm", metavar="NAME", help=f"one of {', '.join(SCENARIOS)}")
     year.add_argument(
         "--policies", metavar="LIST", help="beside the loop: some of never, monthly, demo (default: all of them)"
@@ -381,8 +387,8 @@ def _simulate_command(commands: Any, common: _Parser) -> None:
 def _endpoint_commands(commands: Any, common: _Parser) -> None:
     serve = commands.add_parser("serve", parents=[common], help="answer scoring requests over HTTP with @Champion")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8080, metavar="N", help="port to listen at (default: %(default)s)")
-    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8080, metavar="N", help="port to listen at (default: %(default)s)")
+    serve.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: %(default)s)")
     serve.add_argument("--no-auth", action="store_true", help="ask for no token; for this machine alone")
     serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM), to answer over HTTPS")
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
@@ -391,7 +397,7 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
     actions = _actions(endpoint)
     actions.add_parser("status", parents=[common], help="whether it answers, which version, since when, where")
     logs = actions.add_parser("logs", parents=[common], help="the end of its log, also of one that has ended")
-    logs.add_argument("--lines", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
+    logs.add_argument("--lines", type=_count, default=20, metavar="N", help="how many (default: %(default)s)")
     logs.add_argument("--follow", action="store_true", help="go on with what is added, until it ends or Ctrl-C")
     actions.add_parser("stop", parents=[common], help="end it after the requests that are under way")
     token = actions.add_parser("token", parents=[common], help="create, list or revoke the tokens that requests need")
@@ -432,12 +438,12 @@ def _decision_commands(commands: Any, common: _Parser) -> None:
     )
     for word, what in (("approve", "let a version that waits for it go live"), ("reject", "keep a version from it")):
         command = commands.add_parser(word, parents=[person], help=what)
-        command.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+        command.add_argument("--version", type=_count, required=True, metavar="N", help="the version")
     back = commands.add_parser("rollback", parents=[person], help="let a version be live again that was live before")
-    back.add_argument("--to", type=int, metavar="N", help="a version that was live (default: the one before)")
+    back.add_argument("--to", type=_count, metavar="N", help="a version that was live (default: the one before)")
     _rollout_commands(commands.add_parser("rollout", help="a challenger beside the champion, step by step"), common)
     gone = commands.add_parser("retire", parents=[person], help="declare the model of a version gone, on record")
-    gone.add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    gone.add_argument("--version", type=_count, required=True, metavar="N", help="the version")
     commands.add_parser("models", parents=[model], help="versions with aliases, approval, metrics, what was live when")
     audit = commands.add_parser("audit", parents=[model], help="hold the ledger of decisions against all that it names")
     audit.add_argument("--expect", metavar="HASH", help="the hash of a record, kept elsewhere, that must be there")
@@ -460,7 +466,7 @@ def _rollout_commands(parser: _Parser, common: _Parser) -> None:
             "--reason", required=needed, metavar="TEXT", help="why, for whoever reads the record later"
         )
         command.add_argument("--as", dest="name", metavar="NAME", help="who decides (default: as with approve)")
-    actions["start"].add_argument("--version", type=int, required=True, metavar="N", help="the version")
+    actions["start"].add_argument("--version", type=_count, required=True, metavar="N", help="the version")
     actions["start"].add_argument("--shadow", action="store_true", help="score every row beside it, and answer nobody")
     for action in ("start", "advance"):
         actions[action].add_argument(

@@ -66,6 +66,8 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     wiring.check_orchestrator(profile, contract)
     if hasattr(arguments, "schedule"):
         return _scheduled(arguments, session)
+    if name == "deployment":
+        session.workspace.approval(settings.approval).read().candidate(arguments.version)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
     console, file, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"

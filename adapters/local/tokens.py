@@ -79,8 +79,8 @@ class TokenFile:
         with self._alone():
             present = self.tokens()
             if not name.strip() or any(token.name == name for token in present):
-                why = "taken" if name.strip() else "empty"
-                raise ConfigError(f"A token needs a name of its own, and {name!r} is {why}: give another one.")
+                why = f"{name!r} is taken" if name.strip() else "none was given"
+                raise ConfigError(f"A token needs a name of its own, and {why}: give one with --name.")
             text = secrets.token_urlsafe(_BYTES)
             self._write((*present, Token(name=name, scope=scope, sha256=_hashed(text), created_at=now)))
         return text

@@ -227,6 +227,21 @@ class ModelState:
         numbers = ", ".join(map(str, self.versions))
         raise NotFound(f"{self.model} has no version {number}; it has {numbers}. `python run.py models` lists them.")
 
+    def candidate(self, number: int | None) -> ModelVersion:
+        """Return a version, or without a number the challenger.
+
+        Raises:
+            NotFound: there is no such version, or no challenger.
+        """
+        if number is not None:
+            return self.version(number)
+        if self.challenger is None:
+            raise NotFound(
+                f"{self.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a version "
+                "with --version N."
+            )
+        return self.challenger
+
     def digest(self, number: int | None) -> str:
         """Return the digest of what a version does; empty where there is no such version, or it never had one."""
         version = None if number is None else self.versions.get(number)

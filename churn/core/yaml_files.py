@@ -128,12 +128,11 @@ def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"unknown key `{where}`{hint}"
     if problem["type"] == "missing":
         return f"`{where}` is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return (
-        f"`{where}`: {message}, got {_VALUE.repr(problem['input'])}"
-        if where and not isinstance(problem["input"], dict)
-        else (f"`{where}`: {message}" if where else message)
-    )
+    message, value = str(problem["msg"]).removeprefix("Value error, "), _VALUE.repr(problem["input"])
+    if not where:
+        return message
+    named = isinstance(problem["input"], dict) or (isinstance(problem["input"], str) and value in message)
+    return f"`{where}`: {message}{'' if named else f', got {value}'}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -23,7 +23,7 @@ from ..core.progress import advance, conclude, note
 from ..gate.judge import judge
 from ..gate.recipes import remade_digest
 from ..gate.report import GateReport
-from ..ports.registry import CHALLENGER, ModelVersion
+from ..ports.registry import ModelVersion
 from ..ports.tables import FeatureStore
 from ..settings import Settings
 from .features import refresh_labels
@@ -166,12 +166,7 @@ def request_of(context: ApprovalContext, version: int | None) -> DeploymentReque
     """
     state = context.read()
     champion = state.champion
-    challenger = state.challenger if version is None else state.version(version)
-    if challenger is None:
-        raise NotFound(
-            f"{context.model} has no @{CHALLENGER}: run `python run.py --pipeline training` first, or name a "
-            "version with --version N."
-        )
+    challenger = state.candidate(version)
     return DeploymentRequest(challenger, champion, context.status(challenger.version, state))
 
 

@@ -31,7 +31,7 @@ def scenario_events(name: str, world: World, first: int) -> tuple[Event, ...]:
     """Return the events of a scenario in a year whose first month is `first`; raises ConfigError for another name."""
     if name not in SCENARIOS:
         raise ConfigError(
-            f"There is no scenario {name!r}: choose one of {', '.join(SCENARIOS)}{nearest(name, SCENARIOS)}."
+            f"There is no scenario {name!r}: choose one of {', '.join(SCENARIOS)}{nearest(name, SCENARIOS) or '.'}"
         )
     return SCENARIOS[name].events(world, first)
 

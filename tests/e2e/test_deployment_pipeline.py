@@ -250,3 +250,4 @@ def test_the_report_of_the_gate_is_one_page(second: Ran) -> None:
 def test_there_is_no_deployment_before_a_training(project: Project, tmp_path: Path) -> None:
     refused = deployed(project.with_state(tmp_path / "state"))
     assert "python run.py --pipeline training" in refused.paragraph
+    assert not list(tmp_path.glob("state/logs/*")), "it is refused before a run is made"

@@ -43,7 +43,7 @@ def test_a_name_stands_once_and_one_that_is_not_there_is_refused_with_those_that
     tokens.create("crm", "query", NOW)
     with pytest.raises(ConfigError, match="'crm' is taken"):
         tokens.create("crm", "admin", NOW)
-    with pytest.raises(ConfigError, match="' ' is empty"):
+    with pytest.raises(ConfigError, match="needs a name of its own, and none was given: give one with --name"):
         tokens.create(" ", "admin", NOW)
     with pytest.raises(NotFound, match="no token 'crn'; there are: crm"):
         tokens.revoke("crn")
