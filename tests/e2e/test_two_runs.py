@@ -24,7 +24,7 @@ def project(new_user: Callable[..., Project]) -> Project:
 
 @pytest.fixture(scope="module")
 def runs(project: Project) -> list[Ran]:
-    started = [project.start(*project.arguments("training", f"seed={seed}")) for seed in SEEDS]
+    started = [project.start(*project.arguments("training", "tuning.mode=off", f"seed={seed}")) for seed in SEEDS]
     return [command.finished() for command in started]
 
 

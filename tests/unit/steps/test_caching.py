@@ -215,3 +215,9 @@ def test_a_change_elsewhere_does_not(steps: dict[str, BaseStep], copy: Path, nam
 def test_other_data_and_other_settings_run_the_step_again(steps: dict[str, BaseStep], copy: Path) -> None:
     train = steps["train"]
     assert len({key(train), key(train, "c1"), key(train, seed=43)}) == 3
+
+
+def test_a_setting_of_the_evaluation_runs_the_evaluation_alone_again(steps: dict[str, BaseStep]) -> None:
+    asked = {name: set(inspect.signature(steps[name].entrypoint).parameters) for name in CACHED}
+    assert [name for name in CACHED if "evaluation" in asked[name]] == ["evaluate"]
+    assert not any("settings" in parameters for parameters in asked.values())
