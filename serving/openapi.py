@@ -110,7 +110,8 @@ _ANSWER = {
         "unseen_values": {
             "type": "object",
             "additionalProperties": {"type": "integer", "minimum": 1},
-            "description": "Rows with a category that training did not know, by column; scored as missing.",
+            "description": "Rows with a category that training did not know, or a text for a number, by column; "
+            "scored as missing.",
         },
     },
     "additionalProperties": False,

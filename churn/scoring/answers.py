@@ -6,12 +6,13 @@ The endpoint of this project and a version that serves by itself answer by this 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..core.errors import DataError, StoreError, nearest
-from ..model.frame import canonical_text
+from ..model.frame import Kind, canonical_text
 from ..ports.online import OnlineRow, OnlineValue
 from .online import OnlineScore, score_rows, spelled
 
@@ -71,7 +72,8 @@ class Scored(NamedTuple):
     Attributes:
         rows: An answer for each row.
         ignored: Columns of the rows that neither the model nor the data set knows.
-        unseen: Rows whose value training did not know, by column; they are scored as missing there.
+        unseen: Rows whose value training did not know, or that is a text where a number belongs, by column; they are
+            scored as missing there.
         spent: How long it took.
     """
 
@@ -134,7 +136,7 @@ class RowAnswers:
             else Answer(customer, "unknown", None, None)
             for customer, at, values, table_version in prepared
         ]
-        return Scored(answers, ignored, scored.unseen, spent)
+        return Scored(answers, ignored, {**scored.unseen, **_unreadable(model.kinds, rows)}, spent)
 
     def customer(self, row: Mapping[str, object]) -> str | None:
         """Return the customer whom a row names; raises DataError for a key that is none."""
@@ -190,3 +192,16 @@ class RowAnswers:
                 "`ignore`."
             )
         return unknown
+
+
+def _unreadable(kinds: Mapping[str, Kind], rows: Sequence[Mapping[str, object]]) -> dict[str, int]:
+    """Return how many rows have a text that is no number where a number belongs, by column."""
+    return Counter(
+        name
+        for row in rows
+        for name, value in row.items()
+        if isinstance(value, str)
+        and kinds.get(name) == "numeric"
+        and value.strip()
+        and spelled(name, value, "numeric") is None
+    )

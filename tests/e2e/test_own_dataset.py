@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from adapters.mlflow.load import PackagedScorer, load_package
 from churn.data.tables import LABEL, SPLIT
-from churn.ports.registry import CHALLENGER, MODEL_DIGEST
+from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST
 from churn.settings import load_contract
 from tests.e2e.project import ROOT, Project, Ran
 
@@ -163,7 +163,7 @@ def test_after_training_every_command_acts_on_the_data_set_without_its_table(
     assert "Commands act on the data set readers now." in chosen.out
     deployed = project.run("--pipeline", "deployment", "--version", "1", state, "--set=gate.max_ece=0.2").succeeded()
     assert "churn_readers version 1 is @Champion." in deployed.out
-    scored = project.run("--pipeline", "inference", state).succeeded()
+    scored = project.run("--pipeline", "inference", state, "--set=campaign.capacity=0").succeeded()
     assert scored.out.startswith("inference · dataset readers · stack local")
     assert f"{READERS:,} customers scored by churn_readers version 1" in scored.out
     customer = project.store("readers").read(project.tables("readers")["churn_predictions"])["reader_no"][0].as_py()
@@ -188,3 +188,33 @@ def test_the_next_delivery_is_added_to_the_data_set_that_is_in_use(project: Proj
     before = project.tables("readers")["bronze_customers"].rows
     added = project.run("--pipeline", "features", "--data", new, state).succeeded()
     assert f"3 rows from {new}, added to the {before:,} there: {before + 3:,} in all" in added.out
+
+
+def test_outcomes_that_are_the_other_way_round_retrain_and_the_gate_lets_the_new_model_live(
+    project: Project, draft: Path, table: Path
+) -> None:
+    rows = pd.read_csv(table, sep=";", dtype=str)
+    corrected = project.work / "corrected.csv"
+    rows.assign(Cancelled=rows["Cancelled"].map({"yes": "no", "no": "yes"})).to_csv(corrected, index=False, sep=";")
+    rules = {"mode": "start", "bad_windows": 1, "of_windows": 1, "cool_down_days": 0, "min_new_outcomes": 0}
+    quick = ("gate.resamples=300", "gate.repeats=1", "gate.max_ece=0.2", "tuning.mode=off")
+    settings = [*quick, *(f"monitoring.retraining.{name}={value}" for name, value in rules.items())]
+    project.run(*project.arguments("features", dataset=draft, data=corrected)).succeeded()
+    ran = project.run(*project.arguments("monitoring", *settings, dataset=draft), "--json")
+    assert "monitoring.retraining.mode is start: retraining follows." in ran.err
+    answer = json.loads(ran.out.splitlines()[-1])
+    assert (answer["pipeline"], answer["verdict"], answer["exit"], ran.code) == ("retraining", "promoted", 0, 0)
+    assert answer["gains"]["roc_auc"]["lower"] > 0
+    version = project.registry.by_alias("churn_readers", CHAMPION)
+    assert version is not None
+    assert version.version == answer["live"] == answer["version"] > 1
+    tables = project.tables("readers")
+    (row,) = project.store("readers").read(tables["retrainings"]).to_pylist()
+    assert (row["state"], row["before"], row["version"]) == ("promoted", 1, answer["version"])
+    told = [json.loads(line) for line in (project.state / "alerts" / "readers.jsonl").read_text().splitlines()]
+    assert [(notice["event"], notice["kind"]) for notice in told] == [
+        ("opened", "concept_drift"),
+        ("opened", "retraining"),
+        ("resolved", "retraining"),
+    ]
+    assert "<h1>Retraining: live</h1>" in Path(answer["report"]).read_text(encoding="utf-8")

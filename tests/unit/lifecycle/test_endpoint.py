@@ -153,6 +153,13 @@ def test_a_value_that_training_did_not_know_is_scored_as_missing_and_counted() -
     assert answers.rows[0].score.probability == expected(case, contract=None)
 
 
+@pytest.mark.parametrize(("sent", "counted"), [("many", 1), ("12", 0), ("", 0), (None, 0), (12, 0)])
+def test_a_text_where_a_number_belongs_is_scored_as_missing_and_counted(sent: object, counted: int) -> None:
+    answers = ready().endpoint.answer([{**FULL, "tenure": sent}, FULL], explain=False)
+    assert answers.unseen == ({"tenure": 1} if counted else {})
+    assert answers.rows[0].score is not None
+
+
 def test_a_promotion_and_a_rollback_change_the_version_that_answers() -> None:
     case = ready()
     assert not case.endpoint.refresh()
