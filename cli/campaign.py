@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from churn.core.errors import ConfigError
+from churn.core.wording import counted
 
 from .console import plain_console
 from .context import repeated, session_of, writable
@@ -37,12 +38,22 @@ def campaign_effect(arguments: argparse.Namespace) -> int:
 
 
 def campaign_import(arguments: argparse.Namespace) -> int:
-    """Add contacts that were made outside the product; they count for the rest days."""
+    """Add contacts that were made outside the product; they count for the rest days, and their outcomes as treated."""
     from churn.lifecycle.campaigns import import_contacts
 
     if not arguments.file.exists():
         raise ConfigError(f"There is no table at {arguments.file.resolve()}: check the name.")
     session = session_of(arguments)
-    number = import_contacts(session.workspace, arguments.file)
-    plain_console().print(f"{number:,} contacts of {arguments.file} are in churn_contacts of {session.contract.name}.")
+    imported, name = import_contacts(session.workspace, arguments.file), session.contract.name
+    if wants_json(arguments):
+        print_json({**imported._asdict(), "exit": 0})
+        return 0
+    console = plain_console()
+    verb = "is" if imported.contacts == 1 else "are"
+    console.print(f"{counted(imported.contacts, 'contact')} of {arguments.file} {verb} in churn_contacts of {name}.")
+    if imported.unknown:
+        console.print(
+            f"{imported.unknown:,} of them name a customer whom {name} does not have, and count for nobody: check that "
+            f"the keys are written as in {session.contract.entity_key}."
+        )
     return 0

@@ -33,6 +33,7 @@ JSON_COMMANDS = (
         "rollout status",
         "rollout check",
         "campaign effect",
+        "campaign import",
         "deployment-job show",
         "endpoint status",
         "alerts show",

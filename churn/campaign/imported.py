@@ -20,6 +20,7 @@ __all__ = ["IMPORTED", "imported_contacts"]
 IMPORTED = "import-"
 """How the batch of a contact begins that was made outside the product."""
 _TIMES = ("contacted_at", "contact_time", "contacted", "time", "date", "timestamp")
+_CUSTOMERS = ("customer", "customer_id")
 _OFFERS = ("offer", "campaign", "action")
 
 
@@ -27,8 +28,9 @@ def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.date
     """Return rows for `churn_contacts`, one for each contact in the table; copies count once.
 
     Args:
-        rows: As a source delivers them: the column of the customer's key, one of the time (`contacted_at`, `time` or
-            `date`, in UTC where it has no zone), and one of the offer, if any; others are ignored.
+        rows: As a source delivers them: the column of the customer's key (or `customer`), one of the time
+            (`contacted_at`, `time` or `date`, in UTC where it has no zone), and one of the offer, if any; others are
+            ignored.
         contract: The data set's contract.
         now: No contact can have been made later (UTC).
 
@@ -38,20 +40,22 @@ def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.date
     """
     names = {snake_case(name): name for name in rows.column_names}
     key = contract.entity_key
-    if key not in names:
-        raise ContractError(f"The contacts have no column {key!r}{nearest(key, names) or ', the key of a customer.'}")
+    customer = next((names[name] for name in (key, *_CUSTOMERS) if name in names), None)
+    if customer is None:
+        hint = nearest(key, names) or f": call the customer {key!r} or 'customer'."
+        raise ContractError(f"The contacts have no column {key!r}{hint} There are: {', '.join(rows.column_names)}.")
     time = next((names[name] for name in _TIMES if name in names), None)
     if time is None:
         raise ContractError(f"The contacts have no column of the time: call it {_TIMES[0]!r}.")
     offer = next((names[name] for name in _OFFERS if name in names), None)
     frame = pd.DataFrame(
         {
-            key: as_strings(rows[names[key]].to_pandas()),
+            key: as_strings(rows[customer].to_pandas()),
             CONTACTED_AT: pd.to_datetime(rows[time].to_pandas(), utc=True, errors="coerce", format="ISO8601"),
             "offer": None if offer is None else as_strings(rows[offer].to_pandas()),
         }
     )
-    _refuse(frame[key].isna() | (frame[key] == ""), rows, names[key], "no customer")
+    _refuse(frame[key].isna() | (frame[key] == ""), rows, customer, "no customer")
     _refuse(frame[CONTACTED_AT].isna(), rows, time, "no time that can be read: write it as 2025-06-30T09:00:00Z")
     _refuse(frame[CONTACTED_AT] > now, rows, time, f"a time after now ({now:%Y-%m-%d %H:%M} UTC)")
     frame = frame.drop_duplicates(ignore_index=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..campaign.campaign import Campaign
 from ..campaign.effect import CampaignEffect, ReadOut, campaign_effect
@@ -17,7 +19,7 @@ from ..scoring.batch import BatchSummary
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["import_contacts", "measure_campaigns", "plan_campaign", "read_out"]
+__all__ = ["Imported", "import_contacts", "measure_campaigns", "plan_campaign", "read_out"]
 
 
 def plan_campaign(workspace: Workspace, settings: Settings, summary: BatchSummary) -> tuple[Campaign, str]:
@@ -81,10 +83,18 @@ def read_out(workspace: Workspace, settings: Settings) -> ReadOut:
         return ReadOut(nothing=str(error))
 
 
-def import_contacts(workspace: Workspace, file: Path) -> int:
-    """Add contacts that were made outside the product to `churn_contacts`, and return how many there are in the file.
+class Imported(NamedTuple):
+    """Contacts of a file: how many there are, and how many of them are of customers whom the data set does not have."""
 
-    They count for the rest days. The same file twice adds nothing.
+    contacts: int
+    unknown: int
+
+
+def import_contacts(workspace: Workspace, file: Path) -> Imported:
+    """Add contacts that were made outside the product to `churn_contacts`.
+
+    They count for the rest days. The same file twice adds nothing. Contacts of customers whom the data set does not
+    have are taken as well, for rows of them may come.
 
     Raises:
         ContractError: the table lacks the customer or the time.
@@ -97,7 +107,20 @@ def import_contacts(workspace: Workspace, file: Path) -> int:
     contacts = imported_contacts(rows, workspace.contract, now=workspace.clock())
     with workspace.tables.exclusive("campaign"):
         workspace.tables.upsert(workspace.contract.table("contacts"), contacts)
-    return int(contacts.num_rows)
+    key = workspace.contract.entity_key
+    return Imported(contacts.num_rows, _unknown(workspace, contacts[key]))
+
+
+def _unknown(workspace: Workspace, customers: pa.ChunkedArray) -> int:
+    """Return how many of the customers have no row of features."""
+    key, known = workspace.contract.entity_key, pa.repeat(False, len(customers))
+    try:
+        features = workspace.tables.latest(workspace.contract.table("features").name)
+    except NotFound:
+        return len(customers)
+    for batch in workspace.tables.scan(features, [key]):
+        known = pc.or_(known, pc.is_in(customers, batch.column(0)))
+    return len(customers) - int(pc.sum(known).as_py() or 0)
 
 
 def _row(effect: CampaignEffect, batch_id: str | None) -> pa.Table:

@@ -16,7 +16,7 @@ from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.data.ingest import Source
 from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME
-from churn.lifecycle.campaigns import import_contacts, measure_campaigns, plan_campaign, read_out
+from churn.lifecycle.campaigns import Imported, import_contacts, measure_campaigns, plan_campaign, read_out
 from churn.lifecycle.workspace import Workspace
 from churn.ports.tables import TableSpec
 from churn.scoring.batch import BatchSummary
@@ -87,7 +87,7 @@ class Business:
         rows = self.store.read(self.store.latest("campaign_effects")).to_pylist()
         return {row["campaign"]: row for row in rows}
 
-    def imports(self, **columns: Any) -> int:
+    def imports(self, **columns: Any) -> Imported:
         self.table = pa.table(columns)
         return import_contacts(self.workspace, Path("calls.csv"))
 
@@ -151,8 +151,8 @@ def test_contacts_from_outside_rest_their_customers_and_are_no_campaign(business
     called = business.keys[:100]
     business.now = AS_OF - 10 * DAY
     times = [f"2025-05-{day:02d}" for day in (10, 11)] * 50
-    assert business.imports(customer_id=called, contacted_at=times, offer=["call"] * 100) == 100
-    assert business.imports(customer_id=called, contacted_at=times, offer=["call"] * 100) == 100
+    assert business.imports(customer_id=called, contacted_at=times, offer=["call"] * 100).contacts == 100
+    assert business.imports(customer_id=called, contacted_at=times, offer=["call"] * 100).contacts == 100
     assert business.store.latest("churn_contacts").rows == 100
     business.campaign("june", AS_OF)
     business.now = AS_OF + 40 * DAY
@@ -160,6 +160,14 @@ def test_contacts_from_outside_rest_their_customers_and_are_no_campaign(business
     assert found.contacted.customers + found.control.customers == CUSTOMERS - 100
     assert found.campaigns == ("june",)
     assert found.control_contacted == 0
+
+
+def test_a_customer_may_be_called_customer_and_those_whom_nobody_knows_are_counted(business: Business) -> None:
+    called = {"customer": [business.keys[0], "nobody", "nobody"], "time": ["2025-05-01"] * 3}
+    business.now = AS_OF
+    assert business.imports(**called) == (2, 2), "there are no customers yet"
+    business.campaign("june", AS_OF)
+    assert business.imports(**called) == (2, 1)
 
 
 def test_contacts_of_the_control_group_from_outside_are_said(business: Business) -> None:
@@ -175,9 +183,9 @@ def test_contacts_of_the_control_group_from_outside_are_said(business: Business)
     ("columns", "error", "told"),
     [
         (
-            {"customer": ["c1"], "time": ["2025-05-01"]},
+            {"kunde": ["c1"], "time": ["2025-05-01"]},
             ContractError,
-            "no column 'customer_id'; did you mean 'customer'",
+            "no column 'customer_id': call the customer 'customer_id' or 'customer'. There are: kunde, time",
         ),
         (
             {"customer_id": ["c1"], "when": ["2025-05-01"]},
