@@ -16,6 +16,7 @@ __all__ = ["ALERTS_FORMAT", "RETRAINING", "AlertBook", "Waiting", "concluded", "
 
 RETRAINING = "retraining"
 """The kind of an alert, and what it is about, that says that retraining is called for, or what became of it."""
+_SHARED = ("version", "kind", "source", "window", "evidence", "recommendation")
 _KEPT = 200  # notices that the book remembers
 _LOSS = frozenset({"concept_drift", "drift_with_loss"})
 _PERSISTS = frozenset({"retrain", "cooling_down", "too_few_outcomes"})
@@ -112,7 +113,7 @@ def _found(report: MonitoringReport, page: str | None) -> dict[str, Notice]:
                 severity="critical" if is_critical else "warning",
                 title=f"{KINDS[diagnosis.kind]}{source}",
                 page=page,
-                **diagnosis.model_dump(),
+                **{name: getattr(diagnosis, name) for name in _SHARED},
             )
     if report.advice.state == "retrain" and report.live is not None:
         found[RETRAINING] = Notice(
