@@ -1,8 +1,9 @@
 """Prove in a real workspace what only one can prove: `make databricks-acceptance`.
 
 Everything that is made is named `churn_acc_<hex>` and carries a mark of its own; it is removed at the end, whatever
-happened. Options are handed to every command, such as `--set profile.databricks.catalog=dev`. Without credentials
-nothing is done.
+happened. Options are handed to every command, such as `--set profile.databricks.catalog=dev`; `--serving` is for this
+program alone: it tries Lakebase and Model Serving too, which takes half an hour more. Without credentials nothing is
+done.
 """
 
 from __future__ import annotations
@@ -32,8 +33,19 @@ PROOFS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gate, ledger, alias @Champion", ("--pipeline", "deployment")),
     ("batch scoring with Spark, campaign lists", ("--pipeline", "inference")),
     ("monitoring", ("--pipeline", "monitoring")),
+    ("the platform's own monitor", ("stack", "monitor")),
+    ("deployment job, linked to the model", ("deployment-job", "create")),
+    ("a new version starts it", ("deployment-job", "show")),
     ("ledger and registry agree", ("audit",)),
 )
+SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("features on Lakebase, as in the feature table", ("features", "publish")),
+    ("endpoint on Model Serving", ("serve",)),
+    ("it answers", ("endpoint", "status")),
+    ("scores of real customers as in a batch", ("--pipeline", "deployment")),
+    ("its requests in the table of predictions", ("endpoint", "predictions", "move")),
+)
+"""What is tried after `PROOFS` with `--serving`."""
 REMOVED = ("everything that was made is removed by its mark", ("stack", "destroy", "--yes"))
 
 
@@ -45,7 +57,7 @@ class Proof(NamedTuple):
     seconds: float = 0.0
 
 
-def options_of(name: str, state: Path) -> list[str]:
+def options_of(name: str, state: Path, *, serving: bool = False) -> list[str]:
     """Return the options by which everything of this proof is apart from everything else in the workspace."""
     places = {
         "state": state,
@@ -54,16 +66,22 @@ def options_of(name: str, state: Path) -> list[str]:
         "databricks.volume": f"{name}.files",
         "databricks.folder": f"/Shared/{name}",
     }
+    if serving:
+        lakebase = f"projects/{name.replace('_', '-')}/branches/production/endpoints/primary"
+        places |= {"online.store": "lakebase", "online.address": lakebase}
     settings = [*(f"profile.{key}={value}" for key, value in places.items()), *SMALL]
     return ["--stack", "databricks", *(f"--set={setting}" for setting in settings)]
 
 
-def prove(run: Callable[[Sequence[str]], int], options: Sequence[str]) -> list[Proof]:
+def prove(
+    run: Callable[[Sequence[str]], int], options: Sequence[str], steps: Sequence[tuple[str, tuple[str, ...]]] = PROOFS
+) -> list[Proof]:
     """Run every command until one fails, and remove what was made, also after Ctrl-C.
 
     Args:
         run: Runs a command line of the project and returns its exit code.
         options: Appended to each.
+        steps: What is tried, each with its command.
     """
     proofs: list[Proof] = []
 
@@ -74,9 +92,9 @@ def prove(run: Callable[[Sequence[str]], int], options: Sequence[str]) -> list[P
         return code
 
     try:
-        for place, (what, command) in enumerate(PROOFS):
+        for place, (what, command) in enumerate(steps):
             if tried(what, command):
-                proofs += [Proof(later, None) for later, _ in PROOFS[place + 1 :]]
+                proofs += [Proof(later, None) for later, _ in steps[place + 1 :]]
                 break
     finally:
         tried(*REMOVED)
@@ -105,10 +123,14 @@ def main(arguments: Sequence[str]) -> int:
     name = f"churn_acc_{secrets.token_hex(4)}"
     print(f"In {workspace.config.host}, under the name {name}.", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory(prefix=name) as state:
-        options = [*options_of(name, Path(state)), *arguments]
+        serving = "--serving" in arguments
+        handed = [argument for argument in arguments if argument != "--serving"]
+        options = [*options_of(name, Path(state), serving=serving), *handed]
         try:
             proofs = prove(
-                lambda line: subprocess.run([sys.executable, ROOT / "run.py", *line], check=False).returncode, options
+                lambda line: subprocess.run([sys.executable, ROOT / "run.py", *line], check=False).returncode,
+                options,
+                (*PROOFS, *SERVED) if serving else PROOFS,
             )
         finally:
             with suppress(NotFound):

@@ -17,6 +17,7 @@ import pytest
 from adapters.databricks.deployment_job import DeploymentJob
 from adapters.databricks.workspace import make_folder
 from adapters.wiring import connect, job_workspace, now
+from churn.core.errors import ConfigError
 from churn.lifecycle.deployment_job import TASKS
 from churn.lifecycle.features import build_features, ingest
 from churn.lifecycle.year_steps import YearSteps
@@ -152,6 +153,26 @@ def test_a_version_that_is_not_there_fails_the_first_task_with_words_and_a_recor
     assert {path.stem.partition("-")[2] for path in records} == set(TASKS)
 
 
+def test_a_repair_by_the_command_passes_the_parameters_again(case: Case) -> None:
+    with pytest.raises(ConfigError, match="newest run of version 1 succeeded: there is nothing to repair"):
+        case.job.repair(1)
+    case.job.repair(9)
+    run = case.ended(max(case.workspace.jobs.runs))
+    assert (run.parameters["model_version"], run.tasks[0].attempt) == ("9", 1)
+    assert "has no version 9" in run.tasks[0].error, "and not that a parameter is missing"
+
+
+def test_a_model_of_another_data_set_is_refused_and_recorded(case: Case) -> None:
+    versions = case.workspace.mlflow.models[NAME]["versions"]
+    versions[2] = {**versions[1], "version": "2", "tags": {**versions[1]["tags"], "dataset": "saas"}}
+    run = case.ended(case.start("2"))
+    del versions[2]
+    assert results(run) == ["FAILED", "UPSTREAM_FAILED", "UPSTREAM_FAILED"]
+    assert "was trained on the data set saas, and this job deploys models of telco_simulated" in run.tasks[0].error
+    newest = max((case.profile.state / "deployment-job").iterdir())
+    assert "the data set saas" in newest.read_text()
+
+
 def test_every_run_is_shown_with_its_version(case: Case) -> None:
     told = case.job.show()
     assert told["link"]["state"] == "CONNECTED"
@@ -159,4 +180,5 @@ def test_every_run_is_shown_with_its_version(case: Case) -> None:
         ("1", "SUCCESS"),
         ("1", "CANCELED"),
         ("9", "FAILED"),
+        ("2", "FAILED"),
     }

@@ -44,7 +44,7 @@ def test_the_newest_release_is_sent_and_told_the_same(tmp_path: Path, require: C
     ).strip()
     assert tuple(map(int, newest.split("."))) > tuple(map(int, version("databricks-sdk").split(".")))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not within_half_a_minute"]
         + [f"tests/databricks/test_{name}.py" for name in ASKING],
         cwd=ROOT,
         env=environment,

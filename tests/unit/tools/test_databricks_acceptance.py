@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.parser import build_parser
-from tools.databricks_acceptance import PROOFS, REMOVED, main, options_of, prove, table
+from tools.databricks_acceptance import PROOFS, REMOVED, SERVED, main, options_of, prove, table
 
 
 class Typed:
@@ -28,8 +28,8 @@ class Typed:
 
 
 def test_every_command_is_one_of_the_command_line() -> None:
-    options = options_of("churn_acc_0123abcd", Path("/state"))
-    for _, command in (*PROOFS, REMOVED):
+    options = options_of("churn_acc_0123abcd", Path("/state"), serving=True)
+    for _, command in (*PROOFS, *SERVED, REMOVED):
         build_parser().parse_args([*command, *options])
 
 
@@ -38,6 +38,8 @@ def test_everything_is_named_after_the_proof() -> None:
     places = [option for option in options if option.startswith("--set=profile.databricks.")]
     assert len(places) == 4
     assert all("churn_acc_0123abcd" in place for place in places)
+    served = options_of("churn_acc_0123abcd", Path("/state"), serving=True)
+    assert "--set=profile.online.address=projects/churn-acc-0123abcd/branches/production/endpoints/primary" in served
 
 
 def test_what_was_proved_is_listed_and_removed_at_the_end() -> None:
@@ -52,7 +54,7 @@ def test_what_was_proved_is_listed_and_removed_at_the_end() -> None:
 def test_after_a_failure_nothing_else_is_tried_and_everything_is_removed() -> None:
     typed = Typed(["--pipeline", "training"])
     lines = table(prove(typed, [])).splitlines()
-    assert [line[:9].strip() for line in lines] == [*["proved"] * 4, "exit 2", *["not tried"] * 4, "proved"]
+    assert [line[:9].strip() for line in lines] == [*["proved"] * 4, "exit 2", *["not tried"] * 7, "proved"]
     assert typed.lines[-1][:2] == ["stack", "destroy"]
 
 
