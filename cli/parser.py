@@ -154,38 +154,7 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[settings_options("overrides")],
     )
-    listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
-    parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
-    parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
-    parser.add_argument(
-        "--verbose", action="store_true", help="with --pipeline deployment: every check of the gate, not the main ones"
-    )
-    parser.add_argument(
-        "--version",
-        type=_count,
-        nargs="?",
-        const=THE_PROGRAMS,
-        metavar="N",
-        help="the version of this program; with --pipeline deployment: a model version other than @Challenger",
-    )
-    parser.add_argument(
-        "--as-of", metavar="TIME", help="with --pipeline inference: score what was known then (UTC; default: now)"
-    )
-    parser.add_argument(
-        "--engine", choices=("auto", "local", "spark"), help="with --pipeline inference: where to score (default: auto)"
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="with --pipeline monitoring: print the alerts that would be sent; send and write nothing",
-    )
-    parser.add_argument(
-        "--schedule",
-        metavar="CRON",
-        default=argparse.SUPPRESS,
-        help="on Databricks: let the pipeline run by itself, such as '0 6 * * 1' (UTC); `off` ends that",
-    )
+    _pipeline_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands", help="what to do")
     # A name of its own: what a command collects would replace what was collected before it.
     common = settings_options("command_overrides")
@@ -236,6 +205,41 @@ def build_parser(program: str | None = None) -> argparse.ArgumentParser:
                     text = str(choice.help)
                     action.choices[choice.dest].description = f"{text[:1].upper()}{text[1:]}."
     return parser
+
+
+def _pipeline_options(parser: _Parser) -> None:
+    listed = "; ".join(f"{name}: {what}" for name, what in PIPELINES.items())
+    parser.add_argument("--pipeline", choices=PIPELINES, help=listed)
+    parser.add_argument("--no-cache", action="store_true", help="run every step, also those whose inputs are unchanged")
+    parser.add_argument(
+        "--verbose", action="store_true", help="with --pipeline deployment: every check of the gate, not the main ones"
+    )
+    parser.add_argument(
+        "--version",
+        type=_count,
+        nargs="?",
+        const=THE_PROGRAMS,
+        metavar="N",
+        help="the version of this program; with --pipeline deployment: a model version other than @Challenger",
+    )
+    parser.add_argument(
+        "--as-of", metavar="TIME", help="with --pipeline inference: score what was known then (UTC; default: now)"
+    )
+    parser.add_argument(
+        "--engine", choices=("auto", "local", "spark"), help="with --pipeline inference: where to score (default: auto)"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="with --pipeline monitoring: print the alerts that would be sent; send and write nothing",
+    )
+    parser.add_argument(
+        "--schedule",
+        metavar="CRON",
+        default=argparse.SUPPRESS,
+        help="on Databricks: let the pipeline run by itself, such as '0 6 * * 1' (UTC); `off` ends that",
+    )
 
 
 def _port(typed: str) -> int:
