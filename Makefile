@@ -56,7 +56,7 @@ lint: $(TEST) ## style, who may import whom, types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache --no-logo
-	$(RUN) -m mypy churn
+	$(RUN) -m mypy adapters churn cli materializers pipelines reports serving steps
 
 clean: ## remove the environment and every cache; .churn/ with your tables and models stays
 	rm -rf .venv .uv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,8 +17,6 @@ from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
-from churn.lifecycle.year import Stores
-from churn.lifecycle.year_steps import Connect, YearSteps
 from churn.settings import Profile, Settings, registered_name
 
 from .databricks import ports as databricks
@@ -28,6 +26,9 @@ from .session import activate, active_profile, clock_at, now
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from churn.lifecycle.year import Stores
+    from churn.lifecycle.year_steps import Connect, YearSteps
 
     from .databricks.bundle import Graphs
 
@@ -104,6 +105,8 @@ def year_stores(
     `runs` returns what runs the use cases, given the ports of a state and its profile.
     """
     import pyarrow.parquet
+
+    from churn.lifecycle.year import Stores
 
     from .local.no_stages import NoStages
 

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["differences"]
 
-_EMPTY = (0, False, "", [], {})
+_EMPTY: tuple[Any, ...] = (0, False, "", [], {})
 
 
 def differences(there: Any, wanted: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

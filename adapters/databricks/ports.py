@@ -145,7 +145,7 @@ def prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     requests: Any = None
     kind = log_of(found, "auto")
     if found is not None and (table := table_of(found)):
-        schema, _, name = table.rpartition(".")
+        schema, name = table.rsplit(".", 1)
         requests = UnityRequests(UnityCatalog(unity_catalog(profile, contract).session, schema), name)
     elif kind == "own" and online.store == "lakebase":
         requests = PostgresRequests(LakebaseLogin(partial(client_of, settings), online.address).options, contract.name)

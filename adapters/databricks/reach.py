@@ -85,7 +85,7 @@ def _ran(client: WorkspaceClient, settings: DatabricksSettings, url: str) -> tup
         if not has_ended(run.state):
             client.jobs.cancel_run(run_id)
             return run, "", ""
-        output = client.jobs.get_run_output(run.tasks[0].run_id if run.tasks else run_id)
+        output = client.jobs.get_run_output((run.tasks and run.tasks[0].run_id) or run_id)
         return run, output.logs or "", (output.error or "").strip().rpartition("\n")[2]
     finally:
         with suppress(DatabricksError, OSError):

@@ -56,7 +56,7 @@ class UnityRequests:
             f"WHERE request_time >= {_literal(hour)} AND request_time < {_literal(hour + _HOUR)} "
             "ORDER BY request_time, databricks_request_id",
         )
-        return iter(rows.to_pylist())
+        return list(rows.to_pylist())
 
 
 class PostgresRequests:

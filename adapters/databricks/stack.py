@@ -150,13 +150,13 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
     client, mark = client_of(settings), tags_of(settings)
     with explained("list what the project made"):
         jobs = [
-            Owned("job", job.settings.name or "", (), lambda number=job.job_id: client.jobs.delete(number))
+            Owned("job", job.settings.name or "", (), partial(client.jobs.delete, job.job_id or 0))
             for job in client.jobs.list()
             if job.settings and mark.items() <= (job.settings.tags or {}).items()
         ]
         schemas = list(client.schemas.list(settings.catalog))
         volumes = [
-            Owned("volume", volume.full_name or "", (), lambda name=volume.full_name: client.volumes.delete(name))
+            Owned("volume", volume.full_name or "", (), partial(client.volumes.delete, volume.full_name or ""))
             for schema in schemas
             if not _marked(schema.properties, mark) and schema.name != "information_schema"
             for volume in _volumes(client, settings.catalog, schema.name or "")
@@ -167,7 +167,7 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
                 "schema",
                 schema.full_name or "",
                 tuple(_inside(client, settings.catalog, schema.name or "")),
-                lambda name=schema.full_name: client.schemas.delete(name, force=True),
+                partial(client.schemas.delete, schema.full_name or "", force=True),
             )
             for schema in schemas
             if _marked(schema.properties, mark)
@@ -244,7 +244,7 @@ def _tags_of_project(project: Any) -> Iterator[Any]:
 def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
     """Return the endpoints of Model Serving, and the SQL alerts, which have no tags: their text names the project."""
     found = [
-        Owned("endpoint", str(one.name), (), lambda name=str(one.name): client.serving_endpoints.delete(name))
+        Owned("endpoint", str(one.name), (), partial(client.serving_endpoints.delete, str(one.name)))
         for one in client.serving_endpoints.list()
         if _marked({str(tag.key): str(tag.value) for tag in one.tags or ()}, mark)
     ]
@@ -253,7 +253,7 @@ def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
     return [
         *found,
         *(
-            Owned("SQL alert", one.display_name, (), lambda name=str(one.id): client.alerts_v2.trash_alert(name))
+            Owned("SQL alert", one.display_name, (), partial(client.alerts_v2.trash_alert, str(one.id)))
             for one in alerts
         ),
     ]
@@ -262,7 +262,7 @@ def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
 def _projects(client: WorkspaceClient, mark: Mapping[str, str]) -> Iterator[Owned]:
     for one in _found(lambda: list(client.postgres.list_projects()), "list Lakebase projects") or []:
         if _marked({str(tag.key): str(tag.value) for tag in _tags_of_project(one)}, mark):
-            yield Owned("Lakebase project", str(one.name), (), lambda name=str(one.name): _gone(client, name))
+            yield Owned("Lakebase project", str(one.name), (), partial(_gone, client, str(one.name)))
 
 
 def _gone(client: WorkspaceClient, project: str) -> None:

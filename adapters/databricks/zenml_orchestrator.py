@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from pydantic import Field
@@ -145,7 +145,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
     ) -> SubmissionResult | None:
         from databricks.sdk.errors import DatabricksError
 
-        settings, asked = self.workspace, self.get_settings(snapshot)
+        settings = self.workspace
+        asked = cast(ChurnDatabricksOrchestratorSettings, self.get_settings(snapshot))
         client, schedule = client_of(settings), snapshot.schedule
         whole = Client().zen_store.get_snapshot(snapshot.id)  # with the steps that are skipped this time
         steps = {name: step.spec.upstream_steps for name, step in whole.step_configurations.items()}
@@ -153,7 +154,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
         values = {SNAPSHOT: str(snapshot.id), SECRET: secret}
         payload = job_payload(
             settings,
-            *asked.job,
+            asked.job[0],
+            asked.job[1],
             steps,
             Code(*asked.code),
             name=job_name(settings, "schedule", schedule.name) if schedule else None,
@@ -165,8 +167,9 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
         try:
             job = place_job(client, settings, payload)
             if schedule:
-                link = Uri(f"{client.config.host}/jobs/{job.job_id}")
-                return SubmissionResult(metadata={METADATA_ORCHESTRATOR_URL: link})
+                return SubmissionResult(
+                    metadata={METADATA_ORCHESTRATOR_URL: Uri(f"{client.config.host}/jobs/{job.job_id}")}
+                )
             started = client.jobs.run_now(
                 job.job_id,
                 idempotency_token=secret,
