@@ -105,11 +105,15 @@ _ARROW = {
 
 
 class TableColumn(Frozen):
-    """One column: `<customer>` stands for the contract's customer key."""
+    """One column: `<customer>` stands for the contract's customer key.
+
+    One that is `optional` is there only for some data sets, versions or settings.
+    """
 
     name: str
     type: Literal["text", "integer", "outcome", "number", "truth", "time"]
     meaning: str
+    optional: bool = False
 
 
 class DeclaredTable(Frozen):
@@ -120,7 +124,6 @@ class DeclaredTable(Frozen):
         key: The columns that identify a row; `<customer>` stands for the contract's customer key.
         meaning: What a row is.
         columns: The columns that every data set has; times are UTC. The store adds `ingested_at`.
-        optional: Those of `columns` that are there only for some data sets, versions or settings.
         has_inputs: Whether the contract's columns are there too.
         has_features: Whether the contract's stored features are there too.
     """
@@ -129,9 +132,13 @@ class DeclaredTable(Frozen):
     key: tuple[str, ...]
     meaning: str
     columns: tuple[TableColumn, ...]
-    optional: tuple[str, ...] = ()
     has_inputs: bool = False
     has_features: bool = False
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The columns that are there only for some data sets, versions or settings."""
+        return tuple(column.name for column in self.columns if column.optional)
 
     def spec(self, customer: str = "") -> TableSpec:
         """Return name and key for a data set whose customer key is `customer`."""
@@ -142,22 +149,22 @@ class DeclaredTable(Frozen):
         return pa.schema(
             (customer if column.name == _CUSTOMER else column.name, _ARROW[column.type])
             for column in self.columns
-            if column.name in optional or column.name not in self.optional
+            if column.name in optional or not column.optional
         )
 
 
 def _columns(**named: str) -> tuple[TableColumn, ...]:
-    """Return columns written as `name="type: meaning"`."""
-    parts = {name: text.partition(": ") for name, text in named.items()}
-    return tuple(
-        TableColumn.model_validate({"name": name, "type": kind, "meaning": meaning})
-        for name, (kind, _, meaning) in parts.items()
-    )
+    """Return columns written as `name="type: meaning"`, or `type?` where the column is optional."""
+    columns = []
+    for name, text in named.items():
+        kind, _, meaning = text.partition(": ")
+        columns.append({"name": name, "type": kind.rstrip("?"), "meaning": meaning, "optional": kind.endswith("?")})
+    return tuple(map(TableColumn.model_validate, columns))
 
 
 _KEY = _columns(**{_CUSTOMER: "text: the customer", EVENT_TIME: "time: when the facts of the row were true"})
 _ARRIVED = _columns(**{ARRIVED_AT: "time: when the row could first be seen"})
-_TRUTH = _columns(**{TRUTH: "number: the probability that a simulation drew the outcome from, 0 to 1"})
+_TRUTH = _columns(**{TRUTH: "number?: the probability that a simulation drew the outcome from, 0 to 1"})
 _OUTCOME = _columns(
     **{
         LABEL: "outcome: 1 churned, 0 stayed",
@@ -167,23 +174,22 @@ _OUTCOME = _columns(
 )
 _UNTREATED = _columns(
     **{
-        WEIGHT: "number: rows that the outcome stands for; 0 where the customer was contacted meanwhile",
-        CAMPAIGN_GROUP: "text: control, treatment, or uncontrolled; missing without a campaign meanwhile",
+        WEIGHT: "number?: rows that the outcome stands for; 0 where the customer was contacted meanwhile",
+        CAMPAIGN_GROUP: "text?: control, treatment, or uncontrolled; missing without a campaign meanwhile",
     }
 )
-_WEIGHED = (WEIGHT, CAMPAIGN_GROUP)
 _SCORED = _columns(
     probability="number: of churn, calibrated, 0 to 1",
     expected_value="number: expected profit of treating the customer, in the currency",
     customer_value="number: what the customer is worth over the horizon, in the currency",
 )
-_REASONS = _columns(**{f"reason_{rank}": "text: why, strongest first" for rank in (1, 2, 3)})
+_REASONS = _columns(**{f"reason_{rank}": "text?: why, strongest first" for rank in (1, 2, 3)})
 _OF_ENDPOINT = _columns(
-    request_id="text: of the request; missing in a batch, as the next three are",
-    role="text: answered, shadow where the client was not told, or what_if where nobody acts on it",
-    status="text: ok, stale, unknown, or failed where a version on trial could not score the row",
-    inputs="text: columns that the model read, as JSON, as far as serving.log.columns names them",
-    score_ms="number: milliseconds that scoring took, of the rows of a request their mean",
+    request_id="text?: of the request; missing in a batch, as the next three are",
+    role="text?: answered, shadow where the client was not told, or what_if where nobody acts on it",
+    status="text?: ok, stale, unknown, or failed where a version on trial could not score the row",
+    inputs="text?: columns that the model read, as JSON, as far as serving.log.columns names them",
+    score_ms="number?: milliseconds that scoring took, of the rows of a request their mean",
 )
 _ROW = (_CUSTOMER, EVENT_TIME)
 _MEASURED = _columns(
@@ -220,7 +226,6 @@ TABLES: dict[TableName, DeclaredTable] = {
             ),
             *_TRUTH,
         ),
-        optional=(TRUTH,),
         has_inputs=True,
     ),
     "quarantine": DeclaredTable(
@@ -249,14 +254,12 @@ TABLES: dict[TableName, DeclaredTable] = {
         key=_ROW,
         meaning="a known outcome",
         columns=(*_KEY, *_OUTCOME, *_TRUTH, *_UNTREATED),
-        optional=(TRUTH, *_WEIGHED),
     ),
     "training": DeclaredTable(
         name="churn_training",
         key=_ROW,
         meaning="an outcome with the features as they were known at its time",
         columns=_JOINED,
-        optional=(TRUTH, *_WEIGHED),
         has_inputs=True,
         has_features=True,
     ),
@@ -265,7 +268,6 @@ TABLES: dict[TableName, DeclaredTable] = {
         key=_ROW,
         meaning="as churn_training, with the outcomes that were known when a gate ran",
         columns=_JOINED,
-        optional=(TRUTH, *_WEIGHED),
         has_inputs=True,
         has_features=True,
     ),
@@ -285,7 +287,6 @@ TABLES: dict[TableName, DeclaredTable] = {
             *_SCORED,
             *_columns(treated="truth: whether treating pays"),
         ),
-        optional=(WEIGHT,),
         has_inputs=True,
         has_features=True,
     ),
@@ -311,7 +312,6 @@ TABLES: dict[TableName, DeclaredTable] = {
             ),
             *_OF_ENDPOINT,
         ),
-        optional=tuple(column.name for column in (*_REASONS, *_OF_ENDPOINT)),
     ),
     "batches": DeclaredTable(
         name="churn_batches",
@@ -342,24 +342,15 @@ TABLES: dict[TableName, DeclaredTable] = {
             *_columns(expected_cost="number: expected cost of the treatment, in the currency"),
             *_REASONS,
             *_columns(
-                actionable_reason="text: the first reason that the business can act on",
-                what_would_change_it="text: what customers of lower risk have there instead",
+                actionable_reason="text?: the first reason that the business can act on",
+                what_would_change_it="text?: what customers of lower risk have there instead",
                 contacted_at="time: when the list was made, by the clock; in rows without as_of, the time of the data",
                 planned_at="time: when the campaign was planned, by the clock; cool-down counts from it",
-                as_of="time: as of which the batch was scored, in the time of the data",
-                salt="text: by which the control group was drawn",
-                control_share="number: share of the customers who were held back, 0 to 0.5",
-                offer="text: what was offered, of contacts that were made outside and imported",
+                as_of="time?: as of which the batch was scored, in the time of the data",
+                salt="text?: by which the control group was drawn",
+                control_share="number?: share of the customers who were held back, 0 to 0.5",
+                offer="text?: what was offered, of contacts that were made outside and imported",
             ),
-        ),
-        optional=(
-            *(column.name for column in _REASONS),
-            "actionable_reason",
-            "what_would_change_it",
-            "as_of",
-            "salt",
-            "control_share",
-            "offer",
         ),
     ),
     "campaign_effects": DeclaredTable(
@@ -413,9 +404,8 @@ TABLES: dict[TableName, DeclaredTable] = {
             digests="text: of model, champion and gate report, as JSON",
             previous="text: hash of the record before",
             hash="text: of this record",
-            record="text: the canonical text that is hashed",
+            record="text?: the canonical text that is hashed",
         ),
-        optional=("record",),
     ),
     "gate_reports": DeclaredTable(
         name="gate_reports",

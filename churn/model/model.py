@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -174,10 +174,6 @@ class ChurnModel:
         # Trees sum in single precision; their rounding goes to the bias, so that a row adds up to the logit.
         added[:, -1] = self.logit_of(encoded) - added[:, :-1].sum(axis=1)
         return added
-
-    def with_thresholds(self, **thresholds: float) -> Self:
-        """Return the model with these thresholds added to its own."""
-        return replace(self, thresholds={**self.thresholds, **thresholds})
 
     @cached_property
     def digest(self) -> str:

@@ -17,20 +17,8 @@ import numpy.typing as npt
 from ..model.frame import FloatArray
 from ..ports.windows import Bins
 
-__all__ = ["DRIFT_METRICS", "Counted", "coarse", "distances", "drift_of", "fine_distances", "share_p_value"]
+__all__ = ["Counted", "coarse", "distances", "drift_of", "fine_distances", "share_p_value"]
 
-DRIFT_METRICS = (
-    "js_distance",
-    "total_variation",
-    "l_infinity",
-    "psi",
-    "chi_square",
-    "chi_square_p",
-    "ks",
-    "ks_p",
-    "wasserstein",
-)
-"""The measures, by their names in the registry of metrics."""
 _COARSE = 10
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_the_holdout_has_no_part_in_the_search() -> None:
 def test_the_verdict_is_that_of_the_holdout_alone() -> None:
     whole = training_set()
     verdict = evaluate_holdout(
-        small_scorer().model.with_thresholds(f1=0.4),
+        replace(small_scorer().model, thresholds={"f1": 0.4}),
         whole,
         CONTRACT,
         money=MoneySettings(),

@@ -177,7 +177,7 @@ def test_a_table_and_a_model_show_what_identifies_them(store: LocalArtifactStore
         "version": 7,
         "content_id": "d1" * 32,
     }
-    model = small_scorer().model.with_thresholds(f1=0.3)
+    model = replace(small_scorer().model, thresholds={"f1": 0.3})
     shown = ModelMaterializer("/nowhere").extract_metadata(model)
     assert shown == {"digest": model.digest, "thresholds": {"f1": 0.3}}
 
@@ -212,7 +212,7 @@ def test_a_campaign_shows_its_sums_beside_its_page() -> None:
 def model() -> ChurnModel:
     """A model with both parts, and feature functions of the user's own."""
     return replace(
-        small_scorer(boosted=True).model.with_thresholds(f1=0.3), feature_source="def one(x):\n    return x\n"
+        replace(small_scorer(boosted=True).model, thresholds={"f1": 0.3}), feature_source="def one(x):\n    return x\n"
     )
 
 
@@ -249,5 +249,5 @@ def test_equal_models_have_one_hash_and_others_another(model: ChurnModel) -> Non
 
     assert hashed(replace(model)) == hashed(model)
     assert hashed(replace(model, intercept=0.1)) != hashed(model)
-    assert hashed(model.with_thresholds(f1=0.4)) != hashed(model)
+    assert hashed(replace(model, thresholds={"f1": 0.4})) != hashed(model)
     assert hashed(replace(model, feature_source="def one(x):\n    return 2 * x\n")) != hashed(model)
