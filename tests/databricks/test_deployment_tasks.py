@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,12 +15,15 @@ from adapters.local.decision_ledger import LocalDecisionLedger
 from churn.lifecycle.deployment_job import TASKS
 from tests.e2e.project import DEPLOYABLE, ROOT, SMALL, Callers, Project, Ran
 
+from .warm import WITHOUT_ZENML, Warm
+
 pytestmark = pytest.mark.timeout(600)
 
 MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
 SETTINGS = (*DEPLOYABLE, "approval.policy=manual")
-WITHOUT_ZENML = """
+NO_ZENML = """
 import sys
+assert "zenml" not in sys.modules
 sys.modules["zenml"] = None  # whoever imports it fails
 from cli.deployment_task import command
 command()
@@ -34,14 +37,16 @@ class Both(NamedTuple):
     laptop: Project
     job: Project
     ended: dict[str, Ran]
+    start: Callable[..., Ran]
 
 
-def task(project: Project, name: str, version: int | str = 1, model: str = MODEL) -> Ran:
+def task(warm: Warm, program: Path, project: Project, name: str, version: int | str = 1, model: str = MODEL) -> Ran:
     settings = [f"--set={setting}" for setting in (f"profile.state={project.state}", *SMALL, *SETTINGS)]
-    command = [sys.executable, "-c", WITHOUT_ZENML, name.lower(), f"--model_name={model}", f"--model_version={version}"]
-    where: dict[str, Any] = {"cwd": project.work, "env": {**project.environment, "PYTHONPATH": str(ROOT)}}
-    done = subprocess.run([*command, *settings], capture_output=True, text=True, check=False, **where)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    command = [str(program), name.lower(), f"--model_name={model}", f"--model_version={version}", *settings]
+    started = warm.start(command, {**project.environment, "PYTHONPATH": str(ROOT)}, project.work, task=False)
+    out, err = started.communicate()
+    assert started.returncode is not None
+    return Ran(started.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +62,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     state = f"--set=profile.state={laptop.state}"
     laptop.run("approve", "--version", "1", "--reason", "good", state).succeeded()
     laptop.run(*deploy).succeeded()
-    ended = {"Evaluation": task(job, "Evaluation"), "waits": task(job, "Approval_Check")}
-    ended["too early"] = task(job, "Deployment")
-    job.registry.set_tags(MODEL, 1, {"Approval_Check": "Approved"})
-    ended |= {name: task(job, name) for name in TASKS[1:]}
-    yield Both(laptop, job, ended)
+    (folder / "task.py").write_text(NO_ZENML)
+    with Warm(libraries=WITHOUT_ZENML) as warm:
+        start = partial(task, warm, folder / "task.py")
+        ended = {"Evaluation": start(job, "Evaluation"), "waits": start(job, "Approval_Check")}
+        ended["too early"] = start(job, "Deployment")
+        job.registry.set_tags(MODEL, 1, {"Approval_Check": "Approved"})
+        ended |= {name: start(job, name) for name in TASKS[1:]}
+        yield Both(laptop, job, ended, start)
     callers.close()
 
 
@@ -129,7 +137,7 @@ def test_each_task_leaves_a_record_and_the_page_of_the_version(both: Both) -> No
     [("7", MODEL, "has no version 7"), ("", MODEL, "without the parameter model_version"), ("1", "other", "other")],
 )
 def test_a_wrong_parameter_is_answered_in_one_line(both: Both, version: str, model: str, message: str) -> None:
-    ended = task(both.job, "Evaluation", version, model)
+    ended = both.start(both.job, "Evaluation", version, model)
     assert ended.code == 1
     assert message in ended.err.strip().splitlines()[-1]
     assert "Traceback" not in ended.err

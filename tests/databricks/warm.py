@@ -23,12 +23,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Started", "Warm", "within"]
+__all__ = ["WITHOUT_ZENML", "Started", "Warm", "within"]
 
-LIBRARIES = (
+WITHOUT_ZENML = (
     *("databricks.sdk", "deltalake", "duckdb", "pandas", "pyarrow.dataset", "pyarrow.parquet", "xgboost", "jinja2"),
     *("great_expectations", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "optuna", "sklearn.linear_model"),
+    "mlflow.tracking.request_header.registry",  # loads what registers a header with MLflow, which Feast does
     *("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+)
+LIBRARIES = (
+    *WITHOUT_ZENML,
     *("zenml", "zenml.client", "zenml.zen_stores.sql_zen_store", "zenml.zen_stores.rest_zen_store"),
     *("zenml.log_stores.artifact", "zenml.entrypoints.step_entrypoint_configuration", "zenml.pipelines"),
     *("zenml.integrations.mlflow.experiment_trackers", "zenml.orchestrators.local.local_orchestrator"),
@@ -76,12 +80,18 @@ class Warm:
     Args:
         runtime: What it adds to its environment; with `SAIL_SITE` it imports Spark Connect's client as well.
         volumes: A folder that tasks of jobs see as /Volumes.
+        libraries: What it imports.
     """
 
-    def __init__(self, runtime: Mapping[str, str] | None = None, volumes: Path | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Mapping[str, str] | None = None,
+        volumes: Path | None = None,
+        libraries: Sequence[str] = LIBRARIES,
+    ) -> None:
         self._folder, self._root = tempfile.TemporaryDirectory(prefix="warm-"), ""
         home = {"PATH": os.environ["PATH"], "HOME": self._folder.name}
-        command = [sys.executable, "-P", __file__]
+        command = [sys.executable, "-P", __file__, *libraries]
         if volumes is not None:
             self._root = str(Path(self._folder.name) / "root")
             command = [*within(volumes, Path(self._root)), *command]
@@ -130,8 +140,12 @@ def within(volumes: Path, root: Path) -> list[str]:
 
 
 def _serve() -> None:
-    for name in LIBRARIES:
+    for name in sys.argv[1:]:
         importlib.import_module(name)
+    if "zenml" in sys.modules:
+        from zenml.integrations.registry import integration_registry
+
+        integration_registry.activate_integrations()
     if "SAIL_SITE" in os.environ:
         importlib.import_module("pyspark.sql.connect.session")
     gc.freeze()  # the collector of a fork touches no page of these
@@ -139,6 +153,7 @@ def _serve() -> None:
     for line in sys.stdin:
         if not os.fork():
             _watch(json.loads(line))
+    os._exit(0)
 
 
 def _watch(asked: dict[str, Any]) -> None:
