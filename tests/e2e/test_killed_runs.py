@@ -1,4 +1,7 @@
-"""`kill -9` at one point after the other, and the same command again: it ends where an uninterrupted run ends."""
+"""`kill -9` at one point after the other, and the same command again: it ends where an uninterrupted run ends.
+
+It is the other simulated business that is trained here: another contract is all that it takes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.e2e.project import Command, Project, Ran
 
 pytestmark = pytest.mark.timeout(300)
 
-MODEL, DATASET = "churn_telco_simulated", "telco_simulated"
+MODEL, DATASET = "churn_saas_simulated", "saas_simulated"
 TRIALS, SIX = 6, "tuning.max_trials=6"
 
 
@@ -35,7 +38,7 @@ def project(new_user: Callable[..., Project]) -> Project:
 @pytest.fixture(scope="module")
 def uninterrupted(project: Project) -> Project:
     other = project.with_state(project.state.with_name("uninterrupted"))
-    other.train(SIX).succeeded()
+    other.train(SIX, dataset=DATASET).succeeded()
     return other
 
 
@@ -54,11 +57,11 @@ def killed(project: Project) -> dict[str, Aftermath]:
 
 @pytest.fixture(scope="module")
 def last(project: Project, killed: dict[str, Aftermath]) -> Ran:
-    return project.train(SIX)
+    return project.train(SIX, dataset=DATASET)
 
 
 def aftermath(project: Project, kill: Callable[[Command], Ran]) -> Aftermath:
-    ran = kill(project.start(*project.arguments("training", SIX)))
+    ran = kill(project.start(*project.arguments("training", SIX, dataset=DATASET)))
     versions = project.registry.versions(MODEL)
     return Aftermath(ran, versions, project.incomplete_versions(MODEL), project.damaged_tables(DATASET))
 
@@ -125,6 +128,7 @@ def test_the_same_command_then_ends_in_the_model_of_an_uninterrupted_run(
     assert version.tags[MODEL_DIGEST] == expected.tags[MODEL_DIGEST]
     assert version.aliases == (CHALLENGER,)
     assert version.description == expected.description
+    assert project.tables(DATASET)["churn_training"].key == ("account_id", "transaction_ts")
     assert project.tables(DATASET).keys() == uninterrupted.tables(DATASET).keys()
     assert [ref.content_id for ref in project.tables(DATASET).values()] == [
         ref.content_id for ref in uninterrupted.tables(DATASET).values()

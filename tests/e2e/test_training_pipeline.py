@@ -226,9 +226,3 @@ def test_the_users_own_zenml_stacks_stay_as_they_were(zenml: dict[str, Any]) -> 
     assert set(laptop) == {"orchestrator", "artifact_store"}
     assert (files["name"], Path(files["configuration"]["path"]).name) == ("notebooks", "notebooks")
     assert {component["name"] for component in zenml["stacks"]["default"].values()} == {"default"}
-
-
-def test_another_business_is_one_file(project: Project, zenml: dict[str, Any]) -> None:
-    saas = project.train("tuning.mode=off", dataset="saas_simulated").succeeded()
-    assert "churn_saas_simulated version 1 is @Challenger (new)" in saas.out
-    assert project.tables("saas_simulated")["churn_training"].key == ("account_id", "transaction_ts")
