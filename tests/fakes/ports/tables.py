@@ -68,7 +68,7 @@ class MemoryFeatureStore(FeatureStore):
             return self.replace(table, rows)
         before = versions[-1]
         if not set(before.key) <= set(table.key):
-            raise StoreError(f"The rows of {table.name!r} are told by ({', '.join(before.key)}): use that key.")
+            raise StoreError(f"The rows of {table.name!r} are identified by ({', '.join(before.key)}): use that key.")
         given = _align(self._given(table, rows, before.rows.schema), before.rows.schema)
         merged = {_identity(row, table.key): row for row in _align(before.rows, given.schema).to_pylist()}
         for row in given.to_pylist():
@@ -153,7 +153,7 @@ class MemoryFeatureStore(FeatureStore):
 
     def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
         if column not in table.key:
-            raise StoreError(f"Batches of {table.name!r} cannot be told by {column!r}: it is not in its key.")
+            raise StoreError(f"Batches of {table.name!r} cannot be identified by {column!r}: it is not in its key.")
         given = self._given(table, rows.read_all())
         if any(each != value for each in given[column].to_pylist()):
             raise StoreError(f"A row of {table.name!r} has another {column!r} than {value!r}: write it by itself.")
@@ -284,7 +284,7 @@ def _refuse_unfit(left: pa.Table, right: pa.Table, entity: list[str], into: Tabl
             if types.get(name) != right.schema.field(name).type:
                 raise StoreError(f"A table of the join has no column {name!r} of the features' type: add it.")
     if not set(spine.key) <= set(into.key) <= set(left.column_names):
-        raise StoreError(f"A row of {into.name!r} cannot be told by ({', '.join(into.key)}): take the spine's key.")
+        raise StoreError(f"A row of {into.name!r} cannot be identified by ({', '.join(into.key)}): use the spine's.")
 
 
 def _align(rows: pa.Table, schema: pa.Schema) -> pa.Table:
