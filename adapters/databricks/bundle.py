@@ -67,12 +67,13 @@ def bundle_files(
         graphs: The steps of each pipeline, each with those that it waits for.
 
     Raises:
-        ConfigError: two targets are the same place, or a target has no workspace or runs no jobs.
+        ConfigError: two targets are the same place or project, or a target has no workspace or runs no jobs.
     """
     import yaml
 
     places: dict[tuple[str | None, str], str] = {}
-    files, listed = dict[str, str](), dict[str, Any]()
+    projects: dict[tuple[str | None, str], str] = {}
+    files, listed, bundle = dict[str, str](), dict[str, Any](), f"churn-{contract.name}"
     for name, (settings, profile) in targets.items():
         at = profile.workspace
         twin = places.setdefault((at.host, at.schema_of(contract)), name)
@@ -81,7 +82,14 @@ def bundle_files(
                 f"The targets {twin} and {name} are the same place, {at.schema_of(contract)}: give each a catalog of "
                 "its own in configs/targets/, in `profile.databricks.catalog`."
             )
-        target: dict[str, Any] = {"workspace": {"root_path": f"/Workspace/Shared/.bundle/{at.project}/{name}"}}
+        twin = projects.setdefault((at.host, at.project), name)
+        if twin != name:
+            raise ConfigError(
+                f"The targets {twin} and {name} are the project {at.project}, by which jobs and endpoint are found "
+                "again: in one workspace each would change and remove those of the other. Give each a "
+                "`profile.databricks.project` of its own in configs/targets/."
+            )
+        target: dict[str, Any] = {"workspace": {"root_path": f"/Workspace/Shared/.bundle/{bundle}/{name}"}}
         if at.host:
             target["workspace"]["host"] = at.host
         if name in production:
@@ -93,6 +101,5 @@ def bundle_files(
         listed[name] = target
         own = {"targets": {name: {"resources": target_resources(settings, profile, contract, graphs)}}}
         files[f"resources/{name}.yml"] = _NOTE + yaml.safe_dump(own, sort_keys=False, allow_unicode=True, width=120)
-    project = next(iter(targets.values()))[1].workspace.project
-    whole = {"bundle": {"name": project}, "include": ["resources/*.yml"], "targets": listed}
+    whole = {"bundle": {"name": bundle}, "include": ["resources/*.yml"], "targets": listed}
     return {"databricks.yml": _NOTE + yaml.safe_dump(whole, sort_keys=False), **files}

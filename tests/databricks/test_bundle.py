@@ -143,6 +143,24 @@ def test_two_targets_in_one_place_are_refused(state: Path, capsys: pytest.Captur
     assert not list(tmp_path.iterdir())
 
 
+def test_targets_in_one_workspace_have_jobs_and_endpoints_of_their_own(folder: Path) -> None:
+    jobs = [job["name"] for name in TARGETS for job in resources_of(folder, name)["jobs"].values()]
+    assert len(set(jobs)) == len(jobs) == 21
+    marks = {name: resources_of(folder, name)["schemas"]["telco"]["properties"]["churn_project"] for name in TARGETS}
+    assert len(set(marks.values())) == len(TARGETS), "what one removes by its mark is none of the others'"
+    roots = {target["workspace"]["root_path"] for target in read(folder / "databricks.yml")["targets"].values()}
+    assert roots == {f"/Workspace/Shared/.bundle/churn-telco/{name}" for name in TARGETS}
+
+
+def test_two_targets_of_one_project_are_refused(
+    state: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    one_project = ["--set", "profile.databricks.project=churn", "--set", f"profile.state={state}"]
+    assert main(["stack", "bundle", "--out", str(tmp_path), *one_project]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "The targets dev and staging are the project churn, by which jobs and endpoint are found again" in told
+
+
 def test_a_profile_without_a_workspace_has_no_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["stack", "bundle", "--stack", "hybrid", "--out", str(tmp_path)]) == 2
     assert "runs no jobs" in capsys.readouterr().err
