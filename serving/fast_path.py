@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from churn.core.errors import ChurnError
 from churn.lifecycle.endpoint import Answers
 from churn.ports.prediction_log import LoggedRow
+from churn.scoring.answers import Spent
 
 from .refusals import REQUEST_ID, Refused, refusal_of, request_id_of
 from .schema import Request, read_request
@@ -25,6 +28,7 @@ __all__ = ["FAST_PATH", "Connection", "FastPath"]
 FAST_PATH = "fast_path"
 """Where a server's connections find it in the state of its lifespan."""
 _LARGEST = 16_384  # bytes of a body
+_AT_ONCE = 32  # rows; more are scored as a table, which takes as long
 _HOSTS = {b"127.0.0.1", b"localhost"}
 
 
@@ -97,16 +101,17 @@ class FastPath:
         service, log = self._service, self._service.log
         outcomes: list[tuple[Connection, _Waiting, Answers | Exception]] = []
         rows: list[LoggedRow] = []
-        for connection, request in waiting.items():
-            if not connection.is_open:
-                continue
+        asking = [(connection, request) for connection, request in waiting.items() if connection.is_open]
+        for start in range(0, len(asking), _AT_ONCE):
+            part = asking[start : start + _AT_ONCE]
+            said = self._scored([request for _, request in part])
+            outcomes += [(*asked, answers) for asked, answers in zip(part, said, strict=True)]
+        for number, (connection, request, answers) in enumerate(outcomes):
             try:
-                answers = service.answers(request.asked)
-                if log is not None:
+                if log is not None and isinstance(answers, Answers):
                     rows += log.rows(answers, request.request_id, request.asked.role)
-                outcomes.append((connection, request, answers))
             except Exception as error:  # noqa: BLE001 - told in words below
-                outcomes.append((connection, request, error))
+                outcomes[number] = (connection, request, error)
         before, logged, fault = time.perf_counter(), None, None
         try:
             if log is not None and rows:
@@ -129,3 +134,26 @@ class FastPath:
                 headers = {name: text for name, text in refused.headers.items() if not name.startswith("content-")}
             connection.reply(status, {**headers, REQUEST_ID.decode(): request.request_id}, content)
         service.running -= len(waiting)
+
+    def _scored(self, waiting: Sequence[_Waiting]) -> list[Answers | Exception]:
+        """Return what is said of requests, scored as if they were one where nothing has to be told apart.
+
+        All features are then looked up before anything is scored, which spares the processor's caches: that takes a
+        quarter less time than to change between the two for each request.
+        """
+        alike = len({request.asked[1:] for request in waiting}) == 1 and self._service.endpoint.trial is None
+        sizes = [len(request.asked.rows) for request in waiting]
+        if alike and len(waiting) > 1 and sum(sizes) <= _AT_ONCE:
+            every = [row for request in waiting for row in request.asked.rows]
+            with suppress(Exception):  # it is met again below, by the request that it concerns
+                answers = self._service.answers(waiting[0].asked._replace(rows=every))
+                if not answers.ignored and not answers.unseen:
+                    spent, rows = Spent(*[seconds / len(waiting) for seconds in answers.spent]), iter(answers.rows)
+                    return [answers._replace(rows=[*islice(rows, size)], spent=spent) for size in sizes]
+        return [self._alone(request) for request in waiting]
+
+    def _alone(self, request: _Waiting) -> Answers | Exception:
+        try:
+            return self._service.answers(request.asked)
+        except Exception as error:  # noqa: BLE001 - told in words by whoever asked
+            return error

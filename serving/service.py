@@ -30,7 +30,7 @@ __all__ = ["IN_LOOP_ROWS", "Authority", "Scope", "Service", "first_of", "require
 Scope = Literal["query", "admin"]
 IN_LOOP_ROWS = 8
 """Requests of more rows are scored in a thread, so that small ones do not wait for them."""
-_SPANS = ("parse", "lookup", "encode", "score", "log", "write")
+_TIMING = ", ".join(f"{span};dur=%.3f" for span in ("parse", "lookup", "encode", "score", "log", "write"))
 _LATE = "the body is late"
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -177,8 +177,7 @@ class Service:
             self._failed(len(answers.failed))
         done = time.perf_counter()
         self._seconds.observe(done - begun)
-        seconds = (parse, *answers.spent, log, done - writing)
-        timing = ", ".join([f"{span};dur={1000 * spent:.3f}" for span, spent in zip(_SPANS, seconds, strict=True)])
+        timing = _TIMING % tuple([1000 * seconds for seconds in (parse, *answers.spent, log, done - writing)])
         return content, {"served-model-name": served, "Server-Timing": timing}
 
     def failed(self, error: BaseException) -> None:

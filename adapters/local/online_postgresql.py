@@ -81,6 +81,7 @@ class PostgresOnlineStore(OnlineStore):
         """Hold an advisory lock of the server, which ends with the connection."""
         with self._explained(), psycopg.connect(**self._options()) as connection:
             connection.execute("SELECT pg_advisory_lock(hashtext(%s))", (self._schema.as_string(),))
+            connection.execute("SET synchronous_commit = off")  # a power cut may undo the last batches, and harms none
             is_there = self._is_there(connection)
             self._ask(connection, _TABLES)
             if not is_there:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock
 
 from churn.core.errors import StoreError
@@ -30,7 +29,8 @@ _TABLES = """
     CREATE TABLE IF NOT EXISTS publications (number INTEGER PRIMARY KEY, publication TEXT NOT NULL);
 """
 _UPSERT = """
-    INSERT INTO features (table_version, layout, customer, event_time, arrived_at, row) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO features (table_version, layout, customer, event_time, arrived_at, row)
+    VALUES ({table_version:d}, {layout:d}, ?, ?, ?, ?)
     ON CONFLICT (customer) DO UPDATE SET event_time = excluded.event_time, arrived_at = excluded.arrived_at,
         table_version = excluded.table_version, layout = excluded.layout, row = excluded.row
 """
@@ -68,6 +68,8 @@ class SqliteOnlineStore(OnlineStore):
         with lock, self._explained(), closing(self._opened()) as connection:
             connection.executescript(_TABLES)
             connection.execute("PRAGMA cache_size = -65536")
+            # Pages of the index change in every batch: they are copied into the file after several, not after each.
+            connection.execute("PRAGMA wal_autocheckpoint = 65536")
             text = columns_text(columns)
             known = connection.execute("SELECT max(layout) FROM layouts WHERE columns = ?", (text,)).fetchone()[0]
             if known is None:
@@ -173,12 +175,9 @@ class _Writer(OnlineWriter):
         self._statement = _UPSERT if full else _UPSERT + _UNLESS_NEWER
 
     def write(self, rows: pa.RecordBatch, table_version: int) -> None:
-        # In the order of the key, so that a page is written once.
-        ordered = rows.take(pc.sort_indices(rows.column("customer")))
+        statement = self._statement.format(table_version=table_version, layout=self._layout)
         with self._transaction():
-            self._connection.executemany(
-                self._statement, ((table_version, self._layout, *packed) for packed in pack(ordered))
-            )
+            self._connection.executemany(statement, pack(rows))
 
     def remove(self, customers: Sequence[str]) -> int:
         with self._transaction():

@@ -62,13 +62,14 @@ class Curve(Frozen):
     def at(self) -> Callable[[float], float]:
         """The same for one value, in a hundredth of the time: a function from float to float."""
         first, *inner, last = self.knots
-        pieces, log_slope, missing = list(zip(self.knots[:-1], self.pieces, strict=True)), self.log_slope, self.missing
+        pieces = [(knot, *piece) for knot, piece in zip(self.knots[:-1], self.pieces, strict=True)]
+        log_slope, missing = self.log_slope, self.missing
 
         def added(value: float) -> float:
             if isnan(value):
                 return missing
-            inside = min(max(value, first), last)
-            knot, (cubic, square, slope, constant) = pieces[bisect_right(inner, inside)]
+            inside = first if value < first else min(value, last)
+            knot, cubic, square, slope, constant = pieces[bisect_right(inner, inside)]
             step = inside - knot
             total = ((cubic * step + square) * step + slope) * step + constant
             return total + log_slope * copysign(float(np.log1p(abs(inside))), inside) if log_slope else total

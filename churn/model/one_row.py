@@ -152,7 +152,8 @@ class OneRow:
         self._settings, self._money = settings, settings.money
         schema, additive, names = model.schema, model.additive, [*model.schema.kinds]
         position = {name: index for index, name in enumerate(names)}
-        self._inputs = [(column.name, column.kind == "numeric") for column in schema.inputs]
+        self._numeric = [column.name for column in schema.inputs if column.kind == "numeric"]
+        self._texts = [column.name for column in schema.inputs if column.kind != "numeric"]
         self._features = [(spec.name, feature_of_one(spec, model.functions)) for spec in schema.features]
         self._coded = [(name, model.encoder.codes[name]) for name in names if name in model.categories]
         curves = sorted(additive.curves.items()) if additive is not None else []
@@ -194,9 +195,9 @@ class OneRow:
             ContractError: a column of numbers holds something else.
         """
         begun = perf_counter()
-        values: dict[str, Any] = {
-            name: _number(name, row.get(name)) if is_number else row.get(name) for name, is_number in self._inputs
-        }
+        values: dict[str, Any] = {name: row.get(name) for name in self._texts}
+        for name in self._numeric:
+            values[name] = _number(name, row.get(name))
         for name, compute in self._features:
             values[name] = compute(values)
         codes, unseen = {}, []

@@ -127,11 +127,12 @@ class RowAnswers:
         complete = [values for _, _, values, _ in prepared if values is not None]
         looked_up = perf_counter()
         scored = score_rows(model, complete, explain=explain)
-        score_ms = 1000 * (perf_counter() - looked_up) / max(len(complete), 1)
-        spent = Spent(looked_up - begun, scored.encode_seconds, perf_counter() - looked_up - scored.encode_seconds)
+        seconds, oldest = perf_counter() - looked_up, self._clock() - self._stale_after
+        score_ms = 1000 * seconds / max(len(complete), 1)
+        spent = Spent(looked_up - begun, scored.encode_seconds, seconds - scored.encode_seconds)
         waiting = iter(scored.scores)
         answers = [
-            Answer(customer, self._status(at), next(waiting), at, None, values, table_version, score_ms)
+            Answer(customer, _status(at, oldest), next(waiting), at, None, values, table_version, score_ms)
             if values is not None
             else Answer(customer, "unknown", None, None)
             for customer, at, values, table_version in prepared
@@ -163,10 +164,11 @@ class RowAnswers:
         if customer is not None and len(sent) < len(kinds):
             stored = self._look_up(customer)
         if stored is not None:
-            values = {**stored.values, **sent}
-            if lacking := kinds.keys() - values.keys():
+            values = {**stored.values, **sent} if sent else stored.values
+            if not kinds.keys() <= values.keys():
+                lacking = min(kinds.keys() - values.keys())
                 raise StoreError(
-                    f"The online store has no {min(lacking)!r}, which version {version} reads: it holds another "
+                    f"The online store has no {lacking!r}, which version {version} reads: it holds another "
                     "contract's features, or an older one's. Publish by `python run.py features publish --full`."
                 )
             return customer, stored.event_time, values, stored.table_version
@@ -177,10 +179,6 @@ class RowAnswers:
                 f"{missing[0]!r}: give the key, or every column that may not be missing."
             )
         return customer, None, None if missing else sent, None
-
-    def _status(self, features_at: dt.datetime | None) -> RowStatus:
-        is_stale = features_at is not None and self._clock() - features_at > self._stale_after
-        return "stale" if is_stale else "ok"
 
     def _unknown_columns(self, model: RowScorer, rows: Sequence[Mapping[str, object]]) -> list[str]:
         inputs, read = self._known, model.kinds
@@ -205,3 +203,7 @@ def _unreadable(kinds: Mapping[str, Kind], rows: Sequence[Mapping[str, object]])
         and value.strip()
         and spelled(name, value, "numeric") is None
     )
+
+
+def _status(features_at: dt.datetime | None, oldest: dt.datetime) -> RowStatus:
+    return "ok" if features_at is None or features_at >= oldest else "stale"

@@ -74,25 +74,21 @@ def score_rows(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, e
             one that is not there is missing.
         explain: Whether to give reasons, which take most of the time.
     """
-    alone = [] if len(rows) > _ONE_BY_ONE else [model.score_row(row, explain=explain) for row in rows]
-    scored = [score for score in alone if score is not None]
-    if len(scored) < len(rows):
+    if len(rows) > _ONE_BY_ONE:
         return _scored_as_a_table(model, rows, explain=explain)
-    scores = [
-        OnlineScore(
-            score.probability,
-            TREAT if score.treat else LEAVE,
-            score.expected_value,
-            score.customer_value,
-            score.reasons,
-        )
-        for score in scored
-    ]
+    scores: list[OnlineScore] = []
     unseen: dict[str, int] = {}
-    for score in scored:
-        for name in score.unseen:
+    encode_seconds = 0.0
+    for row in rows:
+        score = model.score_row(row, explain=explain)
+        if score is None:
+            return _scored_as_a_table(model, rows, explain=explain)
+        probability, treat, expected, customer_value, reasons, unknown, seconds = score
+        scores.append(OnlineScore(probability, TREAT if treat else LEAVE, expected, customer_value, reasons))
+        encode_seconds += seconds
+        for name in unknown:
             unseen[name] = unseen.get(name, 0) + 1
-    return OnlineScores(scores, unseen, sum([score.encode_seconds for score in scored]))
+    return OnlineScores(scores, unseen, encode_seconds)
 
 
 def _scored_as_a_table(model: RowScorer, rows: Sequence[Mapping[str, OnlineValue]], *, explain: bool) -> OnlineScores:

@@ -87,6 +87,29 @@ def test_a_plain_request_is_answered_as_the_application_does(case: EndpointCase,
     assert len(headers["x-request-id"]) == len(told.headers["x-request-id"])
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[KNOWN], [FULL, KNOWN], [{"customer_id": "nobody"}]],
+        [[KNOWN], [{**KNOWN, "tenurre": 1}], [{**FULL, "contract": "new"}], [FULL]],
+        [[KNOWN], [{}], [FULL]],
+        [[FULL] * 8] * 5,
+        [[KNOWN]] * 40,
+    ],
+)
+@pytest.mark.parametrize("params", [{}, {"reasons": True}])
+def test_requests_that_come_together_are_answered_as_each_alone(
+    case: EndpointCase, rows: list[list[dict[str, Any]]], params: dict[str, bool]
+) -> None:
+    served = service(case)
+    bodies = [body(*part, params=params) for part in rows]
+    _, connections = asked(FastPath(served), case, *bodies)
+    with TestClient(create_app(served, "1")) as http:  # type: ignore[arg-type]
+        alone = [http.post("/invocations", content=sent).json() for sent in bodies]
+    told = [connection.answers[0][2] for connection in connections]
+    assert told == alone
+
+
 def test_requests_that_come_together_are_logged_before_any_is_answered(case: EndpointCase) -> None:
     taken, connections = asked(FastPath(service(case)), case, body(), body(KNOWN, KNOWN), body({"customer_id": "no"}))
     assert taken == [True] * 3
