@@ -58,14 +58,9 @@ def client_of(settings: DatabricksSettings) -> WorkspaceClient:
 
     # What it warns of, a workspace that says nothing of itself, is looked into below.
     logging.getLogger("databricks.sdk.config").setLevel(logging.ERROR)
+    short: dict[str, Any] = {"http_timeout_seconds": _PROBE_SECONDS, "retry_timeout_seconds": _PROBE_SECONDS}
     try:
-        config = Config(
-            host=settings.host,
-            profile=settings.config_profile,
-            product="churn-lifecycle",
-            http_timeout_seconds=_PROBE_SECONDS,
-            retry_timeout_seconds=_PROBE_SECONDS,
-        )
+        config = Config(host=settings.host, profile=settings.config_profile, product="churn-lifecycle", **short)
     except ValueError as error:
         reason = _reason(error).removeprefix("default auth: ")
         raise StoreError(f"No credentials for Databricks were found ({reason}): {_LOG_IN}.") from error

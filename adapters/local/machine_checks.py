@@ -148,12 +148,8 @@ def git(project: Path | None) -> Finding:
     program = shutil.which("git")
     if program is None:
         return Finding("environment", "git", "warn", "not installed: models do not name their commit", "install git")
-    process = subprocess.run(
-        [program, "-C", str(project), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [program, "-C", str(project), "rev-parse", "--short", "HEAD"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode != 0:
         reason = process.stderr.strip().partition("\n")[0] or "no commit"
         return Finding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from churn.ports.stages import StageMirror
 
 __all__ = ["NoStages"]
@@ -10,14 +12,7 @@ __all__ = ["NoStages"]
 class NoStages(StageMirror):
     """Shows nothing."""
 
-    def show_candidate(self, model: str, version: int, description: str) -> None:
+    def show_candidate(self, *_: Any, **__: Any) -> None:
         """Do nothing."""
 
-    def show_champion(self, model: str, version: int) -> None:
-        """Do nothing."""
-
-    def show_withdrawn(self, model: str, version: int) -> None:
-        """Do nothing."""
-
-    def show_endpoint(self, model: str, version: int, address: str) -> None:
-        """Do nothing."""
+    show_champion = show_withdrawn = show_endpoint = show_candidate

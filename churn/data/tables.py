@@ -203,14 +203,14 @@ _MEASURED = _columns(
     slice_value="text: its value; empty for all rows",
     column="text: the input, probability, label, or :table for all of the rows",
 )
-_JOINED = (
-    *_KEY,
-    *_OUTCOME,
-    *_TRUTH,
-    *_UNTREATED,
-    *_ARRIVED,
-    *_columns(**{FEATURE_TIME: "time: the event time of the feature row that was joined"}),
-)
+
+
+def _joined(name: str, meaning: str) -> DeclaredTable:
+    """Return a table of the point-in-time join."""
+    feature_time = _columns(**{FEATURE_TIME: "time: the event time of the feature row that was joined"})
+    columns = (*_KEY, *_OUTCOME, *_TRUTH, *_UNTREATED, *_ARRIVED, *feature_time)
+    return DeclaredTable(name=name, key=_ROW, meaning=meaning, columns=columns, has_inputs=True, has_features=True)
+
 
 TABLES: dict[TableName, DeclaredTable] = {
     "bronze": DeclaredTable(
@@ -255,22 +255,8 @@ TABLES: dict[TableName, DeclaredTable] = {
         meaning="a known outcome",
         columns=(*_KEY, *_OUTCOME, *_TRUTH, *_UNTREATED),
     ),
-    "training": DeclaredTable(
-        name="churn_training",
-        key=_ROW,
-        meaning="an outcome with the features as they were known at its time",
-        columns=_JOINED,
-        has_inputs=True,
-        has_features=True,
-    ),
-    "evaluation": DeclaredTable(
-        name="churn_evaluation",
-        key=_ROW,
-        meaning="as churn_training, with the outcomes that were known when a gate ran",
-        columns=_JOINED,
-        has_inputs=True,
-        has_features=True,
-    ),
+    "training": _joined("churn_training", "an outcome with the features as they were known at its time"),
+    "evaluation": _joined("churn_evaluation", "as churn_training, with the outcomes that were known when a gate ran"),
     "baseline": DeclaredTable(
         name="churn_baseline",
         key=("model_digest", *_ROW),
