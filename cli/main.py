@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         return int(ended.code or 0)
     log, out = RunLog(typed), sys.stdout
     try:
-        if wants_json(arguments) and arguments.command is None:
-            out = results_alone()
+        if wants_json(arguments) and arguments.command in {None, "simulate"}:  # libraries print while these work
+            out = arguments.results = results_alone()
         code = _dispatch(arguments, log, started, out)
         sys.stdout.flush()
         return code

@@ -76,7 +76,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     out.write_text(year_page(year), encoding="utf-8")
     code = 0 if all(reached for _, reached in year.goals) else 3
     if wants_json(arguments):
-        print_json({**year.model_dump(mode="json"), "goals": dict(year.goals), "page": out, "exit": code})
+        told = {**year.model_dump(mode="json"), "goals": dict(year.goals), "page": out, "exit": code}
+        print_json(told, arguments.results)
         return code
     for line in year_lines(year):
         plain_console().print(line)

@@ -75,13 +75,20 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     triage = Triage(wanted, settings.money.currency, words)
     judged = [triage(window, baselines.get(window.version, {})) for window in mine]
     trained_at, labels_until = last_training(workspace)
-    history, is_of_before = _telling(mine, judged, wanted), False
-    if not history and live is not None and trained_at is not None:
-        label = workspace.contract.label
-        matures = dt.timedelta(days=label.window_days + label.delay_days)
-        before = [window for window in windows if window.version < live and window.end + matures > trained_at]
-        history = _telling(before, [triage(window, baselines.get(window.version, {})) for window in before], wanted)
-        is_of_before = bool(history)
+    label = workspace.contract.label
+    matures = dt.timedelta(days=label.window_days + label.delay_days)
+
+    def history_of(version: int) -> list[tuple[Diagnosis, ...]]:
+        """Return what its windows tell whose outcomes the last training did not have."""
+        known = dt.datetime.min.replace(tzinfo=dt.UTC) if labels_until is None or labels_until > now else labels_until
+        own = [window for window in windows if window.version == version and window.end + matures > known]
+        return _telling(own, [triage(window, baselines.get(version, {})) for window in own], wanted)
+
+    history = [] if live is None else history_of(live)
+    before = [] if live is None or history else [window.version for window in windows if window.version < live]
+    is_of_before = bool(before)
+    if before:
+        history = history_of(max(before))
     diagnoses, costs = priced(workspace, settings, measured, mine, _newest(mine, judged, settings))
     earlier = () if dry else earlier_is_better(workspace, settings, state, now)
     order = list(KINDS)

@@ -28,9 +28,9 @@ def user(new_user: Callable[..., Project]) -> Project:
     return new_user("year", fresh=True)
 
 
-def lived(user: Project, keep: Path, *more: str) -> dict[str, Any]:
+def lived(user: Project, *more: str | Path) -> dict[str, Any]:
     settings = [f"--set={setting}" for setting in (f"profile.state={user.state}", *SHORT)]
-    ran = user.run_cold("simulate", "--months", "1", "--json", *settings, "--keep", keep, *more)
+    ran = user.run("simulate", "--months", "1", "--json", *settings, *more)
     assert ran.code in {0, 3}, ran
     year: dict[str, Any] = json.loads(ran.out)
     return year
@@ -39,7 +39,7 @@ def lived(user: Project, keep: Path, *more: str) -> dict[str, Any]:
 @pytest.mark.timeout(600)
 def test_a_year_with_every_fault_leaves_the_tables_of_one_without(user: Project) -> None:
     kept = {name: user.work / name for name in ("whole", "faulty")}
-    whole, faulty = lived(user, kept["whole"]), lived(user, kept["faulty"], "--faults")
+    whole, faulty = lived(user, "--keep", kept["whole"]), lived(user, "--keep", kept["faulty"], "--faults")
     assert Path(whole["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [policy["name"] for policy in whole["policies"]] == ["loop", "never", "monthly", "demo"]
     assert (whole["faults"], len(faulty["faults"])) == ([], 5)
@@ -55,7 +55,7 @@ def test_a_year_with_every_fault_leaves_the_tables_of_one_without(user: Project)
 
 
 def test_too_few_customers_to_train_on_are_said_in_words(user: Project) -> None:
-    few = user.run_cold("simulate", "--quiet", f"--set=profile.state={user.state}", "--set=simulation.customers=20")
+    few = user.run("simulate", "--quiet", f"--set=profile.state={user.state}", "--set=simulation.customers=20")
     assert few.code == 2, few
     assert "customers" in few.paragraph
     assert list(user.temporary.iterdir()) == []
