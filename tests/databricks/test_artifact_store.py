@@ -39,7 +39,7 @@ def store(
     else:
         for name, value in shared_workspace.environment().items():
             monkeypatch.setenv(name, value)
-        config = VolumeArtifactStoreConfig(path=f"volumes://main/churn/files/{next(numbers)}")
+        config = VolumeArtifactStoreConfig(path=f"volumes://main/churn/files/stores/{next(numbers)}")
         made = store_of(VolumeArtifactStore, config, "volumes")
     made.makedirs(made.path)
     return made
