@@ -44,6 +44,7 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _AGREEMENT = "versions"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DRAIN_SECONDS = 30
+_ALIVE_SECONDS = 60  # on a busy machine a process may answer late and be well
 
 
 def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
@@ -122,6 +123,7 @@ def _run(options: ServeOptions, port: int, log: Path) -> None:
             server_header=False,
             proxy_headers=False,  # nothing here depends on where a client is
             timeout_graceful_shutdown=_DRAIN_SECONDS,
+            timeout_worker_healthcheck=_ALIVE_SECONDS,
             **limits_of(options.settings.serving),
             **{name: value for name, value in tls.items() if value is not None},
         )
