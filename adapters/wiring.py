@@ -467,6 +467,7 @@ _DATABRICKS: _Makers = {
     "windows": databricks.windows,
     "ledger": databricks.ledger,
     "files": databricks.files,
+    "alerts": databricks.alerts,
     "source": databricks.source,
     "package": databricks.package,
     "endpoint": _model_serving,

@@ -63,7 +63,7 @@ def diagnose_workspace(profile: Profile, schema: str, now: dt.datetime) -> list[
         *_zenml(client, profile),
     ]
     if settings.jobs is not None:
-        findings += [_runtime(settings), _retention(client, schema)]
+        findings += [_runtime(settings), _retention(client, schema), _online(profile)]
     return findings
 
 
@@ -154,6 +154,15 @@ def _runtime(settings: DatabricksSettings) -> Finding:
     same = local_version == "3.12"
     remedy = "" if same else "PYTHON=/path/to/python3.12 make train: the last digits of a model may differ else"
     return Finding("databricks", "runtime", "ok" if same else "warn", message, remedy)
+
+
+def _online(profile: Profile) -> Finding:
+    """Do the rows that a job publishes outlive its task?"""
+    online = profile.online
+    if online.store == "sqlite":
+        remedy = "set online.store to lakebase or postgresql, and online.address to where it is"
+        return Finding("databricks", "online store", "warn", "a file that ends with the task which writes it", remedy)
+    return Finding("databricks", "online store", "ok", f"{online.store} at {online.address}")
 
 
 def _retention(client: WorkspaceClient, schema: str) -> Finding:

@@ -81,6 +81,13 @@ def files(profile: Profile, *_: Any) -> Any:
     return VolumeFiles(Volumes(lambda: client_of(profile.workspace).files), profile.workspace.volume_path)
 
 
+def alerts(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
+    """Return the folder of the volume, and every channel that the profile names."""
+    from .alerts import VolumeAlerts
+
+    return [VolumeAlerts(files(profile), f"alerts/{contract.name}"), *local.channels(profile)]
+
+
 def source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
     """Return what delivers the rows of a file on the volume."""
     from .code import fetched

@@ -58,15 +58,21 @@ def files(profile: Profile, *_: Any) -> Any:
 
 def alerts(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     """Return the file, and every channel that the profile names."""
-    from .alerts import FileAlerts, MailAlerts, StackAlerts, WebhookAlerts
+    from .alerts import FileAlerts
+
+    return [FileAlerts(profile.state / "alerts" / f"{contract.name}.jsonl"), *channels(profile)]
+
+
+def channels(profile: Profile) -> list[Any]:
+    """Return the channels of alerts that the profile names."""
+    from .alerts import MailAlerts, StackAlerts, WebhookAlerts
     from .zenml import stack_alerter
 
     settings = profile.alerts
-    channels: list[Any] = [FileAlerts(profile.state / "alerts" / f"{contract.name}.jsonl")]
-    channels += [WebhookAlerts(settings)] if settings.webhook_variable else []
-    channels += [MailAlerts(settings)] if settings.mail_to else []
-    channels += [StackAlerts(stack_alerter)] if "alerter" in profile.stack else []
-    return channels
+    named: list[Any] = [WebhookAlerts(settings)] if settings.webhook_variable else []
+    named += [MailAlerts(settings)] if settings.mail_to else []
+    named += [StackAlerts(stack_alerter)] if "alerter" in profile.stack else []
+    return named
 
 
 def studies(profile: Profile, *_: Any) -> Any:

@@ -10,7 +10,7 @@ import socketserver
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,11 +21,13 @@ import pytest
 from zenml.alerter.base_alerter import BaseAlerter, BaseAlerterConfig
 from zenml.enums import StackComponentType
 
+from adapters.databricks.alerts import VolumeAlerts
 from adapters.local.alerts import FileAlerts, MailAlerts, StackAlerts, WebhookAlerts
 from churn.core.errors import StoreError
 from churn.monitoring.settings import AlertSettings
 from churn.ports.alerts import AlertChannel, Notice
 from tests.fakes.ports.alerts import InMemoryAlerts
+from tests.fakes.ports.files import InMemoryFiles
 
 SECRET = "s3cret-token"
 NOTICE = Notice(
@@ -129,6 +131,28 @@ def file(folder: Path) -> Iterator[Case]:
     yield Case(FileAlerts(path), arrived, lambda: path.mkdir(parents=True))
 
 
+class Full(InMemoryFiles):
+    """A volume that takes no more, once it is full."""
+
+    is_full = False
+
+    def put(self, name: str, chunks: Iterable[bytes]) -> str:
+        if self.is_full:
+            raise StoreError("The volume is full.")
+        return super().put(name, chunks)
+
+
+@contextmanager
+def volume(folder: Path) -> Iterator[Case]:
+    files = Full()
+
+    def arrived() -> list[str]:
+        assert {name.rpartition("/")[0] for name in files.content} <= {"alerts/telco"}
+        return [json.loads(content)["text"] for content in files.content.values()]
+
+    yield Case(VolumeAlerts(files, "alerts/telco"), arrived, lambda: setattr(files, "is_full", True))
+
+
 @contextmanager
 def webhook(folder: Path) -> Iterator[Case]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
@@ -185,7 +209,7 @@ def stack(folder: Path) -> Iterator[Case]:
     yield Case(StackAlerts(lambda: chat), lambda: chat.posted, lambda: setattr(chat, "works", False))
 
 
-CHANNELS = [in_memory, file, webhook, mail, stack]
+CHANNELS = [in_memory, file, volume, webhook, mail, stack]
 
 
 @pytest.fixture(params=CHANNELS, ids=lambda made: str(made.__name__))

@@ -81,6 +81,7 @@ def test_where_everything_is_there_nothing_fails_and_nothing_is_changed(ready: W
     assert found["workspace"].found.endswith("as ada@example.com")
     assert found["credentials"].found == "pat, from DATABRICKS_TOKEN"
     assert "packages are replaced" in found["runtime"].found
+    assert (found["online store"].status, "lakebase" in found["online store"].remedy) == ("warn", True)
     assert {request.path for request in ready.requests if request.method != "GET"} == {
         *(f"/api/2.0/workspace/{what}" for what in ("mkdirs", "import", "delete")),
         "/api/2.2/jobs/runs/submit",
