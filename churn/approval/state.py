@@ -231,8 +231,10 @@ class ModelState:
         """Return a version, or without a number the challenger.
 
         Raises:
+            DecisionRefused: the registry has other models than the ledger is about.
             NotFound: there is no such version, or no challenger.
         """
+        self.require_recorded_models()
         if number is not None:
             return self.version(number)
         if self.challenger is None:

@@ -90,7 +90,7 @@ def test_no_kill_leaves_a_damaged_table_or_half_a_version(killed: dict[str, Afte
 def test_finished_trials_are_not_run_again(killed: dict[str, Aftermath]) -> None:
     def numbers(point: str) -> list[int]:
         lines = killed[point].ran.steps["tune"]
-        return [int(line.partition("/")[0]) for line in lines if f"/{TRIALS} " in line]
+        return [int(line.partition("/")[0]) for line in lines if f"/{TRIALS}  best" in line]
 
     assert numbers("tuning") == [1, 2, 3]
     resumed = numbers("storing the model")

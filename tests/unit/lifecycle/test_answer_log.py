@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from churn.core.errors import ConfigError, StoreError
+from churn.core.shares import hash_share
 from churn.lifecycle.answer_log import AnswerLog
 from churn.ports.prediction_log import LoggedRow
 from churn.scoring.policy import policy_of
@@ -138,13 +139,14 @@ def test_each_row_is_logged_under_the_version_that_answered_it() -> None:
 def test_what_a_version_on_trial_could_not_score_is_logged_as_answered_and_as_failed() -> None:
     case = EndpointCase()
     case.endpoint.refresh()
-    case.roll_out(share=0.99)
+    rollout = case.roll_out()
+    customer = next(key for key in map(str, range(99)) if hash_share(key, rollout.share, rollout.identity))
     case.scorers[2].fails = True
     log = AnswerLog(case.workspace, settings().serving.log)
-    log.log(case.endpoint.answer([{"customer_id": "c1", **FULL}], explain=False), "r")
+    log.log(case.endpoint.answer([{"customer_id": customer, **FULL}], explain=False), "r")
     answered, failed = case.log.waiting
     assert (answered.model_version, answered.status, answered.role) == (1, "ok", "answered")
-    assert (failed.model_version, failed.status, failed.role, failed.customer) == (2, "failed", "answered", "c1")
+    assert (failed.model_version, failed.status, failed.role, failed.customer) == (2, "failed", "answered", customer)
     assert (failed.probability, failed.decision, failed.score_ms) == (None, None, None)
 
 
