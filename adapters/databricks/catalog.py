@@ -120,11 +120,14 @@ class UnityCatalog:
         """Return when each version of a table was committed (UTC); nothing where there is no table."""
         try:
             with explained(f"the table {self.schema}.{table}", gone="no table"):
-                history = self.session.sql(f"DESCRIBE HISTORY {self.name(table)}").select("version", "timestamp")
-                rows = (history.limit(1) if newest_only else history).toArrow().to_pylist()
+                history = self.session.sql(f"DESCRIBE HISTORY {self.name(table)}")
+                rows = (history.limit(1) if newest_only else history).toArrow()
         except NotFound:
             return {}
-        return {row["version"]: row["timestamp"].astimezone(dt.UTC) for row in rows}
+        if "version" not in rows.column_names:  # another writer is making the table: it has no version yet
+            return {}
+        commits = rows.select(["version", "timestamp"]).to_pylist()
+        return {commit["version"]: commit["timestamp"].astimezone(dt.UTC) for commit in commits}
 
     def key(self, table: str) -> tuple[str, ...]:
         """Return the columns that identify a row, as the table says; empty where it does not."""
