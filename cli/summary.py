@@ -166,7 +166,8 @@ def _monitoring(
         for sentence in diagnosis.evidence:
             console.print(f"  {sentence}")
         console.print_indented(f"→ {diagnosis.recommendation}")
-    console.print(report.advice.sentence)
+    if report.advice.sentence not in report.headline:
+        console.print(report.advice.sentence)
     for note in report.notes:
         console.print(f"Note    {note}")
     alerted: Alerted = _output(run, "monitor", "alerts")

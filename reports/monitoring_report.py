@@ -206,7 +206,8 @@ def _verdict(report: MonitoringReport, drawn: Sequence[Window]) -> Section:
             for diagnosis in report.diagnoses
         ]
         blocks.append(Steps(steps))
-    blocks.append(Text(report.advice.sentence))
+    if report.advice.sentence not in report.headline:
+        blocks.append(Text(report.advice.sentence))
     blocks += [Callout(note) for note in report.notes]
     return Section("What to do", blocks)
 

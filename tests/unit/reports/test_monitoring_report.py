@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.monitoring.report import MonitoringReport
+from churn.monitoring.report import Advice, MonitoringReport
 from reports.evidently_report import evidently_page
 from reports.markdown import in_markdown
 from reports.monitoring_report import monitoring_page, monitoring_sections, monitoring_tags
@@ -86,6 +86,13 @@ def test_a_page_without_predictions_says_what_to_type() -> None:
     assert "Monitoring: nothing to do" in page
     assert "There are no predictions to look at" in page
     assert [section.title for section in monitoring_sections(empty)] == ["What to do"]
+
+
+def test_what_speaks_against_a_training_is_said_once() -> None:
+    waiting = Advice(state="cooling_down", sentence="Not yet: the last training was yesterday.")
+    calm = report().model_copy(update={"diagnoses": (), "advice": waiting})
+    (section, *_) = monitoring_sections(calm)
+    assert str(section).count(waiting.sentence) == 1
 
 
 def test_the_list_of_runs_says_whether_to_act_and_why() -> None:
