@@ -22,5 +22,4 @@ class VolumeAlerts(AlertChannel):
 
     def send(self, notice: Notice) -> None:
         """Write the notice; once more writes the same file."""
-        content = json.dumps({**notice.model_dump(mode="json"), "text": notice.text})
-        self.files.put(f"{self.folder}/{notice.notice_id}.json", [content.encode()])
+        self.files.put(f"{self.folder}/{notice.notice_id}.json", [json.dumps(notice.content).encode()])

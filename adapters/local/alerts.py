@@ -32,7 +32,7 @@ class FileAlerts(AlertChannel):
 
     def send(self, notice: Notice) -> None:
         """Add a line, and flush it to the disk."""
-        line = json.dumps({**notice.model_dump(mode="json"), "text": notice.text})
+        line = json.dumps(notice.content)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
@@ -55,7 +55,7 @@ class WebhookAlerts(AlertChannel):
         """Post it; any answer of 200 to 299 has taken it. The URL and the token are in no message."""
         url = _secret(self.settings.webhook_variable, self.variable, "the URL of the webhook")
         shown = f"{notice.subject}\n{notice.text}"
-        body = {**notice.model_dump(mode="json"), "subject": notice.subject, "text": shown, "content": shown}
+        body = {**notice.content, "subject": notice.subject, "text": shown, "content": shown}
         headers = {"Content-Type": "application/json", "Idempotency-Key": notice.notice_id}
         if self.settings.token_variable is not None:
             token = _secret(self.settings.token_variable, self.variable, "the token of the webhook")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ..core.clock import UtcTime
 from ..core.frozen import Finite
@@ -62,6 +62,11 @@ class Notice(Finite):
         parts = [f"{self.title}: {self.model} version {self.version}, {self.window}.", *self.evidence]
         parts += [f"What to do: {self.recommendation}"] if self.recommendation else []
         return "\n".join([*parts, *([f"Page: {self.page}"] if self.page else [])])
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The notice as JSON writes it, with its `text`."""
+        return {**self.model_dump(mode="json"), "text": self.text}
 
 
 class AlertChannel(ABC):

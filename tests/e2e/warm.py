@@ -14,10 +14,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+
+from tests.environment import environment
 
 __all__ = ["Process", "start"]
 
@@ -78,20 +79,9 @@ def _forks() -> multiprocessing.context.ForkServerContext:
     context.set_forkserver_preload([_FORKED])
     home = tempfile.mkdtemp(prefix="warm-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    with _environment(HOME=home, PYTHONPATH=str(ROOT)):
+    with environment({"HOME": home, "PYTHONPATH": str(ROOT)}):
         multiprocessing.forkserver.ensure_running()
     return context
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _run(program: str, arguments: list[str], work: Path, environment: dict[str, str], out: Path, err: Path) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,7 @@ from churn.settings import read_configuration
 from tests.databricks.sail import SailSession
 from tests.databricks.serving import NotLoaded, Predict
 from tests.databricks.workspace import Workspace
+from tests.environment import environment
 from tests.fakes.data.batches import CONTRACT, feature_rows
 from tests.fakes.data.case import CONFIGS
 from tests.fakes.data.deciding import gate_report
@@ -154,15 +152,3 @@ class Connected:
             return json.loads(json.dumps(said, allow_nan=False))
 
         return predict
-
-
-@contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Let environment variables be set for a while."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
