@@ -42,6 +42,7 @@ _KEPT = 32
 WIDTH, HEIGHT = 5.0, 3.4
 """Inches; in a column of a page the text is that of the page, and on a phone of 400 pixels still 10 pixels high."""
 _TITLE_CHARACTERS = 46
+_HEADING_CHARACTERS = 60  # of the headings beside each other
 _READ_OUT = 12
 """Values of a chart that a screen reader reads after the title."""
 
@@ -139,7 +140,7 @@ def small_multiples(
         figure.supylabel(y_label, fontsize=9, color=COLOURS["muted"])
         for number, (heading, values) in enumerate(parts, start=1):
             axes = figure.add_subplot(rows, columns, number)
-            axes.set_title(heading, fontsize=9.5, loc="left")
+            axes.set_title(textwrap.fill(heading, _HEADING_CHARACTERS // columns), fontsize=9.5, loc="left")
             draw(axes, values)
         return _svg(figure, title)
 
