@@ -42,7 +42,7 @@ _KEPT = 32
 WIDTH, HEIGHT = 5.0, 3.4
 """Inches; in a column of a page the text is that of the page, and on a phone of 400 pixels still 10 pixels high."""
 _TITLE_CHARACTERS = 46
-_HEADING_CHARACTERS = 60  # of the headings beside each other
+_HEADING_CHARACTERS = 56  # of the headings beside each other
 _READ_OUT = 12
 """Values of a chart that a screen reader reads after the title."""
 
