@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from churn.core.errors import ConfigError
-from churn.settings import Profile
+from churn.profile import Profile
 
 __all__ = ["activate", "active_profile", "clock_at", "now"]
 

@@ -17,7 +17,8 @@ from churn.data.file_format import FileFormat
 from churn.data.ingest import Source
 from churn.lifecycle.serve_options import ServeOptions
 from churn.lifecycle.workspace import Workspace
-from churn.settings import Profile, Settings, registered_name
+from churn.profile import Profile
+from churn.settings import Settings, registered_name
 
 from .databricks import ports as databricks
 from .local import ports as local

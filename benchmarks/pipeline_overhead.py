@@ -31,7 +31,8 @@ from cli.environment import prepare  # noqa: E402
 
 if TYPE_CHECKING:
     from churn.data.contract import DatasetContract
-    from churn.settings import Profile, Settings
+    from churn.profile import Profile
+    from churn.settings import Settings
 
 LIMIT_SECONDS = 8.0
 """The goal: so much may the frameworks add to the second, uncached run."""

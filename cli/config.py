@@ -12,7 +12,8 @@ import yaml
 
 from churn.core.errors import ConfigError, nearest
 from churn.core.yaml_files import read_yaml
-from churn.settings import Profile, Settings
+from churn.profile import Profile
+from churn.settings import Settings
 
 from .console import plain_console, table
 from .context import CONFIGS, chosen_stack, configuration_of, overrides_of

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
-from churn.settings import Configuration, Profile, Settings, load_contract, read_configuration
+from churn.profile import Profile
+from churn.settings import Configuration, Settings, load_contract, read_configuration
 
 if TYPE_CHECKING:
     from churn.lifecycle.workspace import Workspace

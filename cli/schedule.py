@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.core.cron import on_calendar
-from churn.settings import Profile
+from churn.profile import Profile
 
 from .context import CHECKOUT, repeated, session_of
 from .output import print_json, wants_json

@@ -41,7 +41,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.year_faults import FaultySteps, faults_called
     from churn.lifecycle.year_policies import POLICIES, policies_called
     from churn.lifecycle.year_steps import Connect, YearSteps
-    from churn.settings import Profile
+    from churn.profile import Profile
     from reports.year_report import year_lines, year_page
 
     from .year_pipelines import PipelineSteps, use_own_zenml

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from adapters import wiring
 from churn.core.errors import ConfigError
-from churn.settings import Profile, read_configuration
+from churn.profile import Profile
+from churn.settings import read_configuration
 
 from .context import CHECKOUT, CONFIGS, Session, chosen_stack, configuration_of, remember_stack, session_of
 

@@ -27,8 +27,9 @@ from churn.lifecycle.release import Release
 from churn.lifecycle.retraining_result import Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.ports.registry import CHALLENGER
+from churn.profile import Profile
 from churn.scoring.batch import BatchSummary
-from churn.settings import Profile, Settings
+from churn.settings import Settings
 from reports.batch_report import batch_headline, what_did_not_fit
 from reports.campaign_report import campaign_headline
 from reports.effect_report import read_out_headline

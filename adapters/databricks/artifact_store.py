@@ -21,7 +21,7 @@ from zenml import constants
 from zenml.artifact_stores import BaseArtifactStore, BaseArtifactStoreConfig, BaseArtifactStoreFlavor
 from zenml.artifact_stores.base_artifact_store import PathType
 
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .volumes import IN_MEMORY, Volumes
 from .workspace import client_of

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
-from churn.settings import Profile, Settings
+from churn.profile import Profile
+from churn.settings import Settings
 
 from .deployment_payload import prepared
 from .jobs import job_payload

@@ -21,7 +21,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.core.yaml_files import unambiguous_yaml
 from churn.data.contract import DatasetContract
-from churn.settings import JobSettings, Profile, Settings
+from churn.profile import JobSettings, Profile
+from churn.settings import Settings
 
 from .workspace import client_of, explained, patiently
 

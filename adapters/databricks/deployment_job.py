@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.data.contract import DatasetContract
 from churn.lifecycle.deployment_job import TASKS
-from churn.settings import Profile, Settings
+from churn.profile import Profile
+from churn.settings import Settings
 
 from ..mlflow.client import ask, connect, is_conflict
 from .code import store

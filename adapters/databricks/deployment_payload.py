@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from churn.data.contract import DatasetContract
 from churn.lifecycle.deployment_job import TASKS
-from churn.settings import DatabricksSettings, Profile, Settings
+from churn.profile import DatabricksSettings, Profile
+from churn.settings import Settings
 
 from .code import Code, code_of, from_job, wheel
 from .jobs import PACKAGE, compute, job_name, jobs_of

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from churn.core.errors import ChurnError, StoreError
-from churn.settings import DatabricksSettings, Profile
+from churn.profile import DatabricksSettings, Profile
 
 from ..local.machine_checks import Finding
 from ..local.zenml import store_url

@@ -11,7 +11,7 @@ from churn.core.errors import NotFound, StoreError
 from churn.core.progress import advance
 from churn.ports.endpoint import EndpointAnswer, EndpointHost, EndpointState
 from churn.ports.registry import CHALLENGER, CHAMPION
-from churn.settings import DatabricksSettings, ModelServingSettings
+from churn.profile import DatabricksSettings, ModelServingSettings
 
 from .prediction_log import LOG_TAG, arrange_log, log_of
 from .served_model import EXPLAIN, WHAT_IF

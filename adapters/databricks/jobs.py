@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from churn.core.errors import ConfigError
-from churn.settings import DatabricksSettings, JobSettings
+from churn.profile import DatabricksSettings, JobSettings
 
 from .code import Code
 from .payloads import differences

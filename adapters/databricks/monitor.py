@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import TABLES
-from churn.settings import DatabricksSettings, MonitorSettings
+from churn.profile import DatabricksSettings, MonitorSettings
 
 from .jobs import quartz
 from .payloads import differences

@@ -13,8 +13,8 @@ from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.lifecycle.serve_options import ServeOptions
 from churn.ports.online import Publication
+from churn.profile import Profile
 from churn.scoring.settings import Engine
-from churn.settings import Profile
 
 from ..local import ports as local
 from ..mlflow import ports as mlflow

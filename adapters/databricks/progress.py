@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from churn.core import errors
 from churn.core.errors import ChurnError, StoreError
 from churn.core.progress import ProgressEvent, report
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

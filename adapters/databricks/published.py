@@ -16,7 +16,7 @@ from .workspace import explained, tags_of
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-    from churn.settings import DatabricksSettings
+    from churn.profile import DatabricksSettings
 
 __all__ = ["PublishedOnlineStore", "publish_table", "tell_lag"]
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from churn.core.errors import ChurnError
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from ..local.machine_checks import Finding
 from .progress import has_ended, status_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from churn.data.contract import DatasetContract
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .workspace import mark_of, tags_of
 

@@ -6,7 +6,7 @@ import base64
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

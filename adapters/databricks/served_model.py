@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
     from churn.ports.registry import ModelVersion
-    from churn.settings import Profile
+    from churn.profile import Profile
 
 __all__ = [
     "EXPLAIN",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from churn.core.errors import NotFound, StoreError
 from churn.data.contract import DatasetContract
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .code import store
 from .jobs import find_jobs, place_job, settings_of

@@ -16,7 +16,7 @@ from churn.core.errors import NotFound, StoreError
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-    from churn.settings import DatabricksSettings
+    from churn.profile import DatabricksSettings
 
 __all__ = [
     "MANAGED_BY",

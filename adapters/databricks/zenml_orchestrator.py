@@ -29,7 +29,7 @@ from zenml.orchestrators.base_orchestrator import SubmissionResult
 from zenml.orchestrators.exceptions import PipelineSubmissionError
 
 from churn.core.errors import ChurnError
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .code import Code
 from .jobs import SECRET, SNAPSHOT, find_jobs, job_name, job_payload, place_job, quartz

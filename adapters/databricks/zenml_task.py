@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from churn.settings import Profile
+from churn.profile import Profile
 
 from .code import from_job
 from .secrets import read

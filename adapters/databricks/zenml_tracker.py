@@ -12,7 +12,7 @@ from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracke
 from zenml.integrations.mlflow.flavors import MLFlowExperimentTrackerFlavor
 from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import MLFlowExperimentTrackerConfig
 
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from ..mlflow.client import ensure_experiment
 from .workspace import export

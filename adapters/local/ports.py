@@ -11,8 +11,8 @@ from churn.core.errors import ConfigError
 from churn.data.contract import DatasetContract
 from churn.data.delivery import Delivery
 from churn.lifecycle.serve_options import ServeOptions
+from churn.profile import Profile, Resources
 from churn.scoring.settings import Engine
-from churn.settings import Profile, Resources
 
 from ..session import activate, now
 

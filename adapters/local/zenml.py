@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from churn.core.errors import StoreError
 from churn.ports.stages import StageMirror
-from churn.settings import Component, ComponentKind, Profile
+from churn.profile import Component, ComponentKind, Profile
 
 if TYPE_CHECKING:
     from zenml.client import Client

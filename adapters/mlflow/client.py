@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock
 
 from churn.core.errors import NotFound, StoreError
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

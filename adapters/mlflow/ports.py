@@ -9,7 +9,7 @@ from typing import Any
 from churn.core.errors import ModelError
 from churn.data.contract import DatasetContract
 from churn.ports.registry import MODEL_DIGEST, ModelRegistry, ModelVersion
-from churn.settings import Profile
+from churn.profile import Profile
 
 Registry = Callable[[Profile, DatasetContract], Any]
 """Makes the registry that the versions are in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from adapters.databricks.workspace import export, make_folder
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .workspace import Workspace
 

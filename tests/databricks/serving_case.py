@@ -10,7 +10,7 @@ import pandas as pd
 from adapters.databricks.endpoint import ModelServingEndpoint, OnTrial
 from adapters.databricks.served_model import SERVED_AS, Dataset, ServedAs, ServedModel
 from churn.core.errors import ChurnError
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 from tests.fakes.data.endpoint import CONTRACT, EndpointCase
 
 from .serving import NotLoaded, Predict

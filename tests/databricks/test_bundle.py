@@ -16,7 +16,8 @@ from adapters.databricks.deployment_job import DeploymentJob
 from adapters.databricks.resources import resources
 from adapters.wiring import setup_stack
 from churn.core.errors import ConfigError
-from churn.settings import DatabricksSettings, load_contract, read_configuration
+from churn.profile import DatabricksSettings
+from churn.settings import load_contract, read_configuration
 from cli.bundle import PRODUCTION, TARGETS
 from cli.context import CONFIGS
 from cli.main import main

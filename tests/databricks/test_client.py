@@ -10,7 +10,7 @@ import pytest
 
 from adapters.databricks.workspace import client_of, explained, export, tags_of
 from churn.core.errors import NotFound, StoreError
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .workspace import Workspace, unreachable
 

@@ -16,7 +16,8 @@ from adapters.databricks.code import differences, fetched, for_jobs, from_job, h
 from adapters.wiring import connect
 from churn.core.errors import ConfigError, StoreError
 from churn.data.contract import DatasetContract
-from churn.settings import Configuration, JobSettings, load_contract, read_configuration
+from churn.profile import JobSettings
+from churn.settings import Configuration, load_contract, read_configuration
 from tests.conftest import ROOT
 from tools.cluster_requirements import FILE
 from tools.cluster_requirements import requirements as locked

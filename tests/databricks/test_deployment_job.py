@@ -17,7 +17,8 @@ from adapters.databricks.code import Code
 from adapters.databricks.deployment_job import DeploymentJob, await_ready
 from adapters.databricks.deployment_payload import deployment_payload
 from churn.core.errors import ConfigError, NotFound, StoreError
-from churn.settings import DatabricksSettings, JobSettings, load_contract, read_configuration
+from churn.profile import DatabricksSettings, JobSettings
+from churn.settings import load_contract, read_configuration
 from cli.context import CONFIGS
 from cli.main import main
 

@@ -16,7 +16,8 @@ from databricks.sdk.service.catalog import PermissionsChange, Privilege
 from adapters.databricks.doctor import diagnose_workspace
 from adapters.databricks.reach import NAME
 from adapters.local.machine_checks import Finding
-from churn.settings import Profile, read_configuration
+from churn.profile import Profile
+from churn.settings import read_configuration
 
 from .workspace import Workspace, unreachable
 

@@ -14,7 +14,7 @@ from adapters.databricks.published import PublishedOnlineStore, publish_table, t
 from adapters.local.online_postgresql import PostgresOnlineStore
 from churn.core.errors import StoreError
 from churn.ports.online import OnlineStore
-from churn.settings import DatabricksSettings, OnlineSettings
+from churn.profile import DatabricksSettings, OnlineSettings
 from tests import postgresql
 from tests.contract.test_online_store import *  # noqa: F403 - the suite of the port, with `open_store` below
 from tests.contract.test_online_store import publish

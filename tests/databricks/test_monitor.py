@@ -11,7 +11,7 @@ from databricks.sdk.service.dataquality import DataProfilingConfig, Monitor
 from adapters.databricks.monitor import PlatformMonitor
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import TABLES
-from churn.settings import DatabricksSettings
+from churn.profile import DatabricksSettings
 
 from .workspace import Workspace, as_json
 

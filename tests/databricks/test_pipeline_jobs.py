@@ -17,7 +17,7 @@ from adapters.databricks.progress import follow, has_ended, status_of
 from adapters.databricks.secrets import forget, keep, read
 from churn.core.errors import ConfigError, DataError, StoreError
 from churn.core.progress import LOGGER, ProgressEvent
-from churn.settings import DatabricksSettings, JobSettings
+from churn.profile import DatabricksSettings, JobSettings
 
 from .test_workspace import wheel
 from .workspace import Workspace

@@ -12,7 +12,8 @@ from adapters.databricks.monitor import PlatformMonitor
 from adapters.databricks.stack import destroy, owned, plan, setup
 from adapters.databricks.workspace import tags_of
 from churn.core.errors import StoreError
-from churn.settings import DatabricksSettings, MonitorSettings, load_contract
+from churn.profile import DatabricksSettings, MonitorSettings
+from churn.settings import load_contract
 from cli.context import CONFIGS
 from cli.main import main
 

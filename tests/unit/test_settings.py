@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from churn.core.errors import ConfigError, ContractError
 from churn.core.yaml_files import read_yaml
 from churn.data.contract import DatasetContract
-from churn.settings import Configuration, MlflowSettings, Profile, Settings, load_contract, read_configuration
+from churn.profile import MlflowSettings, Profile
+from churn.settings import Configuration, Settings, load_contract, read_configuration
 from tests.fakes.data.customers import CONTRACT
 
 CONFIGS = Path(__file__).parents[2] / "configs"
