@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from churn.core.errors import StoreError
 from churn.ports.stages import StageMirror
 from tests.fakes.ports.stages import InMemoryStages
+from tests.forks import Python
 
 ZENML = """
 import json, sys
@@ -53,14 +52,7 @@ class Zenml(StageMirror):
     def __init__(self, home: Path) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "XDG_"))}
         quiet = {"ZENML_ANALYTICS_OPT_IN": "false", "ZENML_LOGGING_VERBOSITY": "ERROR"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ZENML],
-            cwd=Path(__file__).parents[2],
-            env={**own, **quiet, "HOME": str(home)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.process = Python(ZENML, environment={**own, **quiet, "HOME": str(home)})
 
     def show_candidate(self, model: str, version: int, description: str) -> None:
         self._ask("show_candidate", model, version, description)
@@ -82,8 +74,6 @@ class Zenml(StageMirror):
         return found
 
     def _ask(self, call: str, *arguments: object) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         print(json.dumps([call, arguments]), file=self.process.stdin, flush=True)
         answer, refused = json.loads(self.process.stdout.readline())
         if refused:

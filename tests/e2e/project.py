@@ -29,7 +29,7 @@ from adapters.mlflow.registry import MlflowModelRegistry
 from churn.data.tables import INGESTED_AT
 from churn.ports.registry import MODEL_DIGEST
 from churn.ports.tables import TableRef
-from tests.e2e import warm
+from tests import forks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -111,7 +111,7 @@ class Ran:
 class Command:
     """A command that was typed, and that runs in a process of its own."""
 
-    process: subprocess.Popen[bytes] | warm.Process
+    process: subprocess.Popen[bytes] | forks.Process
     out: Path
     err: Path
 
@@ -197,7 +197,7 @@ class Project:
         """Start the command line with these arguments, in a fork of a process that has imported everything."""
         folder, line = self._output(), [*map(str, arguments)]
         out, err = folder / "out", folder / "err"
-        return Command(warm.start("run", line, self.work, self.environment, out, err), out, err)
+        return Command(forks.start("run", line, self.work, self.environment, out, err), out, err)
 
     def run(self, *arguments: str | Path) -> Ran:
         return self.start(*arguments).finished()
@@ -274,7 +274,7 @@ class Project:
         """Return what the user's ZenML home holds, as `zenml_records.py` reads it."""
         folder = self._output()
         out, err = folder / "out", folder / "err"
-        process = warm.start("records", [], self.work, self.environment, out, err)
+        process = forks.start("records", [], self.work, self.environment, out, err)
         read = Command(process, out, err).finished().succeeded()
         records: dict[str, Any] = json.loads(read.out)
         return records

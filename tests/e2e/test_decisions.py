@@ -6,8 +6,6 @@ import json
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from cli.parser import build_parser
 from tests.e2e.project import Project
 from tests.fakes.data.deciding import FAILING, MANUAL, PASSING, gate_report, register
 from tests.fakes.ports.stages import InMemoryStages
+from tests.forks import Python
 
 ROOT = Path(__file__).parents[2]
 AUTO = ApprovalSettings()
@@ -111,17 +110,9 @@ class Place:
             promote(self.context, version, who="ada")
         return self
 
-    def child(self, script: str, **environment: str) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-c", CHILD + script, self.project.uri, str(self.tables), self.name]
-        return subprocess.Popen(
-            arguments,
-            cwd=ROOT,
-            env=self.project.environment | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def child(self, script: str, **environment: str) -> Python:
+        arguments = self.project.uri, str(self.tables), self.name
+        return Python(CHILD + script, *arguments, environment=self.project.environment | environment)
 
     def type(self, line: str) -> int:
         """Type a command about this model, without a process of its own."""
@@ -178,8 +169,6 @@ try:
 except DecisionRefused as error:
     print(error)
 """)
-    assert other.stdin is not None
-    assert other.stdout is not None
     assert other.stdout.readline() == "ready\n"
     other.stdin.write("go\n"), other.stdin.flush()
     told = ""

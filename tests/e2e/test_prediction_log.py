@@ -7,8 +7,6 @@ import json
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -27,8 +25,8 @@ from serving.service import Service
 from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL
 from tests.fakes.data.endpoint import CONTRACT, FULL, EndpointCase
+from tests.forks import Python
 
-PROJECT = Path(__file__).parents[2]
 PREDICTIONS = CONTRACT.table("predictions")
 
 
@@ -84,9 +82,8 @@ class Clients:
             thread.join(20)
 
 
-def started(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    code = f"from tests.e2e.test_prediction_log import *; answer_until_killed(Path({str(folder)!r}), {port})"
-    return subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)
+def started(folder: Path, port: int) -> Python:
+    return Python(f"from tests.e2e.test_prediction_log import *; answer_until_killed(Path({str(folder)!r}), {port})")
 
 
 def wait_for(clients: Clients, answers: int) -> None:

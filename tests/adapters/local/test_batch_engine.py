@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +13,17 @@ import pytest
 from adapters.local.feature_store import LocalFeatureStore
 from churn.core.errors import ContractError, NotFound, StoreError
 from tests.fakes.data.batches import CONTRACT, Registered, feature_rows, predictions, run
+from tests.forks import Python
 from tests.permissions import may_only_be_read, public_folder
 
 CUSTOMERS, PART = 900, 100
+SCORE_SLOWLY = """
+import sys
+from pathlib import Path
+from tests.adapters.local.test_batch_engine import score_slowly
+
+score_slowly(Path(sys.argv[1]), int(sys.argv[2]))
+"""
 
 
 @pytest.fixture
@@ -53,14 +58,12 @@ def score_slowly(folder: Path, parts: int) -> None:
 
 def killed(folder: Path, parts: int) -> int:
     """Let another process score that many parts or more, kill it, and return how many it finished."""
-    process = multiprocessing.get_context("spawn").Process(target=score_slowly, args=(folder, parts))
-    process.start()
+    process = Python(SCORE_SLOWLY, str(folder), str(parts))
     while len(finished := list((folder / "scoring").glob("*/scored-*.arrow"))) < parts - 2:
-        assert process.is_alive()
+        assert process.returncode is None
         time.sleep(0.01)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.kill()
+    process.wait()
     return len(finished)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from churn.ports.ledger import breaks
 from churn.ports.tables import TableSpec
 from tests.adapters.local.delta_tables import files
 from tests.contract.test_decision_ledger import entry
+from tests.forks import Python
 from tests.permissions import may_only_be_read, public_folder
 
 CHILD = """
@@ -59,10 +58,8 @@ def add_by_hand(root: Path, **changes: object) -> None:
     write_deltalake(path, pa.Table.from_pylist([row], there.schema), mode="append")
 
 
-def child(root: Path, script: str) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", CHILD + script, str(root)]
-    checkout = Path(__file__).parents[3]
-    return subprocess.Popen(arguments, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def child(root: Path, script: str) -> Python:
+    return Python(CHILD + script, str(root))
 
 
 def test_the_table_is_read_like_the_others(ledger: LocalDecisionLedger, tmp_path: Path) -> None:
@@ -158,7 +155,6 @@ def test_a_killed_writer_leaves_its_record_or_nothing(
 
 def test_a_killed_decider_lets_the_next_one_in(ledger: LocalDecisionLedger, tmp_path: Path) -> None:
     decider = child(tmp_path, "with ledger.exclusive():\n    print('in', flush=True)\n    sys.stdin.read()")
-    assert decider.stdout is not None
     assert decider.stdout.readline() == "in\n"
     decider.kill()
     decider.communicate()

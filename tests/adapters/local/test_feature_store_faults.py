@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ from adapters.local.vacuum import committed_files
 from churn.core.errors import StoreError, WriteConflict
 from churn.ports.tables import TableSpec
 from tests.adapters.local.delta_tables import FEATURES, KEY, START, assert_whole, files, some
+from tests.forks import Python
 from tests.permissions import may_only_be_read, public_folder
 
 # What every child process starts with.
@@ -38,10 +37,8 @@ def store(tmp_path: Path) -> LocalFeatureStore:
     return LocalFeatureStore(tmp_path, "telco")
 
 
-def child(root: Path, script: str) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", CHILD + script, str(root)]
-    checkout = Path(__file__).parents[3]
-    return subprocess.Popen(arguments, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def child(root: Path, script: str) -> Python:
+    return Python(CHILD + script, str(root))
 
 
 def test_two_processes_that_write_at_once_both_succeed(store: LocalFeatureStore, tmp_path: Path) -> None:
@@ -193,7 +190,6 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_version(store: LocalFeatur
     writer = child(
         tmp_path, "for n in range(10**6):\n    print(store.upsert(FEATURES, some(n, 5000)).version, flush=True)"
     )
-    assert writer.stdout is not None
     for line in writer.stdout:
         if int(line) == 3:
             break

@@ -6,8 +6,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,9 +21,9 @@ from churn.core.progress import LOGGER
 from churn.data.tables import TABLES
 from churn.ports.prediction_log import PredictionWriter
 from tests.fakes.data.answered import answered as row
+from tests.forks import Python
 
 PREDICTIONS = TABLES["predictions"].spec("member_id")
-PROJECT = Path(__file__).parents[3]
 PROCESS = """
 import os, sys, threading
 from pathlib import Path
@@ -81,9 +79,7 @@ class Killed:
         self.received: list[str] = []
 
     def run(self, name: str, max_bytes: int) -> None:
-        command = [sys.executable, "-c", PROCESS, str(self._folder), name, str(max_bytes)]
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
+        process = Python(PROCESS, str(self._folder), name, str(max_bytes))
         assert process.stdout.readline() == "begun\n"
         threading.Timer(self._draw.uniform(0.02, 0.6), process.send_signal, [signal.SIGKILL]).start()
         with process.stdout:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from adapters.local.studies import DatabaseStudies, sqlite_url
 from tests.fakes.ports.studies import InMemoryStudies
+from tests.forks import Python
 from tests.unit.training.test_search import outcomes, search
-
-ROOT = Path(__file__).parents[3]
 
 SEARCH = """
 import sys
@@ -47,16 +43,9 @@ def storage(path: Path | str) -> Any:
     return opened
 
 
-def start(script: str, path: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", script, str(path)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
-
-
 def test_a_killed_study_resumes_without_losing_or_changing_a_trial(tmp_path: Path) -> None:
     path = tmp_path / "killed" / "studies.db"
-    with start(HANG_AFTER_FOUR_TRIALS, path) as child:
-        assert child.stdout is not None
+    with Python(HANG_AFTER_FOUR_TRIALS, str(path)) as child:
         assert child.stdout.readline() == "hanging\n"
         child.kill()
     time.sleep(4)
@@ -70,7 +59,7 @@ def test_a_killed_study_resumes_without_losing_or_changing_a_trial(tmp_path: Pat
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
-    children = [start(SEARCH, path) for _ in range(2)]
+    children = [Python(SEARCH, str(path)) for _ in range(2)]
     for child in children:
         child.communicate()
         assert child.returncode == 0

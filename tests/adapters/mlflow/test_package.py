@@ -27,6 +27,7 @@ from churn.model.scorer import ScoringSettings
 from churn.model.symmetric import SymmetricTrees
 from churn.scoring.online import score_rows
 from tests.fakes.data.scorers import customers, small_scorer
+from tests.forks import Python
 
 SCORER = small_scorer(boosted=True)
 ROOT = Path(__file__).parents[3]
@@ -307,12 +308,11 @@ def test_byte_code_beside_the_code_is_not_read(package: Path) -> None:
     cache = importlib.util.cache_from_source(str(reasons))
     py_compile.compile(str(reasons), cache, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     reasons.write_bytes(checked)
-    code = f"""
-from pathlib import Path
-from adapters.mlflow.load import load_package
-load_package(Path({str(package)!r}))
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    loading = Python(
+        f"from pathlib import Path; from adapters.mlflow.load import load_package; load_package(Path({str(package)!r}))"
+    )
+    _, told = loading.communicate()
+    assert loading.returncode == 0, told
 
 
 def test_a_package_that_was_rewritten_as_a_whole_is_refused_by_the_registered_digest(package: Path) -> None:

@@ -23,6 +23,7 @@ from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.mlflow.tracker import MlflowTracker, active_run_id
 from churn.core.errors import NotFound, StoreError
 from churn.ports.studies import Trial
+from tests.forks import Python
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,19 +38,6 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def tracker(uri: str, tmp_path: Path) -> MlflowTracker:
     return MlflowTracker(uri, "training", tmp_path / "artifacts")
-
-
-def python(code: str, folder: Path) -> subprocess.Popen[str]:
-    """Run `code` in `folder` by a process of its own, with this checkout importable."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
 
 
 def took(call: Callable[[], object]) -> float:
@@ -122,7 +110,7 @@ def test_two_processes_create_one_store_and_one_experiment(tmp_path: Path) -> No
         "from adapters.mlflow.client import ensure_experiment\n"
         f"print(ensure_experiment('sqlite:///{tmp_path}/state/mlflow.db', 'training', '{tmp_path}/state/artifacts'))"
     )
-    processes = [python(code, tmp_path) for _ in range(2)]
+    processes = [Python(code, folder=tmp_path) for _ in range(2)]
     answers = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert {out for out, _ in answers} == {"1\n"}
@@ -238,7 +226,7 @@ with MlflowTracker(uri, "training", "{tmp_path}/state/artifacts") as tracker:
 assert mlflow.get_tracking_uri() == before
 """
     (tmp_path / "elsewhere").mkdir()
-    process = python(code, tmp_path / "elsewhere")
+    process = Python(code, folder=tmp_path / "elsewhere")
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -1,4 +1,4 @@
-"""The command line in an interpreter that has imported everything: a fork of a process that each test worker has.
+"""Processes that have imported everything: forks of a process that each test worker has.
 
 A command starts in half a second instead of six, and still has what it would have if a user typed it: a process of its
 own that can be killed, its own environment, standard output and exit code, and libraries that know no other home.
@@ -14,15 +14,19 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Self
 
 from tests.environment import environment
 
-__all__ = ["Process", "start"]
+__all__ = ["Process", "Python", "start"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 IMPORTED = (
     *("cli.commands", "cli.pipelines", "cli.decisions", "cli.explain"),
     *(
@@ -42,7 +46,7 @@ IMPORTED = (
     *("zenml.deployers.docker.docker_deployer", "zenml.deployers.local.local_deployer"),
     *("zenml.login.credentials_store", "zenml.orchestrators.step_runner", "zenml.zen_stores.rest_zen_store"),
 )
-_FORKED = "tests.e2e.warm_imports"
+_FORKED = "tests.forked_imports"
 
 Process = multiprocessing.process.BaseProcess
 
@@ -68,9 +72,58 @@ def import_everything() -> None:
 
 def start(program: str, arguments: list[str], work: Path, environment: dict[str, str], out: Path, err: Path) -> Process:
     """Start `run` (the command line) or `records` (see `zenml_records`) in a fork; its output goes to two files."""
-    process = _forks().Process(target=_run, args=(program, arguments, work, environment, out, err))
-    process.start()
-    return process
+    return _started(program, arguments, work, environment, {1: out, 2: err})
+
+
+class Python:
+    """`python -c CODE ARGUMENTS` in a fork, with what the tests need of `subprocess.Popen`, its pipes as text."""
+
+    def __init__(
+        self, code: str, *arguments: str, folder: Path = ROOT, environment: dict[str, str] | None = None
+    ) -> None:
+        (given, self._stdin), (self._out, out), (self._err, err) = os.pipe(), os.pipe(), os.pipe()
+        ends = {number: Connection(end) for number, end in enumerate((given, out, err))}
+        self._process = _started("code", [code, *arguments], folder, environment or dict(os.environ), ends)
+        for end in ends.values():
+            end.close()
+        self.stdin, self.stdout, self._stderr = os.fdopen(self._stdin, "w"), os.fdopen(self._out), os.fdopen(self._err)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.communicate()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, minus the signal that ended it; none while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self, timeout: float = 100) -> int:
+        """Wait for its end, and return the exit code."""
+        self._process.join(timeout)
+        assert self.returncode is not None, f"it did not end within {timeout} seconds"
+        return self.returncode
+
+    def communicate(self, timeout: float = 100) -> tuple[str, str]:
+        """End its input, wait for it, and return what it wrote to standard output and standard error."""
+        with self.stdin, self.stdout, self._stderr, ThreadPoolExecutor(2) as pool:
+            with suppress(BrokenPipeError):
+                self.stdin.close()
+            out, err = pool.submit(self.stdout.read), pool.submit(self._stderr.read)
+            self.wait(timeout)
+            return out.result(), err.result()
 
 
 @cache
@@ -84,16 +137,38 @@ def _forks() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _run(program: str, arguments: list[str], work: Path, environment: dict[str, str], out: Path, err: Path) -> None:
+def _started(
+    program: str,
+    arguments: list[str],
+    work: Path,
+    environment: dict[str, str],
+    files: Mapping[int, Path | Connection],
+) -> Process:
+    process = _forks().Process(target=_run, args=(program, arguments, work, environment, files))
+    process.start()
+    return process
+
+
+def _run(
+    program: str,
+    arguments: list[str],
+    work: Path,
+    environment: dict[str, str],
+    files: Mapping[int, Path | Connection],
+) -> None:
     from cli.main import main
     from tests.e2e.zenml_records import main as records
 
-    programs: dict[str, Callable[[list[str]], int]] = {"run": main, "records": lambda _: records()}
+    programs: dict[str, Callable[[list[str]], int | None]] = {
+        "run": main,
+        "records": lambda _: records(),
+        "code": _code,
+    }
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(work)
-    for path, descriptor in ((out, 1), (err, 2)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor, end in files.items():
+        file = os.open(end, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if isinstance(end, Path) else os.dup(end.fileno())
         os.dup2(file, descriptor)
         os.close(file)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
@@ -102,3 +177,8 @@ def _run(program: str, arguments: list[str], work: Path, environment: dict[str, 
         sys.exit(programs[program](arguments))
     finally:
         atexit._run_exitfuncs()
+
+
+def _code(arguments: list[str]) -> None:
+    sys.stdin, sys.argv = os.fdopen(0), ["-c", *arguments[1:]]
+    exec(arguments[0], {"__name__": "__main__"})
