@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -214,17 +215,12 @@ def evaluate(
     )
     whole = HoldoutStatistic(holdout, calibration_bins=settings.calibration_bins, literature=MoneySettings())
     parts = [SliceStatistic.of(holdout, *part, min_rows=settings.min_slice_rows) for part in slice_masks(slices)]
-    dates, period = (None, None) if event_time is None else _by_date(event_time)
-    newest = None
-    if event_time is not None:
-        newest = rows_of_newest_date(event_time, holdout.entity, holdout.label, settings.min_per_class)
-    campaign = None if newest is None else CampaignRows.of(holdout, newest)
+    dates = None if event_time is None else _Dates.of(holdout, event_time, settings.min_per_class)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray | float]:
         in_slices = np.array([part.metrics(weights) for part in parts])
-        in_campaign = {} if campaign is None else campaign.metrics(weights)
-        by_date = {} if period is None else {"periods": observed_shares(period, holdout.label, weights)}
-        return {**in_campaign, **whole.metrics(weights), **whole.curves(weights), "slices": in_slices, **by_date}
+        by_date = {} if dates is None else dates.metrics(holdout, weights)
+        return {**by_date, **whole.metrics(weights), **whole.curves(weights), "slices": in_slices}
 
     sample = {name: np.asarray(metric) for name, metric in statistic(holdout.weight).items()}
     draws = bootstrap(
@@ -244,13 +240,10 @@ def evaluate(
         metrics=metrics,
         calibration_noise=calibration_noise(holdout.label, holdout.probability, whole.bins, customer, holdout.weight),
         campaign=_campaign(holdout, metrics["profit_per_customer"]),
-        campaign_date=None if campaign is None or event_time is None else campaign.summary(holdout, event_time),
-        periods=()
-        if dates is None or period is None
-        else tuple(
-            Period(since=since, **dict(group))
-            for since, group in zip(dates, bins(period, draws["periods"]), strict=True)
-        ),
+        campaign_date=None
+        if dates is None or dates.newest is None
+        else dates.newest.summary(holdout, dates.event_time),
+        periods=() if dates is None else dates.periods(bins(dates.number, draws["periods"])),
         represented=round(holdout.weight.sum()) if holdout.weighted else None,
         effective_rows=effective_rows(holdout.weight) if holdout.weighted else None,
         data_digest=rows_digest(holdout, event_time),
@@ -260,7 +253,7 @@ def evaluate(
         slices=tuple(
             part.result(sample["slices"][i], draws["slices"][:, i], settings.confidence) for i, part in enumerate(parts)
         ),
-        reachable=None
+        reachable=truth
         if truth is None
         else reachable(holdout.probability, truth, holdout.value, money, holdout.weight),
         confidence=settings.confidence,
@@ -268,10 +261,27 @@ def evaluate(
     )
 
 
-def _by_date(event_time: pd.Series) -> tuple[list[dt.date], IntArray]:
-    """Return the dates, or the first days of the months, that rows are of, and the number of each row's."""
-    periods, number = np.unique(period_of(event_time, unit_of(event_time)), return_inverse=True)
-    return periods.astype("datetime64[D]").tolist(), number.astype(np.int64)
+class _Dates(NamedTuple):
+    """The dates, or the first days of the months, that the rows are of, and the number of each row's."""
+
+    event_time: pd.Series
+    since: list[dt.date]
+    number: IntArray
+    newest: CampaignRows | None
+
+    @classmethod
+    def of(cls, holdout: Holdout, event_time: pd.Series, min_per_class: int) -> Self:
+        since, number = np.unique(period_of(event_time, unit_of(event_time)), return_inverse=True)
+        newest = rows_of_newest_date(event_time, holdout.entity, holdout.label, min_per_class)
+        campaign = None if newest is None else CampaignRows.of(holdout, newest)
+        return cls(event_time, since.astype("datetime64[D]").tolist(), number.astype(np.int64), campaign)
+
+    def metrics(self, holdout: Holdout, weights: FloatArray) -> dict[str, FloatArray | float]:
+        campaign = {} if self.newest is None else self.newest.metrics(weights)
+        return {**campaign, "periods": observed_shares(self.number, holdout.label, weights)}
+
+    def periods(self, groups: Sequence[Bin]) -> tuple[Period, ...]:
+        return tuple(Period(since=since, **dict(group)) for since, group in zip(self.since, groups, strict=True))
 
 
 def _campaign(holdout: Holdout, profit: Estimate) -> HoldoutCampaign:

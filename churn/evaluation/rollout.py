@@ -159,8 +159,8 @@ def _with_outcome(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return joined[joined["label_ts"] > joined["scored_at"]]
 
 
-def score_shift(one: FloatArray, other: FloatArray) -> float:
+def score_shift(first: FloatArray, second: FloatArray) -> float:
     """Return the population stability index between two samples of scores, in ten bins of the first, 0 upwards."""
-    edges = np.unique(np.quantile(one, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    before, after = (np.bincount(np.searchsorted(edges, x, "right"), minlength=len(edges) + 1) for x in (one, other))
+    edges = np.unique(np.quantile(first, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    before, after = (np.bincount(np.searchsorted(edges, x, "right"), minlength=len(edges) + 1) for x in (first, second))
     return shift_of_counts("probability", "the score", [""] * len(before), before, after).psi
