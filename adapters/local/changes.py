@@ -127,13 +127,13 @@ class BatchReplacement:
 
         Rows of other batches that share a file with those that go are written anew.
         """
-        there, mine = base.relation(), f"{quoted(self.column)} = {literal(self.value)}"
-        counted = f"SELECT file_index, count(*) FILTER ({mine}), count(*) FROM {there} GROUP BY ALL"
+        table, mine = base.relation(), f"{quoted(self.column)} = {literal(self.value)}"
+        counted = f"SELECT file_index, count(*) FILTER ({mine}), count(*) FROM {table} GROUP BY ALL"
         per_file = [row for row in connection.execute(counted).fetchall() if row[1]]
         files = [base.files[position] for position, _, _ in per_file]
         names = ", ".join(map(quoted, base.schema.names))
-        gone = connection.sql(f"SELECT {names} FROM {base.relation(files)} WHERE {mine}").to_arrow_reader()
-        difference = self.digest - digest_of(gone, leave_out=[INGESTED_AT])
+        removed = connection.sql(f"SELECT {names} FROM {base.relation(files)} WHERE {mine}").to_arrow_reader()
+        difference = self.digest - digest_of(removed, leave_out=[INGESTED_AT])
         comes = self.written
         if any(replaced < total for _, replaced, total in per_file):
             rest = (

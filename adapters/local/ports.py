@@ -146,9 +146,9 @@ def start_endpoint(profile: Profile, options: ServeOptions) -> Any:
 
     activate(profile)
     log = endpoint_log(profile, options.contract)
-    given = options.model_copy(update={"log": log}).model_dump_json()
-    own = {"CHURN_SERVE": given, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return spawn("The endpoint", options.port, ["serving"], {**os.environ, **own}, log)
+    written = options.model_copy(update={"log": log}).model_dump_json()
+    variables = {"CHURN_SERVE": written, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return spawn("The endpoint", options.port, ["serving"], {**os.environ, **variables}, log)
 
 
 def source(profile: Profile, contract: DatasetContract, model: str, data: Path) -> Delivery:
