@@ -417,11 +417,6 @@ def noted_endpoint(options: ServeOptions, address: str, log: Path) -> AbstractCo
     return noted(active_profile().state / "endpoint", options.contract.name, process)
 
 
-def _tables_of(profile: Profile, contract: DatasetContract) -> Any:
-    """Return the tables of the profile's own adapters."""
-    return _ADAPTERS[profile.adapters]["tables"](profile, contract)
-
-
 def platform_monitor(contract: DatasetContract, profile: Profile) -> Any:
     """Return the platform's own monitor of a data set; raises ConfigError where the stack has no workspace."""
     from .databricks.monitor import PlatformMonitor
