@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from adapters import wiring
+from adapters import platform
 from churn.core.errors import ConfigError
 from churn.core.program import as_typed
 from churn.settings import load_contract, read_configuration
@@ -31,7 +31,7 @@ def stack_bundle(arguments: argparse.Namespace) -> int:
     contract = load_contract(CONFIGS, settings.dataset)
     from .pipelines import graphs
 
-    files = wiring.bundle(targets, contract, PRODUCTION, graphs(settings, contract))
+    files = platform.bundle(targets, contract, PRODUCTION, graphs(settings, contract))
     for name, text in files.items():
         path = arguments.out / name
         try:

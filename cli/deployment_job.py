@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from adapters import wiring
+from adapters import platform
 from churn.core.program import as_typed
 
 from .console import plain_console
@@ -73,7 +73,7 @@ def deployment_job_unlink(arguments: argparse.Namespace) -> int:
 
 def _job(arguments: argparse.Namespace) -> Any:
     settings, profile, contract = session_of(arguments)
-    return wiring.deployment_job(contract, settings, profile)
+    return platform.deployment_job(contract, settings, profile)
 
 
 def _linked(console: Any, link: Any, command: str) -> int:

@@ -66,16 +66,16 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> str:
-    from adapters import wiring
+    from adapters import platform, wiring
     from churn.lifecycle.deployment import keep_gate_page
     from churn.lifecycle.deployment_job import TASKS, run_task
     from reports.gate_report import gate_page
 
     from .context import session_of
 
-    settings, profile, contract = wiring.job_session(arguments.job) if arguments.job else session_of(arguments)
+    settings, profile, contract = platform.job_session(arguments.job) if arguments.job else session_of(arguments)
     wiring.activate(profile)
-    workspace = wiring.job_workspace(contract, settings, profile)
+    workspace = platform.job_workspace(contract, settings, profile)
     task = next(task for task in TASKS if task.lower() == arguments.task)
     result = run_task(
         workspace,
@@ -83,8 +83,8 @@ def _run(arguments: argparse.Namespace) -> str:
         task,
         arguments.model_name,
         arguments.model_version,
-        ready=partial(wiring.await_version, contract, settings, profile),
-        known_as=wiring.known_as(contract, settings, profile),
+        ready=partial(platform.await_version, contract, settings, profile),
+        known_as=platform.known_as(contract, settings, profile),
         run=arguments.run,
     )
     if result.report is not None:

@@ -28,6 +28,6 @@ def command() -> None:
     from .environment import prepare
 
     prepare(debug=False)
-    from adapters import wiring
+    from adapters import platform
 
-    wiring.run_task(**options)
+    platform.run_task(**options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from adapters import wiring
+from adapters import platform
 
 from .console import plain_console
 from .context import session_of
@@ -15,7 +15,7 @@ __all__ = ["stack_monitor"]
 def stack_monitor(arguments: argparse.Namespace) -> int:
     """Make or change the monitor of predictions and the SQL alert; or let the monitor compute its figures now."""
     session, console = session_of(arguments), plain_console()
-    monitor = wiring.platform_monitor(session.contract, session.profile)
+    monitor = platform.platform_monitor(session.contract, session.profile)
     if arguments.refresh:
         refreshed = monitor.refresh()
         begun = "runs already" if refreshed.was_running else "has begun"

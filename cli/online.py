@@ -41,7 +41,7 @@ def features_check(arguments: argparse.Namespace) -> int:
 
 def features_function(arguments: argparse.Namespace) -> int:
     """Create the features on demand as functions in Unity Catalog, or print the statements that would."""
-    from adapters.wiring import feature_functions
+    from adapters.platform import feature_functions
 
     session = session_of(arguments)
     create = arguments.what == "create"

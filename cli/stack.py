@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from adapters import wiring
+from adapters import platform
 from churn.core.errors import ConfigError
 from churn.profile import Profile
 from churn.settings import read_configuration
@@ -55,14 +55,14 @@ def stack_show(arguments: argparse.Namespace) -> int:
 def stack_plan(arguments: argparse.Namespace) -> int:
     """Print what `stack setup` would do; nothing is changed."""
     session = session_of(arguments)
-    pieces = wiring.stack_pieces(*session, _graphs(session))
+    pieces = platform.stack_pieces(*session, _graphs(session))
     for piece in pieces:
         note = " (made by others)" if piece.change == "not ours" else ""
         print(f"{_MARK[piece.change]} {piece.kind} {piece.name}{note}")
         if piece.change == "change":
             for key, (present, wanted) in piece.differences().items():
                 print(f"    {key}: {_short(present)} → {_short(wanted)}")
-    for package in wiring.replaced_packages(session.profile):
+    for package in platform.replaced_packages(session.profile):
         print(f"~ package {package.package} {package.runtime} of the runtime → {package.locked}")
     changes = sum(piece.change in ("make", "change") for piece in pieces)
     print(f"{changes} of {len(pieces)} to be made or changed.")
@@ -72,7 +72,7 @@ def stack_plan(arguments: argparse.Namespace) -> int:
 def stack_setup(arguments: argparse.Namespace) -> int:
     """Make what is missing in the workspace."""
     session = session_of(arguments)
-    for piece in wiring.setup_stack(*session, _graphs(session)):
+    for piece in platform.setup_stack(*session, _graphs(session)):
         print(f"{_MARK[piece.change]} {piece.kind} {piece.name}: {_DONE[piece.change]}")
     print(f"Next    python run.py doctor --stack {session.profile.name}   (what is missing still, such as a privilege)")
     return 0
@@ -82,7 +82,7 @@ def stack_destroy(arguments: argparse.Namespace) -> int:
     """Print what carries the project's mark in the workspace, and with `--yes` remove it."""
     profile = configuration_of(arguments).profile
     remove = arguments.yes and not arguments.plan
-    resources = wiring.destroy_stack(profile) if remove else wiring.stack_owned(profile)
+    resources = platform.destroy_stack(profile) if remove else platform.stack_owned(profile)
     for resource in resources:
         print(f"- {resource.kind} {resource.name}")
         for inside in resource.holds:

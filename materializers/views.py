@@ -147,9 +147,9 @@ VIEWS: Mapping[type[BaseModel], View] = {
         _campaign_metadata,
     ),
     ReadOut: View(
-        lambda read_out: f"Campaign effect: {read_out.effect.verdict if read_out.effect else 'nothing to read out yet'}",
+        lambda out: f"Campaign effect: {out.effect.verdict if out.effect else 'nothing to read out yet'}",
         read_out_sections,
-        lambda read_out: {"verdict": read_out.effect.verdict if read_out.effect else "none"},
+        lambda out: {"verdict": out.effect.verdict if out.effect else "none"},
     ),
     MonitoringReport: View(
         lambda report: "Someone should act" if report.acts else "Nothing to do",

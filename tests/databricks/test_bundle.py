@@ -14,7 +14,7 @@ from databricks.bundles.volumes import Volume
 from adapters.databricks.bundle import target_resources
 from adapters.databricks.deployment_job import DeploymentJob
 from adapters.databricks.resources import resources
-from adapters.wiring import setup_stack
+from adapters.platform import setup_stack
 from churn.core.errors import ConfigError
 from churn.profile import DatabricksSettings
 from churn.settings import load_contract, read_configuration

@@ -16,7 +16,8 @@ import pytest
 
 from adapters.databricks.deployment_job import DeploymentJob
 from adapters.databricks.workspace import make_folder
-from adapters.wiring import connect, job_workspace, now
+from adapters.platform import job_workspace
+from adapters.wiring import connect, now
 from churn.core.errors import ConfigError
 from churn.lifecycle.deployment_job import TASKS
 from churn.lifecycle.features import build_features, ingest

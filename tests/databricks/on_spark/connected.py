@@ -14,7 +14,7 @@ from adapters.databricks.served_model import ServedModel
 from adapters.databricks.stack import setup
 from adapters.mlflow.client import ensure_experiment
 from adapters.mlflow.manifest import package_in
-from adapters.wiring import job_workspace
+from adapters.platform import job_workspace
 from churn.approval.decide import decide, record_gate
 from churn.approval.state import VersionStatus
 from churn.core.errors import ChurnError

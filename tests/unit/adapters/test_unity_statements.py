@@ -14,9 +14,9 @@ from sqlglot import exp
 
 from adapters.databricks.catalog import KEY, TableText, UnityCatalog, key_statements, text_statements
 from adapters.databricks.merge import MergePlan
+from adapters.platform import feature_functions
 from adapters.spark.features import feature_statements
 from adapters.spark.sql import all_equal, content, text
-from adapters.wiring import feature_functions
 from churn.core.errors import ConfigError
 from churn.settings import load_contract, read_configuration
 from tests.fakes.data.case import CONFIGS
