@@ -65,7 +65,7 @@ def dry_monitoring(session: Session, console: Screen) -> dict[str, Any]:
     report = monitor(workspace, session.settings, dry=True)
     alerted = alert(workspace, report, dry=True)
     console.print(report.headline)
-    for note in report.notes:
+    for note in report.remarks:
         console.print(f"Note    {note}")
     channels = ", ".join(channel.name for channel in workspace.alerts)
     for notice in alerted.notices:

@@ -15,12 +15,25 @@ __all__ = ["campaign_effect", "campaign_import"]
 
 
 def campaign_effect(arguments: argparse.Namespace) -> int:
-    """Print what one campaign changed, or all with the same control group, and write the page."""
-    from churn.lifecycle.campaigns import measure_campaigns
+    """Print what one campaign changed, or all with the same control group, and write the page.
+
+    Before the first campaign there is nothing to read out, which is no fault; a batch that is named must exist.
+    """
+    from churn.campaign.effect import ReadOut
+    from churn.lifecycle.campaigns import measure_campaigns, read_out
     from reports.effect_report import acceptance_settings, effect_lines, effect_page
 
     session = session_of(arguments)
-    effect = measure_campaigns(session.workspace, session.settings, arguments.batch)
+    if arguments.batch is None:
+        result = read_out(session.workspace, session.settings)
+    else:
+        result = ReadOut(effect=measure_campaigns(session.workspace, session.settings, arguments.batch))
+    if (effect := result.effect) is None:
+        if wants_json(arguments):
+            print_json({"campaigns": [], "verdict": None, "message": result.nothing, "page": None, "exit": 0})
+        else:
+            plain_console().print(result.nothing)
+        return 0
     name = "effect.html" if arguments.batch is None else f"{arguments.batch}.effect.html"
     path = arguments.out or session.profile.campaigns / name
     writable(path).write_text(effect_page(effect), encoding="utf-8")

@@ -169,7 +169,7 @@ def _monitoring(
         console.print_indented(f"→ {diagnosis.recommendation}")
     if report.advice.sentence not in report.headline:
         console.print(report.advice.sentence)
-    for note in report.notes:
+    for note in report.remarks:
         console.print(f"Note    {note}")
     alerted: Alerted = _output(run, "monitor", "alerts")
     print_alerts(console, alerted)

@@ -208,7 +208,7 @@ def _verdict(report: MonitoringReport, drawn: Sequence[Window]) -> Section:
         blocks.append(Steps(steps))
     if report.advice.sentence not in report.headline:
         blocks.append(Text(report.advice.sentence))
-    blocks += [Callout(note) for note in report.notes]
+    blocks += [Callout(note) for note in report.remarks]
     return Section("What to do", blocks)
 
 

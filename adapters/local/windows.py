@@ -1,4 +1,4 @@
-"""Counting predictions by window in DuckDB: one pass over the joined rows for columns, one over scores and outcomes."""
+"""Counting predictions by window in DuckDB: one pass over their features for columns, one over scores and outcomes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.data.tables import EVENT_TIME, LABEL, LABEL_TIME, WEIGHT
 from churn.model.scorer import TREAT
@@ -73,11 +74,11 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
         query = f"""
             SELECT NULL::TIMESTAMP AS _window, model_version, '' AS source, probability AS _p, treated AS _treated,
                 customer_value AS _value, {outcome}::TINYINT AS _outcome, {weight} AS _weight,
-                true AS _matched,
-                {_features(bins, slices, present)}
+                {", ".join([*_columns(bins, present), *_slices(slices, present)]) or "NULL AS _nothing"}
             FROM {version.relation()} WHERE model_digest = {literal(digest)} AND probability IS NOT NULL"""
         with explained(version.path), self._duck.session() as connection:
-            return _counted(connection, query, _within(bins, present), [name for name in slices if name in present])
+            cells = _cells(connection, query, [name for name in slices if name in present])
+            return Aggregates(_counted(connection, query, _within(bins, present), cells), cells)
 
     def listed(self, predicted: Predicted, clock: Clock, length: Length) -> pa.Table:
         """Read keys, probabilities and outcomes alone."""
@@ -89,29 +90,43 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
                 sum(hash(_customer, {EVENT_TIME}, _p, _treated, _outcome{weight}))::VARCHAR AS content
             FROM ({{rows}}) GROUP BY ALL ORDER BY ALL"""
         with self._duck.session() as connection:
-            rows = self._rows(connection, predicted, (clock, length))
+            scored = self._scored(connection, predicted, clock, length)
+            rows = self._with_outcomes(predicted, scored)
             return connection.sql(query.format(rows=rows)).to_arrow_table().cast(LISTED)
 
     def aggregate(self, predicted: Predicted, asked: Asked, bins: Sequence[Bins], slices: Sequence[str]) -> Aggregates:
-        """Join the rows of these windows with their features once for the columns, once for the slices."""
-        present = set(self._open(predicted.features).schema.names) if predicted.features else set()
-        chosen, columns = [name for name in slices if name in present], _within(bins, present)
-        with self._duck.session() as connection:
-            only = f"model_version = {asked.version} AND {_any_of(asked)}"
-            features = _features(columns, chosen, present)
-            rows = self._rows(connection, predicted, (asked.clock, asked.length), only, features)
-            return _counted(connection, rows, columns, chosen)
+        """Let the features pass by the keys of these predictions, so that memory holds keys and no features."""
+        version = None if predicted.features is None else self._open(predicted.features)
+        present = {*version.schema.names} if version else set()
+        columns, chosen = _within(bins, present), [name for name in slices if name in present]
+        within = _between(asked, EVENT_TIME) if asked.clock == "event" else "true"
 
-    def _rows(
+        def joined(kind: str, rows: str, names: Sequence[str]) -> str:
+            if version is None or not names:
+                return rows
+            key = quoted(_entity(predicted.features)[0])
+            taken = f"SELECT {', '.join([f'{key} AS _customer', EVENT_TIME, *names])} FROM {version.relation()}"
+            return f"SELECT * FROM ({rows}) {kind} JOIN ({taken} WHERE {within}) USING (_customer, {EVENT_TIME})"
+
+        with self._duck.session() as connection:
+            only = f"model_version = {asked.version} AND {_any_of(asked)} AND {_between(asked, _TIMES[asked.clock])}"
+            scored = self._scored(connection, predicted, asked.clock, asked.length, only)
+            rows = joined("LEFT", self._with_outcomes(predicted, scored, within), _slices(slices, present))
+            cells = _cells(connection, rows, chosen)
+            keys = f"SELECT {_BASE}, _customer, {EVENT_TIME} FROM ({scored})"
+            return Aggregates(
+                _counted(connection, joined("INNER", keys, _columns(bins, present)), columns, cells), cells
+            )
+
+    def _scored(
         self,
         connection: duckdb.DuckDBPyConnection,
         predicted: Predicted,
-        windows: tuple[Clock, Length],
+        clock: Clock,
+        length: Length,
         only: str = "true",
-        features: str | None = None,
     ) -> str:
-        """Select predictions with their outcomes, and with `features`, columns in SQL, if these are asked for."""
-        clock, length = windows
+        """Select the predictions of windows, a row that was scored again within one as it was scored last."""
         version = self._open(predicted.predictions)
         customer = quoted(_entity(predicted.predictions)[0])
         source = "coalesce(source, 'batch')" if "source" in version.schema.names else "'batch'"
@@ -124,45 +139,35 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
             FROM {version.relation()}
             WHERE model_name = {literal(predicted.model)} AND isfinite(probability)
                 AND {_TIMES[clock]} IS NOT NULL AND {is_real} AND {only}"""
-        again = "count(DISTINCT batch_id) > 1 OR max(row_number) > 0"
+        again = "min(batch_id) <> max(batch_id) OR max(row_number) > 0"
         several = f"SELECT 1 FROM ({scored}) GROUP BY {_BASE} HAVING {again} LIMIT 1"
         with explained(version.path):
             if connection.execute(several).fetchall():
                 same = f"PARTITION BY {_BASE}, _customer, {EVENT_TIME} ORDER BY scored_at DESC, batch_id, row_number"
                 scored += f" QUALIFY row_number() OVER ({same}) = 1"
-        outcome, weight, labels = "NULL::TINYINT", "1::DOUBLE", ""
-        if predicted.labels is not None:
-            is_mature = f"{LABEL_TIME} <= {_literal(predicted.known_by)}"
-            labelled = self._open(predicted.labels)
-            key, counted = quoted(_entity(predicted.labels)[0]), WEIGHT if WEIGHT in labelled.schema.names else "1"
-            outcome, weight = f"labels.{LABEL}::TINYINT", "coalesce(labels._counted, 1)::DOUBLE"
-            columns = f"{key} AS _customer, {EVENT_TIME}, {LABEL}, {counted} AS _counted"
-            labels = f"""LEFT JOIN (SELECT {columns} FROM {labelled.relation()} WHERE {is_mature})
-                AS labels USING (_customer, {EVENT_TIME})"""
-        joined = f"SELECT scored.*, {outcome} AS _outcome, {weight} AS _weight FROM ({scored}) AS scored {labels}"
-        if features is None:
-            return joined
-        if predicted.features is None:
-            return f"SELECT *, false AS _matched FROM ({joined})"
-        key = quoted(_entity(predicted.features)[0])
-        taken = f"""SELECT {key} AS _customer, {EVENT_TIME}, true AS _is_there, {features}
-            FROM {self._open(predicted.features).relation()}"""
+        return scored
+
+    def _with_outcomes(self, predicted: Predicted, scored: str, within: str = "true") -> str:
+        """Select predictions with their outcomes, null where these are not known."""
+        if predicted.labels is None:
+            return f"SELECT *, NULL::TINYINT AS _outcome, 1::DOUBLE AS _weight FROM ({scored})"
+        labels = self._open(predicted.labels)
+        key, weight = quoted(_entity(predicted.labels)[0]), WEIGHT if WEIGHT in labels.schema.names else "1"
         return f"""
-            SELECT *, _is_there IS NOT NULL AS _matched
-            FROM ({joined}) LEFT JOIN ({taken}) USING (_customer, {EVENT_TIME})"""
+            SELECT scored.*, labels.{LABEL}::TINYINT AS _outcome, coalesce(labels._counted, 1)::DOUBLE AS _weight
+            FROM ({scored}) AS scored LEFT JOIN (
+                SELECT {key} AS _customer, {EVENT_TIME}, {LABEL}, {weight} AS _counted FROM {labels.relation()}
+                WHERE {LABEL_TIME} <= {_literal(predicted.known_by)} AND {within}
+            ) AS labels USING (_customer, {EVENT_TIME})"""
 
 
-def _counted(
-    connection: duckdb.DuckDBPyConnection, rows: str, bins: Sequence[Bins], slices: Sequence[str]
-) -> Aggregates:
-    parts = [_column(place, column) for place, column in enumerate(bins)]
-    selected = ", ".join([_BASE, "count(*) AS rows", "count(*) FILTER (_matched) AS matched", *parts])
-    wide = connection.sql(f"SELECT {selected} FROM ({rows}) GROUP BY {_BASE}").fetchall()
-    columns = pa.Table.from_pylist(list(_long(wide, bins)), COLUMNS)
+def _cells(connection: duckdb.DuckDBPyConnection, rows: str, slices: Sequence[str]) -> pa.Table:
+    """Count predictions by group, outcome, decision and bin, as in `CELLS`."""
     sets = ", ".join(f"(_window, model_version, source, _outcome, _weight, _treated, _bin{more})" for more in [
-        "", *(f", _slice{place}" for place in range(len(slices)))])  # fmt: skip
-    name = "".join(f" WHEN GROUPING(_slice{place}) = 0 THEN {literal(text)}" for place, text in enumerate(slices))
-    value = "".join(f" WHEN GROUPING(_slice{place}) = 0 THEN _slice{place}" for place in range(len(slices)))
+        "", *(f", _known{place}" for place in range(len(slices)))])  # fmt: skip
+    name = "".join(f" WHEN GROUPING(_known{place}) = 0 THEN {literal(text)}" for place, text in enumerate(slices))
+    value = "".join(f" WHEN GROUPING(_known{place}) = 0 THEN _known{place}" for place in range(len(slices)))
+    known = "".join(f"coalesce(_slice{place}, 'not known') AS _known{place}, " for place in range(len(slices)))
     cells = connection.sql(f"""
         SELECT make_timestamptz(epoch_us(_window)) AS window, model_version, source,
             {f"CASE{name} ELSE '' END" if slices else "''"} AS slice,
@@ -173,11 +178,23 @@ def _counted(
             sum(_worth) AS value_sum, sum(_worth * _worth) AS value_squares
         FROM (
             SELECT *, ln(_safe) AS _log_p, ln(1 - _safe) AS _log_q,
+                {known}
                 CASE WHEN isfinite(_value::DOUBLE) THEN _value ELSE 0 END AS _worth,
                 floor(greatest({-LOGIT_LIMIT}, least({LOGIT_LIMIT}, _log_p - _log_q)) / {LOGIT_WIDTH})::INTEGER AS _bin
             FROM (SELECT *, greatest({_TINY}, least({1 - _TINY}, _p)) AS _safe FROM ({rows})))
         GROUP BY GROUPING SETS ({sets})""")
-    return Aggregates(columns, cells.to_arrow_table().cast(CELLS))
+    return cells.to_arrow_table().cast(CELLS)
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, rows: str, bins: Sequence[Bins], cells: pa.Table) -> pa.Table:
+    """Count columns of rows that have features, as in `COLUMNS`; `cells` say how many predictions there are."""
+    if not bins:
+        return COLUMNS.empty_table()
+    parts = [_column(place, column) for place, column in enumerate(bins)]
+    selected = ", ".join([_BASE, "count(*)", *parts])
+    wide = connection.sql(f"SELECT {selected} FROM ({rows}) GROUP BY {_BASE}").fetchall()
+    matched = {(row[0] and row[0].replace(tzinfo=UTC), *row[1:3]): row[3:] for row in wide}
+    return pa.Table.from_pylist(list(_long(cells, matched, bins)), COLUMNS)
 
 
 def _column(place: int, column: Bins) -> str:
@@ -194,40 +211,42 @@ def _column(place: int, column: Bins) -> str:
     return f"count({name}), approx_count_distinct({name}), {sums}, {counts}"
 
 
-def _long(wide: Sequence[tuple[Any, ...]], bins: Sequence[Bins]) -> Iterator[dict[str, Any]]:
+def _long(
+    cells: pa.Table, matched: Mapping[tuple[Any, ...], Sequence[Any]], bins: Sequence[Bins]
+) -> Iterator[dict[str, Any]]:
     """Yield a row for each window and column."""
-    for window, version, source, rows, matched, *values in wide:
-        group = {"window": window and window.replace(tzinfo=UTC), "model_version": version, "source": source}
+    groups = ["window", "model_version", "source"]
+    totals = cells.filter(pc.equal(cells["slice"], "")).group_by(groups).aggregate([("rows", "sum")])
+    for total in totals.to_pylist():
+        group = {name: total[name] for name in groups}
+        found, *values = matched.get(tuple(group.values()), [0] * (1 + 7 * len(bins)))
         for place, column in enumerate(bins):
-            filled, distinct, total, squares, low, high, counted = values[7 * place : 7 * place + 7]
+            filled, distinct, *sums, counted = values[7 * place : 7 * place + 7]
             ends = column.edges or range(1, len(column.texts) + 1)
             by_bin = [(counted or {}).get(end, 0) for end in ends]
             yield {
                 **group,
                 "column": column.name,
-                "rows": rows,
-                "matched": matched,
+                "rows": total["rows_sum"],
+                "matched": found,
                 "known": filled,
                 "distinct": min(distinct, filled),
-                "total": total,
-                "squares": squares,
-                "min": low,
-                "max": high,
+                **dict(zip(("total", "squares", "min", "max"), sums if filled else [None] * 4, strict=True)),
                 "counts": [*by_bin, filled - sum(by_bin)],
             }
 
 
-def _features(bins: Sequence[Bins], slices: Sequence[str], present: Collection[str]) -> str:
-    """Select columns as numbers that are finite or texts, and slices as texts."""
-    columns = [
+def _columns(bins: Sequence[Bins], present: Collection[str]) -> list[str]:
+    """Select columns as numbers that are finite or texts."""
+    return [
         f"{_finite(column.name) if column.kind == 'number' else f'{quoted(column.name)}::VARCHAR'} AS _column{place}"
         for place, column in enumerate(_within(bins, present))
     ]
-    parts = [
-        f"coalesce({quoted(name)}::VARCHAR, 'not known') AS _slice{place}"
-        for place, name in enumerate(name for name in slices if name in present)
-    ]
-    return ", ".join([*columns, *parts]) or "NULL AS _nothing"
+
+
+def _slices(slices: Sequence[str], present: Collection[str]) -> list[str]:
+    names = (name for name in slices if name in present)
+    return [f"{quoted(name)}::VARCHAR AS _slice{place}" for place, name in enumerate(names)]
 
 
 def _within(bins: Sequence[Bins], present: Collection[str]) -> list[Bins]:
@@ -268,6 +287,14 @@ def _any_of(asked: Asked) -> str:
     naive = (start.astimezone(UTC).replace(tzinfo=None) for start in asked.starts)
     starts = ", ".join(f"'{start.isoformat()}'::TIMESTAMP" for start in naive)
     return f"{_window(asked.clock, asked.length)} IN ({starts})" if starts else "false"
+
+
+def _between(asked: Asked, time: str) -> str:
+    """Say that a time lies within these windows or between them, by which files of a table are passed over."""
+    if not asked.starts:
+        return "false"
+    first, last = _literal(min(asked.starts)), _literal(max(asked.starts))
+    return f"{time} >= {first} AND {time} < {last} + INTERVAL 1 {asked.length}"
 
 
 def _literal(time: datetime) -> str:

@@ -287,6 +287,11 @@ class MonitoringReport(Finite):
         if not self.windows:
             return self.notes[0] if self.notes else "There are no predictions to look at."
         if self.advice.state != "no_reason":
-            return f"Nothing to do yet. {self.advice.sentence}"
+            return f"Nothing to do now. {self.advice.sentence}"
         looked = counted(len(self.windows), "window")
         return f"Nothing to do: {looked} looked at, the last of {moment(self.windows[-1].start)}."
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes that the headline does not say already."""
+        return tuple(note for note in self.notes if note != self.headline)

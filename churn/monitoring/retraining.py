@@ -57,12 +57,14 @@ def advise(
         return Advice(state="no_reason", sentence="No reason to retrain: no window that was judged shows a loss.")
     if bad < needed:
         asked = f"monitoring.retraining asks for {needed} of {settings.of_windows}"
-        return Advice(state="not_persistent", sentence=f"Not yet: {shown}, and {asked}.")
+        return Advice(state="not_persistent", sentence=f"Do not retrain yet: {shown}, and {asked}.")
     if trained_at is not None and now - trained_at < cool_down:
         until = moment(trained_at + cool_down)
         return Advice(
             state="cooling_down",
-            sentence=f"Not yet: {shown}, and the last training was at {moment(trained_at)}: wait until {until}.",
+            sentence=(
+                f"Do not retrain yet: {shown}, and the last training was at {moment(trained_at)}: wait until {until}."
+            ),
             new_outcomes=new_outcomes,
         )
     if new_outcomes < settings.min_new_outcomes:
@@ -70,7 +72,7 @@ def advise(
         return Advice(
             state="too_few_outcomes",
             new_outcomes=new_outcomes,
-            sentence=f"Not yet: {shown}, but {known}, and {settings.min_new_outcomes:,} are needed.",
+            sentence=f"Do not retrain yet: {shown}, but {known}, and {settings.min_new_outcomes:,} are needed.",
         )
     return Advice(
         state="retrain",

@@ -221,6 +221,23 @@ def test_slices_add_up_to_the_whole(place: Place) -> None:
     assert total(found, slice="contract") == total(found) == 60
 
 
+def test_predictions_without_features_are_counted_and_match_nothing(place: Place) -> None:
+    put_window(place.store, Customers(30), 0, labelled=40)
+    put_window(place.store, Customers(20), 40, labelled=70, features=False)
+    bins = (Bins(name="charges", kind="number", edges=(0.0, 1.0)), Bins(name="contract", kind="text", texts=("x",)))
+    for length, starts in (("day", [day(0), day(40)]), ("month", [day(0), day(31)])):
+        found = counted(place, Asked("event", length, 1, starts), bins)  # type: ignore[arg-type]
+        rows = {(row["window"], row["column"]): row for row in found.columns.to_pylist()}
+        assert {key: (row["rows"], row["matched"]) for key, row in rows.items()} == {
+            (start, name): (count, matched)
+            for start, count, matched in ((starts[0], 30, 30), (starts[1], 20, 0))
+            for name in ("charges", "contract")
+        }
+        unmatched = rows[starts[1], "charges"]
+        assert (unmatched["known"], unmatched["total"], unmatched["counts"]) == (0, None, [0, 0, 0])
+        assert total(found, slice="contract", window=starts[1], value="not known") == 20
+
+
 def test_numbers_fall_below_between_and_above_the_edges_and_texts_among_the_others(place: Place) -> None:
     bins = (
         Bins(name="charges", kind="number", edges=(0.0, 1.0, 2.0)),

@@ -136,7 +136,7 @@ def test_other_settings_of_measuring_measure_every_window_again() -> None:
 def test_without_predictions_the_report_says_what_to_type() -> None:
     report = Watched().monitor()
     assert report.headline == "There are no predictions to look at: run `python run.py --pipeline inference` first."
-    assert not report.acts
+    assert (report.acts, report.remarks) == (False, ()), "what the headline says is not said again as a note"
 
 
 def test_without_any_label_performance_is_estimated() -> None:
@@ -405,7 +405,7 @@ def test_a_loss_of_an_earlier_window_is_not_called_nothing() -> None:
     put_window(made.store, Customers(400, 30), 2, labelled=40)
     report = made.monitor()
     assert report.diagnoses == ()
-    assert report.headline.startswith("Nothing to do yet. Not yet: 1 of the last 3 windows shows a loss")
+    assert report.headline.startswith("Nothing to do now. Do not retrain yet: 1 of the last 3 windows shows a loss")
 
 
 def test_a_table_of_predictions_without_rows_leaves_nothing_to_look_at() -> None:

@@ -89,7 +89,7 @@ def test_a_page_without_predictions_says_what_to_type() -> None:
 
 
 def test_what_speaks_against_a_training_is_said_once() -> None:
-    waiting = Advice(state="cooling_down", sentence="Not yet: the last training was yesterday.")
+    waiting = Advice(state="cooling_down", sentence="Do not retrain yet: the last training was yesterday.")
     calm = report().model_copy(update={"diagnoses": (), "advice": waiting})
     (section, *_) = monitoring_sections(calm)
     assert str(section).count(waiting.sentence) == 1
