@@ -84,9 +84,11 @@ def speed(rows: int, *, beside: bool) -> bool:
         ours = measure(counted, folder, imports=IMPORTS)
         joined = measure(joined_and_counted, folder, imports=IMPORTS)
         theirs = measure(with_evidently, folder, imports=("evidently.presets", "scipy.stats")) if beside else None
-        for line, found in (("rows with features", ours), ("joined first", joined), ("Evidently", theirs)):
-            if found is not None:
-                print_row(line, [f"{found.cpu_seconds:.2f}", f"{found.seconds:.2f}", f"{found.peak_rss_mib:.0f}"])
+        for line, measured in (("rows with features", ours), ("joined first", joined), ("Evidently", theirs)):
+            if measured is not None:
+                print_row(
+                    line, [f"{measured.cpu_seconds:.2f}", f"{measured.seconds:.2f}", f"{measured.peak_rss_mib:.0f}"]
+                )
     kept = ours.cpu_seconds <= GOAL_CPU and ours.peak_rss_mib <= GOAL_MIB
     print(f"goal: {GOAL_CPU:g} s CPU and {GOAL_MIB} MiB: {'kept' if kept else 'missed'}")
     if theirs is not None:
@@ -208,8 +210,10 @@ def predicted(store: LocalFeatureStore) -> Predicted:
 def judged(bins: tuple[Bins, ...], before: Side, after: Side) -> dict[str, float]:
     list(figures(after, bins, money=MONEY, baseline=before))
     texts = {column.name for column in bins if column.kind == "text"}
-    found = differences(bins, before, after)
-    return {part.column: part.number or 0.0 for part in found if part.metric == "js_distance" and part.column in texts}
+    measures = differences(bins, before, after)
+    return {
+        part.column: part.number or 0.0 for part in measures if part.metric == "js_distance" and part.column in texts
+    }
 
 
 def with_evidently(folder: Path) -> dict[str, float]:
@@ -224,10 +228,10 @@ def with_evidently(folder: Path) -> dict[str, float]:
     for digest in ("before", "after"):
         frame = store.scan(table, [*COLUMNS, "probability"], where={"model_digest": digest}).read_all().to_pandas()
         sides.append(Dataset.from_pandas(frame, data_definition=definition))
-    found = Report([DataDriftPreset(cat_method="jensenshannon")]).run(sides[1], sides[0]).dict()
+    result = Report([DataDriftPreset(cat_method="jensenshannon")]).run(sides[1], sides[0]).dict()
     values = {
         part["config"]["column"]: float(part["value"])
-        for part in found["metrics"]
+        for part in result["metrics"]
         if "column" in part.get("config", {})
     }
     return {name: values[name] for name in texts}
@@ -260,7 +264,7 @@ def alarms(years: int, customers: int) -> bool:
             batches.append(rows)
         store_days(folder, batches)
         triage, baseline = Triage(SETTINGS, MONEY.currency, {}), realised(before.whole, MONEY)
-        found: list[list[str]] = []
+        diagnosed: list[list[str]] = []
         for first in range(0, len(plan), 50):
             starts = [START + dt.timedelta(days=day) for day in range(first, min(first + 50, len(plan)))]
             sides = sides_of(windows.aggregate(predicted(store), Asked("event", "day", VERSION, starts), bins, ()))
@@ -269,13 +273,13 @@ def alarms(years: int, customers: int) -> bool:
                 figured = figures(side, bins, money=MONEY, baseline=before)
                 told = {"version": VERSION, "source": "batch", "start": start, "end": start + dt.timedelta(days=1)}
                 window = Window.of(figured, differences(bins, before, side), **told)
-                found.append([diagnosis.kind for diagnosis in triage(window, baseline) if diagnosis.acts])
-    false = sum(map(bool, found[:days])) / years
+                diagnosed.append([diagnosis.kind for diagnosis in triage(window, baseline) if diagnosis.acts])
+    false = sum(map(bool, diagnosed[:days])) / years
     print(f"daily windows of {customers:,} customers, a baseline of {BASELINE_ROWS:,}, {years} years without drift")
-    wrong = sorted({kind for kinds in found[:days] for kind in kinds})
+    wrong = sorted({kind for kinds in diagnosed[:days] for kind in kinds})
     print(f"false alarms a year: {false:.2f} (goal at most {GOAL_ALARMS:g}) {', '.join(wrong)}")
     for place, event_name in enumerate(events):
-        part = found[days + 30 * place : days + 30 * (place + 1)]
+        part = diagnosed[days + 30 * place : days + 30 * (place + 1)]
         share = sum(map(bool, part)) / len(part)
         told = sorted({kind for kinds in part for kind in kinds})
         delay = f"{1 / share:.2f} windows on average" if share else "never"

@@ -167,7 +167,7 @@ def _cells(connection: duckdb.DuckDBPyConnection, rows: str, slices: Sequence[st
         "", *(f", _known{place}" for place in range(len(slices)))])  # fmt: skip
     name = "".join(f" WHEN GROUPING(_known{place}) = 0 THEN {literal(text)}" for place, text in enumerate(slices))
     value = "".join(f" WHEN GROUPING(_known{place}) = 0 THEN _known{place}" for place in range(len(slices)))
-    known = "".join(f"coalesce(_slice{place}, 'not known') AS _known{place}, " for place in range(len(slices)))
+    slice_texts = "".join(f"coalesce(_slice{place}, 'not known') AS _known{place}, " for place in range(len(slices)))
     cells = connection.sql(f"""
         SELECT make_timestamptz(epoch_us(_window)) AS window, model_version, source,
             {f"CASE{name} ELSE '' END" if slices else "''"} AS slice,
@@ -178,7 +178,7 @@ def _cells(connection: duckdb.DuckDBPyConnection, rows: str, slices: Sequence[st
             sum(_worth) AS value_sum, sum(_worth * _worth) AS value_squares
         FROM (
             SELECT *, ln(_safe) AS _log_p, ln(1 - _safe) AS _log_q,
-                {known}
+                {slice_texts}
                 CASE WHEN isfinite(_value::DOUBLE) THEN _value ELSE 0 END AS _worth,
                 floor(greatest({-LOGIT_LIMIT}, least({LOGIT_LIMIT}, _log_p - _log_q)) / {LOGIT_WIDTH})::INTEGER AS _bin
             FROM (SELECT *, greatest({_TINY}, least({1 - _TINY}, _p)) AS _safe FROM ({rows})))
@@ -219,7 +219,7 @@ def _long(
     totals = cells.filter(pc.equal(cells["slice"], "")).group_by(groups).aggregate([("rows", "sum")])
     for total in totals.to_pylist():
         group = {name: total[name] for name in groups}
-        found, *values = matched.get(tuple(group.values()), [0] * (1 + 7 * len(bins)))
+        with_features, *values = matched.get(tuple(group.values()), [0] * (1 + 7 * len(bins)))
         for place, column in enumerate(bins):
             filled, distinct, *sums, counted = values[7 * place : 7 * place + 7]
             ends = column.edges or range(1, len(column.texts) + 1)
@@ -228,7 +228,7 @@ def _long(
                 **group,
                 "column": column.name,
                 "rows": total["rows_sum"],
-                "matched": found,
+                "matched": with_features,
                 "known": filled,
                 "distinct": min(distinct, filled),
                 **dict(zip(("total", "squares", "min", "max"), sums if filled else [None] * 4, strict=True)),

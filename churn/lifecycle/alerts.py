@@ -52,8 +52,8 @@ def alert(workspace: Workspace, report: MonitoringReport, page: str | None = Non
     """
     if dry:
         book = alert_book(workspace)
-        known = {subject: notice for subject, notice in book.opened.items() if notice.kind != "worse_than_before"}
-        book = book.model_copy(update={"opened": known})  # a dry run compares no versions
+        comparable = {subject: notice for subject, notice in book.opened.items() if notice.kind != "worse_than_before"}
+        book = book.model_copy(update={"opened": comparable})  # a dry run compares no versions
         made, opened = notices(book, report, page)
         return Alerted(notices=tuple(made), waiting=book.waiting, opened=tuple(opened.values()))
     return _told(workspace, lambda book: notices(book, report, page))

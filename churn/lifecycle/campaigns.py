@@ -113,14 +113,14 @@ def import_contacts(workspace: Workspace, file: Path) -> Imported:
 
 def _unknown(workspace: Workspace, customers: pa.ChunkedArray) -> int:
     """Return how many of the customers have no row of features."""
-    key, known = workspace.contract.entity_key, pa.repeat(False, len(customers))
+    key, has_features = workspace.contract.entity_key, pa.repeat(False, len(customers))
     try:
         features = workspace.tables.latest(workspace.contract.table("features").name)
     except NotFound:
         return len(customers)
     for batch in workspace.tables.scan(features, [key]):
-        known = pc.or_(known, pc.is_in(customers, batch.column(0)))
-    return len(customers) - int(pc.sum(known).as_py() or 0)
+        has_features = pc.or_(has_features, pc.is_in(customers, batch.column(0)))
+    return len(customers) - int(pc.sum(has_features).as_py() or 0)
 
 
 def _row(effect: CampaignEffect, batch_id: str | None) -> pa.Table:

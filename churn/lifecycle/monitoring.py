@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..core.estimate import Estimate
 from ..data.tables import LABEL_TIME
 from ..monitoring.measure import Difference, Figure
 from ..monitoring.performance import realised
-from ..monitoring.report import KINDS, Diagnosis, MonitoringReport, Window
+from ..monitoring.report import KINDS, Advice, Diagnosis, MonitoringReport, Window
 from ..monitoring.retraining import advise
 from ..monitoring.settings import MonitoringSettings
 from ..monitoring.triage import Triage, has_loss, silence, usual_gap
@@ -58,14 +58,7 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     with nullcontext() if dry else workspace.tables.exclusive("monitoring"):
         measured = measure_windows(workspace, settings, now, dry=dry)
         windows = _judged_windows(workspace, settings, now)
-    notes = [*measured.notes]
-    mine = [window for window in windows if window.version == live]
-    if windows and not mine:
-        notes.append(
-            "No version is live: nothing is judged."
-            if live is None
-            else f"Version {live}, which is live, has not predicted anything yet: nothing is judged."
-        )
+    of_live = [window for window in windows if window.version == live]
     baselines = {
         version: realised(counting.baseline.whole, settings.money)
         for version, counting in measured.countings.items()
@@ -73,31 +66,21 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     }
     words = {name: column.description for name, column in workspace.contract.columns.items()}
     triage = Triage(wanted, settings.money.currency, words)
-    judged = [triage(window, baselines.get(window.version, {})) for window in mine]
-    trained_at, labels_until = last_training(workspace)
-    label = workspace.contract.label
-    matures = dt.timedelta(days=label.window_days + label.delay_days)
 
-    def history_of(version: int) -> list[tuple[Diagnosis, ...]]:
-        """Return what its windows tell whose outcomes the last training did not have."""
-        known = dt.datetime.min.replace(tzinfo=dt.UTC) if labels_until is None or labels_until > now else labels_until
-        own = [window for window in windows if window.version == version and window.end + matures > known]
-        return _telling(own, [triage(window, baselines.get(version, {})) for window in own], wanted)
+    def judge(window: Window) -> tuple[Diagnosis, ...]:
+        return triage(window, baselines.get(window.version, {}))
 
-    history = [] if live is None else history_of(live)
-    before = [] if live is None or history else [window.version for window in windows if window.version < live]
-    is_of_before = bool(before)
-    if before:
-        history = history_of(max(before))
-    diagnoses, costs = priced(workspace, settings, measured, mine, _newest(mine, judged, settings))
+    newest = _newest(of_live, [judge(window) for window in of_live], settings)
+    priced_diagnoses, costs = priced(workspace, settings, measured, of_live, newest)
     earlier = () if dry else earlier_is_better(workspace, settings, state, now)
     order = list(KINDS)
     diagnoses = tuple(
         sorted(
-            (*silence(measured.scored, now, live), *earlier, *diagnoses),
+            (*silence(measured.scored, now, live), *earlier, *priced_diagnoses),
             key=lambda diagnosis: order.index(diagnosis.kind),
         )
     )
+    is_broken = any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses)
     return MonitoringReport(
         dataset=workspace.contract.name,
         model=workspace.model,
@@ -112,17 +95,53 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
         diagnoses=diagnoses,
         costs=costs,
         marks=marks(workspace, state, alert_book(workspace), diagnoses),
-        advice=advise(
-            history,
-            is_of_before=is_of_before,
-            is_broken=any(diagnosis.kind == "broken_feed" for diagnosis in diagnoses),
-            trained_at=trained_at,
-            new_outcomes=_outcomes_since(workspace, labels_until, now),
-            days_apart=usual_gap([window.start for window in windows]),
-            now=now,
-            settings=wanted.retraining,
-        ),
-        notes=tuple(dict.fromkeys(notes)),
+        advice=_advice(workspace, settings, windows, judge, live, is_broken=is_broken, now=now),
+        notes=tuple(dict.fromkeys([*measured.notes, *_nothing_judged(windows, of_live, live)])),
+    )
+
+
+def _nothing_judged(windows: Sequence[Window], of_live: Sequence[Window], live: int | None) -> Iterator[str]:
+    """Yield why no window is judged, where there are windows."""
+    if windows and live is None:
+        yield "No version is live: nothing is judged."
+    elif windows and not of_live:
+        yield f"Version {live}, which is live, has not predicted anything yet: nothing is judged."
+
+
+def _advice(
+    workspace: Workspace,
+    settings: Settings,
+    windows: Sequence[Window],
+    judge: Callable[[Window], tuple[Diagnosis, ...]],
+    live: int | None,
+    *,
+    is_broken: bool,
+    now: dt.datetime,
+) -> Advice:
+    """Return whether to retrain: by windows whose outcomes the last training did not have.
+
+    They are of the live version, or, before any outcome of its predictions is known, of the version before.
+    """
+    trained_at, labels_until = last_training(workspace)
+    label = workspace.contract.label
+    matures = dt.timedelta(days=label.window_days + label.delay_days)
+    learned = dt.datetime.min.replace(tzinfo=dt.UTC) if labels_until is None or labels_until > now else labels_until
+
+    def history_of(version: int) -> list[tuple[Diagnosis, ...]]:
+        new = [window for window in windows if window.version == version and window.end + matures > learned]
+        return _telling(new, [judge(window) for window in new], settings.monitoring)
+
+    history = [] if live is None else history_of(live)
+    before = [] if live is None or history else [window.version for window in windows if window.version < live]
+    return advise(
+        history_of(max(before)) if before else history,
+        is_of_before=bool(before),
+        is_broken=is_broken,
+        trained_at=trained_at,
+        new_outcomes=_outcomes_since(workspace, labels_until, now),
+        days_apart=usual_gap([window.start for window in windows]),
+        now=now,
+        settings=settings.monitoring.retraining,
     )
 
 
@@ -131,12 +150,12 @@ def _newest(
 ) -> tuple[Diagnosis, ...]:
     """Return what the newest window of each source shows, and the newest with outcomes of its outcomes."""
     of_outcomes = {"concept_drift", "late_labels", "treated_labels"}
-    found: dict[tuple[str, bool], list[Diagnosis]] = {}
+    newest: dict[tuple[str, bool], list[Diagnosis]] = {}
     for window, diagnoses in zip(windows, judged, strict=True):
-        found[window.source, False] = [diagnosis for diagnosis in diagnoses if diagnosis.kind not in of_outcomes]
+        newest[window.source, False] = [diagnosis for diagnosis in diagnoses if diagnosis.kind not in of_outcomes]
         if window.due or min(window.stayed, window.churned) >= settings.monitoring.min_outcomes:
-            found[window.source, True] = [diagnosis for diagnosis in diagnoses if diagnosis.kind in of_outcomes]
-    return tuple(diagnosis for part in found.values() for diagnosis in part)
+            newest[window.source, True] = [diagnosis for diagnosis in diagnoses if diagnosis.kind in of_outcomes]
+    return tuple(diagnosis for part in newest.values() for diagnosis in part)
 
 
 def _telling(
@@ -157,13 +176,13 @@ def last_training(workspace: Workspace) -> tuple[dt.datetime | None, dt.datetime
     """
     newest = max(workspace.registry.versions(workspace.model), key=lambda version: version.version, default=None)
     trained: list[dt.datetime] = []
-    known: list[dt.datetime] = []
+    cutoffs: list[dt.datetime] = []
     if newest is not None:
         registered = newest.tags.get(REGISTERED_AT)
         at = newest.created_at if registered is None else dt.datetime.fromisoformat(registered)
         trained += [at] if at else []
         until = newest.tags.get(LABELS_UNTIL)
-        known += [dt.datetime.fromisoformat(until)] if until else trained
+        cutoffs += [dt.datetime.fromisoformat(until)] if until else trained
     try:
         table = workspace.tables.latest(workspace.contract.table("retrainings").name)
     except NotFound:
@@ -171,8 +190,8 @@ def last_training(workspace: Workspace) -> tuple[dt.datetime | None, dt.datetime
     else:
         rows = workspace.tables.scan(table, ["started_at", "cutoff"], where={"model_name": workspace.model}).read_all()
         trained += rows["started_at"].to_pylist()
-        known += rows["cutoff"].to_pylist()
-    return max(trained, default=None), max(known, default=None)
+        cutoffs += rows["cutoff"].to_pylist()
+    return max(trained, default=None), max(cutoffs, default=None)
 
 
 def _outcomes_since(workspace: Workspace, trained_at: dt.datetime | None, now: dt.datetime) -> int:
@@ -184,8 +203,8 @@ def _outcomes_since(workspace: Workspace, trained_at: dt.datetime | None, now: d
     count = 0
     for batch in workspace.tables.scan(table, [LABEL_TIME]):
         times = batch.column(0)
-        known = pc.less_equal(times, now)
-        count += pc.sum(known if trained_at is None else pc.and_(known, pc.greater(times, trained_at))).as_py() or 0
+        counts = pc.less_equal(times, now)
+        count += pc.sum(counts if trained_at is None else pc.and_(counts, pc.greater(times, trained_at))).as_py() or 0
     return count
 
 
@@ -231,11 +250,11 @@ def _by_window(
         table = workspace.tables.latest(workspace.contract.table(name).name)
     except NotFound:
         return {}
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    by_window: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for batch in workspace.tables.scan(table, where=where):
         for row in batch.to_pylist():
-            found[row["window_start"], row["model_version"], row["source"]].append(row)
-    return found
+            by_window[row["window_start"], row["model_version"], row["source"]].append(row)
+    return by_window
 
 
 def _figure(row: Mapping[str, Any]) -> Figure:

@@ -112,9 +112,9 @@ def judge_attempt(workspace: Workspace, settings: Settings, attempt: Attempt) ->
         DecisionRefused: the gate could not measure everything; `--pipeline deployment` judges the version later.
         StoreError: a store does not answer; the next run completes what was begun.
     """
-    told = {"model": attempt.model, "at": attempt.at, "advice": attempt.advice, "before": attempt.before}
+    begun = {"model": attempt.model, "at": attempt.at, "advice": attempt.advice, "before": attempt.before}
     if attempt.registration is None:
-        outcome = Retraining(**told, state="not_called_for", sentence=attempt.advice.sentence, live=attempt.before)
+        outcome = Retraining(**begun, state="not_called_for", sentence=attempt.advice.sentence, live=attempt.before)
         conclude("retraining", outcome.sentence)
         return Judged(retraining=outcome)
     version = attempt.registration.version
@@ -122,13 +122,13 @@ def judge_attempt(workspace: Workspace, settings: Settings, attempt: Attempt) ->
         sentence = (
             f"Retraining does not help: on the newest outcomes the model is that of version {version}, which is live."
         )
-        outcome = Retraining(**told, state="same_model", sentence=sentence, version=version, live=version)
+        outcome = Retraining(**begun, state="same_model", sentence=sentence, version=version, live=version)
         judged = Judged(retraining=outcome)
     else:
         report = evaluate_challenger(workspace, settings, version)
         status = check_approval(workspace, settings, report)
         release = release_version(workspace, settings, promote_version(workspace, settings, status))
-        outcome = _outcome(told, version, report, release.deployment)
+        outcome = _outcome(begun, version, report, release.deployment)
         judged = Judged(retraining=outcome, report=report, release=release)
     _record(workspace, outcome)
     conclude("retraining", outcome.sentence)
@@ -167,7 +167,7 @@ def announce(workspace: Workspace, retraining: Retraining, page: str | None) -> 
     return alert_outcome(workspace, notice)
 
 
-def _outcome(told: Mapping[str, Any], version: int, report: GateReport, deployment: Deployment) -> Retraining:
+def _outcome(begun: Mapping[str, Any], version: int, report: GateReport, deployment: Deployment) -> Retraining:
     compared = report.newest or report.holdout
     gains = {metric.name: metric.gain for metric in compared.metrics if metric.name in _FIGURES} if compared else {}
     state = {"refused": "kept", "unchanged": "promoted"}.get(deployment.state, deployment.state)
@@ -180,10 +180,10 @@ def _outcome(told: Mapping[str, Any], version: int, report: GateReport, deployme
         "rollout": f"Retrained: version {version} passed the gate and waits for its rollout",
         "taken_back": f"Retrained, and version {version} was taken back: {deployment.sentence.removesuffix('.')}",
     }[state]
-    figures = _figures(report, told["before"], compared, gains)
+    figures = _figures(report, begun["before"], compared, gains)
     return Retraining.model_validate(
         {
-            **told,
+            **begun,
             "state": state,
             "sentence": f"{sentence}{figures}.",
             "version": version,

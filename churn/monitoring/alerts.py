@@ -68,15 +68,15 @@ def notices(book: AlertBook, report: MonitoringReport, page: str | None) -> tupl
     another version is live. That retraining is called for is an alert until the loss is over, whatever speaks against
     another retraining meanwhile.
     """
-    found, made = _found(report, page), list[Notice]()
+    current, made = _found(report, page), list[Notice]()
     opened = dict(book.opened)
-    for subject, notice in found.items():
+    for subject, notice in current.items():
         before = opened.get(subject)
         if before is not None and (before.severity, before.version) == (notice.severity, notice.version):
             continue
         opened[subject] = _identified(notice, "opened" if before is None else "changed")
         made.append(opened[subject])
-    for subject in [subject for subject in opened if subject not in found]:
+    for subject in [subject for subject in opened if subject not in current]:
         persists = subject == RETRAINING and opened[subject].version == report.live and report.advice.state in _PERSISTS
         if not persists and _is_judged(report, opened[subject]):
             made.append(_resolved(report, opened.pop(subject), page))
@@ -102,22 +102,22 @@ def concluded(book: AlertBook, outcome: Notice) -> tuple[list[Notice], dict[str,
 def _found(report: MonitoringReport, page: str | None) -> dict[str, Notice]:
     """Return what of a report is worth an alert, by what it is about."""
     persists = report.advice.state in _PERSISTS
-    told = {"notice_id": "", "event": "opened", "dataset": report.dataset, "model": report.model, "at": report.at}
-    found: dict[str, Notice] = {}
+    shared = {"notice_id": "", "event": "opened", "dataset": report.dataset, "model": report.model, "at": report.at}
+    notices_of: dict[str, Notice] = {}
     for diagnosis in report.diagnoses:
         if diagnosis.acts:
             is_critical = diagnosis.kind == "broken_feed" or (diagnosis.kind in _LOSS and persists)
             source = f" ({diagnosis.source})" if diagnosis.source else ""
-            found[f"{diagnosis.kind} {diagnosis.source}".strip()] = Notice(
-                **told,
+            notices_of[f"{diagnosis.kind} {diagnosis.source}".strip()] = Notice(
+                **shared,
                 severity="critical" if is_critical else "warning",
                 title=f"{KINDS[diagnosis.kind]}{source}",
                 page=page,
                 **{name: getattr(diagnosis, name) for name in _SHARED},
             )
     if report.advice.state == "retrain" and report.live is not None:
-        found[RETRAINING] = Notice(
-            **told,
+        notices_of[RETRAINING] = Notice(
+            **shared,
             severity="critical",
             title="retraining is called for",
             version=report.live,
@@ -128,7 +128,7 @@ def _found(report: MonitoringReport, page: str | None) -> dict[str, Notice]:
             recommendation="Train on the newer outcomes, and let the gate decide: python run.py --pipeline retraining.",
             page=page,
         )
-    return found
+    return notices_of
 
 
 def _is_judged(report: MonitoringReport, alert: Notice) -> bool:
@@ -151,5 +151,5 @@ def _resolved(report: MonitoringReport, alert: Notice, page: str | None) -> Noti
 
 
 def _identified(notice: Notice, event: AlertEvent) -> Notice:
-    told = [notice.dataset, notice.model, notice.kind, notice.source, event, notice.at.isoformat()]
-    return notice.model_copy(update={"event": event, "notice_id": digest(canonical([*told, notice.severity]))[:24]})
+    identity = [notice.dataset, notice.model, notice.kind, notice.source, event, notice.at.isoformat()]
+    return notice.model_copy(update={"event": event, "notice_id": digest(canonical([*identity, notice.severity]))[:24]})

@@ -74,9 +74,9 @@ def axis_of(bins: Bins, places: IntArray, before: Counted, after: Counted, missi
     last = int(groups.max(initial=-1)) + 1
     codes = np.where(places < 0, last, groups[np.clip(places, 0, fine - 1)])
     counts = np.append(np.bincount(groups, after.counts, last), missing)
-    there = np.bincount(codes, minlength=last + 1) > 0
+    occurs = np.bincount(codes, minlength=last + 1) > 0
     rows = counts.sum()
-    return Axis(bins.name, codes, np.where(there, counts, 0.0), float(counts[~there].sum() / rows) if rows else 0.0)
+    return Axis(bins.name, codes, np.where(occurs, counts, 0.0), float(counts[~occurs].sum() / rows) if rows else 0.0)
 
 
 def shift_cost(
@@ -123,7 +123,7 @@ def shift_cost(
     draws = []
     for _ in range(_RESAMPLES):
         again = random.multinomial(people, np.full(people, 1 / people))[customers].astype(np.float64)
-        drawn = [random.multinomial(int(each.sum()), each / each.sum()).astype(np.float64) for each in counts]
+        drawn = [random.multinomial(int(column.sum()), column / column.sum()).astype(np.float64) for column in counts]
         draws.append(_shares(usable, _raked(usable, drawn, again, terms, _ROUNDS_AGAIN), again, gains))
     se, width = np.std(draws, axis=0, ddof=1), NormalDist().inv_cdf((1 + confidence) / 2)
     total_se = float(np.std(np.sum(draws, axis=1), ddof=1))
@@ -155,10 +155,10 @@ def _raked(
         largest = 0.0
         for axis, wanted, term in zip(axes, counts, terms, strict=True):
             present = np.bincount(axis.codes, weights, len(wanted))
-            there = present > 0
-            target = (wanted + 0.5 * there) / (wanted + 0.5 * there).sum()
+            occurs = present > 0
+            target = (wanted + 0.5 * occurs) / (wanted + 0.5 * occurs).sum()
             step = np.zeros(len(wanted))
-            step[there] = np.log(target[there] / (present[there] / present.sum()))
+            step[occurs] = np.log(target[occurs] / (present[occurs] / present.sum()))
             limited = np.clip(term + step, -_MOST, _MOST) - term
             np.add(term, limited, out=term)
             weights = weights * np.exp(limited)[axis.codes]

@@ -83,15 +83,15 @@ def distances(before: npt.ArrayLike, after: npt.ArrayLike) -> dict[str, float]:
     """
     from scipy.stats import chi2
 
-    both = np.array([before, after], dtype=np.float64)
-    both = both[:, both.sum(axis=0) > 0]
-    totals = both.sum(axis=1, keepdims=True)
-    p, q = both / totals
+    counts = np.array([before, after], dtype=np.float64)
+    counts = counts[:, counts.sum(axis=0) > 0]
+    totals = counts.sum(axis=1, keepdims=True)
+    p, q = counts / totals
     middle = (p + q) / 2
-    smooth = (both + 0.5) / (totals + 0.5 * both.shape[1])
-    expected = totals * both.sum(axis=0) / both.sum()
-    chi_square = float(np.sum((both - expected) ** 2 / expected))
-    freedom = both.shape[1] - 1
+    smooth = (counts + 0.5) / (totals + 0.5 * counts.shape[1])
+    expected = totals * counts.sum(axis=0) / counts.sum()
+    chi_square = float(np.sum((counts - expected) ** 2 / expected))
+    freedom = counts.shape[1] - 1
     return {
         "js_distance": math.sqrt(max(0.0, (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2)),
         "total_variation": float(np.sum(np.abs(p - q)) / 2),

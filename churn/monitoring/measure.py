@@ -68,7 +68,7 @@ def sides_of(aggregates: Aggregates) -> dict[tuple[dt.datetime | None, str], Sid
         key = keys[start]
         group = groups.setdefault((key["window"], key["source"]), {})
         group[key["slice"], key["value"]] = Cells.of(cells.slice(start, end - start))
-    return {place: Side(columns.get(place, {}), found) for place, found in groups.items()}
+    return {place: Side(columns.get(place, {}), slices) for place, slices in groups.items()}
 
 
 class Figure(NamedTuple):
@@ -116,19 +116,19 @@ def figures(
     stayed, churned = cells.outcomes
     rows = cells.rows
     yield Figure(WHOLE, "rows", "measured", rows)
-    contacted, known = cells.contacted, cells.mature
+    contacted, mature = cells.contacted, cells.mature
     yield Figure(WHOLE, "immature_rows", "measured", rows - stayed - churned - contacted)
     if contacted:
         yield Figure(WHOLE, "contacted_rows", "measured", contacted)
-    if (known.weight != 1).any():
-        yield Figure(WHOLE, "effective_rows", "realised", known.effective)
+    if (mature.weight != 1).any():
+        yield Figure(WHOLE, "effective_rows", "realised", mature.effective)
     if rows:
         yield Figure(WHOLE, "mean_probability", "measured", float(cells.sums["p"].sum()) / rows)
         yield Figure(WHOLE, "share", "measured", float(cells.sums["rows"][cells.treated].sum()) / rows)
     for metric, number in realised(cells, money).items():
         yield Figure(WHOLE, metric, "realised", number)
     calibration = calibration_error_of_mean(baseline.whole) if baseline else 0.0
-    for kind, part in (("estimated", cells), ("backtest", known)):
+    for kind, part in (("estimated", cells), ("backtest", mature)):
         for metric, estimate in estimated(part, money, calibration=calibration, confidence=confidence).items():
             yield Figure(WHOLE, metric, kind, estimate.point, estimate)
     if group == ("", ""):
@@ -153,13 +153,13 @@ def differences(
 
 
 def _column_figures(column: Bins, row: Mapping[str, Any] | None, matched: int) -> Iterator[Figure]:
-    known = row["known"] if row else 0
-    yield Figure(column.name, "null_share", "measured", 1 - known / matched if matched else None)
+    filled = row["known"] if row else 0
+    yield Figure(column.name, "null_share", "measured", 1 - filled / matched if matched else None)
     yield Figure(column.name, "distinct", "measured", row["distinct"] if row else 0)
     if column.kind == "number":
-        exists = bool(row and known)
-        mean = row["total"] / known if row and known else None
-        variance = row["squares"] / known - mean**2 if row and known and mean is not None else None
+        exists = bool(row and filled)
+        mean = row["total"] / filled if row and filled else None
+        variance = row["squares"] / filled - mean**2 if row and filled and mean is not None else None
         yield Figure(column.name, "mean", "measured", mean)
         yield Figure(column.name, "std", "measured", None if variance is None else float(np.sqrt(max(variance, 0))))
         yield Figure(column.name, "min", "measured", row["min"] if row else None)
@@ -251,6 +251,6 @@ def _scores(cells: Cells) -> Counted:
 
 def _labels(cells: Cells) -> Counted:
     """Return how many stayed and churned, in shares of the rows that they stand for, and as many as they tell."""
-    known = cells.mature
-    counts = np.array([known.sums["rows"][known.outcome == outcome].sum() for outcome in (0, 1)] + [0.0])
-    return Counted(counts if (known.weight == 1).all() else counts * known.effective / counts.sum())
+    mature = cells.mature
+    counts = np.array([mature.sums["rows"][mature.outcome == outcome].sum() for outcome in (0, 1)] + [0.0])
+    return Counted(counts if (mature.weight == 1).all() else counts * mature.effective / counts.sum())

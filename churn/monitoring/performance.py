@@ -131,28 +131,28 @@ def realised(cells: Cells, money: MoneySettings) -> dict[str, float]:
     lost, so that less is better. Both are per row with a known outcome; rows without one count nowhere. ROC AUC and the
     calibration error are of the probability in bins of log-odds, the others are exact.
     """
-    known = cells.mature
-    rows, total = known.sums["rows"], known.sums["rows"].sum()
+    mature = cells.mature
+    rows, total = mature.sums["rows"], mature.sums["rows"].sum()
     if not total:
         return {}
-    churned, treated = known.outcome == 1, known.treated
+    churned, treated = mature.outcome == 1, mature.treated
     positive, negative = np.where(churned, rows, 0.0), np.where(churned, 0.0, rows)
     hits, churners, chosen = positive[treated].sum(), positive.sum(), rows[treated].sum()
-    log_loss = -np.where(churned, known.sums["log_p"], known.sums["log_q"]).sum() / total
-    brier = (known.sums["pp"].sum() + np.where(churned, rows - 2 * known.sums["p"], 0.0).sum()) / total
-    predicted = known.sums["p"].sum()
+    log_loss = -np.where(churned, mature.sums["log_p"], mature.sums["log_q"]).sum() / total
+    brier = (mature.sums["pp"].sum() + np.where(churned, rows - 2 * mature.sums["p"], 0.0).sum()) / total
+    predicted = mature.sums["p"].sum()
     metrics = {
         "churn_share": churners / total,
         "f1": f1_score(float(hits), float(chosen), float(churners)),
         "log_loss": log_loss,
         "brier": brier,
-        "ece": _calibration_error(known, positive),
+        "ece": _calibration_error(mature, positive),
         "true_positives": hits,
         "false_positives": chosen - hits,
         "false_negatives": churners - hits,
         "true_negatives": negative[~treated].sum(),
-        "profit_per_customer": _profit(known, positive, money) / total,
-        "expected_loss": known.sums["value_sum"][churned & ~treated].sum() / total,
+        "profit_per_customer": _profit(mature, positive, money) / total,
+        "expected_loss": mature.sums["value_sum"][churned & ~treated].sum() / total,
     }
     if predicted:
         metrics["calibration_ratio"] = churners / predicted
@@ -161,7 +161,7 @@ def realised(cells: Cells, money: MoneySettings) -> dict[str, float]:
     if churners:
         metrics["recall"] = hits / churners
     if churners and churners < total:
-        metrics["roc_auc"] = _auc_and_gradient(known.bin, positive, negative)[0]
+        metrics["roc_auc"] = _auc_and_gradient(mature.bin, positive, negative)[0]
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -185,21 +185,21 @@ def estimated(
         return {}
     spread = cells.weight * np.maximum(expected - cells.sums["pp"], 0.0)
     width = NormalDist().inv_cdf((1 + confidence) / 2)
-    found = {}
+    estimates = {}
     for name, (point, gradient) in _of_churners(cells, money).items():
         chance, doubt = np.sum(spread * gradient**2), calibration * np.sum(expected * gradient)
         if name == "profit_per_customer":
             chance = np.sum(spread * _squared_gains(cells, money)) / total**2
         se = float(np.sqrt(chance + doubt**2))
-        found[name] = Estimate(point=float(point), lower=point - width * se, upper=point + width * se, se=se)
-    return found
+        estimates[name] = Estimate(point=float(point), lower=point - width * se, upper=point + width * se, se=se)
+    return estimates
 
 
 def calibration_error_of_mean(baseline: Cells) -> float:
     """Return the relative standard error of a version's mean probability, as its holdout knows it; 0 without one."""
-    known = baseline.mature
-    predicted = known.sums["p"].sum()
-    variance = known.weight @ np.maximum(known.sums["p"] - known.sums["pp"], 0.0)
+    mature = baseline.mature
+    predicted = mature.sums["p"].sum()
+    variance = mature.weight @ np.maximum(mature.sums["p"] - mature.sums["pp"], 0.0)
     return float(np.sqrt(variance) / predicted) if predicted else 0.0
 
 
@@ -260,12 +260,12 @@ def _squared_gains(cells: Cells, money: MoneySettings) -> FloatArray:
     return np.asarray(np.where(cells.treated, squared, 0.0))
 
 
-def _calibration_error(known: Cells, positive: FloatArray) -> float:
+def _calibration_error(mature: Cells, positive: FloatArray) -> float:
     """Return the mean gap between observed and predicted churn over about ten groups of equally many rows."""
-    rows = known.sums["rows"]
-    starts = np.flatnonzero(np.append(True, known.bin[1:] != known.bin[:-1]))
+    rows = mature.sums["rows"]
+    starts = np.flatnonzero(np.append(True, mature.bin[1:] != mature.bin[:-1]))
     mass = np.add.reduceat(rows, starts)
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
     group = np.minimum((middle * _GROUPS).astype(np.int64), _GROUPS - 1)
-    gap = np.bincount(group, np.add.reduceat(positive - known.sums["p"], starts))
+    gap = np.bincount(group, np.add.reduceat(positive - mature.sums["p"], starts))
     return float(np.abs(gap).sum() / rows.sum())

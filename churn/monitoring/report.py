@@ -84,14 +84,16 @@ class Window(Finite):
     drift: dict[str, dict[str, float]] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, figures: Iterable[Figure], differences: Iterable[Difference], *, end: dt.datetime, **told: Any) -> Self:
+    def of(
+        cls, figures: Iterable[Figure], differences: Iterable[Difference], *, end: dt.datetime, **fields: Any
+    ) -> Self:
         """Return the window with these figures of its whole, and these differences from the baseline.
 
         Args:
             figures: Those of `:table`; others are passed over.
             differences: Of every column.
             end: When it ends.
-            told: The fields that are no figures: version, source, start, and whether outcomes are due.
+            **fields: Those that are no figures: version, source, start, and whether outcomes are due.
         """
         by_kind: dict[str, dict[str, Any]] = defaultdict(dict)
         for figure in figures:
@@ -104,23 +106,23 @@ class Window(Finite):
         measured = by_kind["measured"]
         rows = int(measured["rows"])
         left_out = int(measured.get("contacted_rows", 0))
-        known = rows - int(measured["immature_rows"]) - left_out
-        churned = round(known * by_kind["realised"].get("churn_share", 0.0))
+        outcomes = rows - int(measured["immature_rows"]) - left_out
+        churned = round(outcomes * by_kind["realised"].get("churn_share", 0.0))
         is_weighted = "effective_rows" in by_kind["realised"]
         return cls(
             end=end,
             rows=rows,
-            stayed=known - churned,
+            stayed=outcomes - churned,
             churned=churned,
             unmatched=measured.get("unmatched_share"),
             mean_probability=measured.get("mean_probability"),
             left_out=left_out,
-            unrepresented=left_out / (left_out + known) if left_out and not is_weighted else 0.0,
+            unrepresented=left_out / (left_out + outcomes) if left_out and not is_weighted else 0.0,
             realised=by_kind["realised"],
             estimated=by_kind["estimated"],
             backtest=by_kind["backtest"],
             drift=dict(drift),
-            **told,
+            **fields,
         )
 
     @property

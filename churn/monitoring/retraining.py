@@ -55,25 +55,18 @@ def advise(
         return Advice(state="broken_feed", sentence="Do not retrain: the newest window comes from a broken feed.")
     if not bad:
         return Advice(state="no_reason", sentence="No reason to retrain: no window that was judged shows a loss.")
+    state, reason = None, ""
     if bad < needed:
-        asked = f"monitoring.retraining asks for {needed} of {settings.of_windows}"
-        return Advice(state="not_persistent", sentence=f"Do not retrain yet: {shown}, and {asked}.")
-    if trained_at is not None and now - trained_at < cool_down:
+        state, reason = "not_persistent", f"and monitoring.retraining asks for {needed} of {settings.of_windows}"
+    elif trained_at is not None and now - trained_at < cool_down:
         until = moment(trained_at + cool_down)
-        return Advice(
-            state="cooling_down",
-            sentence=(
-                f"Do not retrain yet: {shown}, and the last training was at {moment(trained_at)}: wait until {until}."
-            ),
-            new_outcomes=new_outcomes,
-        )
-    if new_outcomes < settings.min_new_outcomes:
-        known = f"{counted(new_outcomes, 'outcome')} became known since the last training"
-        return Advice(
-            state="too_few_outcomes",
-            new_outcomes=new_outcomes,
-            sentence=f"Do not retrain yet: {shown}, but {known}, and {settings.min_new_outcomes:,} are needed.",
-        )
+        state, reason = "cooling_down", f"and the last training was at {moment(trained_at)}: wait until {until}"
+    elif new_outcomes < settings.min_new_outcomes:
+        arrived = f"{counted(new_outcomes, 'outcome')} became known since the last training"
+        state, reason = "too_few_outcomes", f"but {arrived}, and {settings.min_new_outcomes:,} are needed"
+    if state is not None:
+        sentence = f"Do not retrain yet: {shown}, {reason}."
+        return Advice.model_validate({"state": state, "sentence": sentence, "new_outcomes": new_outcomes})
     return Advice(
         state="retrain",
         sentence=(

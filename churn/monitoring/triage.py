@@ -58,19 +58,19 @@ class Triage:
             baseline: Metrics of its version on the holdout; empty without a baseline.
         """
         broken = list(self._broken(window)) if window.rows >= self.settings.min_rows else []
-        found = self._found(window, baseline, [evidence for _, evidence in broken])
+        evidence_of = self._found(window, baseline, [evidence for _, evidence in broken])
         return tuple(
             Diagnosis(
                 kind=kind,
                 version=window.version,
                 source=window.source,
                 window=window.name,
-                evidence=tuple(found[kind]),
+                evidence=tuple(evidence_of[kind]),
                 recommendation=_RECOMMENDED[kind],
                 columns=tuple(dict.fromkeys(name for name, _ in broken if name)) if kind == "broken_feed" else (),
             )
             for kind in KINDS
-            if found.get(kind)
+            if evidence_of.get(kind)
         )
 
     def _found(
@@ -132,13 +132,15 @@ class Triage:
         """Yield what the shift costs, as estimated or, where outcomes are known, as realised."""
         limit = self.settings.thresholds
         realised = {name: window.realised[name] for name in window.backtest if name in window.realised}
-        known = realised if self._is_known(window) else {}
+        outcomes = realised if self._is_known(window) else {}
         for name, most in (("roc_auc", limit.roc_auc), ("profit_per_customer", limit.profit_share)):
             if name not in baseline or name not in window.estimated:
                 continue
             allowed = baseline[name] - most if name == "roc_auc" else baseline[name] * (1 - most)
             margin = NormalDist().inv_cdf(self.settings.confidence) * window.estimated[name].se
-            point, how = (known[name], "realised") if name in known else (window.estimated[name].point, "estimated")
+            point, how = (
+                (outcomes[name], "realised") if name in outcomes else (window.estimated[name].point, "estimated")
+            )
             if point + margin < allowed:
                 metric = METRICS[name]
                 now, was = metric.text(point, self.currency), metric.text(baseline[name], self.currency)
