@@ -26,7 +26,6 @@ YEAR = (
     "tuning.mode=off",
     "model.candidates=[additive,boosting]",
     "inference.reasons=none",
-    "inference.max_age_days=15",
     "monitoring.windows=[day]",
     "monitoring.clocks=[event]",
     "evaluation.resamples=100",

@@ -32,19 +32,15 @@ __all__ = [
 ]
 
 
-_MANY = 0.2
-"""The share of customers that are left out above which the page warns."""
+_MANY = 0.5
+"""The share of the customers of one outcome window that have left above which the page warns: a delivery in part."""
 
 
 def batch_headline(summary: BatchSummary) -> str:
     """Return the batch in one sentence."""
     unchanged = " (unchanged: the batch was scored before)" if summary.unchanged else ""
     aside = f", {summary.set_aside:,} rows set aside" if summary.set_aside else ""
-    aside += (
-        f", {summary.inactive:,} left out whose newest row is too old (inference.max_age_days)"
-        if summary.inactive
-        else ""
-    )
+    aside += f", {summary.inactive:,} who have left were not scored" if summary.inactive else ""
     return (
         f"{summary.scored:,} customers scored by {summary.model_name} version {summary.model_version}{aside}: "
         f"{summary.treated:,} are worth treating, {amount(summary.value_at_stake, summary.currency)} in all{unchanged}"
@@ -164,10 +160,12 @@ def _scores(summary: BatchSummary) -> Section:
 
 def _left_out(summary: BatchSummary) -> Card:
     """Return how many customers were not scored because they have left, and by which rule."""
-    share = summary.inactive / max(summary.rows + summary.inactive, 1)
-    rule = "older than the newest of all by more than inference.max_age_days"
-    days = "" if summary.max_age_days is None else f" ({summary.max_age_days} days)"
-    note = f"{percent(share, 0)} of all known: their newest row is {rule}{days}" if summary.inactive else "nobody"
+    lately = summary.lately_inactive or 0
+    share = lately / max(summary.rows + lately, 1)
+    days = "" if summary.max_age_days is None else f" by more than {summary.max_age_days} days"
+    note = f"have left: their newest row is older than the newest of all{days}" if summary.inactive else "nobody"
+    if share > _MANY:
+        note += f". {percent(share, 0)} of those with a row in one outcome window: was a delivery incomplete?"
     return Card("left out", summary.inactive, note, "warn" if share > _MANY else "plain")
 
 

@@ -182,12 +182,11 @@ def endpoint(
         return None if rollout is None else OnTrial(rollout.version, 0 if rollout.shadow else rollout.share)
 
     def environment(version: int, alias: str, logs: bool) -> Mapping[str, str]:
-        stale = settings.serving.stale_after_days
         return environment_of(
             profile,
             approval.read().version(version),
             alias,
-            stale or settings.inference.max_age(contract.label.window_days).total_seconds() / 86_400,
+            settings.serving.stale_after(contract).days,
             settings.serving.unknown_columns,
             logs=logs,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 import unicodedata
@@ -123,6 +124,12 @@ class DatasetContract(Frozen):
     )
     event_time: EventTime = EventTime()
     label: Label
+    active_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="A customer whose newest row lies more days than this before the newest of all has left; null "
+        "means the label's window.",
+    )
     columns: dict[str, ColumnSpec] = Field(min_length=1)
     features: tuple[FeatureSpec, ...] = ()
     feature_module: Path | None = Field(default=None, description="A Python file with feature functions of your own.")
@@ -229,10 +236,15 @@ class DatasetContract(Frozen):
         return tuple(spec for spec in self.features if not spec.on_demand)
 
     @property
+    def active_within(self) -> dt.timedelta:
+        """How much older than the newest row of all that of an active customer may be."""
+        return dt.timedelta(days=self.label.window_days if self.active_days is None else self.active_days)
+
+    @property
     def digest(self) -> str:
         """A digest of everything the contract says of rows, wherever its file lies and however files are written."""
         silent = set() if self.numbered_rows else {"numbered_rows"}
-        whole = self.model_dump_json(exclude={"feature_module", "file_format", *silent})
+        whole = self.model_dump_json(exclude={"feature_module", "file_format", "active_days", *silent})
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def table(self, name: TableName) -> TableSpec:

@@ -38,6 +38,8 @@ class Draft:
         negative: Its value for customers who stayed.
         churn_share: The share of customers with an outcome who churned, 0 to 1.
         window_days: The length of the outcome window.
+        active_days: How much older than the newest row of all that of an active customer may be; None where the rows
+            do not say so.
         inputs: The columns a model may learn from.
         left_out: The other columns, each with the reason.
         revenue: The column with a customer's revenue in a month.
@@ -57,6 +59,7 @@ class Draft:
     negative: str
     churn_share: float
     window_days: int
+    active_days: int | None
     inputs: Sequence[SampledColumn]
     left_out: Mapping[str, str]
     revenue: str | None
@@ -67,8 +70,16 @@ class Draft:
 
 def write(draft: Draft) -> str:
     """Return the draft as YAML that `DatasetContract.load` reads, with a comment wherever a reader should look."""
-    parts = [_head(draft), _event(draft), _label(draft), _uses(draft), _columns(draft), _left_out(draft)]
-    return "\n".join(line for part in parts for line in [*part, ""]).rstrip("\n") + "\n"
+    parts = [
+        _head(draft),
+        _event(draft),
+        _label(draft),
+        _active(draft),
+        _uses(draft),
+        _columns(draft),
+        _left_out(draft),
+    ]
+    return "\n".join(line for part in parts if part for line in [*part, ""]).rstrip("\n") + "\n"
 
 
 def _head(draft: Draft) -> list[str]:
@@ -137,6 +148,18 @@ def _label(draft: Draft) -> list[str]:
         f"  negative: {_flow(draft.negative)}  # CHECK: stayed",
         f"  window_days: {draft.window_days}  # CHECK: days after the event time within which leaving counts",
         "  delay_days: 0  # CHECK: days from the end of the window until the outcome is known",
+    ]
+
+
+def _active(draft: Draft) -> list[str]:
+    if draft.active_days is None:
+        return []
+    return [
+        *_check(
+            "a customer whose newest row lies more days than this before the newest of all has left, by the time "
+            "between the rows of one customer here."
+        ),
+        f"active_days: {draft.active_days}",
     ]
 
 

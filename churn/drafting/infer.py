@@ -19,7 +19,7 @@ from .draft import Draft, write
 from .number_format import number_format
 from .outcome import outcome_of, sides_of
 from .remarks import remarks_on
-from .roles import NUMBERED, doubts_of_time, entity_of, event_time_of, revenue_of, slices_of
+from .roles import NUMBERED, active_days_of, doubts_of_time, entity_of, event_time_of, revenue_of, slices_of
 from .sample import FEW_VALUES, SampledColumn, read_columns
 from .words import is_earlier, is_key, is_money, is_person, is_row_number, likeness_to_outcome
 
@@ -99,6 +99,7 @@ def infer(
             negative=negative,
             churn_share=float(churned.mean()),
             window_days=WINDOW_DAYS,
+            active_days=active_days_of(entity, event),
             inputs=inputs,
             left_out=left_out,
             revenue=revenue,

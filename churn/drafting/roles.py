@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -12,13 +13,19 @@ from ..core.errors import ContractError
 from .sample import FEW_VALUES, SampledColumn
 from .words import is_key, is_monthly_payment, is_of_an_entity, is_row_number, likeness_to_outcome, time_of_row
 
-__all__ = ["NUMBERED", "doubts_of_time", "entity_of", "event_time_of", "revenue_of", "slices_of"]
+__all__ = ["NUMBERED", "active_days_of", "doubts_of_time", "entity_of", "event_time_of", "revenue_of", "slices_of"]
 
 NUMBERED = "row"
 """What `--key` says where customers are to be numbered; the name of the key then."""
 MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_SHARE = 4, 8, 0.02
 SEVERAL = 0.5
 """The share of rows, or of customers, from which a table is one of several rows a customer."""
+MIN_GAPS = 30
+"""Pairs of rows of one customer that the time between them is taken from."""
+ON_ONE_DAY = 0.75
+"""Deliveries as far apart as the rows of a customer, or at least by this share of it, have every customer."""
+LATE = 0.95
+"""The share of gaps between two rows of a customer that an active customer's newest row is not older than."""
 LONG = dt.timedelta(days=366)
 """One row a customer does not usually describe customers over a longer time."""
 
@@ -120,6 +127,27 @@ def doubts_of_time(
             "(then write `column: null` and an `as_of`)."
         )
     return " ".join(doubts) or None
+
+
+def active_days_of(entity: SampledColumn | None, event: SampledColumn | None) -> int | None:
+    """Return how many days older than the newest row of all that of an active customer may be.
+
+    Where all customers have their rows on the same days, half the time between two of these; where each has its own,
+    the time within which 95 % of the next rows came.
+
+    Returns:
+        None where too few customers have several rows.
+    """
+    if entity is None or event is None:
+        return None
+    day = (event.values - pd.Timestamp(0, tz="UTC")).dt.days
+    rows = pd.DataFrame({"key": entity.text, "day": day}).dropna().drop_duplicates()
+    gaps = rows.sort_values("day").groupby("key")["day"].diff().dropna()
+    if len(gaps) < MIN_GAPS:
+        return None
+    apart = rows["day"].drop_duplicates().sort_values().diff().median()
+    together = apart >= ON_ONE_DAY * gaps.median()
+    return max(1, int(apart / 2)) if together else math.ceil(gaps.quantile(LATE))
 
 
 def revenue_of(inputs: Sequence[SampledColumn]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -171,14 +170,13 @@ class Endpoint:
         self._rollout: Rollout | None = None
         self._trial: Trial | None = None
         self._trial_trouble: str | None = None
-        contract, days = workspace.contract, settings.serving.stale_after_days
-        by_rule = settings.inference.max_age(contract.label.window_days)
+        contract = workspace.contract
         self._rows = RowAnswers(
             contract.name,
             contract.entity_key,
             (*contract.kinds, *(spec.name for spec in contract.features)),
             self._look_up,
-            stale_after=by_rule if days is None else dt.timedelta(days=days),
+            stale_after=settings.serving.stale_after(contract),
             unknown_columns=settings.serving.unknown_columns,
             clock=workspace.clock,
         )

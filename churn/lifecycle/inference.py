@@ -134,7 +134,7 @@ def run_batch(
             f"{as_of:%Y-%m-%d %H:%M} UTC, so that there is nobody to score: give a later --as-of, or fill the table by "
             "`python run.py --pipeline features`."
         )
-    max_age = settings.max_age(contract.label.window_days)
+    max_age = settings.max_age(contract)
     batch = Batch(
         batch_id=batch_id_of(model.digest, features, known_until, settings.reasons, max_age),
         entity=contract.entity_key,
@@ -168,6 +168,9 @@ def run_batch(
             asked_as_of=as_of,
             intake=intake,
             inactive=_customers_known(store, batch) - result.scored - result.quarantined,
+            lately_inactive=_customers_known(store, batch, max_age + dt.timedelta(days=contract.label.window_days))
+            - result.scored
+            - result.quarantined,
             max_age_days=max_age.days,
             baseline=baseline_scores(store, contract, model.digest),
             shift=batch_shift(
@@ -197,9 +200,10 @@ def _present(store: FeatureStore, features: TableRef, model: LoadedModel) -> lis
     return [name for name in model.kinds if name in present]
 
 
-def _customers_known(store: FeatureStore, batch: Batch) -> int:
-    """Return how many customers the table has a row of by then, however old."""
-    return sum(rows.num_rows for rows in store.latest_rows(batch.features, batch.as_of, [batch.entity]))
+def _customers_known(store: FeatureStore, batch: Batch, max_age: dt.timedelta | None = None) -> int:
+    """Return how many customers the table has a row of by then, at most `max_age` older than the newest of all."""
+    rows = store.latest_rows(batch.features, batch.as_of, [batch.entity], max_age=max_age)
+    return sum(part.num_rows for part in rows)
 
 
 def _require_columns(store: FeatureStore, features: TableRef, model: LoadedModel, version: ModelVersion) -> None:

@@ -262,7 +262,7 @@ def _newest(workspace: Workspace, settings: Settings) -> _Newest:
             f"Nothing in {features.name} (version {features.version}, {features.rows:,} rows) is known yet: bring rows "
             "whose time has come by `python run.py --pipeline features`."
         )
-    return _Newest(features, as_of, settings.inference.max_age(contract.label.window_days))
+    return _Newest(features, as_of, settings.inference.max_age(contract))
 
 
 def _online_batches(

@@ -178,6 +178,9 @@ class BatchSummary(Frozen):
     reasons: Explain
     rows: int = Field(description="Customers.")
     inactive: int = Field(default=0, description="Customers who are not among them: their newest row is too old.")
+    lately_inactive: int | None = Field(
+        default=None, description="Those of them whose newest row is at most the label's window too old."
+    )
     scored: int
     quarantined: int
     treated: int = Field(description="Customers whom it pays to treat.")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ..core.clock import UtcTime
 from ..core.frozen import Frozen
+from ..data.contract import DatasetContract
 from ..model.scorer import Explain
 from ..ports.prediction_log import WhenFull
 
@@ -29,17 +30,13 @@ class InferenceSettings(Frozen):
         default=None,
         ge=0,
         description="A customer whose newest row lies more days than this before the newest of all has left and is not "
-        "scored; null means the window of the label.",
+        "scored; null means what the contract says.",
     )
     engine: Engine = Field(default="auto", description="auto, local or spark.")
 
-    def max_age(self, window_days: int) -> dt.timedelta:
-        """Return how much older than the newest row of all that of an active customer may be.
-
-        Args:
-            window_days: The window of the label, which counts where nothing is set.
-        """
-        return dt.timedelta(days=window_days if self.max_age_days is None else self.max_age_days)
+    def max_age(self, contract: DatasetContract) -> dt.timedelta:
+        """Return how much older than the newest row of all that of an active customer may be."""
+        return contract.active_within if self.max_age_days is None else dt.timedelta(days=self.max_age_days)
 
 
 class LogSettings(Frozen):
@@ -76,7 +73,7 @@ class ServingSettings(Frozen):
     stale_after_days: int | None = Field(
         default=None,
         ge=0,
-        description="Features older than that are said to be stale; null means `inference.max_age_days`.",
+        description="Features older than that are said to be stale; null means the label's window.",
     )
     unknown_columns: Literal["ignore", "refuse"] = Field(
         default="ignore", description="What becomes of a column of a request that the data set does not know."
@@ -107,3 +104,8 @@ class ServingSettings(Frozen):
     )
     body_seconds: float = Field(default=10, gt=0, description="How long a client may take to send a request.")
     log: LogSettings = LogSettings()
+
+    def stale_after(self, contract: DatasetContract) -> dt.timedelta:
+        """Return the age from which features are said to be stale."""
+        days = contract.label.window_days if self.stale_after_days is None else self.stale_after_days
+        return dt.timedelta(days=days)

@@ -114,6 +114,7 @@ def run(
     part_rows: int = 65_536,
     table: str = "features",
     now: dt.datetime = NOW,
+    contract: DatasetContract = CONTRACT,
     **settings: Any,
 ) -> BatchSummary:
     """Score the newest version of a table of the store as a pipeline would."""
@@ -123,7 +124,7 @@ def run(
         LocalBatchEngine(store, folder, model, part_rows=part_rows),
         version,
         model,
-        contract=CONTRACT,
+        contract=contract,
         features=store.latest(CONTRACT.table(table).name),  # type: ignore[arg-type]
         settings=InferenceSettings(**settings),
         now=now,

@@ -71,7 +71,7 @@ def test_an_unknown_customer_and_stale_features_are_two_answers() -> None:
     assert [(row.status, row.score is not None) for row in rows] == [("stale", True), ("ok", True), ("unknown", False)]
 
 
-def test_features_are_stale_by_the_rule_of_batches_where_nothing_is_set() -> None:
+def test_features_are_stale_after_the_outcome_window_where_nothing_is_set() -> None:
     case = ready()
     case.online_features("a", at=NOW - dt.timedelta(days=31))
     assert case.endpoint.answer([{"customer_id": "a"}], explain=False).rows[0].status == "stale"

@@ -104,8 +104,20 @@ def test_an_old_time_gives_what_would_have_been_scored_then(store: MemoryFeature
 def test_customers_of_whom_nothing_new_came_are_inactive(store: MemoryFeatureStore, tmp_path: Path) -> None:
     store.upsert(FEATURES, feature_rows(10, at=91))
     recent, all_of_them = run(store, tmp_path), run(store, tmp_path, max_age_days=91)
-    assert (recent.scored, recent.inactive) == (10, 20)
-    assert (all_of_them.scored, all_of_them.inactive) == (30, 0)
+    assert (recent.scored, recent.inactive, recent.lately_inactive) == (10, 20, 20)
+    assert (all_of_them.scored, all_of_them.inactive, all_of_them.lately_inactive) == (30, 0, 0)
+
+
+def test_the_contract_says_when_a_customer_has_left(store: MemoryFeatureStore, tmp_path: Path) -> None:
+    store.upsert(FEATURES, feature_rows(10, at=16))
+    monthly = CONTRACT.model_copy(update={"active_days": 15})
+    silent, said, overridden = (
+        run(store, tmp_path),
+        run(store, tmp_path, contract=monthly),
+        run(store, tmp_path, contract=monthly, max_age_days=16),
+    )
+    assert (silent.inactive, said.inactive, overridden.inactive) == (0, 20, 0)
+    assert said.max_age_days == 15
 
 
 def test_only_what_cannot_be_scored_is_set_aside(tmp_path: Path) -> None:

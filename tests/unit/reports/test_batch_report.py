@@ -36,15 +36,18 @@ def test_the_title_is_how_many_and_the_lead_what_they_are_worth() -> None:
     assert f"By churn_toy version 3: {summary.treated} are worth treating" in html
 
 
-@pytest.mark.parametrize(("inactive", "tone"), [(0, "plain"), (7, "plain"), (8, "warn")])
-def test_who_is_left_out_is_a_tile_with_the_reason_that_warns_above_a_fifth(inactive: int, tone: str) -> None:
-    card = cards(summary_of(inactive=inactive))["left out"]
-    assert (card.value, card.tone) == (inactive, tone)
-    if inactive:
-        assert card.note.endswith(
-            "of all known: their newest row is older than the newest of all by more than "
-            "inference.max_age_days (90 days)"
-        )
+@pytest.mark.parametrize(("inactive", "lately"), [(0, 0), (7, 7), (90, 30), (90, None)])
+def test_who_is_left_out_is_a_tile_with_the_reason(inactive: int, lately: int | None) -> None:
+    card = cards(summary_of(inactive=inactive, lately_inactive=lately))["left out"]
+    assert (card.value, card.tone) == (inactive, "plain")
+    reason = "have left: their newest row is older than the newest of all by more than 90 days"
+    assert card.note == (reason if inactive else "nobody")
+
+
+def test_the_tile_asks_for_an_incomplete_delivery_where_more_left_at_once_than_stayed() -> None:
+    card = cards(summary_of(inactive=31, lately_inactive=31))["left out"]
+    assert card.tone == "warn"
+    assert card.note.endswith("51% of those with a row in one outcome window: was a delivery incomplete?")
 
 
 def test_a_batch_of_other_customers_says_what_has_shifted() -> None:
