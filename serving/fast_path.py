@@ -19,7 +19,7 @@ from churn.lifecycle.endpoint import Answers
 from churn.ports.prediction_log import LoggedRow
 from churn.scoring.answers import Spent
 
-from .refusals import REQUEST_ID, Refused, refusal_of, request_id_of
+from .refusals import REQUEST_ID, Refused, is_this_machine, refusal_of, request_id_of
 from .schema import Request, read_request
 from .service import IN_LOOP_ROWS, Service, first_of, require_json
 
@@ -29,7 +29,7 @@ FAST_PATH = "fast_path"
 """Where a server's connections find it in the state of its lifespan."""
 _LARGEST = 16_384  # bytes of a body
 _AT_ONCE = 32  # rows; more are scored as a table, which takes as long
-_HOSTS = {b"127.0.0.1", b"localhost"}
+_REQUEST_ID = REQUEST_ID.decode()
 
 
 class Connection(Protocol):
@@ -71,7 +71,7 @@ class FastPath:
         service, begun, headers = self._service, time.perf_counter(), first_of(sent)
         if service.is_full or service.has_shadow or len(body) > _LARGEST:
             return False
-        if service.authority is None and headers.get(b"host", b"").partition(b":")[0] not in _HOSTS:
+        if service.authority is None and not is_this_machine(headers.get(b"host", b"")):
             return False  # see `server.for_this_machine`
         try:
             service.allow(headers, "query")
@@ -119,20 +119,24 @@ class FastPath:
         except ChurnError as error:
             fault = error
         seconds = time.perf_counter() - before
+        answered: list[tuple[Answers, float]] = []
         for connection, request, outcome in outcomes:
             try:
                 if isinstance(outcome, Exception):
                     raise outcome
                 if fault is not None:
                     raise fault
-                content, headers = service.told(outcome, logged, begun=request.begun, parse=request.parse, log=seconds)
+                content, headers = service.written(outcome, parse=request.parse, log=seconds)
                 status = 200
+                answered.append((outcome, time.perf_counter() - request.begun))
             except Exception as error:  # noqa: BLE001 - the last place where it can be told in words
                 service.failed(error)
                 refused = refusal_of(error, request.request_id)
                 status, content = refused.status_code, bytes(refused.body)
                 headers = {name: text for name, text in refused.headers.items() if not name.startswith("content-")}
-            connection.reply(status, {**headers, REQUEST_ID.decode(): request.request_id}, content)
+            headers[_REQUEST_ID] = request.request_id
+            connection.reply(status, headers, content)
+        service.count(answered, logged)
         service.running -= len(waiting)
 
     def _scored(self, waiting: Sequence[_Waiting]) -> list[Answers | Exception]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import wraps
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "Refused",
     "answered",
     "error_code",
+    "is_this_machine",
     "json_response",
     "refusal",
     "refusal_of",
@@ -44,6 +46,7 @@ ALWAYS = (
 )
 """Headers of every answer."""
 REQUEST_ID = b"x-request-id"
+_THIS_MACHINE = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -106,6 +109,11 @@ def request_id_of(sent: bytes) -> str:
     """Return the id of a request: what a client gave, if it is 1 to 100 printable ASCII characters, or a new one."""
     is_fit = 0 < len(sent) <= 100 and all(32 < letter < 127 for letter in sent)
     return sent.decode() if is_fit else os.urandom(16).hex()
+
+
+def is_this_machine(host: bytes) -> bool:
+    """Return whether the header `Host` names this machine, as seen from itself."""
+    return _THIS_MACHINE.fullmatch(host) is not None
 
 
 class Headers:

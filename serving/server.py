@@ -8,16 +8,15 @@ import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from adapters import wiring
 from churn.core.errors import ConfigError
@@ -33,7 +32,8 @@ from .app import create_app
 from .connection import limits_of
 from .guard import guard_until
 from .log import KeptLog
-from .service import Service
+from .refusals import Headers, is_this_machine, refusal
+from .service import Service, first_of
 
 __all__ = ["OPTIONS", "application", "for_this_machine", "serve"]
 
@@ -64,9 +64,7 @@ def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
             f"Without tokens the endpoint answers this machine alone, and {options.host} is open to others: leave "
             "--no-auth out, or listen at 127.0.0.1."
         )
-    for path in filter(None, (options.certificate, options.key)):
-        if not path.is_file():
-            raise ConfigError(f"There is no file {path}: give a certificate and its key, both in PEM.")
+    _require_certificate(options.certificate, options.key)
     port = options.port or _free_port(options.host)
     scheme = "http" if options.certificate is None else "https"
     address = f"{scheme}://{options.host}:{port}"
@@ -158,7 +156,15 @@ def for_this_machine(application: Any) -> Any:
 
     A web page from elsewhere, whose name somebody lets point to this machine, is refused.
     """
-    return TrustedHostMiddleware(application, ["127.0.0.1", "localhost", "[::1]"], www_redirect=False)
+    refused = Headers(
+        refusal(400, "Without tokens the endpoint answers as localhost or 127.0.0.1 alone: ask for that.")
+    )
+
+    async def checked(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        is_here = scope["type"] != "http" or is_this_machine(first_of(scope["headers"]).get(b"host", b""))
+        await (application if is_here else refused)(scope, receive, send)
+
+    return checked
 
 
 def _program_version() -> str:
@@ -190,6 +196,25 @@ def _log_to(path: Path, *, shown: bool) -> None:
         handler.setFormatter(written)
         logging.getLogger().addHandler(handler)
     logging.getLogger(LOGGER).setLevel(logging.INFO)
+
+
+def _require_certificate(certificate: Path | None, key: Path | None) -> None:
+    """Raise ConfigError unless a server can answer with them, or neither is given."""
+    for path in filter(None, (certificate, key)):
+        if not path.is_file():
+            raise ConfigError(f"There is no file {path}: give a certificate and its key, both in PEM.")
+    if certificate is None:
+        if key is not None:
+            raise ConfigError(f"--tls-key {key} has no certificate: give --tls-cert too, or neither.")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The endpoint cannot answer with --tls-cert {certificate}{f' and --tls-key {key}' if key else ''} "
+            f"({error}): give a certificate and the private key that belongs to it, both in PEM, the key without a "
+            "password."
+        ) from error
 
 
 def _reached(scheme: str, host: str, port: int) -> str:

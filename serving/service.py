@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter as Totals
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Protocol
 
@@ -17,7 +18,7 @@ from starlette.background import BackgroundTask
 
 from churn.core.errors import ChurnError
 from churn.core.progress import note
-from churn.lifecycle.endpoint import Answers, Endpoint, Served
+from churn.lifecycle.endpoint import Answers, Endpoint
 from churn.scoring.settings import ServingSettings
 
 from .log import KeptLog
@@ -142,7 +143,8 @@ class Service:
         if self.log is not None:
             logged = await self.log.keep(answers, request.scope["request_id"], asked.role)
         seconds = time.perf_counter() - scored
-        content, said = self.told(answers, logged, begun=begun, parse=parsed - begun, log=seconds)
+        content, said = self.written(answers, parse=parsed - begun, log=seconds)
+        self.count([(answers, time.perf_counter() - begun)], logged)
         beside = None
         if not asked.what_if and self.has_shadow and self._shadowing < self.settings.max_concurrent:
             beside = BackgroundTask(self._shadow, asked, request.scope["request_id"])
@@ -152,33 +154,41 @@ class Service:
         """Score the rows of a request; see `Endpoint.answer`."""
         return self.endpoint.answer(asked.rows, explain=asked.explain, contributions=asked.contributions)
 
-    def told(
-        self, answers: Answers, logged: bool | None, *, begun: float, parse: float, log: float
-    ) -> tuple[bytes, dict[str, str]]:
-        """Count a request that is answered, and return body and headers of its answer.
+    @staticmethod
+    def written(answers: Answers, *, parse: float, log: float) -> tuple[bytes, dict[str, str]]:
+        """Return body and headers of the answer to a request.
 
         Args:
             answers: What is said.
-            logged: Whether it is logged; None where there is no log.
-            begun: When the request came, by `time.perf_counter`.
             parse: Seconds that reading it took.
             log: Seconds that logging took.
         """
-        writing = time.perf_counter()
-        versions = answers.versions
-        served = ",".join([_entity(version) for version in versions])
+        begun = time.perf_counter()
+        served = ",".join([f"{version.name}-{version.version}" for version in answers.versions])
         content = orjson.dumps(answer_of(answers, served))
-        if logged is not None:
-            self._logged("logged" if logged else "dropped").inc(len(answers.rows))
-        for row in answers.rows:
-            self._rows(row.status).inc()
-        self._requests("200", ",".join([str(version.version) for version in versions])).inc()
-        if answers.failed:
-            self._failed(len(answers.failed))
-        done = time.perf_counter()
-        self._seconds.observe(done - begun)
-        timing = _TIMING % tuple([1000 * seconds for seconds in (parse, *answers.spent, log, done - writing)])
+        spent = (parse, *answers.spent, log, time.perf_counter() - begun)
+        timing = _TIMING % tuple([1000 * seconds for seconds in spent])
         return content, {"served-model-name": served, "Server-Timing": timing}
+
+    def count(self, answered: Sequence[tuple[Answers, float]], logged: bool | None) -> None:
+        """Count requests that are answered.
+
+        Args:
+            answered: What was said to each, and the seconds that it took.
+            logged: Whether they are logged; None where there is no log.
+        """
+        requests = Totals([_versions(answers) for answers, _ in answered])
+        statuses = Totals([row.status for answers, _ in answered for row in answers.rows])
+        for versions, number in requests.items():
+            self._requests("200", versions).inc(number)
+        for status, number in statuses.items():
+            self._rows(status).inc(number)
+        if logged is not None:
+            self._logged("logged" if logged else "dropped").inc(statuses.total())
+        if failed := sum([len(answers.failed) for answers, _ in answered]):
+            self._failed(failed)
+        for _, seconds in answered:
+            self._seconds.observe(seconds)
 
     def failed(self, error: BaseException) -> None:
         """Count a request that is not answered."""
@@ -275,8 +285,8 @@ class Service:
             known = found
 
 
-def _entity(served: Served) -> str:
-    return f"{served.name}-{served.version}"
+def _versions(answers: Answers) -> str:
+    return ",".join([str(version.version) for version in answers.versions])
 
 
 def first_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -57,6 +57,8 @@ EXPLAIN, WHAT_IF = "churn_reasons", "churn_what_if"
 """Columns of a request, beside those of a customer: whether to give reasons, and that nobody acts on the answer."""
 SERVED_AS = "CHURN_SERVED"
 _DATA = "artifacts/dataset.json"
+_PATIENCE = 5
+"""Seconds that a request waits for a database that was scaled to zero."""
 _ROOT = Path(__file__).parents[2]
 _REQUIREMENTS = (
     *("databricks-sdk", "mlflow", "numpy", "orjson", "pandas", "psycopg", "psycopg-binary", "psycopg-pool", "pyarrow"),
@@ -180,12 +182,12 @@ class ServedModel:
         model: LoadedModel,
         dataset: Dataset,
         served: ServedAs,
-        look_up: Callable[[str], OnlineRow | None],
+        look_up: Callable[[Sequence[str]], Iterable[OnlineRow]],
         *,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         log: PostgresRequests | None = None,
     ) -> None:
-        """Answer with a version; `look_up` returns a customer's newest features, `log` takes requests."""
+        """Answer with a version; `look_up` returns customers' newest features, `log` takes requests."""
         self._clock, self._log = clock, log
         self._model, self._served, self._policy = model, served, policy_of(model.scoring)
         self._answers = RowAnswers(
@@ -214,7 +216,7 @@ class ServedModel:
         model.use_threads(1)
         known = Dataset.model_validate_json(dataset.read_bytes())
         store, log = _stores(served, known)
-        return cls(model, known, served, store.get, log=log)
+        return cls(model, known, served, store.rows, log=log)
 
     def predict(self, customers: pd.DataFrame) -> list[dict[str, Any]]:
         """Return a JSON object for each row.
@@ -307,13 +309,13 @@ def _stores(served: ServedAs, dataset: Dataset) -> tuple[PostgresOnlineStore, Po
     """Return the online store, and the log where the version keeps one."""
     if served.lakebase is None:
         password, address = os.environ.get(served.password_variable), served.postgresql or ""
-        store = PostgresOnlineStore(address, dataset.name, lambda: password)
+        store = PostgresOnlineStore(address, dataset.name, lambda: password, patience=_PATIENCE)
         options: Callable[[], Mapping[str, Any]] = lambda: {"conninfo": address, "password": password}  # noqa: E731
     else:
         from databricks.sdk import WorkspaceClient
 
         options = LakebaseLogin(WorkspaceClient, served.lakebase).options
-        store = PostgresOnlineStore(served.lakebase, dataset.name, options=options)
+        store = PostgresOnlineStore(served.lakebase, dataset.name, options=options, patience=_PATIENCE)
     return store, PostgresRequests(options, dataset.name) if served.logs else None
 
 

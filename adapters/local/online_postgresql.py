@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +22,10 @@ from .packed_rows import FORMAT, check_format, columns_text, names_in, pack, pub
 __all__ = ["PostgresOnlineStore"]
 
 _CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 2
+"""How long a reader waits for an answer."""
+_PAUSE_SECONDS = 5
+"""After a fault readers are refused at once for so long, so that requests that need no look-up do not wait for them."""
 _LIFETIME_SECONDS = 45 * 60
 """Connections are renewed before a password of one hour ends."""
 _TABLES = """
@@ -52,6 +58,7 @@ class PostgresOnlineStore(OnlineStore):
         password: Callable[[], str | None] = lambda: None,
         *,
         options: Callable[[], Mapping[str, Any]] | None = None,
+        patience: float = 0.5,
     ) -> None:
         """Do nothing yet: connections are opened when something is asked for.
 
@@ -60,13 +67,16 @@ class PostgresOnlineStore(OnlineStore):
             dataset: The data set.
             password: Called for each new connection, so that passwords may change; None where none is needed.
             options: Called for each new connection, where it says how to connect; `address` is then a name alone.
+            patience: Seconds that a reader waits for a connection where those before it have ended.
         """
-        self._address, self._password, self._given = address, password, options
+        self._address, self._password, self._given, self._patience = address, password, options, patience
         self._schema = sql.Identifier(f"churn_{dataset}")
-        self._select = self._of_schema(_SELECT + " WHERE customer = %s").as_string()
+        self._select = self._of_schema(_SELECT + " WHERE customer = ANY(%s)").as_string()
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._opening = threading.Lock()
         self._pool: ConnectionPool[Any] | None = None
+        self._fault: StoreError | None = None
+        self._again_at = 0.0
 
     def publication(self) -> Publication | None:
         """Read the record."""
@@ -93,24 +103,28 @@ class PostgresOnlineStore(OnlineStore):
                 ((layout,),) = self._ask(connection, made, text)
             yield _Writer(connection, self._of_schema, layout, full=full)
 
-    def get(self, customer: str) -> OnlineRow | None:
-        """Read one row by the primary key, with a statement that the server has prepared.
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        """Read all of them at once by the primary key, with a statement that the server has prepared.
 
         Connections that the server has ended, such as by a restart, are replaced once.
         """
+        if self._fault is not None and time.monotonic() < self._again_at:
+            raise self._fault
+        readable = [customer for customer in customers if "\0" not in customer]  # which no text of PostgreSQL holds
         try:
-            return self._read(customer)
-        except psycopg.OperationalError:
             with self._explained():
-                self._opened().check()
-                return self._read(customer)
-
-    def rows(self, customers: Sequence[str]) -> Iterator[OnlineRow]:
-        """Read all of them at once."""
-        with self._connection() as connection:
-            if self._is_there(connection):
-                for found in self._ask(connection, _SELECT + " WHERE customer = ANY(%s)", list(customers)).fetchall():
-                    yield self._row(connection, *found)
+                try:
+                    rows = self._read(readable)
+                except (psycopg.errors._WaitTimeout, PoolTimeout):
+                    raise
+                except psycopg.OperationalError:
+                    self._opened().check()
+                    rows = self._read(readable)
+        except StoreError as fault:
+            self._fault, self._again_at = fault, time.monotonic() + _PAUSE_SECONDS
+            raise
+        self._fault = None
+        return rows
 
     def customers(self) -> Iterator[str]:
         """Stream the keys by a cursor of the server's."""
@@ -138,13 +152,14 @@ class PostgresOnlineStore(OnlineStore):
                 self._pool.close()
                 self._pool = None
 
-    def _read(self, customer: str) -> OnlineRow | None:
-        with (self._pool or self._opened()).connection() as connection:
+    def _read(self, customers: list[str]) -> list[OnlineRow]:
+        seconds = _CONNECT_SECONDS if self._pool is None else self._patience
+        with self._opened().connection(seconds) as connection:
             try:
-                found = connection.execute(self._select, (customer,), prepare=True).fetchone()
+                stored = connection.execute(self._select, (customers,), prepare=True).fetchall()
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-                return None
-            return None if found is None else self._row(connection, *found)
+                return []
+            return [self._row(connection, *row) for row in stored]
 
     def _row(self, connection: psycopg.Connection[Any], customer: str, layout: int, *packed: Any) -> OnlineRow:
         names = self._layouts.get(layout)
@@ -189,13 +204,16 @@ class PostgresOnlineStore(OnlineStore):
             if self._pool is None:
                 self._options()  # its errors are raised here, and not by a thread of the pool
                 options = lambda: {name: value for name, value in self._options().items() if name != "conninfo"}  # noqa: E731
+                logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of is raised here
                 self._pool = ConnectionPool(
                     "" if self._given else self._address,
+                    connection_class=_Impatient,
                     kwargs=options,
                     min_size=1,
                     max_size=8,
                     timeout=_CONNECT_SECONDS,
                     max_lifetime=_LIFETIME_SECONDS,
+                    reconnect_timeout=1,  # whoever asks next lets it try again
                     open=True,
                 )
             return self._pool
@@ -210,6 +228,13 @@ class PostgresOnlineStore(OnlineStore):
                 f"The online store {self._address} does not answer ({reason}): see that the server runs and that "
                 "`profile.online` names its address and who may write there."
             ) from error
+
+
+class _Impatient(psycopg.Connection[Any]):
+    """A connection that does not wait for ever for a server that has stopped answering."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        return super().wait(gen, interval, _ANSWER_SECONDS if timeout is None else timeout)
 
 
 class _Writer(OnlineWriter):

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +78,19 @@ class SqliteOnlineStore(OnlineStore):
             yield _Writer(connection, known, full=full)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def get(self, customer: str) -> OnlineRow | None:
-        """Read one row by the primary key."""
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        """Read some hundred rows at a time by the primary key."""
+        rows: list[OnlineRow] = []
         try:
-            connection = self._reader()
-            if connection is None:
-                return None
-            found = connection.execute(f"{_SELECT} WHERE customer = ?", (customer,)).fetchone()
-            return None if found is None else self._row(connection, *found)
-        except (OSError, sqlite3.Error) as error:
-            raise self._silent(error) from error
-
-    def rows(self, customers: Sequence[str]) -> Iterator[OnlineRow]:
-        """Read some hundred rows at a time."""
-        with self._explained():
             if (connection := self._reader()) is None:
-                return
+                return rows
             for start in range(0, len(customers), _AT_ONCE):
                 asked = customers[start : start + _AT_ONCE]
-                query = f"{_SELECT} WHERE customer IN ({', '.join('?' * len(asked))})"
-                for found in connection.execute(query, asked).fetchall():
-                    yield self._row(connection, *found)
+                for stored in connection.execute(_select(len(asked)), asked).fetchall():
+                    rows.append(self._row(connection, *stored))
+        except (OSError, sqlite3.Error) as error:
+            raise self._silent(error) from error
+        return rows
 
     def customers(self) -> Iterator[str]:
         """Stream the keys."""
@@ -167,6 +160,11 @@ class SqliteOnlineStore(OnlineStore):
             f"The online store {self._path} does not answer ({error}): see that its folder can be written and the disk "
             "has room, or remove the file and run `python run.py features publish`."
         )
+
+
+@cache
+def _select(customers: int) -> str:
+    return f"{_SELECT} WHERE customer IN ({', '.join('?' * customers)})"
 
 
 class _Writer(OnlineWriter):

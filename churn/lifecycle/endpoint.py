@@ -355,8 +355,8 @@ class Endpoint:
             ]
         return Answers(served, answers, scored.ignored, scored.unseen, scored.spent)
 
-    def _look_up(self, customer: str) -> OnlineRow | None:
-        return self._workspace.online.get(customer)
+    def _look_up(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        return self._workspace.online.rows(customers)
 
     def _loaded_version(self) -> Served:
         served = self.served

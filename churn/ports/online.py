@@ -103,13 +103,19 @@ class OnlineStore(ABC):
             full: Whether rows may replace newer ones.
         """
 
-    @abstractmethod
     def get(self, customer: str) -> OnlineRow | None:
-        """Return the row of a customer, None where there is none. Safe to call from several threads."""
+        """Return the row of a customer, None where there is none; see `rows`."""
+        return next(iter(self.rows([customer])), None)
 
     @abstractmethod
-    def rows(self, customers: Sequence[str]) -> Iterator[OnlineRow]:
-        """Return the rows of those of the customers that are there, in any order."""
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        """Return the rows of those of the customers that are there, in any order. Safe to call from several threads.
+
+        Any text may be asked for, also one that cannot be a key.
+
+        Args:
+            customers: Each once.
+        """
 
     @abstractmethod
     def customers(self) -> Iterator[str]:

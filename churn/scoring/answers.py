@@ -91,7 +91,7 @@ class RowAnswers:
         dataset: str,
         key: str,
         columns: Iterable[str],
-        look_up: Callable[[str], OnlineRow | None],
+        look_up: Callable[[Sequence[str]], Iterable[OnlineRow]],
         *,
         stale_after: dt.timedelta,
         unknown_columns: Literal["ignore", "refuse"],
@@ -103,7 +103,7 @@ class RowAnswers:
             dataset: The data set.
             key: The column of the customer's key.
             columns: The columns that the data set knows, beside the key.
-            look_up: Returns the newest features of a customer, None where there are none.
+            look_up: Returns the newest features of those of some customers who have any; see `OnlineStore.rows`.
             stale_after: Features that are older are said to be stale.
             unknown_columns: What becomes of a request with columns that nobody knows.
             clock: Tells the time (UTC).
@@ -123,7 +123,21 @@ class RowAnswers:
         """
         begun = perf_counter()
         ignored = self._unknown_columns(model, rows)
-        prepared = [self._prepared(version, model, row) for row in rows]
+        kinds = model.kinds
+        sent = [
+            (
+                self.customer(row),
+                {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds},
+            )
+            for row in rows
+        ]
+        asked = dict.fromkeys(
+            customer for customer, values in sent if customer is not None and len(values) < len(kinds)
+        )
+        stored = {row.customer: row for row in self._look_up([*asked])} if asked else {}
+        prepared = [
+            self._prepared(version, model, customer, values, stored.get(customer or "")) for customer, values in sent
+        ]
         complete = [values for _, _, values, _ in prepared if values is not None]
         looked_up = perf_counter()
         scored = score_rows(model, complete, explain=explain)
@@ -151,19 +165,19 @@ class RowAnswers:
         return canonical_text(value) or None
 
     def _prepared(
-        self, version: int, model: RowScorer, row: Mapping[str, object]
+        self,
+        version: int,
+        model: RowScorer,
+        customer: str | None,
+        sent: Mapping[str, OnlineValue],
+        stored: OnlineRow | None,
     ) -> tuple[str | None, dt.datetime | None, Mapping[str, OnlineValue] | None, int | None]:
         """Return the customer of a row, the time of features that were looked up, its values, the features' version.
 
         The values of an unknown customer are None.
         """
         kinds = model.kinds
-        sent = {name: spelled(name, value, kinds[name]) for name, value in row.items() if name in kinds}
-        customer = self.customer(row)
-        stored: OnlineRow | None = None
-        if customer is not None and len(sent) < len(kinds):
-            stored = self._look_up(customer)
-        if stored is not None:
+        if stored is not None and len(sent) < len(kinds):
             values = {**stored.values, **sent} if sent else stored.values
             if not kinds.keys() <= values.keys():
                 lacking = min(kinds.keys() - values.keys())
@@ -172,7 +186,7 @@ class RowAnswers:
                     "contract's features, or an older one's. Publish by `python run.py features publish --full`."
                 )
             return customer, stored.event_time, values, stored.table_version
-        missing = [name for name in model.needed if name not in row]
+        missing = [name for name in model.needed if name not in sent]
         if missing and customer is None:
             raise DataError(
                 f"A row has neither the customer's key {self._key!r}, by which features are looked up, nor "

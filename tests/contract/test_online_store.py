@@ -215,6 +215,20 @@ def test_several_threads_can_read_at_once(store: OnlineStore) -> None:
     assert found == {number: float(number) for number in range(20)}
 
 
+@pytest.mark.parametrize("key", ["", "\0", "a\0", " a", "A", "\U0001f600", "a" * 100_000, "'; DROP TABLE features; --"])
+def test_any_text_may_be_asked_for(store: OnlineStore, key: str) -> None:
+    publish(store, ("a", 1, 1, "x", 1.0))
+    assert store.get(key) is None
+    assert [row.customer for row in store.rows([key, "a", "b"])] == ["a"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 1200])
+def test_many_customers_are_read_at_once(store: OnlineStore, number: int) -> None:
+    publish(store, *((f"c{key}", 1, 1, "x", float(key)) for key in range(1200)))
+    asked = [f"c{key}" for key in range(number)]
+    assert sorted(row.customer for row in store.rows(asked)) == sorted(asked)
+
+
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 
 

@@ -71,7 +71,7 @@ class ServingCase:
         if served.version in self.case.broken:
             raise NotLoaded(f"The files of version {served.version} are gone.")
         model: Any = self.case.scorer(served.version)
-        serves = ServedModel(model, DATASET, served, self.case.online.get, clock=lambda: self.case.now)
+        serves = ServedModel(model, DATASET, served, self.case.online.rows, clock=lambda: self.case.now)
 
         def predict(body: dict[str, Any]) -> Any:
             try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,3 +83,38 @@ def test_a_new_connection_asks_for_the_password_of_now(require: Callable[[object
     with pytest.raises(StoreError, match=r"does not answer \(.*\): see that the server runs"):
         store.get("a")
     store.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_stops_answering_delays_one_reader_and_refuses_the_next_at_once(
+    require: Callable[[object, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
+    with postgresql.running() as address:
+        store = PostgresOnlineStore(address, "telco", lambda: "first")
+        publish(store, ("a", 1, 1, "x", 1.0))
+        assert store.get("a") is not None
+        with psycopg.connect(address, password="first") as admin:
+            query = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'churn'"
+            readers = [pid for (pid,) in admin.execute(query)]
+        for pid in readers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert _seconds_of_a_refusal(store) < 4
+            assert _seconds_of_a_refusal(store) < 0.1
+        finally:
+            for pid in readers:
+                os.kill(pid, signal.SIGCONT)
+        store.close()
+    gone = PostgresOnlineStore(address, "telco", lambda: "first")
+    assert _seconds_of_a_refusal(gone) < 6
+    assert _seconds_of_a_refusal(gone) < 0.1
+    gone.close()
+    assert not caplog.messages
+
+
+def _seconds_of_a_refusal(store: PostgresOnlineStore) -> float:
+    begun = time.perf_counter()
+    with pytest.raises(StoreError, match="does not answer"):
+        store.rows(["a"])
+    return time.perf_counter() - begun

@@ -58,9 +58,9 @@ class Gone(InMemoryOnlineStore):
 
     gone = True
 
-    def get(self, customer: str) -> OnlineRow | None:
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
         self._ask()
-        return super().get(customer)
+        return super().rows(customers)
 
     def publication(self) -> Publication | None:
         self._ask()

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,10 @@ class Server:
 class Broken(InMemoryOnlineStore):
     """A store with a fault that shows for one customer."""
 
-    def get(self, customer: str) -> OnlineRow | None:
-        if customer == "broken":
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        if "broken" in customers:
             raise ZeroDivisionError("a secret")
-        return super().get(customer)
+        return super().rows(customers)
 
 
 def main() -> None:

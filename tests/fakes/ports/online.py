@@ -24,11 +24,8 @@ class InMemoryOnlineStore(OnlineStore):
     def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
         yield _Writer(self, full)
 
-    def get(self, customer: str) -> OnlineRow | None:
-        return self.held.get(customer)
-
-    def rows(self, customers: Sequence[str]) -> Iterator[OnlineRow]:
-        return (self.held[customer] for customer in customers if customer in self.held)
+    def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        return [self.held[customer] for customer in customers if customer in self.held]
 
     def customers(self) -> Iterator[str]:
         return iter([*self.held])

@@ -7,7 +7,7 @@ import datetime as dt
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -195,7 +195,7 @@ def test_an_online_store_that_is_gone_is_503_and_whole_rows_are_answered() -> No
 
 def test_a_fault_of_the_program_shows_a_client_its_id_and_nothing_else(case: EndpointCase) -> None:
     class Broken(InMemoryOnlineStore):
-        def get(self, customer: str) -> OnlineRow | None:
+        def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
             raise ZeroDivisionError("secret")
 
     case.online = Broken()

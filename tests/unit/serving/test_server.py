@@ -50,7 +50,12 @@ def test_without_tokens_nobody_else_is_answered(tmp_path: Path, monkeypatch: pyt
 )
 def test_without_tokens_pages_of_other_names_are_refused(host: str, status: int) -> None:
     http = TestClient(for_this_machine(PlainTextResponse("answered")))
-    assert http.get("/", headers={"host": host}).status_code == status
+    answer = http.get("/", headers={"host": host})
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.json()["error_code"] == "BAD_REQUEST"
+        assert "answers as localhost or 127.0.0.1 alone" in answer.json()["message"]
+        assert answer.headers["x-request-id"]
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +68,20 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"no file .*nowhere\.pem: give a certificate and its key"):
         refused(options(tmp_path, monkeypatch, certificate=tmp_path / "nowhere.pem"))
+
+
+def test_a_key_without_a_certificate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key.pem").write_text("")
+    with pytest.raises(ConfigError, match=r"--tls-key .*key\.pem has no certificate: give --tls-cert too"):
+        refused(options(tmp_path, monkeypatch, key=tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=r"cannot answer with --tls-cert .*cert\.pem and --tls-key .*both in PEM"):
+        refused(options(tmp_path, monkeypatch, certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem"))
 
 
 def test_a_data_set_without_a_champion_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
