@@ -71,7 +71,7 @@ def infer(
     event = _named(columns, time, "time") if time else event_time_of(columns, entity)
     others = [_with_free_name(column) for column in columns.values() if column not in (outcome, entity, event)]
     churned = outcome.text.map({positive: 1.0, negative: 0.0}).astype(np.float64)
-    customers = outcome.text.index.to_series().astype(str) if entity is None else entity.text
+    customers = outcome.text.index.to_series().astype(str) if entity is None else entity.text.fillna("")
     aucs = {column.name: _auc(column, churned, customers) for column in others}
     left_out = {column.source: why for column in others if (why := _unfit(column, aucs[column.name]))}
     inputs = [column for column in others if column.source not in left_out]

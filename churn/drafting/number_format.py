@@ -9,12 +9,17 @@ import pandas as pd
 from ..data.file_format import FileFormat
 from ..model.frame import as_strings, without_missing_words
 
-__all__ = ["number_format"]
+__all__ = ["CURRENCIES", "number_format"]
+
+CURRENCIES = (
+    r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|GHS|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|KZT|"
+    r"LKR|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|"
+    r"R\$|[$€£¥₹₺₽₩₦₫₱฿₴₪]|Rs\.?|kr\.?|zł|Kč|Ft|lei|руб\.?"
+)
+"""What amounts are written with; other letters before digits are of a code, such as SUB0001."""
 
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-_CURRENCY = re.compile(
-    r"^-?\s?(R\$|[$€£¥₹]|[A-Z]{3}|Rs\.?|kr\.?|zł)\s?[-\d]|\d\s?([$€£¥₹]|EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|kr\.?|zł)$"
-)
+_CURRENCY = re.compile(rf"^-?\s?({CURRENCIES})\s?[-\d]|\d\s?({CURRENCIES})$")
 _VALUES = 2000
 _READABLE = 0.99
 

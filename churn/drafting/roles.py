@@ -11,13 +11,25 @@ import pandas as pd
 
 from ..core.errors import ContractError
 from .sample import FEW_VALUES, SampledColumn
-from .words import is_key, is_monthly_payment, is_of_an_entity, is_row_number, likeness_to_outcome, time_of_row
+from .words import (
+    is_entity_alone,
+    is_key,
+    is_monthly_payment,
+    is_of_an_entity,
+    is_person,
+    is_row_number,
+    is_time_of_row,
+    likeness_to_outcome,
+    time_of_row,
+)
 
 __all__ = ["NUMBERED", "active_days_of", "doubts_of_time", "entity_of", "event_time_of", "revenue_of", "slices_of"]
 
 NUMBERED = "row"
 """What `--key` says where customers are to be numbered; the name of the key then."""
 MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_SHARE = 4, 8, 0.02
+MAX_MISSING = 0.05
+"""The share of rows that may lack a key or a time, or share a key, and be set aside: validation allows no more."""
 SEVERAL = 0.5
 """The share of rows, or of customers, from which a table is one of several rows a customer."""
 MIN_GAPS = 30
@@ -36,38 +48,72 @@ def entity_of(columns: Mapping[str, SampledColumn], outcome: SampledColumn) -> t
     Raises:
         ContractError: there is none.
     """
-    able = [
-        column
-        for column in columns.values()
-        if column is not outcome
-        and column.content in ("integer", "categorical")
-        and not column.missing
-        and re.match(r"[a-z]", column.name)
-        and not is_row_number(column.source)
-    ]
+    named = [column for column in columns.values() if column is not outcome and _may_name_a_customer(column)]
+    able = [column for column in named if column.missing <= MAX_MISSING * len(column.text)]
     panel = any(column.content == "time" for column in columns.values())
     keys = [
         column
         for column in able
-        if is_key(column.source)
-        and (column.unique or is_of_an_entity(column.source) or (panel and column.distinct > FEW_VALUES))
+        if (is_key(column.source) and is_of_an_entity(column.source))
+        or (is_key(column.source) and (_nearly_unique(column) or (panel and column.distinct > FEW_VALUES)))
+        or (is_entity_alone(column.source) and _is_coded(column) and (_nearly_unique(column) or panel))
     ]
     if keys:
-        return max(keys, key=lambda column: (is_of_an_entity(column.source), column.unique)), None
-    coded = [
-        column
-        for column in able
-        if column.unique and column.content == "categorical" and not column.text.str.contains(r"\s").any()
-    ]
+        return _followed(columns, max(keys, key=_likeness_to_key), [key for key in keys if _nearly_unique(key)])
+    coded = [column for column in able if column.unique and column.content == "categorical" and _is_coded(column)]
     if coded:
         best = max(coded, key=lambda column: is_of_an_entity(column.source))
-        return best, "it is not called like a key, and was taken because it is different in every row."
-    listed = ", ".join(column.source for column in columns.values())
+        doubt = "it is not called like a key, and was taken because it is different in every row."
+        return best, " ".join(filter(None, [doubt, _doubt_of_key(best)]))
+    unfit = [_why_no_key(column) for column in named if is_key(column.source) or is_entity_alone(column.source)]
     raise ContractError(
-        "No column identifies a customer: none is called like a key and has no missing values. Name it with --key "
-        f"COLUMN, or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to "
-        f"the next. The table has: {listed}."
+        f"No column identifies a customer: {'; '.join(unfit) or 'none is called like a key'}. Name it with --key COLUMN, "
+        f"or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to the next. "
+        f"The table has: {', '.join(column.source for column in columns.values())}."
     )
+
+
+def _may_name_a_customer(column: SampledColumn) -> bool:
+    texts = column.content in ("integer", "categorical")
+    return texts and bool(re.match(r"[a-z]", column.name)) and not is_row_number(column.source)
+
+
+def _nearly_unique(column: SampledColumn) -> bool:
+    return column.distinct >= (1 - MAX_MISSING) * len(column.text)
+
+
+def _is_coded(column: SampledColumn) -> bool:
+    """Return whether values look like codes: more than a grouping has, without spaces."""
+    return column.distinct > FEW_VALUES and not column.text.str.contains(r"\s", na=False).any()
+
+
+def _likeness_to_key(column: SampledColumn) -> tuple[bool, bool, bool]:
+    return is_of_an_entity(column.source), is_key(column.source), _nearly_unique(column)
+
+
+def _followed(
+    columns: Mapping[str, SampledColumn], best: SampledColumn, unique: Sequence[SampledColumn]
+) -> tuple[SampledColumn, str | None]:
+    """Return a key by which the rows of a customer can be told apart: where no time does, one with a row each."""
+    if unique and best not in unique and event_time_of(columns, best) is None:
+        return unique[0], (
+            f"each row counts as a customer: {best.source} repeats ({best.distinct:,} different in {len(best.text):,} "
+            "rows), and no column says when each of its rows was true."
+        )
+    return best, _doubt_of_key(best)
+
+
+def _doubt_of_key(column: SampledColumn) -> str | None:
+    doubts = [f"{column.missing:,} rows have none, and would be set aside."] if column.missing else []
+    if is_person(column.source):
+        doubts.append("it is personal data, and lists and pages name customers by it.")
+    return " ".join(doubts) or None
+
+
+def _why_no_key(column: SampledColumn) -> str:
+    if column.missing > MAX_MISSING * len(column.text):
+        return f"{column.source} is missing in {column.missing:,} of {len(column.text):,} rows"
+    return f"{column.source} has {column.distinct:,} different values in {len(column.text):,} rows"
 
 
 def event_time_of(columns: Mapping[str, SampledColumn], entity: SampledColumn | None) -> SampledColumn | None:
@@ -75,13 +121,24 @@ def event_time_of(columns: Mapping[str, SampledColumn], entity: SampledColumn | 
 
     Where customers have several rows, it changes from one to the next.
     """
-    times = [c for c in columns.values() if c.content == "time" and likeness_to_outcome(c.source) < 6]
+    times = [
+        column
+        for column in columns.values()
+        if column.content == "time"
+        and likeness_to_outcome(column.source) < 6
+        and column.values.isna().mean() <= MAX_MISSING
+    ]
     named = {c.name: time_of_row(c.source) for c in times}
     if entity is not None and entity.text.duplicated(keep=False).mean() > SEVERAL:
         able = [c for c in times if named[c.name] >= 0 and _changes(c, entity)]
     else:
-        able = [c for c in times if named[c.name] > 0]
+        able = [c for c in times if named[c.name] > 0 and (is_time_of_row(c.source) or not _is_long(c, entity))]
     return max(able, key=lambda column: named[column.name], default=None)
+
+
+def _is_long(column: SampledColumn, entity: SampledColumn | None) -> bool:
+    """Return whether a table of one row a customer has times that lie more than a year apart."""
+    return (entity is None or entity.unique) and bool(column.values.max() - column.values.min() > LONG)
 
 
 def _changes(column: SampledColumn, entity: SampledColumn) -> bool:
@@ -100,18 +157,29 @@ def doubts_of_time(
     doubts = []
     if entity is not None:
         rows = pd.DataFrame({"key": entity.text, "time": "" if event is None else event.values})
-        repeated = int(rows.duplicated().sum())
+        repeated = int(rows[entity.text.notna()].duplicated().sum())
         what = "a customer" if event is None else "a customer at the same time"
         if repeated:
             doubts.append(
                 f"rows that repeat {what}: {repeated:,}. They would be refused; --time COLUMN names another time."
             )
     if event is None:
-        others = [column.source for column in columns.values() if column.content == "time"]
-        if others:
+        times = [column for column in columns.values() if column.content == "time"]
+        seldom = [column.source for column in times if column.values.isna().mean() > MAX_MISSING]
+        able = [column for column in times if column.source not in seldom]
+        long = [column.source for column in able if time_of_row(column.source) > 0 and _is_long(column, entity)]
+        history = [column.source for column in able if column.source not in long]
+        if history:
             doubts.append(
-                f"days in a customer's history were not taken for it ({', '.join(others)}); --time COLUMN names one."
+                f"days in a customer's history were not taken for it ({', '.join(history)}); --time COLUMN names one."
             )
+        if long:
+            doubts.append(
+                f"{', '.join(long)} was not taken for it: one row a customer over more than a year, and the day on which "
+                "a customer joined or left is no event time; --time COLUMN names one."
+            )
+        if seldom:
+            doubts.append(f"dates that many rows lack were not taken for it: {', '.join(seldom)}.")
         return " ".join(doubts) or None
     if event.ambiguous:
         doubts.append(f"day and month may be the other way round; {event.format} was taken.")
@@ -121,7 +189,7 @@ def doubts_of_time(
     future = int((event.values > pd.Timestamp(today, tz="UTC")).sum())
     if future:
         doubts.append(f"{future:,} rows lie in the future, and would be set aside.")
-    if (entity is None or entity.unique) and event.values.max() - event.values.min() > LONG:
+    if _is_long(event, entity):
         doubts.append(
             "one row a customer, over more than a year: the day on which a customer joined or left is no event time "
             "(then write `column: null` and an `as_of`)."

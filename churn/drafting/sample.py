@@ -9,12 +9,14 @@ from functools import cached_property
 from itertools import product
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from ..core.errors import ContractError
 from ..data.contract import snake_case
 from ..data.file_format import FileFormat
-from ..model.frame import as_strings, without_missing_words
+from ..model.frame import as_numbers, as_strings, without_missing_words
+from .number_format import CURRENCIES
 from .words import time_of_row
 
 __all__ = ["FEW_VALUES", "SampledColumn", "read_columns"]
@@ -55,8 +57,7 @@ _DIGITS = {8: "%Y%m%d", 6: "%Y%m", 14: "%Y%m%d%H%M%S"}
 """How dates are written in digits alone, by their number."""
 _NO_DATE = {"0", "-1", "00000000", "99999999", "99991231", "19000101", "999999", "999912"}
 """Digits that stand where a date is missing."""
-_CURRENCIES = r"EUR|USD|GBP|CHF|INR|BRL|CAD|AUD|JPY|SEK|NOK|DKK|PLN|Rs\.?|R\$|kr\.?|zł"
-_SIGNS = re.compile(rf"^({_CURRENCIES})\s?(?=[\d-])|[\s$€£¥₹',]|\s?({_CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
+_SIGNS = re.compile(rf"(?:^|(?<=-))({CURRENCIES})\s?(?=[\d-])|[\s',]|\s?({CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
 _UNIT = re.compile(r"^[+-]?\d[\d.,\s]*?\s?([%‰]|[A-Za-z°µ/]{1,10}\.?)$")
 _UNITS_TOGETHER = re.compile(
     r"[kmgt]?b|[kmgt]bps|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|mo|months?|y|yrs?|years?|"
@@ -173,7 +174,7 @@ def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
     if head.head(100).str.match(_DATE).all():
         return _times(source, name, present)
     bare = head.str.replace(_SIGNS, "", regex=True)
-    if not few and pd.to_numeric(bare, errors="coerce").notna().mean() >= READABLE and bare.ne(head).any():
+    if not few and np.isfinite(as_numbers(bare)).mean() >= READABLE and bare.ne(head).any():
         return SampledColumn(source, name, "formatted numbers", text, text)
     if not few and head.str.match(r"^\d{1,4}:\d{2}(:\d{2})?$").mean() >= READABLE:
         return SampledColumn(source, name, "durations", text, text)

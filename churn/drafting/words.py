@@ -9,12 +9,14 @@ from ..data.contract import snake_case
 
 __all__ = [
     "is_earlier",
+    "is_entity_alone",
     "is_key",
     "is_money",
     "is_monthly_payment",
     "is_of_an_entity",
     "is_person",
     "is_row_number",
+    "is_time_of_row",
     "likeness_to_outcome",
     "polarity",
     "said_yes",
@@ -45,6 +47,8 @@ _STAYED = re.compile(
 )
 _NOT = {"not", "non", "no", "never", "didnt", "isnt", "wasnt", "nicht", "kein", "pas", "nao", "niet"}
 _PREFIX = re.compile(r"^(un|non|in|dis)(?=..)")
+_AVERTED = re.compile(r"(prevent|avoid|avert|revers)(ed|ion|al)?$|saved$|anti$")
+"""Words beside leaving that say that it did not come to it: `churn_prevented`."""
 _YES = {"1", "true", "t", "yes", "y", "oui", "si", "ja", "j", "sim", "vrai", "wahr", "on", "da", "tak"}
 _NO = {"0", "-1", "false", "f", "no", "n", "non", "nein", "nee", "nao", "faux", "falsch", "off", "net", "nie"}
 
@@ -59,11 +63,15 @@ _AROUND = _listed(
 """Words around an outcome's name that say nothing about who left."""
 _EARLIER = {"previous", "previously", "prior", "past", "earlier", "before", "historic", "historical", "ever"}
 
-_ENTITY = re.compile(r"customer|client|account|user|subscriber|member|msisdn|cust|acct|company|kunde|abonn|policy")
-_KEYS = {"id", "key", "number", "no", "num", "nr", "uuid", "guid", "ref", "msisdn", "nummer"}
-_JOINED_KEY = re.compile(
-    r"(customer|client|account|user|subscriber|member|cust|acct|company|kunden?)(id|no|nr|key|num|nummer)$"
+_ENTITIES = (
+    "customer|client|account|user|subscriber|member|msisdn|cust|acct|company|policy|insured|tenant|household|employee|"
+    "emp(?=_|id|no|$)|player|student|patient|donor|merchant|seller|kunde|kunden|mitglied|konto|abonn[a-z]*|cliente|usuario|socio|"
+    "suscriptor|cuenta|cadastro|utente|klant|lid(?=_|nr|nummer|$)|klient|compte|adherent|assure"
 )
+_ENTITY = re.compile(rf"(^|_)({_ENTITIES})")
+_ENTITY_ALONE = re.compile(rf"({_ENTITIES}|policyholder)(_?(code|codigo|cod|numero|nummer))?")
+_KEYS = {"id", "key", "number", "no", "num", "nr", "uuid", "guid", "ref", "msisdn", "nummer", "numero"}
+_JOINED_KEY = re.compile(rf"({_ENTITIES})(id|no|nr|key|num|nummer|numero)$")
 _ROW_NUMBER = re.compile(r"^(row|index|unnamed|record|sno|serial)(_|\d|num|no|id|$)")
 
 _PERSON = re.compile(
@@ -72,9 +80,10 @@ _PERSON = re.compile(
     r"street|birth|^dob$|passport|iban|ssn$|social_security|national_id|tax_id|credit_card_n"
 )
 _HISTORY = re.compile(
-    r"birth|dob|sign|join|start|creat|regist|activat|first|last|end$|ended|ending|renew|expir|since|open|updat|enrol|"
+    r"birth|dob|sign|join|start|creat|regist|activ|aktiv|attiv|first|last|end$|ended|ending|renew|expir|since|open|updat|modif|chang|enrol|"
     r"onboard|install|incept|effective|issue|adhesi|hire|doj|begin|became|acqui|tenure|subscri|alta$|eintritt|inscri|"
-    r"beitritt|due$|next|contract|policy|member|customer|client|kunde"
+    r"beitritt|due$|next|contract|policy|member|customer|client|kunde|premi|prim(e|o|a)|ultim|derni|erst|letzt|eerste|laatste|"
+    r"seit|depuis|desde|registr|ingreso|nacim|nascim|naissance|geburt|inici|debut|vencim|echeance|upgrad|downgrad|effet"
 )
 _OF_A_ROW = re.compile(
     r"snapshot|observ|period|report|extract|cutoff|reference|statement|event|transaction|asof|stichtag"
@@ -122,7 +131,7 @@ def polarity(text: str) -> int:
 
 
 def _polarity(words: list[str], left: re.Pattern[str]) -> int:
-    polarities, negated = set(), False
+    polarities, negated = set(), any(map(_AVERTED.match, words))
     for word in words:
         if word in _NOT:
             negated = not negated
@@ -176,6 +185,12 @@ def is_key(name: str) -> bool:
     return words[-1:] != [] and (words[-1] in _KEYS or words[0] == "id" or bool(_JOINED_KEY.search(words[-1])))
 
 
+def is_entity_alone(name: str) -> bool:
+    """Return whether a column is called like a customer and nothing else: `account`, `Customer`, `codigo_cliente`."""
+    words = words_of(name)
+    return any(_ENTITY_ALONE.fullmatch("_".join(order)) for order in (words, words[::-1]))
+
+
 def is_of_an_entity(name: str) -> bool:
     """Return whether a column is called after a customer."""
     return bool(_ENTITY.search("_".join(words_of(name))))
@@ -189,6 +204,11 @@ def is_row_number(name: str) -> bool:
 def is_person(name: str) -> bool:
     """Return whether a column is called like what identifies a person: a name, an address, a number to call."""
     return bool(_PERSON.search("_".join(words_of(name))))
+
+
+def is_time_of_row(name: str) -> bool:
+    """Return whether a time is called after a row, such as `snapshot_date`, and not only `date`."""
+    return time_of_row(name) >= 10
 
 
 def time_of_row(name: str) -> int:

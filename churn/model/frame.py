@@ -52,6 +52,10 @@ _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.(?:0{1,2}|0{4,}|(?<=\d{4}\.)000)|-?\d(
 """How programs write a whole number that they hold as a float; 1.000 is not among them: it may be a thousand."""
 
 
+_HUGE_EXPONENT = re.compile(r"[eE][+-]?\d{5}")
+"""No float64 has such an exponent, and on some beyond 32 bits pandas' parser ends the process; codes are written so."""
+
+
 def n_rows(columns: CodedColumns) -> int:
     """Return the number of rows the columns have in common (0 where there is no column)."""
     return len(next(iter(columns.values()))) if columns else 0
@@ -68,6 +72,8 @@ def uncoded(values: Column) -> npt.NDArray[np.generic]:
 
 def as_numbers(values: pd.Series) -> FloatArray:
     """Return `values` as float64 of shape `(n_rows,)`; what is not a finite number becomes NaN."""
+    if not pd.api.types.is_numeric_dtype(values):
+        values = values.mask(values.astype(str).str.contains(_HUGE_EXPONENT))
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 

@@ -20,6 +20,10 @@ N = 400
 RNG = np.random.default_rng(11)
 LEFT = RNG.random(N) < 0.27
 MANY = RNG.permutation(N)
+KEY_NAMES = [
+    *("customer_id", "userid", "id_client", "Kundennummer", "policy_no", "MSISDN", "uuid", "account", "Customer"),
+    *("client", "member", "numero_cliente", "codigo_cliente", "employee_number", "klantnummer", "Customer code"),
+]
 DAYS = pd.to_datetime("2024-01-01") + pd.to_timedelta(RNG.integers(0, 300, N), unit="D")
 
 
@@ -90,6 +94,9 @@ def test_who_left_is_read_from_the_words_even_where_most_did(tmp_path: Path, nam
         ("retention_flag", "0", "1"),
         ("stayed_next_month", "0", "1"),
         ("not_churned", "no", "yes"),
+        ("is_churn_prevented", "0", "1"),
+        ("churn_averted", "no", "yes"),
+        ("Cancellation saved", "FALSE", "TRUE"),
     ],
 )
 def test_yes_in_a_column_that_is_called_after_staying_stayed(tmp_path: Path, name: str, left: str, stayed: str) -> None:
@@ -245,6 +252,7 @@ def test_numbers_of_eight_digits_are_no_dates(tmp_path: Path) -> None:
             "activation_month",
             "foo",
         ),
+        *("fecha_primera_compra", "date_activ", "date_premier_achat", "fecha_de_ingreso", "Datum letzte Bestellung"),
     ],
 )
 def test_a_day_in_a_customers_history_is_not_the_event_time(tmp_path: Path, name: str) -> None:
@@ -276,11 +284,22 @@ def test_times_in_the_future_are_announced() -> None:
     assert "in the future" not in draft(table(date=DAYS, churn=outcome(1, 0)))
 
 
-def test_one_row_a_customer_over_years_is_doubted() -> None:
+def test_one_row_a_customer_over_years_has_an_event_time_only_where_its_name_says_so(tmp_path: Path) -> None:
     spread = pd.to_datetime("2015-01-01") + pd.to_timedelta(7 * MANY, unit="D")
-    assert "the day on which a customer joined or left is no event time" in checks(
-        draft(table(date=spread, churn=outcome(1, 0)))
-    )
+    for name, event in (("date", None), ("invoice_month", None), ("snapshot_date", "snapshot_date")):
+        text = draft(table(**{name: spread, "churn": outcome(1, 0)}))
+        assert load(tmp_path, text).event_time.column == event
+        assert ("one row a customer, over" if event else f"{name} was not taken for it: one row a cust") in checks(text)
+        assert "a customer joined or left is no event time" in checks(text)
+
+
+@pytest.mark.parametrize(("lacking", "event"), [(0.04, "transaction_date"), (0.06, None)])
+def test_a_time_that_many_rows_lack_is_not_the_event_time(tmp_path: Path, lacking: float, event: str | None) -> None:
+    days = pd.Series(DAYS).where(MANY >= lacking * N)
+    text = draft(table(transaction_date=days, churn=outcome(1, 0)))
+    assert load(tmp_path, text).event_time.column == event
+    told = "16 rows have none that can be read" if event else "dates that many rows lack were not taken for it: transac"
+    assert told in checks(text)
 
 
 @pytest.mark.parametrize(
@@ -398,10 +417,61 @@ def test_a_column_called_row_is_the_key_where_it_is_named(tmp_path: Path) -> Non
     assert (contract.entity_key, contract.numbered_rows) == ("row", False)
 
 
-@pytest.mark.parametrize("name", ["customer_id", "userid", "id_client", "Kundennummer", "policy_no", "MSISDN", "uuid"])
+@pytest.mark.parametrize("name", KEY_NAMES)
 def test_a_key_is_known_by_its_name(tmp_path: Path, name: str) -> None:
-    frame = table(churn=outcome(1, 0)).rename(columns={"customer_id": name})
-    assert load(tmp_path, draft(frame)).entity_key.replace("_", "") == name.lower().replace("_", "")
+    frame = table(plan=np.where(LEFT, "a b", "c d"), churn=outcome(1, 0)).rename(columns={"customer_id": name})
+    text = draft(frame)
+    assert load(tmp_path, text).entity_key.replace("_", "") == name.lower().replace("_", "").replace(" ", "")
+    assert "not called like a key" not in checks(text)
+
+
+@pytest.mark.parametrize("name", ["account", "Policy", "member", "client"])
+def test_a_grouping_that_is_called_like_a_customer_is_no_key(tmp_path: Path, name: str) -> None:
+    kinds = [("Basic", "Gold", "Silver plus")[number % 3] for number in MANY]
+    contract = load(tmp_path, draft(table(**{name: kinds, "date": DAYS, "churn": outcome(1, 0)})))
+    assert contract.entity_key == "customer_id"
+    assert name.lower() in contract.columns
+
+
+@pytest.mark.parametrize(
+    ("lacking", "copied", "doubt"),
+    [(20, 0, "20 rows have none, and would be set aside"), (0, 20, "rows that repeat a customer: 20")],
+)
+def test_a_key_that_few_rows_lack_or_share_is_taken_with_a_doubt(
+    tmp_path: Path, lacking: int, copied: int, doubt: str
+) -> None:
+    ids = [None] * lacking + [f"C{max(number, lacking + copied)}" for number in range(lacking, N)]
+    text = draft(table(customer_id=ids, churn=outcome(1, 0)))
+    assert load(tmp_path, text).entity_key == "customer_id"
+    assert doubt in checks(text)
+
+
+def test_a_key_that_no_row_can_be_told_by_is_named_in_the_message() -> None:
+    frame = table(customer_id=[None if n % 2 else f"C{n}" for n in range(N)], code_no=MANY % 50, churn=outcome(1, 0))
+    message = r"customer_id is missing in 200 of 400 rows; code_no has 50 different values in 400 rows. Name it with"
+    with pytest.raises(ContractError, match=message):
+        draft(frame)
+
+
+def test_where_no_time_tells_the_rows_of_a_customer_apart_each_row_is_one(tmp_path: Path) -> None:
+    frame = table(account_id=[f"A{n // 4}" for n in range(N)], subscription_id=[f"S-{n}" for n in MANY])
+    frame = frame.assign(churn=outcome("1", "0")).drop(columns="customer_id")
+    text = draft(frame)
+    assert load(tmp_path, text).entity_key == "subscription_id"
+    assert "each row counts as a customer: account_id repeats (100 different in 400 rows)" in checks(text)
+    dated = frame.assign(snapshot_date=[f"2024-0{n % 4 + 1}-01" for n in range(N)])
+    assert load(tmp_path, draft(dated)).entity_key == "account_id"
+
+
+@pytest.mark.parametrize("name", ["phone_number", "Phone", "email"])
+def test_a_key_that_is_personal_data_is_doubted(name: str) -> None:
+    frame = table(**{name: [f"{n}-555" for n in range(N)], "churn": outcome(1, 0)}).drop(columns="customer_id")
+    assert "it is personal data, and lists and pages name customers by it" in checks(draft(frame))
+
+
+def test_codes_that_read_like_numbers_with_a_huge_exponent_are_drafted(tmp_path: Path) -> None:
+    ids = [f"{n}e21474836{n % 100:02}" for n in range(N)]
+    assert load(tmp_path, draft(table(customer_id=ids, other=ids, churn=outcome(1, 0)))).entity_key == "customer_id"
 
 
 def test_a_key_that_is_only_unique_is_doubted() -> None:
@@ -423,6 +493,8 @@ def test_a_key_that_is_only_unique_is_doubted() -> None:
         ),
         ([f"{number:,}".replace(",", " ") for number in MANY * 37], {"thousands": " "}, 14_763),
         ([f"{number:,}" for number in MANY * 37], {"thousands": ","}, 14_763),
+        ([f"₺{number:,.2f}" for number in MANY * 37.5], {"thousands": ",", "currency": "₺"}, 14_962.5),
+        ([f"COP {number:,.2f}" for number in MANY * 37.5], {"thousands": ",", "currency": "COP"}, 14_962.5),
         (["9,99" if number % 2 else "14,99" for number in MANY], {"decimal": ","}, 14.99),
     ],
 )
@@ -437,7 +509,15 @@ def test_how_numbers_are_written_is_a_setting_with_a_check(
     assert "numbers are not written plainly" in checks(text)
 
 
-@pytest.mark.parametrize("values", [[f"A-{number},{number}" for number in MANY], MANY / 8, [f"1.{n:03}" for n in MANY]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"A-{number},{number}" for number in MANY],
+        MANY / 8,
+        [f"1.{n:03}" for n in MANY],
+        *([f"{letters}{n:05}" for n in MANY] for letters in ("SUB", "CLI", "INN", "C")),
+    ],
+)
 def test_plain_numbers_and_codes_need_no_setting(values: Any) -> None:
     assert "file_format" not in draft(table(spend=values, churn=outcome(1, 0)))
 

@@ -59,6 +59,14 @@ def test_what_is_no_finite_number_is_missing() -> None:
     np.testing.assert_array_equal(numbers, [1, 2.5, np.nan, np.nan, np.nan, np.nan, np.nan])
 
 
+@pytest.mark.parametrize("code", ["5e2147483648", "1E-99999999999", "24e011", "5e2147483648ab", "-4e4294967296"])
+def test_a_code_with_a_huge_exponent_is_no_number(code: str) -> None:
+    for kind in (object, "string", "category"):
+        numbers = as_numbers(pd.Series([code, "7", None], dtype=kind))
+        expected = 24e11 if code == "24e011" else np.nan
+        np.testing.assert_array_equal(numbers, [expected, 7, np.nan])
+
+
 def test_a_column_that_a_frame_lacks_is_missing_in_every_row() -> None:
     columns = columns_of(pd.DataFrame({"a": [1, 2]}), {"a": "numeric", "b": "numeric", "c": "categorical"})
     assert n_rows(columns) == 2
