@@ -14,7 +14,7 @@ __all__ = ["CURRENCIES", "number_format"]
 CURRENCIES = (
     r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|GHS|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|KZT|"
     r"LKR|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|"
-    r"R\$|[$€£¥₹₺₽₩₦₫₱฿₴₪]|Rs\.?|kr\.?|zł|Kč|Ft|lei|руб\.?"
+    r"R\$|[$€£¥₹₺₽₩₦₫₱฿₴₪]|Rs\.?|kr\.?|zł|Kč|Ft|lei"
 )
 """What amounts are written with; other letters before digits are of a code, such as SUB0001."""
 

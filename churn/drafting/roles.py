@@ -67,9 +67,9 @@ def entity_of(columns: Mapping[str, SampledColumn], outcome: SampledColumn) -> t
         return best, " ".join(filter(None, [doubt, _doubt_of_key(best)]))
     unfit = [_why_no_key(column) for column in named if is_key(column.source) or is_entity_alone(column.source)]
     raise ContractError(
-        f"No column identifies a customer: {'; '.join(unfit) or 'none is called like a key'}. Name it with --key COLUMN, "
-        f"or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to the next. "
-        f"The table has: {', '.join(column.source for column in columns.values())}."
+        f"No column identifies a customer: {'; '.join(unfit) or 'none is called like a key'}. Name it with --key "
+        f"COLUMN, or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to the "
+        f"next. The table has: {', '.join(column.source for column in columns.values())}."
     )
 
 
@@ -175,8 +175,8 @@ def doubts_of_time(
             )
         if long:
             doubts.append(
-                f"{', '.join(long)} was not taken for it: one row a customer over more than a year, and the day on which "
-                "a customer joined or left is no event time; --time COLUMN names one."
+                f"{', '.join(long)} was not taken for it: one row a customer over more than a year, and the day on "
+                "which a customer joined or left is no event time; --time COLUMN names one."
             )
         if seldom:
             doubts.append(f"dates that many rows lack were not taken for it: {', '.join(seldom)}.")
