@@ -68,8 +68,8 @@ def entity_of(columns: Mapping[str, SampledColumn], outcome: SampledColumn) -> t
     unfit = [_why_no_key(column) for column in named if is_key(column.source) or is_entity_alone(column.source)]
     raise ContractError(
         f"No column identifies a customer: {'; '.join(unfit) or 'none is called like a key'}. Name it with --key "
-        f"COLUMN, or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to the "
-        f"next. The table has: {', '.join(column.source for column in columns.values())}."
+        f"COLUMN, or number the rows with --key {NUMBERED}: customers can then not be followed from one delivery to "
+        f"the next. The table has: {', '.join(column.source for column in columns.values())}."
     )
 
 
