@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from churn.data.contract import DatasetContract
 from churn.data.file_format import FileFormat
@@ -24,13 +21,6 @@ from .databricks import ports as databricks
 from .local import ports as local
 from .mlflow import ports as mlflow
 from .session import activate, active_profile, clock_at, now
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from churn.lifecycle.year import Stores
-    from churn.lifecycle.year_steps import Connect, YearSteps
-
 
 __all__ = [
     "activate",
@@ -51,7 +41,6 @@ __all__ = [
     "start_dashboards",
     "start_run",
     "tokens_of",
-    "year_stores",
 ]
 
 
@@ -77,47 +66,6 @@ def connect(contract: DatasetContract, model: str, profile: Profile | None = Non
         clock=now,
         make={port: partial(make, place, contract, name) for port, make in adapters.items()},
     )
-
-
-def year_stores(
-    contract: DatasetContract,
-    settings: Settings,
-    profile: Profile,
-    folder: Path,
-    runs: Callable[[Connect, Profile], YearSteps],
-) -> Stores:
-    """Return where the states of a simulated year are: folders below `folder`, each with stores of its own.
-
-    `runs` returns what runs the use cases, given the ports of a state and its profile.
-    """
-    import pyarrow.parquet
-
-    from churn.lifecycle.year import Stores
-
-    from .local.no_stages import NoStages
-
-    def steps(name: str) -> YearSteps:
-        place = profile.moved(folder / name)
-
-        def ports(clock: Callable[[], dt.datetime]) -> Workspace:
-            made = connect(contract, settings.model_name, place)
-            return replace(
-                made, clock=clock, make={**made.make, "stages": NoStages, "identity": lambda: "the simulated year"}
-            )
-
-        place.state.mkdir(parents=True, exist_ok=True)
-        return runs(ports, place)
-
-    def fork(name: str, into: str) -> None:
-        shutil.copytree(folder / name, folder / into)
-
-    def written(name: str, rows: pa.Table) -> Path:
-        path = folder / "incoming" / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(rows, path)
-        return path
-
-    return Stores(steps, fork, written)
 
 
 def _reach(profile: Profile) -> None:

@@ -7,18 +7,25 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adapters import wiring
 from churn.core.errors import ConfigError
 from churn.core.progress import stage
+from churn.data.contract import DatasetContract
+from churn.profile import Profile
+from churn.settings import Settings
 
 from .console import plain_console, terminal
 from .context import Session, session_of, writable
 from .display import watch
+from .environment import prepare
 from .output import print_json, wants_json
+
+if TYPE_CHECKING:
+    from churn.lifecycle.year_steps import Connect, YearSteps
 
 __all__ = ["YEAR", "simulate"]
 
@@ -36,14 +43,13 @@ YEAR = (
 
 def simulate(arguments: argparse.Namespace) -> int:
     """Live a year by each policy, print what they earned, and write the page."""
+    from adapters.year import InTurn, YearStores, year_processes
     from churn.lifecycle.year import simulate_year, year_company, year_contract
-    from churn.lifecycle.year_faults import FaultySteps, faults_called
+    from churn.lifecycle.year_faults import faults_called
     from churn.lifecycle.year_policies import POLICIES, policies_called
-    from churn.lifecycle.year_steps import Connect, YearSteps
-    from churn.profile import Profile
     from reports.year_report import year_lines, year_page
 
-    from .year_pipelines import PipelineSteps, use_own_zenml
+    from .year_pipelines import use_own_zenml
 
     arguments.defaults = YEAR
     settings, profile, contract = session_of(arguments)
@@ -57,26 +63,24 @@ def simulate(arguments: argparse.Namespace) -> int:
     out = writable(arguments.out or profile.reports / f"year-{arguments.scenario}.html")
     console = terminal(quiet=getattr(arguments, "quiet", False) or wants_json(arguments))
     console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
+    through_zenml, number = arguments.through_zenml, min(profile.resources.threads, len(policies))
+    processes = nullcontext(InTurn()) if through_zenml else year_processes(number, partial(prepare, arguments.debug))
     try:
-        with _folder(arguments.keep) as folder, watch(console, ["simulate"]), stage("simulate"):
-            if arguments.through_zenml:
+        with _folder(arguments.keep) as folder, processes as running, watch(console, ["simulate"]), stage("simulate"):
+            if through_zenml:
                 use_own_zenml(folder)
-
-            def runs(connect: Connect, place: Profile) -> YearSteps:
-                if arguments.through_zenml:
-                    return PipelineSteps(connect, Session(settings, place, contract))
-                return FaultySteps(connect, settings, faults) if faults else YearSteps(connect, settings)
-
-            stores = wiring.year_stores(contract, settings, profile, folder, runs)
-            year = simulate_year(stores, company, contract, settings, faults=faults, policies=policies, **options)
+            runs = partial(_steps, contract if through_zenml else None, faults)
+            stores = YearStores(contract, profile, folder, runs)
+            options |= {"faults": faults, "policies": policies, "processes": running}
+            year = simulate_year(stores, company, contract, settings, **options)
     except KeyboardInterrupt:
         print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
         return 130
     out.write_text(year_page(year), encoding="utf-8")
     code = 0 if all(reached for _, reached in year.goals) else 3
     if wants_json(arguments):
-        told = {**year.model_dump(mode="json"), "goals": dict(year.goals), "page": out, "exit": code}
-        print_json(told, arguments.results)
+        answer = {**year.model_dump(mode="json"), "goals": dict(year.goals), "page": out, "exit": code}
+        print_json(answer, arguments.results)
         return code
     for line in year_lines(year):
         plain_console().print(line)
@@ -86,6 +90,20 @@ def simulate(arguments: argparse.Namespace) -> int:
             f"Kept    {arguments.keep}: a state folder for each policy (--set profile.state=FOLDER/NAME)"
         )
     return code
+
+
+def _steps(
+    zenml_of: DatasetContract | None, faults: frozenset[str], connect: Connect, settings: Settings, profile: Profile
+) -> YearSteps:
+    """Return what runs the use cases of a state: the pipelines of the data set `zenml_of`, or the use cases alone."""
+    from churn.lifecycle.year_faults import FaultySteps
+    from churn.lifecycle.year_steps import YearSteps
+
+    from .year_pipelines import PipelineSteps
+
+    if zenml_of is not None:
+        return PipelineSteps(connect, Session(settings, profile, zenml_of))
+    return FaultySteps(connect, settings, faults) if faults else YearSteps(connect, settings)
 
 
 @contextmanager

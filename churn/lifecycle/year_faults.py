@@ -130,7 +130,7 @@ class FaultySteps(YearSteps):
             raise StoreError("The registry does not answer.")
         if self._armed == "killed-step" and name in _WRITES:
             self._writes += 1
-            if self._writes > self._kills % 5:
+            if self._writes > (self.now.month - 1 + self._kills) % 5:
                 raise Killed
 
 

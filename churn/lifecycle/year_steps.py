@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,15 +75,6 @@ class YearSteps:
     def monitor(self) -> MonitoringReport:
         """Measure and judge the windows of predictions."""
         return monitor(self.workspace, self.settings)
-
-    def confirm(self, columns: Iterable[str]) -> None:
-        """Tell monitoring that these columns changed in truth, from today's rows on."""
-        since = {name: self.now.date() for name in columns}
-        monitoring = self.settings.monitoring
-        changes = {**since, **monitoring.real_changes}
-        self.settings = self.settings.model_copy(
-            update={"monitoring": monitoring.model_copy(update={"real_changes": changes})}
-        )
 
     def train(self) -> None:
         """Train on what is known, and register the challenger."""

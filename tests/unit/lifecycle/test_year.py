@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyarrow import parquet
 
+from adapters.year import InTurn, year_processes
 from churn.core.errors import ConfigError
 from churn.core.shares import hash_shares
 from churn.lifecycle.retraining_result import Retraining
-from churn.lifecycle.year import Stores, simulate_year, year_company, year_contract
+from churn.lifecycle.year import simulate_year, year_company, year_contract
 from churn.lifecycle.year_policies import demo_retrains, policies_called
 from churn.lifecycle.year_result import YearResult, paired_difference, share_of
 from churn.monitoring.report import Advice, Diagnosis, MonitoringReport
@@ -41,11 +45,8 @@ class Acted:
     forks: list[tuple[str, str]] = field(default_factory=list)
     keys: dict[str, pa.Array] = field(default_factory=dict)
 
-    def steps(self, name: str) -> Steps:
-        return Steps(self, name)
-
-    def stores(self) -> Stores:
-        return Stores(self.steps, self.fork, self.written)  # type: ignore[arg-type]
+    def steps(self, name: str, settings: Settings) -> Any:
+        return Steps(self, name, settings)
 
     def fork(self, name: str, into: str) -> None:
         self.forks.append((name, into))
@@ -63,6 +64,7 @@ class Steps:
 
     acted: Acted
     name: str
+    settings: Settings
     now: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
     def _noted(self, what: str) -> None:
@@ -84,7 +86,8 @@ class Steps:
         return keys.filter(pc.ends_with(keys, "A"))
 
     def monitor(self) -> MonitoringReport:
-        self._noted("monitors")
+        changes = ", ".join(f"{name} {day}" for name, day in self.settings.monitoring.real_changes.items())
+        self._noted(f"monitors, told of {changes} in" if changes else "monitors")
         state = "retrain" if self.now.month in self.acted.retrain else "no_reason"
         broken = Diagnosis(
             kind="broken_feed",
@@ -101,9 +104,6 @@ class Steps:
             advice=Advice(state=state, sentence="s"),
         )  # fmt: skip
 
-    def confirm(self, columns: list[str]) -> None:
-        self._noted(f"confirms {', '.join(columns)}")
-
     def train(self) -> None:
         self._noted("trains")
 
@@ -119,11 +119,12 @@ class Steps:
         self._noted("promotes")
 
 
-def live(acted: Acted, scenario: str = "calm", months: int = 3, *overrides: str, **chosen: Any) -> YearResult:
+def live(stores: Any, scenario: str = "calm", months: int = 3, *overrides: str, **chosen: Any) -> YearResult:
     wanted = settings(*overrides)
     contract = year_contract(TELCO, scenario)
     company = year_company(contract, wanted, scenario, months)
-    return simulate_year(acted.stores(), company, contract, wanted, scenario=scenario, months=months, **chosen)
+    options = {"scenario": scenario, "months": months, "processes": InTurn(), **chosen}
+    return simulate_year(stores, company, contract, wanted, **options)
 
 
 def by_name(year: YearResult) -> dict[str, Any]:
@@ -189,7 +190,9 @@ def test_monitoring_is_told_of_a_change_that_is_real_and_that_alone_parts_no_pol
     acted = Acted(broken=frozenset({2}))
     year = live(acted, months=3)
     assert acted.forks == [("start", "monthly")]
-    assert [line for line in acted.lines if "confirms" in line] == ["start confirms monthly_charges 2"]
+    assert [line for line in acted.lines if "monitors" in line] == [
+        *("start monitors 1", "start monitors 2", "start monitors, told of monthly_charges 2026-02-01 in 3"),
+    ]
     told = ("The change of monthly_charges is real; monitoring is told so.",)
     assert [month.happened for month in by_name(year)["loop"].months] == [(), told, ()]
     assert not any(month.happened for month in by_name(year)["never"].months)
@@ -224,6 +227,64 @@ def test_the_optimum_keeps_the_limits_of_the_campaign() -> None:
 def test_the_same_year_again_comes_to_the_same() -> None:
     first, second = (live(Acted(), "price-rise") for _ in range(2))
     assert first.model_copy(update={"seconds": 0.0}) == second.model_copy(update={"seconds": 0.0})
+
+
+class OnDisk(Steps):
+    """The use cases of a state in a folder: each training adds those whose key ends in the next letter."""
+
+    def begin(self, file: Path) -> None:
+        Path(self.name).mkdir(exist_ok=True)
+        self.deliver(file)
+
+    def deliver(self, file: Path) -> None:
+        self.acted.newest = parquet.read_table(file)
+        super().deliver(file)
+        parquet.write_table(pa.table({"keys": self.acted.keys[self.name]}), f"{self.name}/keys")
+
+    def train(self) -> None:
+        (Path(self.name) / f"model {len(list(Path(self.name).iterdir()))}").touch()
+
+    def retrain(self, report: MonitoringReport) -> Retraining:
+        self.train()
+        return super().retrain(report)
+
+    def contacted(self) -> pa.Array:
+        keys = parquet.read_table(f"{self.name}/keys")["keys"].combine_chunks()
+        letters = "ABCDEFGH"[: len(list(Path(self.name).iterdir())) - 1]
+        return keys.filter(pc.match_substring_regex(keys, f"[{letters}]$"))
+
+
+@dataclass(frozen=True)
+class Folders:
+    """States that any process can go on with."""
+
+    folder: Path
+
+    def steps(self, name: str, settings: Settings) -> OnDisk:
+        return OnDisk(Acted(retrain=frozenset({3})), str(self.folder / name), settings)
+
+    def fork(self, name: str, into: str) -> None:
+        shutil.copytree(self.folder / name, self.folder / into)
+
+    def written(self, name: str, rows: pa.Table) -> Path:
+        parquet.write_table(rows, self.folder / f"{name}.parquet")
+        return self.folder / f"{name}.parquet"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_branches_lived_side_by_side_come_to_the_same_as_in_turn(tmp_path: Path) -> None:
+    def lived(folder: Path, processes: Executor) -> YearResult:
+        folder.mkdir()
+        return live(Folders(folder), months=4, processes=processes)
+
+    with year_processes(2, int) as both:
+        side_by_side = lived(tmp_path / "2", both)
+    in_turn = lived(tmp_path / "1", InTurn())
+    assert side_by_side.model_copy(update={"seconds": in_turn.seconds}) == in_turn
+    assert len({policy.profit.point for policy in in_turn.policies}) == 3, "never and demo are one branch"
+    states = [sorted(str(path.relative_to(tmp_path / name)) for path in (tmp_path / name).rglob("*")) for name in "12"]
+    assert states[0] == states[1]
 
 
 @pytest.mark.parametrize(
