@@ -64,7 +64,11 @@ def simulate(arguments: argparse.Namespace) -> int:
     console = terminal(quiet=getattr(arguments, "quiet", False) or wants_json(arguments))
     console.print(f"simulate · dataset {contract.name} · {arguments.scenario}, {arguments.months} months")
     through_zenml, number = arguments.through_zenml, min(profile.resources.threads, len(policies))
-    processes = nullcontext(InTurn()) if through_zenml else year_processes(number, partial(prepare, arguments.debug))
+    processes = (
+        nullcontext(InTurn())
+        if through_zenml
+        else year_processes(number, partial(prepare, getattr(arguments, "debug", False)))
+    )
     try:
         with _folder(arguments.keep) as folder, processes as running, watch(console, ["simulate"]), stage("simulate"):
             if through_zenml:
