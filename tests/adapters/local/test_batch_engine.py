@@ -63,7 +63,7 @@ def killed(folder: Path, parts: int) -> int:
         assert process.returncode is None
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.communicate()
     return len(finished)
 
 

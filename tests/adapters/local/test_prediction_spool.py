@@ -79,12 +79,11 @@ class Killed:
         self.received: list[str] = []
 
     def run(self, name: str, max_bytes: int) -> None:
-        process = Python(PROCESS, str(self._folder), name, str(max_bytes))
-        assert process.stdout.readline() == "begun\n"
-        threading.Timer(self._draw.uniform(0.02, 0.6), process.send_signal, [signal.SIGKILL]).start()
-        with process.stdout:
+        with Python(PROCESS, str(self._folder), name, str(max_bytes)) as process:
+            assert process.stdout.readline() == "begun\n"
+            threading.Timer(self._draw.uniform(0.02, 0.6), process.kill).start()
             self.received += [line.strip() for line in process.stdout if line.endswith("\n")]
-        assert process.wait() == -signal.SIGKILL
+        assert process.returncode == -signal.SIGKILL
 
 
 def test_killed_at_any_time_nothing_that_was_answered_is_lost_or_doubled(tmp_path: Path) -> None:
