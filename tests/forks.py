@@ -180,5 +180,6 @@ def _run(
 
 
 def _code(arguments: list[str]) -> None:
-    sys.stdin, sys.argv = os.fdopen(0), ["-c", *arguments[1:]]
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", 1)
+    sys.argv = ["-c", *arguments[1:]]
     exec(arguments[0], {"__name__": "__main__"})

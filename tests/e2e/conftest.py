@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.project import ROOT, Callers, Project, one_worker_at_a_time
+from tests.e2e.project import Callers, Project, one_worker_at_a_time
+from tests.forks import Python
 
 A_USER_OF_ZENML = """
 import sys
@@ -46,11 +45,9 @@ def zenml_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             home.mkdir(exist_ok=True)
             own = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "XDG_"))}
             quiet = {"ZENML_ANALYTICS_OPT_IN": "false", "ZENML_LOGGING_VERBOSITY": "ERROR"}
-            script = shared / "user_of_zenml.py"
-            script.write_text(A_USER_OF_ZENML)
-            command = [sys.executable, str(script), str(shared / "notebooks"), str(home / "mlflow.db")]
-            environment = {**own, **quiet, "HOME": str(home), "PYTHONPATH": str(ROOT)}
-            subprocess.run(command, env=environment, cwd=shared, check=True)
+            places = str(shared / "notebooks"), str(home / "mlflow.db")
+            user = Python(A_USER_OF_ZENML, *places, folder=shared, environment={**own, **quiet, "HOME": str(home)})
+            assert user.communicate() == ("", ""), user.returncode
             done.touch()
     return home
 

@@ -202,9 +202,9 @@ class Project:
     def run(self, *arguments: str | Path) -> Ran:
         return self.start(*arguments).finished()
 
-    def run_cold(self, *arguments: str | Path, before: tuple[str, ...] = ()) -> Ran:
-        """Type `python run.py` with these arguments, and `before` in front of it, into a shell."""
-        folder, line = self._output(), [*before, sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
+    def run_cold(self, *arguments: str | Path) -> Ran:
+        """Type `python run.py` with these arguments into a shell."""
+        folder, line = self._output(), [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             process = subprocess.Popen(line, cwd=self.work, env=self.environment, stdout=out, stderr=err)
         return Command(process, folder / "out", folder / "err").finished()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from churn.lifecycle.training import build_training_set
 from cli.context import session_of
 from cli.parser import build_parser
 from tests.e2e.project import Project, Ran
+from tests.forks import Python
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -209,38 +208,60 @@ def test_a_state_folder_below_a_file_is_refused(project: Project, tmp_path: Path
     assert str(tmp_path / "file" / "state") in refused.paragraph
 
 
+ON_A_DISK = """
+import ctypes, os, sys
+from pathlib import Path
+
+folder, options, *line = sys.argv[1:]
+library = ctypes.CDLL(None, use_errno=True)
+
+def mount(source, target, kind, flags, data):
+    if library.mount(source, target, kind, flags, data):
+        raise OSError(ctypes.get_errno(), "mount")
+
+user, group = os.getuid(), os.getgid()
+if library.unshare(0x10000000 | 0x00020000):  # CLONE_NEWUSER, CLONE_NEWNS
+    raise OSError(ctypes.get_errno(), "unshare")
+for name, text in {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}.items():
+    Path(f"/proc/self/{name}").write_text(text)
+mount(None, b"/", None, 0x4000 | 0x40000, None)  # MS_REC, MS_PRIVATE
+mount(b"tmpfs", folder.encode(), b"tmpfs", int(options == "ro"), None if options == "ro" else options.encode())
+if line:
+    from cli.main import main
+    sys.exit(main(line))
+"""
+
+
 @pytest.fixture(scope="module")
-def on_a_disk(require: Callable[[object, str], None]) -> Callable[[Path, str], tuple[str, ...]]:
-    """What to put before a command so that a folder is a disk of its own, for that command alone."""
-    namespace = ("unshare", "--map-root-user", "--mount")
-    probe = [*namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    works = shutil.which("unshare") and subprocess.run(probe, check=False, capture_output=True).returncode == 0
-    require(works, "`unshare --map-root-user --mount`, to mount a small disk")
+def on_a_disk(
+    require: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Project, Path, str, list[str]], Ran]:
+    """Type a command to which a folder is a disk of its own."""
 
-    def before(folder: Path, options: str) -> tuple[str, ...]:
+    def run(project: Project, folder: Path, options: str, line: list[str]) -> Ran:
         folder.mkdir()
-        mount = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
-        return *namespace, "sh", "-c", mount, str(folder)
+        typed = Python(ON_A_DISK, str(folder), options, *line, folder=project.work, environment=project.environment)
+        out, err = typed.communicate()
+        return Ran(typed.wait(), out, err)
 
-    return before
+    probe = Python(ON_A_DISK, str(tmp_path_factory.mktemp("disk")), "ro")
+    _, err = probe.communicate()
+    require(probe.returncode == 0, f"namespaces, to mount a small disk: {err}")
+    return run
 
 
-def test_a_read_only_disk_is_told(
-    project: Project, tmp_path: Path, on_a_disk: Callable[[Path, str], tuple[str, ...]]
-) -> None:
+def test_a_read_only_disk_is_told(project: Project, tmp_path: Path, on_a_disk: Callable[..., Ran]) -> None:
     project = project.with_state(tmp_path / "disk" / "state")
-    refused = project.run_cold(*project.arguments("features"), before=on_a_disk(tmp_path / "disk", "ro"))
+    refused = on_a_disk(project, tmp_path / "disk", "ro", project.arguments("features"))
     assert "Read-only file system" in refused.paragraph
     assert str(project.state) in refused.paragraph
 
 
 @pytest.mark.parametrize("size", ["1M", "2M"])
-def test_a_full_disk_is_told(
-    project: Project, tmp_path: Path, on_a_disk: Callable[[Path, str], tuple[str, ...]], size: str
-) -> None:
+def test_a_full_disk_is_told(project: Project, tmp_path: Path, on_a_disk: Callable[..., Ran], size: str) -> None:
     """The smaller disk is too small for the tables, the larger one for the record of the run."""
     project = project.with_state(tmp_path / "disk" / "state")
-    refused = project.run_cold(*project.arguments("training"), before=on_a_disk(tmp_path / "disk", f"size={size}"))
+    refused = on_a_disk(project, tmp_path / "disk", f"size={size}", project.arguments("training", "tuning.mode=off"))
     assert "free some space" in refused.paragraph.lower()
     assert str(project.state) in refused.paragraph
     assert len(refused.paragraph) < 800

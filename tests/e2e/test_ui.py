@@ -22,6 +22,7 @@ from adapters.local import zenml_ui
 from adapters.local.servers import HOST, open_local, spawn, stop, wait_for_answers
 from adapters.local.zenml import config_folder, store_url
 from churn.core.errors import StoreError
+from tests.forks import Python
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("ui")]
 
@@ -90,10 +91,9 @@ def unused_port() -> int:
 
 
 def run_demo(home: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "demo.py", *arguments], cwd=home, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = Python("import runpy; runpy.run_path('demo.py', run_name='__main__')", *arguments, folder=home)
+    printed = process.communicate()
+    assert process.returncode == 0, printed
 
 
 def fetch(url: str) -> str:
