@@ -218,7 +218,9 @@ def automl(name: str, seconds: float, python: str | None = None) -> Callable[[Ro
             environment = ["uv", "run", "--isolated", "--no-project", "--python", "3.11", "--with", _PACKAGES[name]]
             interpreter = [python] if python else [*environment, "python"]
             program = [*interpreter, "-c", _AUTOML, name, folder, str(seconds)]
-            subprocess.run(program, check=True, capture_output=True)
+            done = subprocess.run(program, check=False, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{name} ended with {done.returncode}:\n{done.stderr[-2000:]}")
             found = json.loads(Path(folder, "out.json").read_text(encoding="utf-8"))
         return Fitted(np.array(found["probability"]), 0.5, found["cpu"])
 
