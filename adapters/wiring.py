@@ -38,6 +38,7 @@ __all__ = [
     "now",
     "read_table",
     "running_dashboards",
+    "sheet_names",
     "start_dashboards",
     "start_run",
     "tokens_of",
@@ -81,6 +82,13 @@ def read_table(path: Path, file_format: FileFormat | None = None) -> Source:
     from .local.sources import read_source
 
     return read_source(path, file_format)
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the sheets of a workbook, in their order; none of a file that is no workbook or cannot be read."""
+    from .local.row_files import sheet_names
+
+    return sheet_names(path)
 
 
 def fetch(name: str, profile: Profile) -> Path:

@@ -169,17 +169,28 @@ def data_vacuum(arguments: argparse.Namespace) -> int:
 
 def dataset_infer(arguments: argparse.Namespace) -> int:
     """Print the draft of a contract for a user's table."""
-    from churn.core.errors import ConfigError
+    from churn.core.errors import ConfigError, ContractError
     from churn.core.yaml_files import parse_model
     from churn.data.file_format import FileFormat
     from churn.drafting.infer import infer
 
     options = {name: value for name in ("encoding", "sheet") if (value := getattr(arguments, name)) is not None}
     written = parse_model(FileFormat, options, "the command line", ConfigError)
-    rows = wiring.read_table(arguments.file, written).rows.to_pandas(ignore_metadata=True)
     name = arguments.name or snake_case(arguments.file.name.partition(".")[0])
     columns = {"key": arguments.key, "label": arguments.label, "time": arguments.time}
-    sys.stdout.write(infer(rows, name, file_format=written, today=wiring.now().date(), **columns))
+    try:
+        source = wiring.read_table(arguments.file, written)
+        rows, aside = source.rows.to_pandas(ignore_metadata=True), source.broken_lines
+        draft = infer(rows, name, file_format=written, broken_lines=aside, today=wiring.now().date(), **columns)
+    except ContractError as error:
+        sheets = wiring.sheet_names(arguments.file)
+        if written.sheet is not None or len(sheets) < 2:
+            raise
+        others = ", ".join(map(repr, sheets[1:]))
+        raise ContractError(
+            f"{error} This is the sheet {sheets[0]!r}; --sheet NAME reads another: {others}."
+        ) from error
+    sys.stdout.write(draft)
     return 0
 
 

@@ -30,7 +30,7 @@ _COMPRESSED: dict[bytes, Callable[[Path], Any]] = {
 }
 _OTHERS = {
     b"PAR1": "a Parquet file",
-    _ZIP: "a zip archive",
+    _ZIP: "a zip archive or a workbook",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
     b"ARROW1": "an Arrow (Feather) file",
@@ -48,6 +48,7 @@ _OTHERS = {
     b"<?xml": "an XML file",
     b"<!doctype": "an HTML page",
     b"<html": "an HTML page",
+    b"<table": "an HTML page",
     b"{\\rtf": "an RTF document",
 }
 
@@ -129,11 +130,13 @@ def _checked(stream: Any, named: str) -> io.BufferedReader:
     """Return the stream at its beginning, once that does not say that the file is no text."""
     buffered: io.BufferedReader = io.BufferedReader(stream, 1 << 20)
     start = buffered.peek(_START)
-    other = next((what for magic, what in _OTHERS.items() if start[:16].lower().startswith(magic.lower())), None)
+    words = start.lstrip()[:16].lower()
+    other = next((what for magic, what in _OTHERS.items() if words.startswith(magic.lower())), None)
     other = "a tar archive" if start[257:262] == b"ustar" else other
     if other is not None:
+        packed = "unpack it first, or " if named.endswith("holds") else ""
         raise ContractError(
-            f"{named} {other}, which is not read from here: deliver the table as CSV, JSON lines, Excel, Parquet or "
-            "Delta."
+            f"{named} {other}, which is not read from here: {packed}deliver the table as CSV, JSON lines, Excel, "
+            "Parquet or Delta."
         )
     return buffered

@@ -16,13 +16,15 @@ from churn.core.errors import ContractError, nearest
 from churn.data.file_format import FileFormat
 from churn.model.frame import canonical_text
 
-from .opened_text import open_text
-from .text_lines import CsvLines, lines_of, named, require_names
+from .opened_text import is_workbook, open_text
+from .text_lines import CsvLines, column_names, lines_of
 
-__all__ = ["Opened", "open_rows", "open_workbook"]
+__all__ = ["Opened", "open_rows", "open_workbook", "sheet_names"]
 
 _BATCH = 1 << 24
 """Characters of a CSV, or cells, that are parsed at a time; fewer where a part has fewer rows."""
+_START = 4096
+_JSON_LINES = 'write one object on each line (JSON lines; in pandas `to_json(FILE, orient="records", lines=True)`)'
 Row = TypeVar("Row", str, Sequence[Any])
 
 
@@ -45,9 +47,9 @@ class Opened(NamedTuple):
 def open_rows(path: Path, rows: int, written: FileFormat) -> Opened:
     """Return a CSV or JSON lines, up to `rows` rows a batch; raises ContractError as `open_text` and `CsvLines` do."""
     with open_text(path, written.encoding) as text:
-        first = next(filter(str.strip, lines_of(text, str(path))), "").lstrip()
+        first = text.read(_START).removeprefix("\ufeff").lstrip()
     if first.startswith("["):
-        raise ContractError(f"{path} is one JSON array: write one object on each line (JSON lines).")
+        raise ContractError(f"{path} is one JSON array: {_JSON_LINES}.")
     return _json_lines(path, rows, written) if first.startswith("{") else _csv(path, rows, written)
 
 
@@ -95,11 +97,16 @@ def _json_lines(path: Path, rows: int, written: FileFormat) -> Opened:
                     set_aside += 1
                 lines += aside is None
 
-    names = list(dict.fromkeys(name for value in objects(None) for name in value))
+    names, whole = {}, True
+    for value in objects(None):
+        names.update(dict.fromkeys(value))
+        whole = whole and all(isinstance(part, dict) for part in value.values())
     if not names:
-        raise ContractError(f"{path} has no JSON object on a line of its own: write one for each row (JSON lines).")
+        raise ContractError(f"{path} has no JSON object on a line of its own: {_JSON_LINES}.")
+    if whole and lines == 1:
+        raise ContractError(f"{path} is one JSON object of whole columns or rows: {_JSON_LINES}.")
     rows_of_values = (tuple(map(value.get, names)) for value in objects(broken))
-    return Opened(*_texts(names, rows_of_values, rows, written), lambda: lines - set_aside, broken)
+    return Opened(*_texts(list(names), rows_of_values, rows, written), lambda: lines - set_aside, broken)
 
 
 def _object(line: str) -> Mapping[str, Any] | None:
@@ -134,11 +141,20 @@ def open_workbook(path: Path, rows: int, written: FileFormat) -> Opened:
         raise ContractError(f"{path} is no workbook that can be read ({error}): save it again as .xlsx.") from error
     cells = (row for row in sheet.iter_rows() if any(value != "" for value in row))
     header = next(cells, [])
-    names = named([canonical_text(value) for value in header])
-    require_names(names, f"The sheet {sheet_name!r} of {path}")
+    names = column_names([canonical_text(value) for value in header], f"The sheet {sheet_name!r} of {path}")
     schema, batches = _texts(names, cells, rows, written)
     counted = sum(any(value != "" for value in row) for row in sheet.iter_rows()) - 1
     return Opened(schema, batches, lambda: counted, deque())
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the sheets of a workbook, in their order; none of a file that is no workbook or cannot be read."""
+    import python_calamine as calamine
+
+    try:
+        return list(calamine.CalamineWorkbook.from_path(path).sheet_names) if is_workbook(path) else []
+    except (OSError, calamine.CalamineError, calamine.PasswordError):
+        return []
 
 
 def _texts(

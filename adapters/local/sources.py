@@ -91,7 +91,7 @@ def _open(path: Path, rows: int, written: FileFormat) -> Opened:
     if (path / "_delta_log").is_dir():
         return _scanned(_delta(path), rows)
     if path.is_dir():
-        return _scanned(pyarrow.dataset.dataset(path, format="parquet", partitioning="hive"), rows)
+        return _scanned(_folder(path), rows)
     if _is_parquet(path):
         file = pyarrow.parquet.ParquetFile(path)
         # One row group at a time: over all of them at once Arrow keeps 14 bytes for every row that it has read.
@@ -117,6 +117,27 @@ def _of_equal_size(opened: Opened, rows: int) -> Iterator[pa.Table]:
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
+
+
+def _folder(path: Path) -> pyarrow.dataset.Dataset:
+    """Return Parquet files in a folder and those below it, with the columns of all of them."""
+    for file in path.rglob("*"):
+        within = file.relative_to(path)
+        hidden = any(part.startswith(("_", ".")) for part in within.parts)  # what Spark writes beside its files
+        if file.is_file() and not hidden and not _is_parquet(file):
+            raise ContractError(
+                f"{path} is a folder, and {within} in it is no Parquet file: deliver one file, or a folder of "
+                "Parquet files alone."
+            )
+    table = pyarrow.dataset.dataset(path, format="parquet", partitioning="hive")
+    try:
+        schemas = [table.schema, *(fragment.physical_schema for fragment in table.get_fragments())]
+        return table.replace_schema(pa.unify_schemas(schemas, promote_options="permissive"))
+    except pa.ArrowTypeError as error:
+        raise ContractError(
+            f"The Parquet files of the folder {path} hold a column in types that do not fit ({error}): write it in one "
+            "type, or deliver the files one by one."
+        ) from error
 
 
 def _delta(path: Path) -> pyarrow.dataset.Dataset:

@@ -7,16 +7,20 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from io import StringIO
+from itertools import islice
 from typing import TextIO
 
 from churn.core.errors import ContractError
 
-__all__ = ["LINE_LIMIT", "CsvLines", "lines_of", "named", "require_names"]
+__all__ = ["LINE_LIMIT", "CsvLines", "column_names", "lines_of"]
 
 LINE_LIMIT = 1 << 21
 """Characters of the longest line, and of the longest value with line ends in it."""
 _DELIMITERS = ",;\t|"
 _QUOTED = r'"[^"]*(?:""[^"]*)*"'
+_DELIMITER_LINE = re.compile(r"sep=(.)[\r\n]*")
+"""What Excel writes above the column names."""
+_LOOKED_AT = 20
 _MOSTLY_BROKEN = 65_536
 """Broken lines after which a file is given up if it has fewer whole ones."""
 
@@ -40,28 +44,40 @@ def lines_of(text: TextIO, name: str) -> Iterator[str]:
         yield line
 
 
-def named(names: Sequence[str]) -> list[str]:
-    """Return column names, those that are missing as `unnamed 2` by their position."""
-    return [name if name.strip() else f"unnamed {position}" for position, name in enumerate(names, 1)]
-
-
-def require_names(names: Sequence[str], table: str) -> None:
-    """Check the column names of a table.
+def column_names(first: Sequence[str], table: str) -> list[str]:
+    """Return the names in a table's first line, those that are missing as `unnamed 2` by their position.
 
     Raises:
-        ContractError: there are none, or one is duplicated.
+        ContractError: there are none, one is duplicated, or the line is a title.
     """
-    if not names:
+    if not first:
         raise ContractError(f"{table} is empty: it needs a line of column names and a line for each customer.")
+    if len(first) > 1 and first[0].strip() and not any(map(str.strip, first[1:])):
+        raise _title(table, first[0])
+    names = [name if name.strip() else f"unnamed {position}" for position, name in enumerate(first, 1)]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ContractError(
             f"{table} has more than one column named {', '.join(map(repr, twice))}: rename one of them."
         )
+    return names
+
+
+def _title(table: str, line: str) -> ContractError:
+    return ContractError(
+        f"{table} begins with {line.strip()[:60]!r}, a title and no column names: delete what stands above the names."
+    )
+
+
+def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Match the text as it is or, where it does not, with quotation marks after a backslash as doubled ones."""
+    return pattern.fullmatch(text) or ('\\"' in text and pattern.fullmatch(text.replace('\\"', '""'))) or None
 
 
 class CsvLines:
     """The records of a CSV, as lines with one value for each column; a quoted value may hold line ends.
+
+    A quotation mark within a quoted value is doubled, or follows a backslash as MySQL and Spark write it.
 
     A record takes several lines only if they are whole together and no record each: a quotation mark that is never
     closed, or by a later row's, sets aside the line that it stands in and no other.
@@ -128,7 +144,7 @@ class CsvLines:
     def _quoted(self, line: str) -> str | None:
         """Return the record that begins with a line in which there is a quotation mark; None if it is none."""
         lines, joined = [line], line
-        while (match := self._record.fullmatch(joined)) is None and self._open.fullmatch(joined):
+        while (match := _match(self._record, joined)) is None and _match(self._open, joined):
             more = self._up_to_a_quote(LINE_LIMIT - len(joined))
             lines += more
             joined += "".join(more)
@@ -156,16 +172,25 @@ class CsvLines:
 
     def _header(self) -> tuple[str, list[str]]:
         header = next((line for line in self._lines if line.strip("\r\n")), "")
+        told = _DELIMITER_LINE.fullmatch(header)
+        if told:
+            header = next((line for line in self._lines if line.strip("\r\n")), "")
         while header.count('"') % 2 and len(header) < LINE_LIMIT and (line := next(self._lines, None)) is not None:
             header += line
         bare = re.sub(_QUOTED, "", header)
-        delimiter = max(_DELIMITERS, key=bare.count)
+        delimiter = told[1] if told else max(_DELIMITERS, key=bare.count)
         csv.field_size_limit(LINE_LIMIT)
-        names = next(csv.reader(StringIO(header, newline=""), delimiter=delimiter), [])
+        first = next(csv.reader(StringIO(header, newline=""), delimiter=delimiter), [])
         if '"' in bare:
             raise ContractError(
                 f"A quotation mark in the column names of {self._name} is not closed: correct its first line."
             )
-        names = named(names)
-        require_names(names, self._name)
-        return delimiter, names
+        if len(first) == 1:
+            self._require_one_column(first[0])
+        return delimiter, column_names(first, self._name)
+
+    def _require_one_column(self, name: str) -> None:
+        """Check that lines below a single name have a single value, too."""
+        self._waiting.extend(islice(self._lines, _LOOKED_AT))
+        if any(line.count(delimiter) > 1 for line in self._waiting for delimiter in _DELIMITERS):
+            raise _title(self._name, name)

@@ -161,6 +161,13 @@ def to_bronze(frame: pd.DataFrame, contract: DatasetContract) -> pa.Table:
 
 def _known(source: Source, contract: DatasetContract) -> tuple[pa.Table, tuple[str, ...]]:
     """Return the rows in the contract's columns, under its names, and the names of the other columns."""
+    if source.rows.num_rows == 0 and source.broken_lines:
+        names, line = source.rows.column_names, source.broken_lines[0]
+        raise ContractError(
+            f"None of the {len(source.broken_lines):,} lines of {source.name} has one value for each of its "
+            f"{len(names)} column names ({', '.join(names)[:80]}), such as {line[:80]!r}: give every column a name, in "
+            "the first line."
+        )
     if source.rows.num_rows == 0:
         raise ContractError(f"{source.name} has no rows, and {contract.name!r} needs at least one: check the source.")
     table = source.rows.rename_columns(_normalised(source.rows.column_names, contract))

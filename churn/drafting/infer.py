@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +45,7 @@ def infer(
     label: str | None = None,
     time: str | None = None,
     file_format: FileFormat | None = None,
+    broken_lines: Sequence[str] = (),
     today: dt.date,
 ) -> str:
     """Return the draft of a dataset contract: commented YAML that `DatasetContract.load` reads.
@@ -57,6 +58,7 @@ def infer(
         label: The column of the outcome, where the guess is wrong.
         time: The column of the event time, where the guess is wrong.
         file_format: How the table's file is written, where that is not plain.
+        broken_lines: Lines of the file that are no row.
         today: The day from which a table without an event time is dated back.
 
     Raises:
@@ -80,7 +82,7 @@ def infer(
         raise ContractError(f"No column is left for a model to learn from. {listed or 'The table has no others'}.")
     revenue = revenue_of(inputs)
     doubts = {
-        "file_format": formatted,
+        "file_format": " ".join(filter(None, [formatted, _set_aside(broken_lines)])),
         "entity_key": unnamed,
         "event_time": doubts_of_time(columns, entity, event, today),
         "label": " ".join(doubt for doubt in (unsure, rival) if doubt),
@@ -108,6 +110,13 @@ def infer(
             remarks=remarks_on(inputs),
         )
     )
+
+
+def _set_aside(lines: Sequence[str]) -> str | None:
+    if not lines:
+        return None
+    count = f"{len(lines):,}, such as {lines[0][:60]!r}"
+    return f"lines that have not one value for each column, and would be set aside: {count}."
 
 
 def _as_of(today: dt.date) -> dt.date:

@@ -58,6 +58,8 @@ _DIGITS = {8: "%Y%m%d", 6: "%Y%m", 14: "%Y%m%d%H%M%S"}
 _NO_DATE = {"0", "-1", "00000000", "99999999", "99991231", "19000101", "999999", "999912"}
 """Digits that stand where a date is missing."""
 _SIGNS = re.compile(rf"(?:^|(?<=-))({CURRENCIES})\s?(?=[\d-])|[\s',]|\s?({CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
+_STRUCTURE = re.compile(r"\s*(\{.*\}|\[.*\])\s*", re.DOTALL)
+"""Lists and structures as text, of JSON or Python."""
 _UNIT = re.compile(r"^[+-]?\d[\d.,\s]*?\s?([%‰]|[A-Za-z°µ/]{1,10}\.?)$")
 _UNITS_TOGETHER = re.compile(
     r"[kmgt]?b|[kmgt]bps|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|mo|months?|y|yrs?|years?|"
@@ -128,6 +130,11 @@ def read_columns(frame: pd.DataFrame, written: FileFormat) -> list[SampledColumn
     if frame.empty:
         raise ContractError("The table is empty: a contract is drafted from a line of names and rows of customers.")
     sources = [str(source) for source in frame.columns]
+    if len(sources) == 1:
+        raise ContractError(
+            f"The table has one column, {sources[0][:80]!r}, and a contract needs a key, an outcome and an input. "
+            "Values of a CSV are parted by one of , ; | or tabs."
+        )
     names = [snake_case(source) for source in sources]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -146,6 +153,8 @@ def _sampled(source: str, name: str, raw: pd.Series, written: FileFormat) -> Sam
     except TypeError:  # lists and structures have no canonical text
         empty = pd.Series([None] * len(raw), dtype=object)
         return SampledColumn(source, name, "nested", empty, empty)
+    if text.notna().any() and text.str.fullmatch(_STRUCTURE).mean() >= READABLE:
+        return SampledColumn(source, name, "nested", text, text)
     if pd.api.types.is_datetime64_any_dtype(raw):
         return SampledColumn(source, name, "time", text, pd.to_datetime(raw, utc=True))
     if without_missing_words(text).isna().all() or pd.api.types.is_bool_dtype(raw):

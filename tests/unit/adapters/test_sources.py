@@ -20,6 +20,7 @@ import pyarrow.parquet
 import pytest
 from deltalake import write_deltalake
 
+from adapters.local.row_files import sheet_names
 from adapters.local.sources import open_source, read_source
 from churn.core.errors import ContractError, StoreError
 from churn.data.file_format import FileFormat
@@ -101,11 +102,18 @@ def test_lines_with_too_many_or_too_few_values_are_kept_apart(tmp_path: Path) ->
         (b"id,n\n1," + b"x" * (1 << 21) + b"\n", "Line 2 of .* is longer than 2,097,152 characters"),
         (b"PAR1 broken", "is no table that can be read .*copy or write it again"),
         (b'[{"id": 1}]', "is one JSON array: write one object on each line"),
-        (b'{\n "id": 1\n}', "has no JSON object on a line of its own"),
+        (b" [" + b'{"id": 1},' * 300_000 + b"]", "is one JSON array: write one object on each line"),
+        (b'{\n "id": 1\n}', "has no JSON object on a line of its own: write one object on each line"),
+        (b'{"id": {"0": 1}, "n": {"0": 2}}', "is one JSON object of whole columns or rows: write one object on each"),
+        (b"Customers of May\n\nid,n,m\na,1,2\n", "begins with 'Customers of May', a title and no column names: delete"),
+        (b"# made by hand\n# in May\nid;n;m\na;1;2\n", "begins with '# made by hand', a title and no column names"),
+        (b"Customers of May,,\n,,\nid,n,m\na,1,2\n", "begins with 'Customers of May', a title and no column names"),
+        (b"\n <table><tr><td>id</td></tr></table>", "is an HTML page"),
         (gzip.compress(b"id,n\n" * 99)[:-9], "is damaged or was cut off"),
         (tarred(b"id,n\n1,2\n"), "holds a tar archive"),
         (zipped(b"id\n1\n", other=b""), r"is a zip archive of 2 files \(folder/table.csv, other\)"),
-        (zipped(b"PAR1"), "holds a Parquet file"),
+        (zipped(b"PAR1"), "holds a Parquet file, which is not read from here: unpack it first"),
+        (zipped(zipped(b"id,n\n1,2\n")), "holds a zip archive or a workbook, .*: unpack it first"),
         (zipped(b"id\n1\n")[:40], "is damaged or was cut off"),
         (b"%PDF-1.7", "is a PDF"),
         (b"<!DOCTYPE html>", "is an HTML page"),
@@ -119,6 +127,40 @@ def test_a_file_that_is_no_table_is_refused_by_its_own_name(tmp_path: Path, cont
     path.write_bytes(content)
     with pytest.raises(ContractError, match=message):
         read_source(path)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "^"])
+def test_the_delimiter_that_excel_writes_above_the_names_is_taken(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"sep={mark}\r\nid,n\r\na,1\r\nb,2\r\n".replace(",", mark), newline="")
+    assert read_source(path).rows == TABLE
+
+
+def test_quotation_marks_after_a_backslash_are_read_as_doubled_ones_are(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('id,n\na,"a \\"b\\", c"\nb,"two\nlines \\"x\\""\nc,"D:\\"\nd,"\\"\n')
+    source = read_source(path)
+    assert source.rows["n"].to_pylist() == ['a "b", c', 'two\nlines "x"', "D:\\", "\\"]
+    assert source.broken_lines == ()
+
+
+def test_a_folder_of_parquet_files_has_the_columns_of_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "country=AT").mkdir(parents=True)
+    (folder / "_SUCCESS").write_text("")
+    pyarrow.parquet.write_table(TABLE, folder / "country=AT" / "a.parquet")
+    pyarrow.parquet.write_table(TABLE.append_column("m", [[1, 2]]), folder / "country=AT" / "b.parquet")
+    rows = read_source(folder).rows
+    assert rows.select(["id", "n", "country", "m"]).to_pylist()[1:3] == [
+        {"id": "b", "n": "2", "country": "AT", "m": None},
+        {"id": "a", "n": "1", "country": "AT", "m": 1},
+    ]
+    pyarrow.parquet.write_table(TABLE.set_column(1, "n", [[1, 2]]), folder / "c.parquet")
+    with pytest.raises(ContractError, match=r"hold a column in types that do not fit .*Field n has incompatible types"):
+        read_source(folder)
+    written(folder / "d.csv", "id,n\n")
+    with pytest.raises(ContractError, match=r"is a folder, and d.csv in it is no Parquet file: deliver one file"):
+        read_source(folder)
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
@@ -261,6 +303,14 @@ def test_the_first_sheet_of_a_workbook_is_read_or_the_one_that_is_named(tmp_path
     assert read_source(path, FileFormat(sheet="Second")).rows.to_pydict() == {"k": ["v"]}
     with pytest.raises(ContractError, match=r"has no sheet 'Secnd'; did you mean 'Second'.*It has: First, Second"):
         read_source(path, FileFormat(sheet="Secnd"))
+
+
+def test_a_sheet_that_begins_with_a_title_is_refused(tmp_path: Path) -> None:
+    path = write_workbook(tmp_path / "book.xlsx", {"A": [["Our customers", None], [], ["id", "n"], ["a", 1]], "B": []})
+    assert sheet_names(path) == ["A", "B"]
+    assert sheet_names(written(tmp_path / "t.csv", "id,n\n")) == []
+    with pytest.raises(ContractError, match=r"The sheet 'A' of .* begins with 'Our customers', a title"):
+        read_source(path)
 
 
 def test_a_sheet_without_rows_is_told_in_words(tmp_path: Path) -> None:

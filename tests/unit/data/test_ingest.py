@@ -142,6 +142,16 @@ def test_an_empty_table_is_refused() -> None:
         conform(Source("gym.csv", pa.table({"member_id": pa.array([], pa.string())})), CONTRACT)
 
 
+def test_a_table_without_a_single_row_of_its_columns_says_what_a_line_has() -> None:
+    lines = ("0,a,2024-01-01", "1,b,2024-01-01")
+    source = Source("gym.csv", pa.table({"member_id": pa.array([], pa.string()), "n": []}), lines)
+    message = (
+        r"None of the 2 lines of gym\.csv has one value for each of its 2 column names \(member_id, n\), such as '0"
+    )
+    with pytest.raises(ContractError, match=message):
+        conform(source, CONTRACT)
+
+
 def test_rows_are_the_same_from_text_and_from_typed_columns() -> None:
     columns = {"plan": {"type": "categorical", "allowed": [True, False], "description": "plan"}}
     label = {"column": "left", "positive": "True", "negative": "False", "window_days": 30}

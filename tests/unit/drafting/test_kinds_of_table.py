@@ -469,6 +469,22 @@ def test_a_key_that_is_personal_data_is_doubted(name: str) -> None:
     assert "it is personal data, and lists and pages name customers by it" in checks(draft(frame))
 
 
+def test_lists_and_structures_written_as_text_are_left_out() -> None:
+    text = draft(table(plan=[f"{{'item': {n % 3}}}" for n in MANY], tags=["[1, 2]"] * N, churn=outcome(1, 0)))
+    assert "plan: it holds lists or structures" in text
+    assert "tags: it holds lists or structures" in text
+
+
+def test_lines_that_are_no_row_are_announced() -> None:
+    text = infer(table(churn=outcome(1, 0)), "shop", broken_lines=["x,y,z"] * 3, today=dt.date(2025, 6, 15))
+    assert "would be set aside: 3, such as 'x,y,z'" in checks(text)
+
+
+def test_a_table_of_one_column_says_what_parts_values() -> None:
+    with pytest.raises(ContractError, match=r"has one column, 'id\^churn'.*parted by one of , ; \| or tabs"):
+        draft(pd.DataFrame({"id^churn": ["1^yes", "2^no"]}))
+
+
 def test_codes_that_read_like_numbers_with_a_huge_exponent_are_drafted(tmp_path: Path) -> None:
     ids = [f"{n}e21474836{n % 100:02}" for n in range(N)]
     assert load(tmp_path, draft(table(customer_id=ids, other=ids, churn=outcome(1, 0)))).entity_key == "customer_id"
