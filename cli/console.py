@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from churn.core.program import as_typed
+from .hints import in_full
 
 __all__ = ["Screen", "plain_console", "table", "terminal"]
 
@@ -34,12 +34,12 @@ class Screen(Console):
         if "soft_wrap" not in options and all(isinstance(value, str | Text) for value in objects):
             words = (word for value in objects for word in str(value).split())
             options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
-        super().print(*(as_typed(value) if isinstance(value, str) else value for value in objects), **options)
+        super().print(*(in_full(value) if isinstance(value, str) else value for value in objects), **options)
 
     def print_indented(self, text: str, style: str = "") -> None:
         """Print a paragraph whose lines all begin four columns in; one line where the output is no terminal."""
         if self.is_terminal:
-            super().print(Padding(Text(as_typed(text), style), (0, 0, 0, 4)))
+            super().print(Padding(Text(in_full(text), style), (0, 0, 0, 4)))
         else:
             self.print(f"    {text}", style=style)
 

@@ -16,6 +16,7 @@ from typing import TextIO
 
 from churn.core.errors import ConfigError
 
+from .hints import in_full, repeating
 from .output import print_json, results_alone, wants_json
 from .parser import JSON_COMMANDS, THE_PROGRAMS, build_parser
 from .run_log import RunLog
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
     try:
         if wants_json(arguments) and arguments.command in {None, "simulate"}:  # libraries print while these work
             out = arguments.results = results_alone()
-        code = _dispatch(arguments, log, started, out)
+        with repeating(arguments):
+            code = _dispatch(arguments, log, started, out)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupted:
@@ -87,7 +89,8 @@ def _failed(error: Exception, arguments: argparse.Namespace, log: RunLog, out: T
     if debug:
         traceback.print_exc()
     message = explain(error, _state_folder())
-    code, text = (2, message) if message else (1, _apology(error))
+    with repeating(arguments):
+        code, text = (2, in_full(message)) if message else (1, _apology(error))
     if log.path is None and code == 1:
         with suppress(Exception):  # where the settings cannot be read, nobody knows the place of the logs
             from .context import configuration_of

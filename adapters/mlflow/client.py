@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.store.entities import PagedList
 
-__all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict"]
+__all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict", "is_made"]
 
 T = TypeVar("T")
 
@@ -69,6 +69,14 @@ def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
         with _alone(tracking_uri), _without_progress_notes():
             return ask(tracking_uri, "open the store", client)
     return ask(tracking_uri, "open the store", client)
+
+
+def is_made(uri: str) -> bool:
+    """Whether something may be stored there: of a SQLite store, whether its file is there and not empty."""
+    try:
+        return not uri.startswith("sqlite:///") or _file(uri).stat().st_size > 0
+    except OSError:
+        return False
 
 
 def ask(uri: str, what: str, call: Callable[[], T]) -> T:
@@ -167,10 +175,14 @@ def _probe(uri: str) -> None:
         raise StoreError(_message(uri, "be reached", error, remedy)) from error
 
 
+def _file(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
     """Keep other processes from creating the same SQLite store: two at once leave each other half a schema."""
-    store = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    store = _file(uri)
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(store)) as database:

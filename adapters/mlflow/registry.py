@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from churn.core.errors import NotFound, StoreError
 from churn.ports.registry import ModelRegistry, ModelVersion
 
-from .client import all_pages, ask, connect, is_conflict
+from .client import all_pages, ask, connect, is_conflict, is_made
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,8 +79,10 @@ class MlflowModelRegistry(ModelRegistry):
         return version
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """Return every version, from one search."""
+        """Return every version, from one search; a local store that was never written to is not even made."""
         _check_name(name)
+        if not is_made(self._registry_uri):
+            return []
         stored = self._found(name)
         if not stored:
             return []

@@ -11,9 +11,9 @@ from pydantic import Field
 from ..core.errors import ConfigError, NotFound
 from ..core.frozen import Frozen
 from ..ports.ledger import Decision, breaks
-from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION, ModelVersion
-from .context import APPROVAL_CHECK, DECISION, GATE, ApprovalContext, mirrored_tags
-from .state import GATE_KINDS, ModelState, digest_in
+from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
+from .context import APPROVAL_CHECK, GATE, ApprovalContext, mirrored_tags
+from .state import DECISION, GATE_KINDS, ModelState, digest_in
 
 __all__ = ["Audit", "Finding", "audit"]
 
@@ -45,7 +45,6 @@ class Audit(Frozen):
 def audit(
     context: ApprovalContext,
     *,
-    package_fault: Callable[[ModelVersion], str | None],
     report_fault: Callable[[str], str | None],
     expect: str | None = None,
 ) -> Audit:
@@ -53,8 +52,6 @@ def audit(
 
     Args:
         context: Whose ledger it is.
-        package_fault: Fetches a version and says what is wrong with its files; None where nothing is. A version that
-            was retired is not asked about.
         report_fault: Says what is wrong with the report of the gate that has this digest; None where nothing is.
         expect: The hash of a record, kept elsewhere: the ledger must still hold it. At least 8 characters.
 
@@ -85,7 +82,7 @@ def audit(
         *_models(state),
         *_faulty(
             (
-                (f"version {number}", package_fault(version))
+                (f"version {number}", context.package_fault(version))
                 for number, version in state.versions.items()
                 if state.retirement(number) is None or state.records_of(number)
             ),
@@ -191,7 +188,6 @@ def _aliases(state: ModelState) -> Iterator[Finding]:
 
 def _tags(state: ModelState, version: int) -> Iterator[Finding]:
     expected, present = mirrored_tags(state, version), state.versions[version].tags
-    hashes = {record.hash for record in state.ledger}
     # Earlier versions of this project had a tag a check, and none with the verdict of the whole gate.
     earlier = {GATE} if GATE not in present and any(name.startswith("gate.") for name in present) else set()
     for name in sorted({APPROVAL_CHECK, *expected} - {DECISION} - earlier):
@@ -202,12 +198,13 @@ def _tags(state: ModelState, version: int) -> Iterator[Finding]:
                 f"{expected.get(name, 'missing')!r}: it was set without a decision, and counts for nothing.",
                 remedy="Correct the tag in the MLflow UI (`python run.py ui`).",
             )
-    if DECISION in present and present[DECISION] not in hashes:
+    if version in state.unrecorded:
         yield Finding(
             subject=f"version {version}",
             problem=f"Its tag {DECISION} names a record that the ledger does not hold: records were cut off, or the "
             "whole ledger was written anew.",
-            remedy="Restore the table `decisions` to its last good version.",
+            remedy="Nothing acts by this ledger: restore the table `decisions` to its last good version, or, where it "
+            "was begun anew on purpose, remove that tag in the MLflow UI (`python run.py ui`).",
         )
 
 

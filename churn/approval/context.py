@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from ..core.errors import ConfigError, StoreError
+from ..core.errors import ChurnError, ConfigError, StoreError
 from ..ports.ledger import Decision, DecisionKind, DecisionLedger, Entry, Verdict, breaks
-from ..ports.registry import ModelRegistry
+from ..ports.registry import ModelRegistry, ModelVersion
 from ..ports.stages import StageMirror
 from .settings import ApprovalSettings
-from .state import ModelState, VersionStatus, settled_by, status_of
+from .state import DECISION, ModelState, VersionStatus, settled_by, status_of
 
-__all__ = ["APPROVAL_CHECK", "DECISION", "GATE", "ApprovalContext", "is_behind", "mirrored_tags", "person", "reason"]
+__all__ = ["APPROVAL_CHECK", "GATE", "ApprovalContext", "is_behind", "mirrored_tags", "person", "reason"]
 
 APPROVAL_CHECK = "Approval_Check"
 """The tag with the state of the approval: Pending, Approved or Rejected."""
-DECISION = "decision"
-"""The tag with the hash of the record that the state rests on: it shows when the end of the ledger was cut off.
-
-It is written after the others."""
-
 GATE = "gate"
 """The tag with the verdict of the newest gate: passed or refused."""
 
@@ -69,6 +66,8 @@ class ApprovalContext:
         model: The registered model.
         settings: Who approves, and for how long that holds.
         clock: Tells the time, in UTC.
+        verify: Fetches a version below a folder and checks every file against its registered digest; raises ModelError
+            or StoreError.
     """
 
     registry: ModelRegistry
@@ -77,6 +76,7 @@ class ApprovalContext:
     model: str
     settings: ApprovalSettings
     clock: Callable[[], dt.datetime]
+    verify: Callable[[ModelVersion, Path], None]
 
     def read(self) -> ModelState:
         """Read the ledger and the registry.
@@ -84,13 +84,18 @@ class ApprovalContext:
         Raises:
             StoreError: one of them does not answer, or the chain of the ledger does not hold.
         """
+        state = self.state_of(self._records())
+        # Somebody may have decided, and tagged, between the two readings.
+        return self.state_of(self._records()) if state.unrecorded else state
+
+    def _records(self) -> list[Decision]:
         records = self.ledger.read()
         if broken := next(breaks(records), None):
             raise StoreError(
                 f"The ledger cannot be trusted, so that nothing is decided: {broken} `python run.py audit` names every "
                 "such place. Restore the table `decisions` to its last good version, or move it away to begin anew."
             )
-        return self.state_of(records)
+        return records
 
     def state_of(self, records: list[Decision]) -> ModelState:
         """Return the state by these records and by what the registry says now."""
@@ -100,6 +105,15 @@ class ApprovalContext:
     def status(self, version: int, state: ModelState | None = None) -> VersionStatus:
         """Return whether a version may become the champion, and why, by `state` or as it is now; see `status_of`."""
         return status_of(state or self.read(), version, self.settings, self.clock())
+
+    def package_fault(self, version: ModelVersion) -> str | None:
+        """Return what is wrong with the files of a version, or None; nothing of them is executed."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self.verify(version, Path(folder))
+            except ChurnError as error:
+                return str(error)
+        return None
 
     def write(
         self,

@@ -12,7 +12,7 @@ from pydantic import Field
 from ..core.errors import DecisionRefused, NotFound, StoreError
 from ..core.frozen import Frozen
 from ..ports.ledger import Decision, DecisionKind
-from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION
+from ..ports.registry import CHAMPION, PREVIOUS_CHAMPION, ModelVersion
 from .context import ApprovalContext, is_behind, person, reason
 from .state import ModelState, VersionStatus, settled_by, succeeded
 
@@ -104,7 +104,8 @@ def promote(context: ApprovalContext, version: int, *, who: str) -> Promotion:
 
     Raises:
         NotFound: the registry has no such version.
-        DecisionRefused: it is not approved, or no longer, or @Champion was moved without a decision.
+        DecisionRefused: it is not approved, or no longer, its files are damaged or gone, or @Champion was moved without
+            a decision.
         WriteConflict: another machine decided at the same time; nothing was changed.
         StoreError: the registry or the ledger does not answer; the next run completes what was begun.
     """
@@ -118,6 +119,7 @@ def promote(context: ApprovalContext, version: int, *, who: str) -> Promotion:
         status = context.status(version, state)
         if status.state != "approved":
             raise not_approved(status, live)
+        _require_whole(context, state.version(version), "Nothing was changed.")
         return _change(context, state, "promotion_begun", version, left=live, who=who, why=status.why)
 
 
@@ -150,8 +152,8 @@ def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: 
     Raises:
         ConfigError: no name or no reason is given.
         NotFound: the registry has no version `to`.
-        DecisionRefused: `to` was never live or is, there is nothing to go back to, a person rejected it since, or the
-            registry has other models than those that the ledger is about.
+        DecisionRefused: `to` was never live or is, there is nothing to go back to, a person rejected it since, its
+            files are damaged or gone, or the registry has other models than those that the ledger is about.
         StoreError: the registry or the ledger does not answer; the next run completes what was begun.
     """
     who, why = person(who), reason(why)
@@ -164,6 +166,8 @@ def rollback(context: ApprovalContext, *, to: int | None = None, who: str, why: 
             return Promotion.recorded(ended, (completed, *_show(context, state.live)))
         state.require_recorded_models()
         target = _predecessor(state) if to is None else _former_champion(state, to)
+        remedy = "Restore its files from a backup, or name another version that was live with --to."
+        _require_whole(context, state.version(target), remedy)
         left = state.live if state.named_champion is None else state.named_champion
         left = None if left == target else left
         return _change(context, state, "rollback_begun", target, left=left, who=who, why=why)
@@ -256,6 +260,12 @@ def retire(context: ApprovalContext, version: int, *, who: str, why: str) -> Dec
         )
         context.tag(state, version)
         return state.ledger[-1]
+
+
+def _require_whole(context: ApprovalContext, version: ModelVersion, remedy: str) -> None:
+    """Refuse a version whose files are damaged or gone."""
+    if fault := context.package_fault(version):
+        raise DecisionRefused(f"Version {version.version} of {context.model} cannot be live: {fault} {remedy}")
 
 
 def _unshown(state: ModelState) -> Decision | None:
@@ -372,6 +382,7 @@ def _carry_out(context: ApprovalContext, state: ModelState, begun: Decision) -> 
 def _completed(context: ApprovalContext) -> tuple[ModelState, Decision | None]:
     """Complete what a killed run left, and return the state then, with the record that ends it; None if none was."""
     state = context.read()
+    state.require_whole_ledger()  # before tags are brought up to date, which would hide what is missing
     if begun := state.unfinished:
         completed, _ = _carry_out(context, state, begun)
         return context.read(), completed.ledger[-1]

@@ -17,6 +17,7 @@ from ..ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, ModelVersion
 from .settings import ApprovalSettings
 
 __all__ = [
+    "DECISION",
     "GATE_KINDS",
     "REGISTERED_BY",
     "LivePeriod",
@@ -30,6 +31,10 @@ __all__ = [
     "succeeded",
 ]
 
+DECISION = "decision"
+"""The tag with the hash of the record that the state rests on: it shows when the end of the ledger was cut off.
+
+It is written after the others."""
 REGISTERED_BY = "registered_by"
 """The tag that says who registered a version."""
 ApprovalState = Literal["none", "pending", "approved", "rejected", "lapsed"]
@@ -182,12 +187,35 @@ class ModelState:
         digest = self.digest(version)
         return next((r for r in self.records_of(version) if digest_in(r, version) not in {"", digest}), None)
 
-    def require_recorded_models(self) -> None:
-        """Refuse to act on a registry whose versions are other models than those that the ledger is about.
+    @cached_property
+    def unrecorded(self) -> tuple[int, ...]:
+        """The versions whose tag `decision` names a record that the ledger does not hold."""
+        hashes = {"", *(record.hash for record in self.ledger)}
+        return tuple(number for number, known in self.versions.items() if known.tags.get(DECISION, "") not in hashes)
+
+    def require_whole_ledger(self) -> None:
+        """Refuse to act by a ledger that lacks records which the registry knows of.
 
         Raises:
-            DecisionRefused: naming the version, both digests, and the remedy.
+            DecisionRefused: naming a version, the record, and the remedy.
         """
+        for version in self.unrecorded:
+            raise DecisionRefused(
+                f"The tag `{DECISION}` of version {version} of {self.model} names a record "
+                f"({self.versions[version].tags[DECISION][:12]}) that the ledger does not hold: records were cut off, "
+                "or the ledger is another one or an older copy. Nothing acts by it: restore the table `decisions` to "
+                "its last good version, or, where it was begun anew on purpose, remove that tag in the MLflow UI "
+                "(`python run.py ui`). `python run.py audit` names every such version."
+            )
+
+    def require_recorded_models(self) -> None:
+        """Refuse to act where registry and ledger are not about the same models and decisions.
+
+        Raises:
+            DecisionRefused: a version is another model than a record is about, or names a record that is not there; it
+                says which, and the remedy.
+        """
+        self.require_whole_ledger()
         for version in self.versions:
             record = self.contradiction(version)
             if record is not None:

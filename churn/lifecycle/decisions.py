@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from ..approval.archive import stored_report
 from ..approval.audit import Audit, audit
 from ..approval.promote import retire
 from ..core.errors import ChurnError, DecisionRefused
 from ..ports.ledger import Decision
-from ..ports.registry import ModelVersion
 from ..settings import Settings
 from .workspace import Workspace
 
-__all__ = ["audit_model", "package_fault", "retire_version"]
+__all__ = ["audit_model", "retire_version"]
 
 
 def audit_model(
@@ -31,20 +27,9 @@ def audit_model(
 
     return audit(
         workspace.approval(settings.approval, model),
-        package_fault=lambda version: package_fault(workspace, version),
         report_fault=report_fault,
         expect=expect,
     )
-
-
-def package_fault(workspace: Workspace, version: ModelVersion) -> str | None:
-    """Return what is wrong with the files of a registered version, or None; nothing of them is executed."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            workspace.verify(version, Path(folder))
-        except ChurnError as error:
-            return str(error)
-    return None
 
 
 def retire_version(
@@ -61,7 +46,7 @@ def retire_version(
     context = workspace.approval(settings.approval, model)
     state = context.read()
     registered = state.versions.get(version) if state.contradiction(version) is None else None
-    if registered is not None and state.recorded_digest(version) and package_fault(workspace, registered) is None:
+    if registered is not None and state.recorded_digest(version) and context.package_fault(registered) is None:
         raise DecisionRefused(
             f"Version {version} of {context.model} is in the registry, whole and as the ledger knows it: retiring is "
             'for a model that is gone. `python run.py rollback --reason "…"` takes a live version back, '

@@ -21,7 +21,6 @@ from ..data.untreated import ContactHistory
 from ..evaluation.rollout import Arms, compare, score_shift
 from ..model.scorer import TREAT
 from ..settings import Settings
-from .decisions import package_fault
 from .deployment import Deployment, check_approval, deploy, evaluate_challenger
 from .registration import describe_model
 from .release import follow_ledger, release_version
@@ -128,7 +127,7 @@ def start_rollout(
         raise DecisionRefused("In shadow the challenger answers nobody: give either --shadow or --share.")
     context = workspace.approval(settings.approval)
     registered = context.read().versions.get(version)
-    if registered is not None and (fault := package_fault(workspace, registered)):
+    if registered is not None and (fault := context.package_fault(registered)):
         raise DecisionRefused(f"Version {version} of {context.model} is not rolled out: {fault}")
     first = settings.rollout.shares[0] if share is None else share
     rollout = start(context, version, share=first, shadow=shadow, who=who, why=why)

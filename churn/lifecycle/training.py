@@ -32,7 +32,6 @@ from ..training.recipe import RECIPE
 from ..training.search import TuningResult, TuningSettings, search, study_name
 from ..training.train import ModelSettings, TrainingReport
 from ..training.train import train as fit
-from .decisions import package_fault
 from .model_card import model_card
 from .registration import (
     Findings,
@@ -194,6 +193,7 @@ def register(
     tags = version_tags(settings, contract, findings, origin)
     description = describe(findings.training, findings.evaluation, findings.training_set)
     scorer = Scorer(model, scoring_settings(contract, settings.money, settings.reasons))
+    approval = workspace.approval(settings.approval)
     with tempfile.TemporaryDirectory() as folder:
         package, digest = workspace.package(
             scorer,
@@ -212,7 +212,7 @@ def register(
             description=description,
             tags=tags,
             run_id=tracker.run_id(),
-            whole=lambda version: package_fault(workspace, version) is None,
+            whole=lambda version: approval.package_fault(version) is None,
         )
     write_baseline(
         workspace.tables,

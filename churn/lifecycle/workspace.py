@@ -159,7 +159,8 @@ class Workspace:
                     f"The model {model!r} belongs to the data set {others[0]!r}, and this command acts on "
                     f"{self.contract.name!r}: name its contract with --dataset {others[0]} in place of --model."
                 )
-        return ApprovalContext(self.registry, self.ledger, self.stages, model or self.model, settings, self.clock)
+        name = model or self.model
+        return ApprovalContext(self.registry, self.ledger, self.stages, name, settings, self.clock, self.verify)
 
     def made(self, port: str, *arguments: Any, **options: Any) -> Any:
         """Return what `make` makes under this name; raises ConfigError where the profile has no adapter for it."""

@@ -186,7 +186,9 @@ class Office:
         self.package = folder
         self.registry = InMemoryModelRegistry({f"run-{number}" for number in range(1, runs + 1)})
         settings = ApprovalSettings.model_validate({"policy": policy})
-        self.context = ApprovalContext(self.registry, InMemoryLedger(), InMemoryStages(), NAME, settings, Clock())
+        self.context = ApprovalContext(
+            self.registry, InMemoryLedger(), InMemoryStages(), NAME, settings, Clock(), lambda *_: None
+        )
 
     def register(self, number: int) -> ModelVersion:
         digest = f"{number}f" * 20

@@ -37,14 +37,23 @@ def test_help_takes_less_than_a_second_and_names_what_there_is(project: Project)
         assert name in helped.out
 
 
-@pytest.mark.parametrize("line", [("--pipeline", "inference"), ("explain", "--customer", "1")])
-def test_without_a_champion_that_is_told_before_anything_is_imported_or_left(
-    project: Project, tmp_path: Path, line: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("--pipeline inference", "has no @Champion to score with"),
+        ("explain --customer 1", "has no @Champion to score with"),
+        ("--pipeline deployment", "has no @Challenger"),
+        ("audit", "Neither the ledger nor the registry knows a model"),
+    ],
+)
+def test_without_a_model_that_is_told_before_anything_is_imported_or_left(
+    project: Project, tmp_path: Path, line: str, why: str
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    refused = project.run_cold(*line, f"--set=profile.state={tmp_path / 'state'}")
+    refused = project.run_cold(*line.split(), f"--set=profile.state={tmp_path / 'state'}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "has no @Champion to score with" in refused.paragraph
+    assert why in refused.paragraph
+    assert f"--set profile.state={tmp_path / 'state'}`" in refused.paragraph, "the command that it names can be typed"
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2, "a pipeline that starts takes seven"
     assert not (tmp_path / "state").exists()
 

@@ -15,6 +15,7 @@ import pytest
 
 from adapters.local.decision_ledger import LocalDecisionLedger
 from adapters.mlflow.client import connect, ensure_experiment
+from adapters.mlflow.package import build_package
 from adapters.mlflow.registry import MlflowModelRegistry
 from adapters.wiring import now
 from churn.approval.audit import audit
@@ -29,6 +30,7 @@ from cli import commands
 from cli.parser import build_parser
 from tests.e2e.project import Project
 from tests.fakes.data.deciding import FAILING, MANUAL, PASSING, gate_report, register
+from tests.fakes.data.scorers import customers, small_scorer
 from tests.fakes.ports.stages import InMemoryStages
 from tests.forks import Python
 
@@ -53,11 +55,11 @@ class Registry(MlflowModelRegistry):
         if alias == "Champion" and os.environ.get("DIE"):
             os.kill(os.getpid(), signal.SIGKILL)
 ledger = LocalDecisionLedger(Path(tables), name)
-context = ApprovalContext(Registry(uri), ledger, InMemoryStages(), name, ApprovalSettings(), now)
+context = ApprovalContext(Registry(uri), ledger, InMemoryStages(), name, ApprovalSettings(), now, lambda *_: None)
 """
 
-UNREAD: dict[str, Any] = {"package_fault": lambda _: None, "report_fault": lambda _: None}
-"""Packages and reports that nobody looks at."""
+UNREAD: dict[str, Any] = {"report_fault": lambda _: None}
+"""Reports that nobody looks at."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Place:
     @property
     def context(self) -> ApprovalContext:
         registry, ledger = MlflowModelRegistry(self.project.uri), LocalDecisionLedger(self.tables, self.name)
-        return ApprovalContext(registry, ledger, InMemoryStages(), self.name, self.settings, now)
+        return ApprovalContext(registry, ledger, InMemoryStages(), self.name, self.settings, now, lambda *_: None)
 
     @property
     def options(self) -> str:
@@ -92,11 +94,11 @@ class Place:
         named = [self.context.registry.by_alias(self.name, alias) for alias in (CHAMPION, PREVIOUS_CHAMPION)]
         return named[0] and named[0].version, named[1] and named[1].version
 
-    def register(self, versions: int) -> Place:
+    def register(self, versions: int, package: Path | None = None) -> Place:
         experiment = ensure_experiment(self.project.uri, "training", self.project.state / "mlflow")
         run = connect(self.project.uri).create_run(experiment)
         for _ in range(versions):
-            register(self.context.registry, run.info.run_id, model=self.name, dataset=self.name)
+            register(self.context.registry, run.info.run_id, model=self.name, package=package, dataset=self.name)
         return self
 
     def judge(self, version: int, *, passes: bool = True) -> None:
@@ -233,7 +235,7 @@ def test_a_registry_that_cannot_be_reached_changes_nothing(place: Place) -> None
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     ledger = LocalDecisionLedger(place.tables, place.name)
     context = ApprovalContext(
-        MlflowModelRegistry(address), ledger, InMemoryStages(), place.name, ApprovalSettings(), now
+        MlflowModelRegistry(address), ledger, InMemoryStages(), place.name, ApprovalSettings(), now, lambda *_: None
     )
     for attempt in (
         lambda: promote(context, 1, who="ada"),
@@ -313,9 +315,16 @@ def test_a_mistake_of_the_user_is_told_with_what_to_do(place: Place, capsys: pyt
     assert place.type("models") == 0
 
 
-def test_a_rollback_by_command_shows_in_zenml(place: Place) -> None:
-    place.register(2).go_live(1, 2)
+def test_a_rollback_by_command_goes_to_whole_files_and_shows_in_zenml(place: Place, tmp_path: Path) -> None:
+    package = build_package(small_scorer(), tmp_path / "package", example=customers(), metadata={})
+    place.register(2, package).go_live(1, 2)
     line = ["rollback", "--reason", "Too many calls.", "--as", "bob", *shlex.split(place.options)]
+    [model] = Path(connect(place.project.uri).get_model_version(place.name, "1").source).glob("**/MLmodel")
+    described = model.read_text(encoding="utf-8")
+    model.write_text(f"{described}# changed\n", encoding="utf-8")
+    with pytest.raises(DecisionRefused, match=r"Version 1 of .* cannot be live: .* changed.*--to"):
+        place.type("rollback --reason 'Too many calls.' --as bob")
+    model.write_text(described, encoding="utf-8")
     done = place.project.run(*line).succeeded()
     assert f"{place.name} version 1 is @Champion again, in place of version 2." in done.out
     assert "Live    version 1, since" in done.out

@@ -60,7 +60,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = registry.register(MODEL, package, description="Phones.", tags=tags, run_id=run.info.run_id)
     registry.set_alias(MODEL, CHALLENGER, version.version)
     ledger = LocalDecisionLedger(folder / "state" / "tables", DATASET)
-    context = ApprovalContext(registry, ledger, InMemoryStages(), MODEL, ApprovalSettings(), now)
+    context = ApprovalContext(registry, ledger, InMemoryStages(), MODEL, ApprovalSettings(), now, lambda *_: None)
     record_gate(context, gate_report(context, 1, PASSING), who="ada")
     decide(context, 1, who="ada")
     promote(context, 1, who="ada")

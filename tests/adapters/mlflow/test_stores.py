@@ -68,6 +68,13 @@ def test_a_file_that_is_no_database_is_reported_within_seconds(tmp_path: Path) -
     assert took(versions) < 10
 
 
+def test_a_local_store_that_was_never_written_to_has_no_models_and_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    for name in ("mlflow.db", "empty.db"):
+        assert MlflowModelRegistry(f"sqlite:///{tmp_path}/{name}").versions("churn") == []
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.db"]
+
+
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Check that its folder can be written"):

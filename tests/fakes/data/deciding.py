@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from adapters.mlflow.manifest import package_digest
 from churn.approval.audit import Audit, audit
 from churn.approval.context import ApprovalContext
 from churn.approval.decide import decide, record_gate
 from churn.approval.promote import Promotion, promote
 from churn.approval.settings import ApprovalSettings
 from churn.approval.state import VersionStatus
+from churn.core.errors import ModelError
 from churn.gate.report import Check, GateReport, VersionSummary
 from churn.gate.settings import GateSettings
 from churn.ports.ledger import Decision, Entry
-from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelRegistry
+from churn.ports.registry import CHALLENGER, CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION, ModelRegistry, ModelVersion
 from tests.fakes.ports.ledger import InMemoryLedger
 from tests.fakes.ports.registry import InMemoryModelRegistry
 from tests.fakes.ports.stages import InMemoryStages
@@ -131,7 +133,7 @@ class Office:
 
     @property
     def context(self) -> ApprovalContext:
-        return ApprovalContext(self.registry, self.ledger, self.stages, MODEL, self.settings, self.clock)
+        return ApprovalContext(self.registry, self.ledger, self.stages, MODEL, self.settings, self.clock, self._verify)
 
     @property
     def champion(self) -> int | None:
@@ -174,7 +176,6 @@ class Office:
         """Audit the model; `damaged` says what is wrong with packages, and a report is there unless it is in `lost`."""
         return audit(
             self.context,
-            package_fault=lambda version: self.damaged.get(version.version),
             report_fault=lambda digest: f"The report {digest} is gone." if digest in self.lost else None,
             expect=expect,
         )
@@ -196,6 +197,10 @@ class Office:
         other.registry, other.ledger, other.stages = self.registry, self.ledger, self.stages
         return other
 
+    def _verify(self, version: ModelVersion, into: Path) -> None:
+        if fault := self.damaged.get(version.version):
+            raise ModelError(fault)
+
     def _named(self, alias: str) -> int | None:
         version = self.registry.by_alias(MODEL, alias)
         return version and version.version
@@ -210,13 +215,18 @@ def office(versions: int = 3, *live: int, settings: ApprovalSettings | None = No
     return made
 
 
-def register(registry: ModelRegistry, run_id: str, *, model: str = MODEL, **tags: str) -> int:
-    """Register a version with a digest of its own, let @Challenger name it, and return its number."""
+def register(
+    registry: ModelRegistry, run_id: str, *, model: str = MODEL, package: Path | None = None, **tags: str
+) -> int:
+    """Register a version, let @Challenger name it, and return its number; without a package it has a digest alone."""
     number = len(registry.versions(model)) + 1
+    digest = f"digest of {number}" if package is None else package_digest(package)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "MLmodel").write_text("flavors: {}\n")
-        own = {MODEL_DIGEST: f"digest of {number}", "registered_by": "ada", "dataset": "gym", **tags}
-        made = registry.register(model, Path(folder), description="A model.", tags=own, run_id=run_id)
+        if package is None:
+            package = Path(folder)
+            (package / "MLmodel").write_text("flavors: {}\n")
+        known = {MODEL_DIGEST: digest, "registered_by": "ada", "dataset": "gym", **tags}
+        made = registry.register(model, package, description="A model.", tags=known, run_id=run_id)
     registry.set_alias(model, CHALLENGER, made.version)
     return made.version
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from churn.approval.audit import Audit
-from churn.approval.context import APPROVAL_CHECK, DECISION
+from churn.approval.context import APPROVAL_CHECK
 from churn.approval.promote import promote, retire, rollback
+from churn.approval.state import DECISION
 from churn.core.errors import ConfigError, NotFound
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHAMPION, MODEL_DIGEST, PREVIOUS_CHAMPION
@@ -137,7 +138,7 @@ def test_a_damaged_package_that_was_retired_is_named_no_more() -> None:
     place.damaged[1] = "model.ubj changed since it was built."
     retire(place.context, 1, who="bob", why="The disk damaged it.")
     assert found(place) == []
-    place.go_live(1)
+    place.judge(1)
     assert [subject for subject, _ in found(place)] == ["version 1"]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from churn.approval.context import APPROVAL_CHECK, DECISION, is_behind, mirrored_tags, person, reason
+from churn.approval.context import APPROVAL_CHECK, is_behind, mirrored_tags, person, reason
 from churn.approval.decide import record_gate
 from churn.approval.promote import rollback
+from churn.approval.state import DECISION
 from churn.core.errors import ConfigError, WriteConflict
 from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, office
 

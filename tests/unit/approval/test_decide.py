@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from churn.approval.context import APPROVAL_CHECK, DECISION
+from churn.approval.context import APPROVAL_CHECK
 from churn.approval.decide import approve, decide, record_gate, reject
 from churn.approval.promote import promote, rollback
 from churn.approval.settings import ApprovalSettings
+from churn.approval.state import DECISION
 from churn.core.errors import ConfigError, DecisionRefused, NotFound, WriteConflict
 from churn.core.estimate import Estimate
 from churn.gate.report import Check, Comparison, PairedMetric

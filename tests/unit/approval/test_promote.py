@@ -16,7 +16,7 @@ from churn.approval.settings import ApprovalSettings
 from churn.core.errors import ChurnError, ConfigError, DecisionRefused, NotFound, StoreError, WriteConflict
 from churn.ports.ledger import Decision, Entry
 from churn.ports.registry import CHALLENGER, CHAMPION
-from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Office, office
+from tests.fakes.data.deciding import FAILING, MANUAL, MODEL, Doom, DoomedLedger, Office, office
 from tests.fakes.ports.ledger import altered
 
 
@@ -292,7 +292,7 @@ class Elsewhere(Office):
 
     def __init__(self, place: Office) -> None:
         self.settings, self.clock, self.doom = ApprovalSettings(), place.clock, place.doom
-        self.registry, self.stages = place.registry, place.stages
+        self.registry, self.stages, self.damaged = place.registry, place.stages, place.damaged
         self.ledger = OtherMachine(place)  # type: ignore[assignment]
 
 
@@ -312,6 +312,76 @@ class OtherMachine:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         yield
+
+
+def older_copy(records: list[Decision]) -> None:
+    del records[-1]
+
+
+def begun_anew(records: list[Decision]) -> None:
+    records.clear()
+
+
+def of_another_data_set(records: list[Decision]) -> None:
+    records[:] = office(1, 1).ledger.records
+
+
+@pytest.mark.parametrize("spoil", [older_copy, begun_anew, of_another_data_set], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda place: promote(place.context, 2, who="ada"),
+        lambda place: rollback(place.context, who="ada", why="Bad."),
+        lambda place: approve(place.context, 2, who="ada", why="Good."),
+        lambda place: reject(place.context, 1, who="ada", why="Bad."),
+        lambda place: retire(place.context, 1, who="ada", why="Lost."),
+        lambda place: complete_begun(place.context),
+        lambda place: place.context.read().champion,
+        lambda place: place.context.read().candidate(None),
+    ],
+)
+def test_a_ledger_that_lacks_records_the_registry_knows_of_is_acted_on_by_nobody(
+    act: Callable[[Office], object], spoil: Callable[[list[Decision]], None]
+) -> None:
+    place = office(2, 1)
+    place.under(MANUAL).judge(2)
+    reject(place.context, 2, who="bob", why="It forgets the north.")
+    spoil(place.ledger.records)
+    with pytest.raises(DecisionRefused, match=r"names a record .* that the ledger does not hold.*restore the table"):
+        act(place)
+    told = [finding.problem for finding in place.audit().findings]
+    assert any("names a record that the ledger does not hold" in problem for problem in told), "nothing was covered up"
+
+
+class BehindAtFirst(DoomedLedger):
+    """A ledger to which somebody adds all but the first records after it was read once."""
+
+    def __init__(self, records: list[Decision], first: int) -> None:
+        super().__init__(Doom())
+        self.records, self._first = records, [records[:first]]
+
+    def read(self) -> list[Decision]:
+        return self._first.pop() if self._first else super().read()
+
+
+def test_a_decision_between_reading_ledger_and_registry_is_not_taken_for_a_missing_record() -> None:
+    place = office(2, 1)
+    known = len(place.ledger.records)
+    place.judge(2)
+    place.ledger = BehindAtFirst(place.ledger.records, known)
+    assert place.context.read().unrecorded == ()
+
+
+def test_a_version_whose_files_are_damaged_or_gone_does_not_go_live() -> None:
+    place = office(4, 1, 2, 3)
+    place.judge(4)
+    place.damaged = {4: "model.ubj changed.", 2: "Its files are gone."}
+    with pytest.raises(DecisionRefused, match=rf"Version 4 of {MODEL} cannot be live: model\.ubj changed"):
+        promote(place.context, 4, who="ada")
+    with pytest.raises(DecisionRefused, match=r"Version 2 of .* Its files are gone\..*another version .* --to"):
+        rollback(place.context, who="ada", why="Bad.")
+    assert place.champion == 3
+    assert rollback(place.context, to=1, who="ada", why="Bad.").version == 1
 
 
 def test_a_ledger_that_was_tampered_with_decides_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from churn.core.errors import DecisionRefused, ModelError, NotFound
-from churn.lifecycle.decisions import audit_model, package_fault, retire_version
+from churn.lifecycle.decisions import audit_model, retire_version
 from churn.lifecycle.workspace import Workspace
 from churn.ports.registry import ModelVersion
 from tests.fakes.data.case import CONTRACT, settings
@@ -36,13 +36,6 @@ def test_an_audit_names_damaged_packages_and_reports_that_are_gone() -> None:
     assert [finding.subject for finding in done.findings] == ["version 2", "record 1"]
     assert "model.ubj changed" in done.findings[0].problem
     assert "is not in `gate_reports`" in done.findings[1].problem
-
-
-def test_what_is_wrong_with_a_package_is_said_without_loading_it() -> None:
-    place = office(2)
-    versions = place.context.read().versions
-    faults = [package_fault(workspace(place, damaged=(2,)), version) for version in versions.values()]
-    assert [fault is None for fault in faults] == [True, False]
 
 
 def test_a_version_that_is_there_and_whole_is_not_retired() -> None:
