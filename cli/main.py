@@ -71,7 +71,10 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         return code
     except KeyboardInterrupt as interrupted:
         kept = "What was finished is kept; the same command goes on from there."
-        print(f"\nInterrupted. {' '.join(getattr(interrupted, '__notes__', [kept]))}", file=sys.stderr)
+        text = f"Interrupted. {' '.join(getattr(interrupted, '__notes__', [kept]))}"
+        print(f"\n{text}", file=sys.stderr)
+        if wants_json(arguments):
+            print_json({"exit": 130, "error": text, "log": log.path}, out)
         return 130
     except BrokenPipeError:
         # The reader has seen enough, as `| head` does; what is left must not fail again when Python ends.

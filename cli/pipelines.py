@@ -143,12 +143,12 @@ def graphs(settings: Settings, contract: DatasetContract) -> dict[str, dict[str,
     """Return the steps of each pipeline, each with those that it waits for; nothing runs, and no store is asked."""
     from .parser import PIPELINES
 
-    found = {}
+    steps = {}
     for name in PIPELINES:
         pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
         pipeline.prepare(settings, contract, **({"version": None} if name == "deployment" else {}))
-        found[name] = {step: sorted(invocation.upstream_steps) for step, invocation in pipeline.invocations.items()}
-    return found
+        steps[name] = {step: sorted(invocation.upstream_steps) for step, invocation in pipeline.invocations.items()}
+    return steps
 
 
 def _leave_the_screen_to_the_display(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -77,9 +76,9 @@ def simulate(arguments: argparse.Namespace) -> int:
             stores = YearStores(contract, profile, folder, runs)
             options |= {"faults": faults, "policies": policies, "processes": running}
             year = simulate_year(stores, company, contract, settings, **options)
-    except KeyboardInterrupt:
-        print("\nInterrupted. The year left nothing behind.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupted:
+        interrupted.add_note("The year left nothing behind.")
+        raise
     out.write_text(year_page(year), encoding="utf-8")
     code = 0 if all(reached for _, reached in year.goals) else 3
     if wants_json(arguments):

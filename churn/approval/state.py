@@ -191,7 +191,7 @@ class ModelState:
     def unrecorded(self) -> tuple[int, ...]:
         """The versions whose tag `decision` names a record that the ledger does not hold."""
         hashes = {"", *(record.hash for record in self.ledger)}
-        return tuple(number for number, known in self.versions.items() if known.tags.get(DECISION, "") not in hashes)
+        return tuple(number for number in self.versions if self.versions[number].tags.get(DECISION, "") not in hashes)
 
     def require_whole_ledger(self) -> None:
         """Refuse to act by a ledger that lacks records which the registry knows of.

@@ -198,11 +198,13 @@ def test_an_interruption_says_that_nothing_is_lost(tmp_path: Path, capsys: pytes
 
     thread = threading.Thread(target=press_ctrl_c, daemon=True)
     thread.start()
-    assert main(["config", "show", "--config", str(pipe)]) == 130
+    assert main(["config", "show", "--json", "--config", str(pipe)]) == 130
     thread.join()
     os.close(held[0])
     signal.signal(signal.SIGINT, before)
-    assert "Interrupted. What was finished is kept" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "Interrupted. What was finished is kept" in shown.err
+    assert json.loads(shown.out)["exit"] == 130
 
 
 def test_a_reader_that_went_away_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
