@@ -38,6 +38,10 @@ class Component(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+_STORES = {"databricks", "databricks-uc", "file", "http", "https", "mssql", "mysql", "postgresql", "sqlite"}
+"""Of which kinds the address of a store of MLflow may be."""
+
+
 class MlflowSettings(Frozen):
     """Where MLflow keeps runs, registered models and files."""
 
@@ -47,7 +51,10 @@ class MlflowSettings(Frozen):
 
     @field_validator("tracking_uri", "registry_uri")
     @classmethod
-    def _names_no_profile(cls, value: str) -> str:
+    def _is_a_store(cls, value: str) -> str:
+        scheme = re.split("[+:]", value)[0] if "://" in value else ""
+        if scheme and scheme not in _STORES:
+            raise ValueError(f"{scheme}:// is no store of MLflow; these are: {', '.join(sorted(_STORES))}")
         if value.startswith(("databricks://", "databricks-uc://")):
             raise ValueError(
                 f"write {value.partition(':')[0]!r} alone, and the profile of ~/.databrickscfg in "

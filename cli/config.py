@@ -148,11 +148,14 @@ def _in_force(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _shipped(arguments: argparse.Namespace) -> dict[str, Any]:
-    stack = getattr(arguments, "stack", None) or chosen_stack()
     return {
         **read_yaml(CONFIGS / "base.yaml", ConfigError),
-        "profile": read_yaml(CONFIGS / f"{stack}.yaml", ConfigError),
+        "profile": read_yaml(CONFIGS / f"{_stack(arguments)}.yaml", ConfigError),
     }
+
+
+def _stack(arguments: argparse.Namespace) -> str:
+    return getattr(arguments, "stack", None) or chosen_stack()
 
 
 def _at(values: Any, key: str) -> Any:
@@ -173,7 +176,7 @@ def _set_by(arguments: argparse.Namespace, key: str) -> str:
     if key == "dataset" and _at(_in_force(arguments), key) != _at(_shipped(arguments), key):
         return "`use`"
     if key.startswith("profile"):
-        file = f"{getattr(arguments, 'stack', 'local')}.yaml"
+        file = f"{_stack(arguments)}.yaml"
     return f"configs/{file}"
 
 

@@ -6,6 +6,7 @@ import argparse
 import atexit
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -158,6 +159,8 @@ def _dispatch(arguments: argparse.Namespace, log: RunLog, started: float, out: T
 
     prepare(getattr(arguments, "debug", False))
     if hasattr(arguments, "data") and not arguments.data.exists():  # refused before anything is imported
+        if re.match(r"\w{2,}:/", str(arguments.data)):
+            raise ConfigError("`--data` takes a file or folder of this machine, not an address: download it first.")
         raise ConfigError(f"There is no data at {arguments.data.resolve()}: check `--data`.")
     if arguments.command is None:
         from .pipelines import run_pipeline

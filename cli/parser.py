@@ -7,6 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,9 +103,17 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, **options})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse an option that there is not by its name; argparse would first stumble over the value behind it."""
+        """Refuse an option that there is not by its name, and an empty value.
+
+        Argparse would first stumble over the value behind the option. An empty value is a variable of a script that was
+        never set: the command would act on another data set, version or time than was meant.
+        """
         typed = list(sys.argv[1:] if args is None else args)
         options = set(_options(self))
+        for before, word in pairwise(["", *typed]):
+            if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
+                name = word.strip().rstrip("=") or (before if before.startswith("--") else "text")
+                self.error(f"argument {name}: the value is empty: give one, or leave it out")
         for word in typed[: typed.index("--")] if "--" in typed else typed:
             if word.startswith("--") and word.partition("=")[0] not in options:
                 self.error(f"unrecognized arguments: {word}")

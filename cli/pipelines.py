@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
     from churn.data.contract import DatasetContract
-    from churn.settings import Settings
+    from churn.settings import Profile, Settings
 
 __all__ = ["finished", "graphs", "prepared", "run_pipeline"]
 
@@ -68,6 +68,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         return _scheduled(arguments, session)
     if name == "deployment":
         session.workspace.approval(settings.approval).read().candidate(arguments.version)
+    _make_state(profile)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)
     console, file, key = terminal(quiet=quiet), profile.state / "durations.json", f"{name} {contract.name}"
@@ -94,6 +95,14 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         arguments.pipeline = "retraining"
         return run_pipeline(arguments, log, started)
     return {**result, "seconds": round(seconds, 1), "log": log.path}
+
+
+def _make_state(profile: Profile) -> None:
+    try:
+        profile.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "choose another folder with --set profile.state=FOLDER"
+        raise ConfigError(f"The state folder {profile.state} cannot be made ({error.strerror}): {remedy}.") from error
 
 
 def _scheduled(arguments: argparse.Namespace, session: Session) -> dict[str, Any]:

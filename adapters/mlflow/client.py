@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.store.entities import PagedList
 
-__all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict", "is_made"]
+__all__ = ["all_pages", "ask", "connect", "ensure_experiment", "is_conflict", "may_hold"]
 
 T = TypeVar("T")
 
@@ -71,12 +71,15 @@ def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
     return ask(tracking_uri, "open the store", client)
 
 
-def is_made(uri: str) -> bool:
-    """Whether something may be stored there: of a SQLite store, whether its file is there and not empty."""
+def may_hold(uri: str, model: str) -> bool:
+    """Whether a store may hold versions of a model: a SQLite file is asked itself, without MLflow's slow imports."""
+    if not uri.startswith("sqlite:///"):
+        return True
     try:
-        return not uri.startswith("sqlite:///") or _file(uri).stat().st_size > 0
-    except OSError:
-        return False
+        with closing(sqlite3.connect(f"{_file(uri).absolute().as_uri()}?mode=ro", timeout=1, uri=True)) as store:
+            return store.execute("SELECT 1 FROM model_versions WHERE name = ? LIMIT 1", [model]).fetchone() is not None
+    except sqlite3.Error:
+        return _file(uri).exists() and _file(uri).stat().st_size > 0  # MLflow says what is wrong with it
 
 
 def ask(uri: str, what: str, call: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from churn.core.errors import NotFound, StoreError
 from churn.ports.registry import ModelRegistry, ModelVersion
 
-from .client import all_pages, ask, connect, is_conflict, is_made
+from .client import all_pages, ask, connect, is_conflict, may_hold
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,9 +79,9 @@ class MlflowModelRegistry(ModelRegistry):
         return version
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """Return every version, from one search; a local store that was never written to is not even made."""
+        """Return every version, from one search; where a local store has none, MLflow is not even asked."""
         _check_name(name)
-        if not is_made(self._registry_uri):
+        if not may_hold(self._registry_uri, self._full(name)):
             return []
         stored = self._found(name)
         if not stored:

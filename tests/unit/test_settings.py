@@ -102,6 +102,7 @@ def test_a_workspace_says_where_a_data_set_and_the_files_are() -> None:
             "profile.mlflow.tracking_uri=databricks://ada",
             r"write 'databricks' alone.*`profile.databricks.config_profile`",
         ),
+        ("profile.mlflow.tracking_uri=ftp://x", r"ftp:// is no store of MLflow; these are: .*sqlite"),
         ("profile.databricks=null", r"needs a section `databricks` with at least a `catalog`"),
     ],
 )

@@ -75,6 +75,10 @@ def test_a_local_store_that_was_never_written_to_has_no_models_and_is_not_made(t
     assert [path.name for path in tmp_path.iterdir()] == ["empty.db"]
 
 
+def test_what_a_local_store_does_not_have_it_says_without_mlflow(uri: str) -> None:
+    assert took(lambda: MlflowModelRegistry(uri).versions("nobody")) < 0.5
+
+
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Check that its folder can be written"):

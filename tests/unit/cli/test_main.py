@@ -166,6 +166,11 @@ def test_a_command_that_acts_is_silent_where_that_is_asked_for(
     assert capsys.readouterr().out
 
 
+def test_an_address_is_no_table_to_deliver(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--pipeline", "training", "--dataset", "telco", "--data", "https://example.com/x.csv"]) == 2
+    assert "not an address: download it first" in capsys.readouterr().err
+
+
 def test_settings_are_shown_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show", "--json", "--set", "seed=7"]) == 0
     shown = capsys.readouterr().out

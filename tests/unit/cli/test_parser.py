@@ -217,6 +217,25 @@ def test_a_mistyped_word_is_told_with_the_one_that_may_have_been_meant(
     assert told[1].startswith("Help: python run.py")
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("--pipeline training --dataset ''", "--dataset"),
+        ("--pipeline inference --as-of ''", "--as-of"),
+        ("--stack= --pipeline training", "--stack"),
+        ("models --dataset=' '", "--dataset"),
+        ("approve --version 1 --reason ''", "--reason"),
+        ("use ''", "text"),
+    ],
+)
+def test_an_empty_value_is_refused_by_the_name_of_its_option(
+    line: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match=f"argument {name}: the value is empty"):
+        build_parser().parse_args(shlex.split(line))
+    assert build_parser().parse_args(["models", "--set=campaign.offer="]).command_overrides == ["campaign.offer="]
+
+
 def test_a_word_that_is_like_no_other_gets_no_guess(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in refused("xyzzy", capsys)
 
