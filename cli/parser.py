@@ -25,6 +25,7 @@ __all__ = [
     "settings_options",
 ]
 
+_MAX_PROCESSES = 64  # of an endpoint; each holds about 300 MB and a load of the model
 THE_PROGRAMS = -1
 """What `--version` without a number stands for."""
 
@@ -257,6 +258,12 @@ def _port(typed: str) -> int:
     return int(typed)
 
 
+def _processes(typed: str) -> int:
+    if not typed.isdecimal() or not 1 <= int(typed) <= _MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{typed!r} is no such number: give 1 to {_MAX_PROCESSES}")
+    return int(typed)
+
+
 def _count(typed: str) -> int:
     if not typed.isdecimal() or int(typed) < 1:
         raise argparse.ArgumentTypeError(f"{typed!r} is no such number: give 1 or more")
@@ -402,7 +409,7 @@ def _endpoint_commands(commands: Any, common: _Parser) -> None:
     serve = commands.add_parser("serve", parents=[common], help="answer scoring requests over HTTP with @Champion")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8080, metavar="N", help="port to listen at (default: %(default)s)")
-    serve.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: %(default)s)")
+    serve.add_argument("--workers", type=_processes, default=1, metavar="N", help="processes (default: %(default)s)")
     serve.add_argument("--no-auth", action="store_true", help="ask for no token; for this machine alone")
     serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM), to answer over HTTPS")
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
