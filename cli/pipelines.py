@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
     from churn.data.contract import DatasetContract
-    from churn.settings import Profile, Settings
+    from churn.profile import Profile
+    from churn.settings import Settings
 
 __all__ = ["finished", "graphs", "prepared", "run_pipeline"]
 
