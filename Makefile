@@ -42,7 +42,7 @@ test: lint ## everything that CI checks, but for Spark and Databricks
 test-databricks: $(TEST) .sail/installed ## Spark, and the adapters of Databricks against a workspace on this machine
 	$(RUN) -m pytest $(CLUSTER) -n 2 --dist loadfile --durations=15
 
-bundle: $(TEST) ## write the bundle for Databricks to build/bundle, and check it without a workspace
+bundle: $(TEST) ## write the bundles for Databricks to build/bundle, and check them without a workspace
 	$(RUN) run.py stack bundle --out build/bundle
 	$(RUN) tools/check_bundle.py build/bundle
 

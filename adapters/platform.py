@@ -102,7 +102,7 @@ def bundle(
     production: frozenset[str],
     graphs: Graphs,
 ) -> dict[str, str]:
-    """Return the files of a Databricks bundle by path; see `adapters.databricks.bundle.bundle_files`."""
+    """Return the files of a data set's Databricks bundles by path; see `adapters.databricks.bundle.bundle_files`."""
     from .databricks.bundle import bundle_files
 
     return bundle_files(targets, contract, production, graphs)

@@ -339,6 +339,20 @@ class Profile(Frozen):
             raise ConfigError(f"The stack {self.name!r} has no Databricks workspace: choose another with --stack.")
         return self.databricks
 
+    def check_online_store(self) -> None:
+        """Look whether the online store outlives the job that publishes to it.
+
+        Raises:
+            ConfigError: steps run in jobs, and the store is a file, which would end with the task.
+        """
+        if self.adapters == "databricks" and self.online.store == "sqlite":
+            raise ConfigError(
+                "profile.online.store is sqlite, a file: in a Databricks job it ends with the task that publishes to "
+                "it, and Model Serving cannot reach it. Set profile.online.store to lakebase, which `python run.py "
+                "stack setup` makes, or to postgresql, with profile.online.address; or, where nobody asks for scores "
+                "one by one, set serving.deploy to never: a release then publishes nothing."
+            )
+
     def moved(self, state: Path) -> Self:
         """Return the same machine with everything below another state folder."""
         text = self.model_dump(mode="json")

@@ -162,7 +162,8 @@ def read_configuration(
         defaults: The same, in which a command differs from `base.yaml` unless the user says otherwise.
 
     Raises:
-        ConfigError: a file is missing or malformed, a key is unknown (with the nearest valid one), a value is wrong.
+        ConfigError: a file is missing or malformed, a key is unknown (with the nearest valid one), a value is wrong, or
+            a release would publish to a file that ends with its job.
     """
     profiles = sorted(path.stem for path in configs.glob("*.yaml") if path.stem != "base")
     if stack not in profiles:
@@ -188,6 +189,8 @@ def read_configuration(
     named = [text.partition("=")[0] if text.strip().startswith("profile") else text for text in overrides]
     source = " + ".join(["base.yaml", f"{stack}.yaml", *([extra.name] if extra else []), *named])
     whole = parse_model(_Whole, raw, source, ConfigError)
+    if whole.serving.deploy != "never":
+        whole.profile.check_online_store()
     return Configuration(Settings(**{name: getattr(whole, name) for name in Settings.model_fields}), whole.profile)
 
 

@@ -20,7 +20,7 @@ PRODUCTION = frozenset({"staging", "prod"})
 
 
 def stack_bundle(arguments: argparse.Namespace) -> int:
-    """Write `databricks.yml` and `resources/`, a target each."""
+    """Write the bundle of the data set, and the one that all data sets share."""
     stack, overrides = getattr(arguments, "stack", "databricks"), overrides_of(arguments)
     project = CHECKOUT or Path.cwd()
     targets = {
@@ -40,12 +40,20 @@ def stack_bundle(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out.") from error
     console = plain_console()
-    console.print(f"Bundle  {arguments.out.resolve()}: {', '.join(files)}", soft_wrap=True)
-    console.print(f"Next    databricks bundle deploy -t {TARGETS[0]}   (in that folder)", soft_wrap=True)
+    for folder in dict.fromkeys(Path(name).parts[0] for name in files):
+        console.print(f"Bundle  {arguments.out.resolve() / folder}", soft_wrap=True)
+    console.print(f"Next    databricks bundle deploy -t {TARGETS[0]}   (in each of these folders)", soft_wrap=True)
+    console.print(
+        as_typed(
+            f"        python run.py stack setup --stack {stack} --dataset {contract.name} "
+            f"--config configs/targets/{TARGETS[0]}.yaml   (stores the code, makes what no bundle has)"
+        ),
+        soft_wrap=True,
+    )
     console.print(
         as_typed(
             f"        python run.py deployment-job create --stack {stack} --dataset {contract.name} "
-            f"--config configs/targets/{TARGETS[0]}.yaml   (stores the code, links the job)"
+            f"--config configs/targets/{TARGETS[0]}.yaml   (links the job)"
         ),
         soft_wrap=True,
     )

@@ -14,6 +14,7 @@ def features_publish(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.serving import publish_features
 
     session = session_of(arguments)
+    session.profile.check_online_store()
     published = publish_features(session.workspace, session.settings, full=arguments.full)
     features, parity = published.features, published.parity
     done = f"{published.written:,} customers written, {published.removed:,} removed"
@@ -27,6 +28,7 @@ def features_check(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.serving import check_features
 
     session = session_of(arguments)
+    session.profile.check_online_store()
     parity = check_features(session.workspace, session.settings)
     parity.require()
     print(

@@ -78,3 +78,13 @@ def require() -> Callable[[object, str], None]:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {what}")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(require: Callable[[object, str], None]) -> Iterator[str]:
+    """The address of a PostgreSQL server whose user `churn` has the password `first`."""
+    from tests import postgresql
+
+    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
+    with postgresql.running() as address:
+        yield address

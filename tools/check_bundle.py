@@ -1,4 +1,4 @@
-"""Read a bundle as Databricks' own package does, without a workspace: `python tools/check_bundle.py FOLDER`."""
+"""Read bundles as Databricks' own package does, without a workspace: `python tools/check_bundle.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ KINDS: dict[str, Any] = {
 
 
 def faults(folder: Path) -> list[str]:
-    """Return what is wrong with the resources of a bundle: an unknown kind or field, a missing one, a wrong type."""
+    """Return what is wrong with the resources of the bundles below a folder: kinds, fields, types, or no bundle."""
+    bundles = sorted(folder.rglob("databricks.yml"))
+    return [fault for path in bundles for fault in _of_a_bundle(path)] if bundles else [f"{folder}: no bundle is there"]
+
+
+def _of_a_bundle(description: Path) -> list[str]:
     messages: list[str] = []
-    whole = yaml.safe_load((folder / "databricks.yml").read_text(encoding="utf-8"))
-    for path in sorted(file for pattern in whole["include"] for file in folder.glob(pattern)):
+    whole = yaml.safe_load(description.read_text(encoding="utf-8"))
+    for path in sorted(file for pattern in whole["include"] for file in description.parent.glob(pattern)):
         for target, target_settings in yaml.safe_load(path.read_text(encoding="utf-8"))["targets"].items():
             messages += [f"{path.name}: there is no target {target}"] * (target not in whole["targets"])
             for kind, resources in target_settings["resources"].items():
@@ -47,5 +52,5 @@ def _faults(where: str, kind: Any, resource: dict[str, Any]) -> list[str]:
 
 if __name__ == "__main__":
     wrong = faults(Path(sys.argv[1]))
-    print(*wrong or ["The bundle is one that Databricks reads whole."], sep="\n")  # noqa: T201 - a command
+    print(*wrong or ["The bundles are ones that Databricks reads whole."], sep="\n")  # noqa: T201 - a command
     sys.exit(2 if wrong else 0)

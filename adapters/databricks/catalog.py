@@ -17,7 +17,7 @@ from churn.ports.tables import TableRef
 
 from ..spark.errors import explained
 from ..spark.frames import arrow_schema, viewed
-from ..spark.sql import quoted, text
+from ..spark.sql import qualified, quoted, text
 
 __all__ = ["KEPT", "TableText", "UnityCatalog", "frame_at", "key_statements", "text_statements"]
 
@@ -109,7 +109,7 @@ class UnityCatalog:
 
     def name(self, table: str) -> str:
         """Return the full name of a table as SQL writes it."""
-        return ".".join(map(quoted, [*self.schema.split("."), table]))
+        return f"{qualified(self.schema)}.{quoted(table)}"
 
     def newest(self, table: str) -> int | None:
         """Return the newest version of a table; None where there is none."""
@@ -225,8 +225,8 @@ class UnityCatalog:
 
     def tables(self) -> list[str]:
         """Return the names of the schema's tables."""
-        within = ".".join(map(quoted, self.schema.split(".")))
-        return sorted(row["tableName"] for row in self.session.sql(f"SHOW TABLES IN {within}").toArrow().to_pylist())
+        rows = self.session.sql(f"SHOW TABLES IN {qualified(self.schema)}").toArrow().to_pylist()
+        return sorted(row["tableName"] for row in rows)
 
     def fetched(self, table: str, rows: Any) -> pa.Table:
         """Return the rows of a frame, in the types that tables hold; raises as `explained` does."""

@@ -24,6 +24,7 @@ from churn.data.contract import DatasetContract
 from churn.profile import JobSettings, Profile
 from churn.settings import Settings
 
+from .endpoint import check_release
 from .workspace import client_of, explained, patiently
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ __all__ = [
     "hand_over",
     "requirements",
     "store",
+    "variables_of",
     "wheel",
 ]
 
 _PACKAGE = "churn_lifecycle"
+_RELEASING = ("deployment", "retraining")
+"""Pipelines that may release a version."""
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 _OF_THIS_MACHINE = re.compile(r"^(?:sqlite:|file:|~|/(?!Volumes/|Shared/|Users/|Workspace/))")
 
@@ -214,26 +218,29 @@ def hand_over(
         The settings and the contract of the steps, and the orchestrator's settings: which job, and what it runs.
 
     Raises:
-        ConfigError: something of this machine cannot be handed over.
+        ConfigError: something of this machine cannot be handed over, or no endpoint can be called so.
+        NotFound: the online store of a release is not there.
         StoreError: the volume cannot be written.
     """
     root, client = Path(__file__).resolve().parents[2], client_of(profile.workspace)
     project = root if (root / "pyproject.toml").is_file() else None
+    if pipeline in _RELEASING:
+        check_release(client, profile, settings, contract.name)
     contents = code_of(profile, wheel(project, profile.state / "wheels"))
     store(client, contents)
     incoming = f"{profile.workspace.volume_path}/incoming"
+    set_here = [name for name in variables_of(profile) if os.environ.get(name)]
     data, module = (_stored_file(client, incoming, path) for path in (settings.data, contract.feature_module))
     return (
         settings.model_copy(update={"dataset": contract.name, "data": data}),
         contract.model_copy(update={"feature_module": module}),
-        {"orchestrator": {"job": [pipeline, contract.name], "code": list(contents), "variables": _variables(profile)}},
+        {"orchestrator": {"job": [pipeline, contract.name], "code": list(contents), "variables": set_here}},
     )
 
 
-def _variables(profile: Profile) -> list[str]:
-    """Return the environment variables that the profile names, such as that of a password, and that are set here."""
-    named = re.findall(r'_variable":"(\w+)"', profile.model_dump_json())
-    return sorted({name for name in named if os.environ.get(name)})
+def variables_of(profile: Profile) -> list[str]:
+    """Return the environment variables that the profile names, such as that of a password."""
+    return sorted({*re.findall(r'_variable":"(\w+)"', profile.model_dump_json())})
 
 
 def fetched(profile: Profile, path: Path) -> Path:

@@ -16,6 +16,7 @@ from churn.settings import Settings
 from ..mlflow.client import ask, connect, is_conflict
 from .code import store
 from .deployment_payload import JOB, full_name, prepared
+from .endpoint import check_release
 from .jobs import Placed, find_jobs, job_name, jobs_of, place_job
 from .workspace import client_of, explained, export
 
@@ -112,9 +113,11 @@ class DeploymentJob:
 
         Raises:
             ConfigError: no jobs run there, or something of this machine cannot be handed over.
+            NotFound: the online store of a release is not there.
             StoreError: the workspace refuses or does not answer; the same command again completes it.
         """
         payload, _, contents = prepared(settings, self._profile, self._contract, self._short)
+        check_release(self._client, self._profile, settings, self._contract.name)
         store(self._client, contents)
         with explained(f"make the job {self._name}"):
             placed = place_job(self._client, self._settings, payload)
@@ -136,8 +139,8 @@ class DeploymentJob:
         model = self._registered()
         state = (model and model.deployment_job_state) or "NOT_SET_UP"
         job_id = str((model and model.deployment_job_id) or "")
-        own = [str(job.job_id) for job in self._jobs()]
-        if job_id and job_id not in own and state != "NOT_FOUND":
+        ours = [str(job.job_id) for job in self._jobs()]
+        if job_id and job_id not in ours and state != "NOT_FOUND":
             return Link(self._model, "ANOTHER_JOB", job_id, f"job {job_id} is linked, which is not this project's")
         return Link(self._model, state, job_id, _STATES.get(state, "a state that this version does not know"))
 
@@ -162,23 +165,32 @@ class DeploymentJob:
         newest = next(self._runs_of(version), None)
         if newest is None:
             raise NotFound(f"The job {self._name} never ran for version {version} of {self._model}.")
-        told = self._run(newest)
-        if told["result"] == "SUCCESS" or not told["ended"]:
-            what = "succeeded" if told["ended"] else "goes on"
+        state = self._run(newest)
+        if state["result"] == "SUCCESS" or not state["ended"]:
+            what = "succeeded" if state["ended"] else "goes on"
             raise ConfigError(
-                f"The newest run of version {version} {what}: there is nothing to repair ({told['url']})."
+                f"The newest run of version {version} {what}: there is nothing to repair ({state['url']})."
             )
-        history = newest.repair_history or []
-        latest = [item.id for item in history if item.id and str(item.type).endswith("REPAIR")]
-        with explained(f"repair the run {newest.run_id}"):
-            self._client.jobs.repair_run(
-                newest.run_id or 0,
-                latest_repair_id=latest[-1] if latest else None,
-                rerun_all_failed_tasks=True,
-                rerun_dependent_tasks=True,
-                job_parameters={"model_name": self._model, "model_version": str(version)},
-            )
-        return str(told["url"])
+        run_id = newest.run_id or 0
+        earlier = self._repairs(run_id)
+        try:
+            with explained(f"repair the run {run_id}"):
+                self._client.jobs.repair_run(
+                    run_id,
+                    latest_repair_id=earlier[-1] if earlier else None,
+                    rerun_all_failed_tasks=True,
+                    rerun_dependent_tasks=True,
+                    job_parameters={"model_name": self._model, "model_version": str(version)},
+                )
+        except StoreError:  # also where the answer to a first request was lost, and the SDK asked again
+            if self._repairs(run_id) == earlier:
+                raise
+        return str(state["url"])
+
+    def _repairs(self, run_id: int) -> list[int]:
+        with explained(f"look at the run {run_id}"):
+            history = self._client.jobs.get_run(run_id, include_history=True).repair_history or []
+        return [item.id for item in history if item.id and str(item.type).endswith("REPAIR")]
 
     def wait(self, version: int) -> Ended:
         """Wait until the newest run of a version has ended, also for it to begin, and return how it did.
@@ -213,12 +225,12 @@ class DeploymentJob:
                 task for task in run.tasks or () if task.state and str(task.state.result_state).endswith(".FAILED")
             ]
             said = self._client.jobs.get_run_output(failed[0].run_id or 0).error if failed else None
-        told = self._run(run)
-        if told["result"] == "SUCCESS":
-            return Ended("live", f"Version {version} of {self._model} is deployed.", str(told["url"]))
+        state = self._run(run)
+        if state["result"] == "SUCCESS":
+            return Ended("live", f"Version {version} of {self._model} is deployed.", str(state["url"]))
         waits = bool(failed) and failed[0].task_key == TASKS[1] and self._tag(version) == "Pending"
-        where = f"{failed[0].task_key} failed" if failed else str(told["result"]).lower()
-        return Ended("waiting" if waits else "failed", said or f"The run ended: {where}.", str(told["url"]))
+        where = f"{failed[0].task_key} failed" if failed else str(state["result"]).lower()
+        return Ended("waiting" if waits else "failed", said or f"The run ended: {where}.", str(state["url"]))
 
     def _tag(self, version: int) -> str | None:
         look = partial(self._registry.get_model_version, self._model, str(version))
@@ -241,13 +253,13 @@ class DeploymentJob:
             return list(self._client.jobs.list_runs(job_id=job_id, limit=20, expand_tasks=False))
 
     def _run(self, run: BaseRun | Run) -> dict[str, Any]:
-        given = {each.name: each.value for each in run.job_parameters or ()}
+        parameters = {parameter.name: parameter.value for parameter in run.job_parameters or ()}
         state = run.state
         life = state.life_cycle_state.value if state and state.life_cycle_state else ""
         result = state.result_state.value if state and state.result_state else ""
         ended = life in {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
         return {
-            "version": given.get("model_version"),
+            "version": parameters.get("model_version"),
             "result": result or life,
             "ended": ended,
             "url": run.run_page_url,
@@ -264,12 +276,12 @@ class DeploymentJob:
     def _registered(self) -> RegisteredModel | None:
         registry = self._registry
         try:
-            found: RegisteredModel = self._ask(
+            model: RegisteredModel = self._ask(
                 f"find {self._model!r}", partial(registry.get_registered_model, self._model)
             )
         except NotFound:
             return None
-        return found
+        return model
 
     def _linked(self, job_id: str) -> Link:
         """Let the model start that job, or none; looked up, made where it is missing, looked up again."""

@@ -13,8 +13,9 @@ from churn.lifecycle.deployment_job import TASKS
 from churn.profile import DatabricksSettings, Profile
 from churn.settings import Settings
 
-from .code import Code, code_of, from_job, wheel
+from .code import Code, code_of, from_job, variables_of, wheel
 from .jobs import PACKAGE, compute, job_name, jobs_of
+from .secrets import lend
 from .workspace import explained, tags_of
 
 __all__ = ["JOB", "Prepared", "deployment_payload", "full_name", "prepared", "read_job"]
@@ -100,12 +101,12 @@ def prepared(settings: Settings, profile: Profile, contract: DatasetContract, mo
         module = contract.feature_module.read_bytes()
         place = f"{at.volume_path}/incoming/{_digest(module)}/{contract.feature_module.name}"
         contract, contents = contract.model_copy(update={"feature_module": Path(place)}), {**contents, place: module}
-    told = {
+    handed = {
         "profile": code.profile,
         "settings": settings.model_copy(update={"dataset": contract.name, "data": None}).model_dump(mode="json"),
         "contract": contract.model_dump(mode="json", exclude_none=True, exclude={"feature_digest"}),
     }
-    content = json.dumps(told, sort_keys=True).encode()
+    content = json.dumps(handed, sort_keys=True).encode()
     job_file = f"{at.volume_path}/code/deployment-{_digest(content)}.json"
     payload = deployment_payload(at, contract, full_name(at, contract, model), code, job_file)
     return Prepared(payload, code, {**contents, job_file: content})
@@ -117,6 +118,8 @@ def _digest(content: bytes) -> str:
 
 def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
     """Return what a job was made with: its settings, the profile, and the data set.
+
+    Passwords that the profile names a variable for come from the secrets of these names, in the scope of the jobs.
 
     Raises:
         StoreError: the file cannot be read.
@@ -131,6 +134,7 @@ def read_job(path: str) -> tuple[Settings, Profile, DatasetContract]:
         assert contents is not None
         return contents.read().decode()
 
-    told = json.loads(read(path))
-    profile = from_job(read(told["profile"]), Path(tempfile.mkdtemp(prefix="churn-")))
-    return Settings.model_validate(told["settings"]), profile, DatasetContract.model_validate(told["contract"])
+    handed = json.loads(read(path))
+    profile = from_job(read(handed["profile"]), Path(tempfile.mkdtemp(prefix="churn-")))
+    lend(client, jobs_of(profile.workspace).secret_scope, variables_of(profile))
+    return Settings.model_validate(handed["settings"]), profile, DatasetContract.model_validate(handed["contract"])

@@ -17,6 +17,8 @@ from churn.profile import DatabricksSettings, Profile
 
 from ..local.machine_checks import Finding
 from ..local.zenml import store_url
+from ..spark.sql import qualified
+from .lakebase import check_endpoint
 from .reach import reached_by_a_job
 from .workspace import client_of, explained
 
@@ -30,6 +32,7 @@ _NEEDED = {
     "catalog": ("USE_CATALOG",),
     "schema": ("USE_SCHEMA", "CREATE_TABLE", "CREATE_MODEL"),
     "volume": ("READ_VOLUME", "WRITE_VOLUME"),
+    "function": ("EXECUTE", "APPLY_TAG"),  # which a model is; the SDK knows no CREATE_MODEL_VERSION
 }
 _KEPT = "delta.deletedFileRetentionDuration"
 
@@ -60,10 +63,11 @@ def diagnose_workspace(profile: Profile, schema: str, now: dt.datetime) -> list[
         Finding("databricks", "credentials", "ok", _credentials(client)),
         _clock(me.get("Date"), now),
         *_places(client, profile, settings, schema, user),
+        *_models(client, schema, user),
         *_zenml(client, profile),
     ]
     if settings.jobs is not None:
-        findings += [_runtime(settings), _retention(client, schema), _online(profile)]
+        findings += [_runtime(settings), _retention(client, schema), _online(client, profile)]
     return findings
 
 
@@ -109,15 +113,36 @@ def _places(
         except ChurnError as error:
             reason = str(error).partition(": ")[2].partition(". Ask")[0].rstrip(".")
             privilege = reason.partition("does not have ")[2].partition(" on ")[0]
-            grant = f"GRANT {privilege} ON {kind.upper()} {name} TO `{user}`"
+            grant = f"GRANT {privilege} ON {kind.upper()} {qualified(name)} TO `{user}`"
             yield Finding("databricks", f"{kind} {name}", "fail", reason, grant if privilege else remedy)
             return
         if missing:
             shown = ", ".join(missing).replace("_", " ")
-            grant = f"GRANT {shown} ON {kind.upper()} {name} TO `{user}`"
+            grant = f"GRANT {shown} ON {kind.upper()} {qualified(name)} TO `{user}`"
             yield Finding("databricks", f"{kind} {name}", "fail", f"without {shown}", grant)
         else:
             yield Finding("databricks", f"{kind} {name}", "ok", "there, with every privilege that is needed")
+
+
+def _models(client: WorkspaceClient, schema: str, user: str) -> Iterator[Finding]:
+    """Yield for each registered model of the data set what may not be done with it."""
+    catalog, _, name = schema.partition(".")
+    try:
+        with explained(f"list the models of {schema}"):
+            models = list(client.registered_models.list(catalog_name=catalog, schema_name=name))
+            for model in models:
+                full_name = str(model.full_name)
+                missing = [] if model.owner == user else _missing(client, "function", full_name, user)
+                if missing:
+                    shown = ", ".join(missing).replace("_", " ")
+                    grant = f"GRANT {shown} ON FUNCTION {qualified(full_name)} TO `{user}`"
+                    yield Finding("databricks", f"model {full_name}", "fail", f"without {shown}", grant)
+                else:
+                    yield Finding(
+                        "databricks", f"model {full_name}", "ok", "there, with every privilege that is needed"
+                    )
+    except ChurnError as error:
+        yield Finding("databricks", "models", "warn", str(error), "see the schema above")
 
 
 def _missing(client: WorkspaceClient, kind: str, name: str, user: str) -> list[str]:
@@ -156,12 +181,17 @@ def _runtime(settings: DatabricksSettings) -> Finding:
     return Finding("databricks", "runtime", "ok" if same else "warn", message, remedy)
 
 
-def _online(profile: Profile) -> Finding:
-    """Do the rows that a job publishes outlive its task?"""
+def _online(client: WorkspaceClient, profile: Profile) -> Finding:
+    """Is there an online store that a job can publish to?"""
     online = profile.online
-    if online.store == "sqlite":
-        remedy = "set online.store to lakebase or postgresql, and online.address to where it is"
-        return Finding("databricks", "online store", "warn", "a file that ends with the task which writes it", remedy)
+    if online.store == "sqlite":  # which the settings allow with `serving.deploy=never` alone
+        return Finding("databricks", "online store", "ok", "none: releases publish nothing, and no endpoint can serve")
+    if online.store == "lakebase":
+        try:
+            check_endpoint(client, online.address, profile.name)
+        except ChurnError as error:
+            message, _, remedy = str(error).partition(" Make it: ")
+            return Finding("databricks", "online store", "fail", message, remedy or "see the error above")
     return Finding("databricks", "online store", "ok", f"{online.store} at {online.address}")
 
 

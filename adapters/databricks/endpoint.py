@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from churn.core.errors import NotFound, StoreError
+from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.core.progress import advance
 from churn.ports.endpoint import EndpointAnswer, EndpointHost, EndpointState
 from churn.ports.registry import CHALLENGER, CHAMPION
-from churn.profile import DatabricksSettings, ModelServingSettings
+from churn.profile import DatabricksSettings, ModelServingSettings, Profile
+from churn.settings import Settings
 
+from .lakebase import check_endpoint
 from .prediction_log import LOG_TAG, arrange_log, log_of
 from .served_model import EXPLAIN, WHAT_IF
 from .serving_state import CHAMPION_ENTITY as _CHAMPION
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed, TrafficConfig
 
-__all__ = ["ModelServingEndpoint", "OnTrial", "endpoint_name"]
+__all__ = ["ModelServingEndpoint", "OnTrial", "check_release", "endpoint_name"]
 
-_BUSY = "RESOURCE_CONFLICT"
+_BUSY, _LONGEST = "RESOURCE_CONFLICT", 63
 
 
 class OnTrial(NamedTuple):
@@ -36,9 +38,30 @@ class OnTrial(NamedTuple):
 
 
 def endpoint_name(settings: DatabricksSettings, dataset: str) -> str:
-    """Return the name of a data set's endpoint."""
+    """Return the name of a data set's endpoint; raises ConfigError where it is longer than Model Serving takes."""
     template = (settings.serving or ModelServingSettings()).endpoint
-    return template.replace("{project}", settings.project).replace("{dataset}", dataset)
+    name = template.replace("{project}", settings.project).replace("{dataset}", dataset)
+    if len(name) > _LONGEST:
+        raise ConfigError(
+            f"The endpoint's name {name} has {len(name)} characters, and Model Serving takes {_LONGEST}: set a shorter "
+            "profile.databricks.serving.endpoint."
+        )
+    return name
+
+
+def check_release(client: WorkspaceClient, profile: Profile, settings: Settings, dataset: str) -> None:
+    """Look whether a release finds what it publishes to, before a version is promoted.
+
+    Raises:
+        ConfigError: no endpoint can be called as the settings say.
+        NotFound: the Lakebase endpoint is not there.
+        StoreError: the workspace refuses or does not answer.
+    """
+    if settings.serving.deploy == "never":
+        return
+    endpoint_name(profile.workspace, dataset)
+    if profile.online.store == "lakebase":
+        check_endpoint(client, profile.online.address, profile.name)
 
 
 class ModelServingEndpoint(EndpointHost):
@@ -81,8 +104,8 @@ class ModelServingEndpoint(EndpointHost):
 
     def state(self) -> EndpointState | None:
         """Return what the workspace says, whether it is ready apart from whether its configuration changes."""
-        found = self._found()
-        return None if found is None else self._state(found)
+        endpoint = self._found()
+        return None if endpoint is None else self._state(endpoint)
 
     def ensure(self, version: int, *, within: float) -> EndpointState:
         """Create the endpoint or change its configuration, and wait until it is ready and changes no more.
@@ -92,36 +115,42 @@ class ModelServingEndpoint(EndpointHost):
         """
         deadline = time.monotonic() + max(within, self._serving.update_seconds)
         self._wait_for_model(version, deadline)
-        trial, found = self._on_trial(), self._found()
-        log = log_of(found, self._serving.log)
-        found = self._changed(version, trial, found, deadline, logs=log == "own")
-        self._dress(found)
+        trial, endpoint = self._on_trial(), self._found()
+        log = log_of(endpoint, self._serving.log)
+        endpoint = self._changed(version, trial, endpoint, deadline, logs=log == "own")
+        self._dress(endpoint)
         if log is None:
             log = arrange_log(self._client, self.name, self._schema, self._serving.log)
             self._tag(**{LOG_TAG: log})
             if log == "own":  # which only what serves a version can do
-                found = self._changed(version, trial, found, deadline, logs=True)
-        return self._state(found)
+                endpoint = self._changed(version, trial, endpoint, deadline, logs=True)
+        return self._state(endpoint)
 
     def _changed(
-        self, version: int, trial: OnTrial | None, found: ServingEndpointDetailed | None, deadline: float, *, logs: bool
+        self,
+        version: int,
+        trial: OnTrial | None,
+        endpoint: ServingEndpointDetailed | None,
+        deadline: float,
+        *,
+        logs: bool,
     ) -> ServingEndpointDetailed:
         """Create or change the endpoint, and return it once it answers with its new configuration."""
         entities, traffic = self._config(version, trial, logs=logs)
-        if found is None:
+        if endpoint is None:
             self._create(entities, traffic)
         else:
-            self._check_owner(found)
-            found = self._settled(version, deadline)
-            if not holds(found, entities, traffic):
+            self._check_owner(endpoint)
+            endpoint = self._settled(version, deadline)
+            if not holds(endpoint, entities, traffic):
                 self._update(entities, traffic, version, deadline)
-        found = self._settled(version, deadline)
-        while not holds(found, entities, traffic):
-            if self._state(found).update == "failed":
-                raise StoreError(self._why_not(version, found))
-            self._pause(deadline, "; ".join(progress(found)) or "the servers start", version)
-            found = self._settled(version, deadline)
-        return found
+        endpoint = self._settled(version, deadline)
+        while not holds(endpoint, entities, traffic):
+            if self._state(endpoint).update == "failed":
+                raise StoreError(self._why_not(version, endpoint))
+            self._pause(deadline, "; ".join(progress(endpoint)) or "the servers start", version)
+            endpoint = self._settled(version, deadline)
+        return endpoint
 
     def query(self, rows: Sequence[Mapping[str, object]], *, explain: bool = False) -> EndpointAnswer:
         """Ask by `serving_endpoints.query`; the id of the request says in inference tables that it is a test."""
@@ -144,10 +173,10 @@ class ModelServingEndpoint(EndpointHost):
 
     def stop(self, *, within: float) -> bool:
         """Delete the endpoint; its permissions go with it, and its inference tables stay."""
-        found = self._found()
-        if found is None:
+        endpoint = self._found()
+        if endpoint is None:
             return False
-        self._check_owner(found)
+        self._check_owner(endpoint)
         try:
             with explained(f"delete the endpoint {self.name}"):
                 self._client.serving_endpoints.delete(self.name)
@@ -182,8 +211,8 @@ class ModelServingEndpoint(EndpointHost):
     def _page(self) -> str:
         return f"{self._client.config.host}/ml/endpoints/{self.name}"
 
-    def _state(self, found: ServingEndpointDetailed) -> EndpointState:
-        return state_of(found, self.name, f"{self._client.config.host}/serving-endpoints/{self.name}", self._page)
+    def _state(self, endpoint: ServingEndpointDetailed) -> EndpointState:
+        return state_of(endpoint, self.name, f"{self._client.config.host}/serving-endpoints/{self.name}", self._page)
 
     def _found(self) -> ServingEndpointDetailed | None:
         try:
@@ -192,9 +221,9 @@ class ModelServingEndpoint(EndpointHost):
         except NotFound:
             return None
 
-    def _check_owner(self, found: ServingEndpointDetailed) -> None:
-        own = {tag.key: tag.value for tag in found.tags or ()}
-        if (own.get(MANAGED_BY), own.get(PROJECT)) != ("churn", self._settings.project):
+    def _check_owner(self, endpoint: ServingEndpointDetailed) -> None:
+        tags = {tag.key: tag.value for tag in endpoint.tags or ()}
+        if (tags.get(MANAGED_BY), tags.get(PROJECT)) != ("churn", self._settings.project):
             raise StoreError(
                 f"The endpoint {self.name} ({self._page}) was not made by this project, as its tags say: choose "
                 "another name by `profile.databricks.serving.endpoint`, or delete it yourself."
@@ -250,8 +279,8 @@ class ModelServingEndpoint(EndpointHost):
             except StoreError as error:
                 if getattr(error.__cause__, "error_code", None) != _BUSY:
                     raise
-                found = self._settled(version, deadline)
-                if holds(found, entities, traffic):
+                endpoint = self._settled(version, deadline)
+                if holds(endpoint, entities, traffic):
                     return
 
     def _wait_for_model(self, version: int, deadline: float) -> None:
@@ -275,13 +304,13 @@ class ModelServingEndpoint(EndpointHost):
         from databricks.sdk.service.serving import EndpointStateConfigUpdate as Update
 
         while True:
-            found = self._found()
-            if found is None:
+            endpoint = self._found()
+            if endpoint is None:
                 raise StoreError(f"The endpoint {self.name} was deleted meanwhile: type the command again.")
-            state = found.state
+            state = endpoint.state
             if state is None or state.config_update != Update.IN_PROGRESS:
-                return found
-            self._pause(deadline, "; ".join(progress(found)) or "the workspace prepares it", version)
+                return endpoint
+            self._pause(deadline, "; ".join(progress(endpoint)) or "the workspace prepares it", version)
 
     def _pause(self, deadline: float, doing: str, version: int) -> None:
         advance("serve", 0, 0, f"{self.name}: {doing}")
@@ -293,9 +322,9 @@ class ModelServingEndpoint(EndpointHost):
             )
         time.sleep(self._serving.poll_seconds)
 
-    def _why_not(self, version: int, found: ServingEndpointDetailed) -> str:
+    def _why_not(self, version: int, endpoint: ServingEndpointDetailed) -> str:
         """Return why an update failed: what the workspace says of each entity, and the end of its build log."""
-        failed, state = failed_entities(found), self._state(found)
+        failed, state = failed_entities(endpoint), self._state(endpoint)
         reasons = dict.fromkeys(entity.state.deployment_state_message for entity in failed)
         why = " ".join(filter(None, reasons)) or "the workspace does not say why."
         answers = f"version {state.version} goes on answering" if state.ready else "no version answers"
@@ -310,21 +339,21 @@ class ModelServingEndpoint(EndpointHost):
             return ""
         return f" The build ended with: {said[-1]!r}." if said else ""
 
-    def _dress(self, found: ServingEndpointDetailed) -> None:
+    def _dress(self, endpoint: ServingEndpointDetailed) -> None:
         """See to tags and permissions, which are not part of the configuration; permissions go by the endpoint's id."""
         from databricks.sdk.service.serving import ServingEndpointAccessControlRequest, ServingEndpointPermissionLevel
 
-        there = {tag.key: tag.value for tag in found.tags or ()}
-        if lacking := {key: value for key, value in self._tags.items() if there.get(key) != value}:
+        tags = {tag.key: tag.value for tag in endpoint.tags or ()}
+        if lacking := {key: value for key, value in self._tags.items() if tags.get(key) != value}:
             self._tag(**lacking)
-        if self._serving.can_query and found.id:
+        if self._serving.can_query and endpoint.id:
             level = ServingEndpointPermissionLevel.CAN_QUERY.value
             grants = [
                 ServingEndpointAccessControlRequest.from_dict({**_who(name), "permission_level": level})
                 for name in self._serving.can_query
             ]
             with explained(f"let {', '.join(self._serving.can_query)} query the endpoint {self.name}"):
-                self._client.serving_endpoints.update_permissions(found.id, access_control_list=grants)
+                self._client.serving_endpoints.update_permissions(endpoint.id, access_control_list=grants)
 
     def _tag(self, **tags: str) -> None:
         from databricks.sdk.service.serving import EndpointTag

@@ -55,20 +55,20 @@ def read_requests(requests: Iterable[Mapping[str, Any]]) -> Read:
 
 
 def _rows(request: Mapping[str, Any]) -> list[LoggedRow]:
-    at, given = _time(request), str(request.get("client_request_id") or "")
+    at, request_id = _time(request), str(request.get("client_request_id") or "")
     said = json.loads(request["response"])["predictions"]
     asked = _asked(request.get("request"))
     flagged = [bool(row.get(WHAT_IF)) for row in asked] if len(asked) == len(said) else [False] * len(said)
     rows = []
     for answer, is_test in zip(said, flagged, strict=True):
-        role: PredictionRole = "what_if" if is_test or given.startswith("what_if-") else "answered"
+        role: PredictionRole = "what_if" if is_test or request_id.startswith("what_if-") else "answered"
         features_at, scored = answer.get("features_at"), answer.get("probability") is not None
         rows.append(
             LoggedRow(
                 customer=str(answer.get("customer") or ""),
                 event_time=dt.datetime.fromisoformat(features_at) if features_at else at,
                 scored_at=at,
-                request_id=given or str(request["databricks_request_id"]),
+                request_id=request_id or str(request["databricks_request_id"]),
                 role=role,
                 status=str(answer["status"]),
                 probability=float(answer["probability"]) if scored else None,

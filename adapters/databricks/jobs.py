@@ -102,7 +102,7 @@ def job_payload(
         "tasks": [
             {
                 "task_key": step,
-                **({"depends_on": [{"task_key": one} for one in sorted(before)]} if before else {}),
+                **({"depends_on": [{"task_key": earlier} for earlier in sorted(before)]} if before else {}),
                 **task,
             }
             for step, before in steps.items()
@@ -154,8 +154,8 @@ def _cluster(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_jobs(client: WorkspaceClient, settings: DatabricksSettings, name: str) -> list[BaseJob]:
     """Return the project's jobs of that name, the oldest first; another one's job of the same name is none of them."""
-    own = tags_of(settings).items()
-    jobs = [job for job in client.jobs.list(name=name) if job.settings and own <= (job.settings.tags or {}).items()]
+    mark = tags_of(settings).items()
+    jobs = [job for job in client.jobs.list(name=name) if job.settings and mark <= (job.settings.tags or {}).items()]
     return sorted(jobs, key=lambda job: job.job_id or 0)
 
 
@@ -167,24 +167,24 @@ def place_job(client: WorkspaceClient, settings: DatabricksSettings, payload: Ma
     from databricks.sdk.service.jobs import JobSettings as SdkSettings
 
     wanted, name = SdkSettings.from_dict(dict(payload)), str(payload["name"])
-    found = find_jobs(client, settings, name)
-    if not found:
+    jobs = find_jobs(client, settings, name)
+    if not jobs:
         client.jobs.create(**_shallow(wanted))
-        found = find_jobs(client, settings, name)
+        jobs = find_jobs(client, settings, name)
         change = "created"
     else:
-        change = "updated" if differences(settings_of(client, found[0]), wanted.as_dict()) else "unchanged"
+        change = "updated" if differences(settings_of(client, jobs[0]), wanted.as_dict()) else "unchanged"
         if change == "updated":
-            client.jobs.reset(_id(found[0]), wanted)
-    for twin in found[1:]:
+            client.jobs.reset(_id(jobs[0]), wanted)
+    for twin in jobs[1:]:
         client.jobs.delete(_id(twin))
-    return Placed(_id(found[0]), change)
+    return Placed(_id(jobs[0]), change)
 
 
 def settings_of(client: WorkspaceClient, job: BaseJob) -> dict[str, Any]:
     """Return a job as the workspace has it, whole: a listing leaves tasks out."""
-    there = client.jobs.get(_id(job)).settings
-    return {} if there is None else there.as_dict()
+    settings = client.jobs.get(_id(job)).settings
+    return {} if settings is None else settings.as_dict()
 
 
 def _id(job: BaseJob) -> int:

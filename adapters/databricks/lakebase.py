@@ -15,7 +15,7 @@ from .workspace import explained
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-__all__ = ["LakebaseLogin", "awaited", "place_project"]
+__all__ = ["LakebaseLogin", "awaited", "check_endpoint", "place_project"]
 
 _SERVER = {"port": 5432, "dbname": "databricks_postgres", "sslmode": "require"}
 """The database is the one that every branch has from the start."""
@@ -117,6 +117,20 @@ def awaited(operation: Any, what: str) -> None:
         raise StoreError(f"Databricks could not {what}: {error}.") from error
 
 
+def check_endpoint(client: WorkspaceClient, endpoint: str, stack: str) -> None:
+    """Look whether an endpoint is there, before a release has promoted what it cannot publish.
+
+    Raises:
+        NotFound: it is not, with the remedy.
+        StoreError: the workspace refuses or does not answer.
+    """
+    try:
+        with explained(f"find the Lakebase endpoint {endpoint}"):
+            client.postgres.get_endpoint(endpoint)
+    except NotFound as error:
+        raise NotFound(f"{error} Make it: python run.py stack setup --stack {stack}") from error
+
+
 def place_project(client: WorkspaceClient, endpoint: str, tags: Mapping[str, str]) -> str:
     """See to it that the project of an endpoint is there, which comes with a branch and an endpoint of its own.
 
@@ -148,19 +162,22 @@ def place_project(client: WorkspaceClient, endpoint: str, tags: Mapping[str, str
         except StoreError as error:
             # The answer to a first request was lost, and the SDK asked again.
             if not isinstance(error.__cause__, AlreadyExists | ResourceAlreadyExists):
-                raise
+                raise StoreError(
+                    f"{error} Without Lakebase, set profile.online.store to postgresql; or, where nobody asks for "
+                    "scores one by one, to sqlite with serving.deploy=never."
+                ) from error
     try:
         with explained(f"look at the Lakebase endpoint {endpoint}"):
             client.postgres.get_endpoint(endpoint)
     except NotFound as error:
         with explained(f"list the endpoints of {project}"):
-            there = [
-                str(found.name)
+            endpoints = [
+                str(served.name)
                 for branch in client.postgres.list_branches(project)
-                for found in client.postgres.list_endpoints(str(branch.name))
+                for served in client.postgres.list_endpoints(str(branch.name))
             ]
         raise StoreError(
             f"The Lakebase project {project} has no endpoint {endpoint}: let `profile.online.address` be "
-            f"{' or '.join(there) or 'one that you make in the workspace'}."
+            f"{' or '.join(endpoints) or 'one that you make in the workspace'}."
         ) from error
     return change

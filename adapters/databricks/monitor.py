@@ -11,6 +11,7 @@ from churn.core.errors import NotFound, StoreError
 from churn.data.tables import TABLES
 from churn.profile import DatabricksSettings, MonitorSettings
 
+from ..spark.sql import qualified
 from .jobs import quartz
 from .payloads import differences
 from .workspace import explained, mark_of, tags_of
@@ -54,6 +55,7 @@ class PlatformMonitor:
     def __init__(self, client: WorkspaceClient, settings: DatabricksSettings, dataset: str, schema: str) -> None:
         self._client, self._settings, self._dataset, self._schema = client, settings, dataset, schema
         self._monitor = settings.monitor or MonitorSettings()
+        self._alert_name = f"{settings.project}-drift-{dataset}"
         self.table = f"{schema}.{TABLES['predictions'].name}"
 
     def place(self) -> Change:
@@ -65,9 +67,9 @@ class PlatformMonitor:
         """
         from databricks.sdk.errors import AlreadyExists, ResourceAlreadyExists, ResourceConflict
 
-        table, found = self._id(), self._found()
+        table, monitor = self._id(), self._found()
         wanted = self._wanted(table)
-        if found is None:
+        if monitor is None:
             self._mark()  # before the monitor: one that is made and not marked would be somebody else's
             try:
                 with explained(f"make a monitor of {self.table}"):
@@ -78,8 +80,8 @@ class PlatformMonitor:
                     raise
             self._check(self._found())
             return "created"
-        self._check(found)
-        if not differences(found.as_dict(), wanted.as_dict()):
+        self._check(monitor)
+        if not differences(monitor.as_dict(), wanted.as_dict()):
             return "unchanged"
         with explained(f"change the monitor of {self.table}"):
             self._client.data_quality.update_monitor(_TABLE, table, wanted, "data_profiling_config")
@@ -93,12 +95,16 @@ class PlatformMonitor:
         """
         from databricks.sdk.service.dataquality import Refresh
 
-        table, found = self._id(), self._found()
-        if found is None:
+        table, monitor = self._id(), self._found()
+        if monitor is None:
             raise NotFound(f"There is no monitor of {self.table}: make it by `python run.py stack monitor`.")
-        self._check(found)
+        self._check(monitor)
         with explained(f"look at the refreshes of {self.table}"):
-            running = [one for one in self._client.data_quality.list_refresh(_TABLE, table) if _state(one) in _RUNNING]
+            running = [
+                refresh
+                for refresh in self._client.data_quality.list_refresh(_TABLE, table)
+                if _state(refresh) in _RUNNING
+            ]
         if running:
             return Refreshed(running[0].refresh_id, _state(running[0]), was_running=True)
         with explained(f"refresh the monitor of {self.table}"):
@@ -110,33 +116,40 @@ class PlatformMonitor:
         if self._monitor.warehouse_id is None:
             return None
         wanted = self._alert(self._monitor.warehouse_id)
-        with explained("list SQL alerts"):
-            found = [one for one in self._client.alerts_v2.list_alerts() if one.display_name == wanted.display_name]
-        if not found:
-            with explained(f"make the SQL alert {wanted.display_name}"):
+        name, alerts, change = wanted.display_name, self._alerts(), "unchanged"
+        if not alerts:
+            with explained(f"make the SQL alert {name}"):
                 self._client.alerts_v2.create_alert(wanted)
-            with explained("list SQL alerts"):
-                found = [one for one in self._client.alerts_v2.list_alerts() if one.display_name == wanted.display_name]
-            for twin in found[1:]:  # an answer that was lost after its effect
+            alerts, change = self._alerts(), "created"
+        elif differences(alerts[0].as_dict(), wanted.as_dict()):
+            mask, change = "query_text,warehouse_id,evaluation,schedule,custom_summary", "updated"
+            with explained(f"change the SQL alert {name}"):
+                self._client.alerts_v2.update_alert(str(alerts[0].id), wanted, mask)
+        for twin in alerts[1:]:  # an answer that was lost after its effect
+            with explained(f"remove the second SQL alert {name}"):
                 self._client.alerts_v2.trash_alert(str(twin.id))
-            return "created"
-        if not differences(found[0].as_dict(), wanted.as_dict()):
-            return "unchanged"
-        mask = "query_text,warehouse_id,evaluation,schedule,custom_summary"
-        with explained(f"change the SQL alert {wanted.display_name}"):
-            self._client.alerts_v2.update_alert(str(found[0].id), wanted, mask)
-        return "updated"
+        return change
+
+    def _alerts(self) -> list[AlertV2]:
+        """Return our alerts of this data set: one that somebody else called so is none of them."""
+        mark = mark_of(tags_of(self._settings))
+        with explained("list SQL alerts"):
+            return [
+                alert
+                for alert in self._client.alerts_v2.list_alerts()
+                if alert.display_name == self._alert_name and mark in (alert.custom_summary or "")
+            ]
 
     def _id(self) -> str:
         """Return the table's UUID, by which the platform names what it monitors."""
         try:
             with explained(f"look at the table {self.table}"):
-                found = self._client.tables.get(self.table)
+                described = self._client.tables.get(self.table)
         except NotFound as error:
             raise NotFound(
                 f"There is no table {self.table} yet: score customers by `python run.py --pipeline inference` first."
             ) from error
-        return str(found.table_id)
+        return str(described.table_id)
 
     def _found(self) -> Monitor | None:
         try:
@@ -145,9 +158,9 @@ class PlatformMonitor:
         except NotFound:
             return None
 
-    def _check(self, found: Monitor | None) -> None:
+    def _check(self, monitor: Monitor | None) -> None:
         """Refuse a monitor that the tag on its table does not say is ours: a monitor itself has no tags."""
-        if found is None:
+        if monitor is None:
             raise StoreError(f"The monitor of {self.table} is gone again: type the command again.")
         with explained(f"look at the tags of {self.table}"):
             tags = {
@@ -220,11 +233,11 @@ class PlatformMonitor:
     def _alert(self, warehouse: str) -> AlertV2:
         from databricks.sdk.service import sql
 
-        figures, cron = f"{self._schema}.{TABLES['drift_metrics'].name}", quartz(self._monitor.schedule)
+        figures, cron = qualified(f"{self._schema}.{TABLES['drift_metrics'].name}"), quartz(self._monitor.schedule)
         mark = mark_of(tags_of(self._settings))
         people = [sql.AlertV2Subscription(user_email=email) for email in self._monitor.notify]
         return sql.AlertV2(
-            display_name=f"{self._settings.project}-drift-{self._dataset}",
+            display_name=self._alert_name,
             custom_summary=f"Predictions of {self._dataset} differ from the baseline. {mark}",
             query_text=(
                 f"SELECT max(number) AS drift FROM {figures} WHERE against = 'baseline' AND metric = 'psi' "

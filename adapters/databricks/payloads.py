@@ -10,24 +10,24 @@ __all__ = ["differences"]
 _EMPTY: tuple[Any, ...] = (0, False, "", [], {})
 
 
-def differences(there: Any, wanted: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+def differences(existing: Any, wanted: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
     """Return each setting that differs by its path, such as `tasks.train.max_retries`: as it is, and as it is wanted.
 
     What the service adds by itself does not count; one more element of a list does.
     """
-    if isinstance(wanted, Sequence) and isinstance(there, Sequence) and not isinstance(wanted, str):
-        if not all(isinstance(element, Mapping) for element in (*wanted, *there)):
-            return {} if list(there) == list(wanted) else {path: (there, wanted)}
-        present, asked = _keyed(there), _keyed(wanted)
+    if isinstance(wanted, Sequence) and isinstance(existing, Sequence) and not isinstance(wanted, str):
+        if not all(isinstance(element, Mapping) for element in (*wanted, *existing)):
+            return {} if list(existing) == list(wanted) else {path: (existing, wanted)}
+        present, asked = _keyed(existing), _keyed(wanted)
         extra = {f"{path}.{key}": (present[key], None) for key in present.keys() - asked.keys()}
         return differences(present, asked, path) | extra
-    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
-        found: dict[str, tuple[Any, Any]] = {}
+    if isinstance(wanted, Mapping) and isinstance(existing, Mapping):
+        differing: dict[str, tuple[Any, Any]] = {}
         for key, value in wanted.items():
-            found |= differences(there.get(key), value, f"{path}.{key}".lstrip("."))
-        return found
-    same = there == wanted or (there is None and wanted in _EMPTY)
-    return {} if same else {path: (there, wanted)}
+            differing |= differences(existing.get(key), value, f"{path}.{key}".lstrip("."))
+        return differing
+    same = existing == wanted or (existing is None and wanted in _EMPTY)
+    return {} if same else {path: (existing, wanted)}
 
 
 def _keyed(elements: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -148,10 +148,10 @@ def prediction_log(profile: Profile, contract: DatasetContract, *_: Any) -> Any:
     from .workspace import client_of
 
     settings, online = profile.workspace, profile.online
-    found = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
+    endpoint = logged_endpoint(client_of(settings), endpoint_name(settings, contract.name))
     requests: Any = None
-    kind = log_of(found, "auto")
-    if found is not None and (table := table_of(found)):
+    kind = log_of(endpoint, "auto")
+    if endpoint is not None and (table := table_of(endpoint)):
         schema, name = table.rsplit(".", 1)
         requests = UnityRequests(UnityCatalog(unity_catalog(profile, contract).session, schema), name)
     elif kind == "own" and online.store == "lakebase":

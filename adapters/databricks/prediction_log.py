@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow.compute as pc
@@ -40,6 +41,9 @@ class Requests(Protocol):
     def of(self, hour: dt.datetime) -> Iterable[Mapping[str, Any]]:
         """Return the requests of an hour, as `read_requests` takes them."""
 
+    def close(self) -> None:
+        """Let go of what was opened to read them; they may be read again."""
+
 
 class InferenceLog(PredictionLog):
     """Moves the requests of an hour as one batch, which takes its own place where some came late.
@@ -75,17 +79,17 @@ class InferenceLog(PredictionLog):
         if self._requests is None:
             return 0
         moved = refused = unreadable = 0
-        with self._store.exclusive("predictions"):
-            there = self._counted()
-            since = max(map(self._hour_of, there), default=None)
+        with closing(self._requests), self._store.exclusive("predictions"):
+            moved_rows = self._counted()
+            since = max(map(self._hour_of, moved_rows), default=None)
             for hour in self._requests.hours(None if since is None else since - _LATE):
-                batch, found = f"{self._prefix}{hour:%Y-%m-%dT%H}", read_requests(self._requests.of(hour))
-                refused, unreadable = refused + found.refused, unreadable + found.unreadable
-                new = found.rows.num_rows - there.get(batch, 0)
+                batch, logged = f"{self._prefix}{hour:%Y-%m-%dT%H}", read_requests(self._requests.of(hour))
+                refused, unreadable = refused + logged.refused, unreadable + logged.unreadable
+                new = logged.rows.num_rows - moved_rows.get(batch, 0)
                 if new <= 0:
                     continue
-                given = prediction_rows(found.rows, batch, self._entity).to_reader()
-                self._store.replace_batch(self._predictions, BATCH_ID, batch, given)
+                arriving = prediction_rows(logged.rows, batch, self._entity).to_reader()
+                self._store.replace_batch(self._predictions, BATCH_ID, batch, arriving)
                 moved += new
         if unreadable:
             note("predictions", f"{unreadable:,} logged requests cannot be read: their answers are cut off or not ours")
@@ -95,11 +99,12 @@ class InferenceLog(PredictionLog):
         """Return the rows of hours that the table lacks; how many bytes they take the platform does not say."""
         waiting = 0
         if self._requests is not None:
-            there = self._counted()
-            since = max(map(self._hour_of, there), default=None)
-            for hour in self._requests.hours(None if since is None else since - _LATE):
-                rows = read_requests(self._requests.of(hour)).rows.num_rows
-                waiting += max(rows - there.get(f"{self._prefix}{hour:%Y-%m-%dT%H}", 0), 0)
+            moved_rows = self._counted()
+            since = max(map(self._hour_of, moved_rows), default=None)
+            with closing(self._requests) as requests:
+                for hour in requests.hours(None if since is None else since - _LATE):
+                    rows = read_requests(requests.of(hour)).rows.num_rows
+                    waiting += max(rows - moved_rows.get(f"{self._prefix}{hour:%Y-%m-%dT%H}", 0), 0)
         return LogCounts(waiting, 0, 0)
 
     def _counted(self) -> dict[str, int]:
@@ -110,9 +115,9 @@ class InferenceLog(PredictionLog):
         except NotFound:
             return counts
         for rows in self._store.scan(table, [BATCH_ID]):
-            for found in pc.value_counts(rows.column(BATCH_ID)).to_pylist():
-                if str(found["values"]).startswith(self._prefix):
-                    counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
+            for count in pc.value_counts(rows.column(BATCH_ID)).to_pylist():
+                if str(count["values"]).startswith(self._prefix):
+                    counts[count["values"]] = counts.get(count["values"], 0) + count["counts"]
         return counts
 
     def _hour_of(self, batch: str) -> dt.datetime:

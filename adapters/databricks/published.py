@@ -24,8 +24,8 @@ __all__ = ["PublishedOnlineStore", "publish_table", "tell_lag"]
 class PublishedOnlineStore(PostgresOnlineStore):
     """Our rows in PostgreSQL; `also` is called after each publication of them that came to its end."""
 
-    def __init__(self, *given: Any, also: Callable[[Publication], object], **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, also: Callable[[Publication], object], **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._also = also
 
     @contextmanager

@@ -43,8 +43,8 @@ def reached_by_a_job(client: WorkspaceClient, settings: DatabricksSettings, url:
     where = ended.run_page_url or ""
     python = "".join(re.findall(r"^Python (\S+)", logs, re.MULTILINE)[:1])
     if not has_ended(ended.state):
-        found = f"no answer: the job had not ended after {SECONDS} s"
-        return Finding("databricks", NAME, "warn", found, f"see {where}, and try again")
+        message = f"no answer: the job had not ended after {SECONDS} s"
+        return Finding("databricks", NAME, "warn", message, f"see {where}, and try again")
     if status_of(ended.state) != "completed":
         remedy = f"let the workspace's network reach {url} (for serverless compute its network policy); see {where}"
         return Finding(
@@ -52,8 +52,8 @@ def reached_by_a_job(client: WorkspaceClient, settings: DatabricksSettings, url:
         )
     if not python.startswith("3.12."):
         remedy = "set profile.databricks.jobs.environment_version to one with Python 3.12"
-        found = f"a task reaches it, and runs Python {python}, for which the packages of jobs are not locked"
-        return Finding("databricks", NAME, "warn", found, remedy)
+        message = f"a task reaches it, and runs Python {python}, for which the packages of jobs are not locked"
+        return Finding("databricks", NAME, "warn", message, remedy)
     return Finding("databricks", NAME, "ok", f"a task reaches it; Python {python} there")
 
 

@@ -45,8 +45,8 @@ class UnityRequests:
             return []
         where = "" if since is None else f" WHERE request_time >= {_literal(since)}"
         query = "SELECT DISTINCT date_trunc('HOUR', request_time) AS hour FROM"
-        found = self._catalog.run(self._table, f"{query} {self._catalog.name(self._table)}{where} ORDER BY hour")
-        return [hour.astimezone(dt.UTC) for hour in found["hour"].to_pylist()]
+        rows = self._catalog.run(self._table, f"{query} {self._catalog.name(self._table)}{where} ORDER BY hour")
+        return [hour.astimezone(dt.UTC) for hour in rows["hour"].to_pylist()]
 
     def of(self, hour: dt.datetime) -> Iterable[Mapping[str, Any]]:
         """Return the requests of an hour."""
@@ -57,6 +57,9 @@ class UnityRequests:
             "ORDER BY request_time, databricks_request_id",
         )
         return list(rows.to_pylist())
+
+    def close(self) -> None:
+        """Nothing is open: the session is the program's."""
 
 
 class PostgresRequests:
@@ -86,10 +89,10 @@ class PostgresRequests:
             "WHERE request_time >= %(since)s ORDER BY hour"
         )
         with self._lock:
-            found = self._ask(
+            rows = self._ask(
                 query.format(schema=self._schema), {"since": since or dt.datetime.min.replace(tzinfo=dt.UTC)}
             )
-        return [hour.replace(tzinfo=dt.UTC) for (hour,) in found]
+        return [hour.replace(tzinfo=dt.UTC) for (hour,) in rows]
 
     def of(self, hour: dt.datetime) -> Iterable[Mapping[str, Any]]:
         """Return the requests of an hour."""
@@ -105,25 +108,29 @@ class PostgresRequests:
     def close(self) -> None:
         """Let go of the connection; a closed log may be used again."""
         with self._lock:
-            if self._open is not None:
-                self._open.close()
+            self._hang_up()
 
     def _ask(self, query: sql.Composed, values: Mapping[str, Any]) -> list[Any]:
         """Run a query on the connection that is kept, or on a new one where the server has ended it."""
         for attempt in (1, 2):
             try:
-                if self._open is None or self._open.closed:
+                if self._open is None:
                     self._open = psycopg.connect(autocommit=True, connect_timeout=5, **self._options())
                     self._open.execute(sql.SQL(_CREATE).format(schema=self._schema))
                 answer = self._open.execute(query, values)
                 return answer.fetchall() if answer.description else []
             except psycopg.OperationalError as error:
-                self._open = None
+                self._hang_up()
                 if attempt == 2:
                     raise StoreError(f"The log of requests does not answer ({error}).") from error
             except psycopg.Error as error:
                 raise StoreError(f"The log of requests refuses ({error}).") from error
         raise AssertionError("unreachable")
+
+    def _hang_up(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
 def _literal(moment: dt.datetime) -> str:

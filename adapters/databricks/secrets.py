@@ -1,8 +1,10 @@
-"""The secret scope that holds how a task reaches ZenML, so that the job's definition does not."""
+"""The secret scope that holds how a task reaches ZenML, and passwords, so that the job's definition does not."""
 
 from __future__ import annotations
 
 import base64
+import os
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from churn.profile import DatabricksSettings
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-__all__ = ["forget", "keep", "read"]
+__all__ = ["forget", "keep", "lend", "read"]
 
 _OF_A_RUN = "run-"
 
@@ -49,3 +51,15 @@ def read(client: WorkspaceClient, place: str) -> str:
     """Return the secret at `scope/key`."""
     scope, _, key = place.partition("/")
     return base64.b64decode(client.secrets.get_secret(scope, key).value or "").decode()
+
+
+def lend(client: WorkspaceClient, scope: str, variables: Iterable[str]) -> None:
+    """Set environment variables that have no value from the secrets of their names, as far as there are any."""
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    try:
+        stored = {entry.key for entry in client.secrets.list_secrets(scope)}
+    except (NotFound, PermissionDenied):  # a server that asks for no password needs no scope
+        return
+    for name in stored.intersection(variables) - os.environ.keys():
+        os.environ[str(name)] = read(client, f"{scope}/{name}")

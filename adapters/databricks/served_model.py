@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from churn.core.codebase import closure
-from churn.core.errors import ConfigError, ModelError, StoreError
+from churn.core.errors import ModelError, StoreError
 from churn.core.frozen import Frozen
 from churn.core.progress import note
 from churn.ports.online import OnlineRow
@@ -150,12 +150,8 @@ def environment_of(
     Raises:
         ConfigError: the online store is a file of one machine.
     """
+    profile.check_online_store()
     online = profile.online
-    if online.store == "sqlite":
-        raise ConfigError(
-            "Model Serving cannot reach an online store that is a file: let `profile.online.store` be lakebase or "
-            "postgresql, with its address, and publish by `python run.py features publish`."
-        )
     served = ServedAs(
         name=version.name,
         version=version.version,
@@ -214,9 +210,9 @@ class ServedModel:
         served = ServedAs.model_validate_json(os.environ[SERVED_AS])
         model: Any = load_package(package, expected_digest=served.digest)
         model.use_threads(1)
-        known = Dataset.model_validate_json(dataset.read_bytes())
-        store, log = _stores(served, known)
-        return cls(model, known, served, store.rows, log=log)
+        described = Dataset.model_validate_json(dataset.read_bytes())
+        store, log = _stores(served, described)
+        return cls(model, described, served, store.rows, log=log)
 
     def predict(self, customers: pd.DataFrame) -> list[dict[str, Any]]:
         """Return a JSON object for each row.
@@ -253,9 +249,9 @@ class ServedModel:
             note("serve", f"a request is not logged: {error}")
 
     def _given(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        given = {str(name): value for name, value in row.items() if not _is_missing(value)}
-        whole = all(name in given for name in self._model.needed)
-        return {**{str(name): None for name in row if name in self._model.kinds}, **given} if whole else given
+        cells = {str(name): value for name, value in row.items() if not _is_missing(value)}
+        whole = all(name in cells for name in self._model.needed)
+        return {**{str(name): None for name in row if name in self._model.kinds}, **cells} if whole else cells
 
     def _said(self, answer: Answer) -> dict[str, Any]:
         score, served = answer.score, self._served

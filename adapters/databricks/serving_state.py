@@ -22,14 +22,14 @@ _UPDATES: dict[str | None, Literal["in_progress", "failed"]] = {
 }
 
 
-def state_of(found: ServingEndpointDetailed, name: str, address: str, page: str) -> EndpointState:
+def state_of(endpoint: ServingEndpointDetailed, name: str, address: str, page: str) -> EndpointState:
     """Return how an endpoint does: whether it is ready apart from whether its configuration changes."""
     from databricks.sdk.service.serving import EndpointStateReady
 
-    state, served = found.state, (found.config.served_entities if found.config else None) or []
+    state, served = endpoint.state, (endpoint.config.served_entities if endpoint.config else None) or []
     update = _UPDATES.get(state.config_update.value if state and state.config_update else None, "none")
     versions = [entity.entity_version for entity in served if entity.name == CHAMPION_ENTITY]
-    trouble = "; ".join(progress(found)) or "see its build logs"
+    trouble = "; ".join(progress(endpoint)) or "see its build logs"
     return EndpointState(
         name=name,
         address=f"{address}/invocations",
@@ -41,17 +41,17 @@ def state_of(found: ServingEndpointDetailed, name: str, address: str, page: str)
     )
 
 
-def failed_entities(found: ServingEndpointDetailed) -> list[Any]:
+def failed_entities(endpoint: ServingEndpointDetailed) -> list[Any]:
     """Return the served entities that did not start, of what is being changed to and of what is there."""
-    configs = (found.pending_config, found.config)
+    configs = (endpoint.pending_config, endpoint.config)
     entities = [entity for config in configs if config is not None for entity in config.served_entities or ()]
     states = [(entity, str(entity.state.deployment)) for entity in entities if entity.state]
     return [entity for word in ("FAILED", "ABORTED") for entity, state in states if word in state]
 
 
-def progress(found: ServingEndpointDetailed) -> list[str]:
+def progress(endpoint: ServingEndpointDetailed) -> list[str]:
     """Return how far each entity that is being changed to has come, in words."""
-    pending = found.pending_config or found.config
+    pending = endpoint.pending_config or endpoint.config
     served = (pending.served_entities if pending else None) or []
     return [
         f"{entity.name} (version {entity.entity_version}): "
@@ -61,16 +61,16 @@ def progress(found: ServingEndpointDetailed) -> list[str]:
     ]
 
 
-def holds(found: ServingEndpointDetailed, entities: Sequence[ServedEntityInput], traffic: TrafficConfig) -> bool:
+def holds(endpoint: ServingEndpointDetailed, entities: Sequence[ServedEntityInput], traffic: TrafficConfig) -> bool:
     """Return whether the endpoint is ready with a configuration; what the workspace adds by itself does not count."""
     from databricks.sdk.service.serving import EndpointStateReady
 
-    if found.config is None or found.state is None or found.state.ready != EndpointStateReady.READY:
+    if endpoint.config is None or endpoint.state is None or endpoint.state.ready != EndpointStateReady.READY:
         return False
-    there = {entity.name: entity.as_dict() for entity in found.config.served_entities or ()}
+    present = {entity.name: entity.as_dict() for entity in endpoint.config.served_entities or ()}
     wanted = {entity.name: entity.as_dict() for entity in entities}
-    same = there.keys() == wanted.keys() and all(wanted[name].items() <= there[name].items() for name in wanted)
-    return same and _shares(found.config.traffic_config) == _shares(traffic)
+    same = present.keys() == wanted.keys() and all(wanted[name].items() <= present[name].items() for name in wanted)
+    return same and _shares(endpoint.config.traffic_config) == _shares(traffic)
 
 
 def _shares(traffic: TrafficConfig | None) -> dict[str | None, int]:

@@ -16,14 +16,16 @@ from churn.data.contract import DatasetContract
 from churn.profile import DatabricksSettings
 
 from .code import store
-from .jobs import find_jobs, place_job, settings_of
+from .jobs import SECRET, find_jobs, place_job, settings_of
 from .lakebase import awaited, place_project
 from .payloads import differences
 from .resources import resources
+from .secrets import forget
 from .workspace import client_of, explained, mark_of, tags_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.jobs import BaseJob
 
 __all__ = ["Owned", "Piece", "destroy", "owned", "plan", "setup"]
 
@@ -38,20 +40,20 @@ class Piece:
         kind: What it is: schema, volume, workspace folder, Lakebase project, job.
         name: Its full name.
         wanted: What the project sets of it.
-        there: The same as it is now; None where there is no such thing.
+        present: The same as it is now; None where there is no such thing.
         ours: Whether it carries the project's mark; what others made is used and never changed or removed.
     """
 
     kind: str
     name: str
     wanted: Mapping[str, Any]
-    there: Mapping[str, Any] | None = None
+    present: Mapping[str, Any] | None = None
     ours: bool = False
 
     @property
     def change(self) -> Change:
         """What `setup` does with it."""
-        if self.there is None:
+        if self.present is None:
             return "make"
         if not self.ours:
             return "not ours"
@@ -59,7 +61,7 @@ class Piece:
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
         """Return each setting that differs by its path: as it is, and as it is wanted."""
-        return differences(self.there or {}, self.wanted)
+        return differences(self.present or {}, self.wanted)
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,12 @@ def plan(
     Raises:
         StoreError: the workspace refuses or does not answer, or the catalog is not there.
     """
-    client, mark, own = client_of(settings), tags_of(settings), settings.schema_of(contract)
+    client, mark, own_schema = client_of(settings), tags_of(settings), settings.schema_of(contract)
     with explained(f"read the catalog {settings.catalog}"):
         client.catalogs.get(settings.catalog)
     wanted = resources(settings, contract, "")
     schemas = {f"{settings.catalog}.{name}": schema for name, schema in wanted["schemas"].items()}
-    names = [own, *(name for name in schemas if files and name != own)]
+    names = [own_schema, *(name for name in schemas if files and name != own_schema)]
     pieces = [_schema(client, name, schemas[name], mark) for name in names]
     if files:
         (volume,) = wanted["volumes"].values()
@@ -122,7 +124,7 @@ def setup(
     Each thing is looked up, made, and looked up again, since an answer may be lost after its effect. `code` is what the
     jobs run, by its path in the volume.
     """
-    from databricks.sdk.errors import ResourceConflict
+    from databricks.sdk.errors import BadRequest, ResourceConflict
 
     client, look = client_of(settings), partial(plan, settings, contract, files=files, lakebase=lakebase, jobs=jobs)
     done = look()
@@ -137,8 +139,9 @@ def setup(
                     _make(client, piece, tags_of(settings))
                 else:
                     _change(client, piece)
-            except ResourceConflict:  # made meanwhile, or by a request whose answer was lost
-                continue
+            except (BadRequest, ResourceConflict):  # made meanwhile, or by a request whose answer was lost
+                if (piece.kind, piece.name, "make") in {(other.kind, other.name, other.change) for other in look()}:
+                    raise
     store(client, code or {})
     if lacking := [f"{piece.kind} {piece.name}" for piece in look() if piece.change in ("make", "change")]:
         raise StoreError(f"Somebody else changed {', '.join(lacking)} at the same time: type the command again.")
@@ -150,7 +153,7 @@ def owned(settings: DatabricksSettings) -> list[Owned]:
     client, mark = client_of(settings), tags_of(settings)
     with explained("list what the project made"):
         jobs = [
-            Owned("job", job.settings.name or "", (), partial(client.jobs.delete, job.job_id or 0))
+            Owned("job", job.settings.name or "", (), partial(_remove_job, client, settings, job))
             for job in client.jobs.list()
             if job.settings and mark.items() <= (job.settings.tags or {}).items()
         ]
@@ -181,8 +184,8 @@ def destroy(settings: DatabricksSettings) -> list[Owned]:
     Raises:
         StoreError: one of them cannot be removed; those before it are, and the same command goes on with the rest.
     """
-    found = owned(settings)
-    for number, resource in enumerate(found):
+    marked = owned(settings)
+    for number, resource in enumerate(marked):
         try:
             with explained(f"remove the {resource.kind} {resource.name}"):
                 resource.remove()
@@ -190,50 +193,50 @@ def destroy(settings: DatabricksSettings) -> list[Owned]:
             continue
         except StoreError as error:
             raise StoreError(
-                f"{error} {number} of {len(found)} are removed: the same command, typed again, goes on with the rest."
+                f"{error} {number} of {len(marked)} are removed: the same command, typed again, goes on with the rest."
             ) from error
-    return found
+    return marked
 
 
 def _schema(client: WorkspaceClient, name: str, asked: Mapping[str, Any], mark: Mapping[str, str]) -> Piece:
     wanted = {"comment": asked["comment"], "properties": dict(mark)}
-    there = _found(lambda: client.schemas.get(name), f"read the schema {name}")
-    if there is None:
+    schema = _looked_up(lambda: client.schemas.get(name), f"read the schema {name}")
+    if schema is None:
         return Piece("schema", name, wanted)
-    known = {"comment": there.comment, "properties": dict(there.properties or {})}
-    return Piece("schema", name, wanted, known, _marked(there.properties, mark))
+    present = {"comment": schema.comment, "properties": dict(schema.properties or {})}
+    return Piece("schema", name, wanted, present, _marked(schema.properties, mark))
 
 
 def _volume(client: WorkspaceClient, name: str, comment: str, mark: str) -> Piece:
     wanted = {"comment": comment}
-    there = _found(lambda: client.volumes.read(name), f"read the volume {name}")
-    if there is None:
+    volume = _looked_up(lambda: client.volumes.read(name), f"read the volume {name}")
+    if volume is None:
         return Piece("volume", name, wanted)
-    return Piece("volume", name, wanted, {"comment": there.comment}, mark in (there.comment or ""))
+    return Piece("volume", name, wanted, {"comment": volume.comment}, mark in (volume.comment or ""))
 
 
 def _folder(client: WorkspaceClient, settings: DatabricksSettings) -> Piece:
     what = f"look for the workspace folder {settings.folder}"
-    there = _found(lambda: client.workspace.get_status(settings.folder), what)
-    return Piece("workspace folder", settings.folder, {}, None if there is None else {}, ours=False)
+    folder = _looked_up(lambda: client.workspace.get_status(settings.folder), what)
+    return Piece("workspace folder", settings.folder, {}, None if folder is None else {}, ours=False)
 
 
 def _lakebase(client: WorkspaceClient, settings: DatabricksSettings, endpoint: str) -> Piece:
     project = "/".join(endpoint.split("/")[:2])
-    there = _found(lambda: client.postgres.get_project(project), f"look for the Lakebase project {project}")
-    tags = {tag.key: tag.value for tag in _tags_of_project(there)}
+    present = _looked_up(lambda: client.postgres.get_project(project), f"look for the Lakebase project {project}")
+    tags = {tag.key: tag.value for tag in _tags_of_project(present)}
     wanted = {"endpoint": endpoint}
     return Piece(
-        "Lakebase project", project, wanted, None if there is None else wanted, _marked(tags, tags_of(settings))
+        "Lakebase project", project, wanted, None if present is None else wanted, _marked(tags, tags_of(settings))
     )
 
 
 def _job(client: WorkspaceClient, settings: DatabricksSettings, wanted: Mapping[str, Any]) -> Piece:
     name = str(wanted["name"])
     with explained(f"look for the job {name}"):
-        found = find_jobs(client, settings, name)
-        there = settings_of(client, found[0]) if found else None
-    return Piece("job", name, wanted, there, ours=True)
+        jobs = find_jobs(client, settings, name)
+        present = settings_of(client, jobs[0]) if jobs else None
+    return Piece("job", name, wanted, present, ours=True)
 
 
 def _tags_of_project(project: Any) -> Iterator[Any]:
@@ -243,26 +246,33 @@ def _tags_of_project(project: Any) -> Iterator[Any]:
 
 def _served(client: WorkspaceClient, mark: Mapping[str, str]) -> list[Owned]:
     """Return the endpoints of Model Serving, and the SQL alerts, which have no tags: their text names the project."""
-    found = [
-        Owned("endpoint", str(one.name), (), partial(client.serving_endpoints.delete, str(one.name)))
-        for one in client.serving_endpoints.list()
-        if _marked({str(tag.key): str(tag.value) for tag in one.tags or ()}, mark)
-    ]
-    alerts = _found(lambda: list(client.alerts_v2.list_alerts()), "list SQL alerts") or []
-    alerts = [one for one in alerts if mark_of(mark) in (one.custom_summary or "")]
-    return [
-        *found,
-        *(
-            Owned("SQL alert", one.display_name, (), partial(client.alerts_v2.trash_alert, str(one.id)))
-            for one in alerts
-        ),
+    with explained("list the endpoints of Model Serving"):
+        endpoints = [
+            Owned("endpoint", str(endpoint.name), (), partial(client.serving_endpoints.delete, str(endpoint.name)))
+            for endpoint in client.serving_endpoints.list()
+            if _marked({str(tag.key): str(tag.value) for tag in endpoint.tags or ()}, mark)
+        ]
+    alerts = _looked_up(lambda: list(client.alerts_v2.list_alerts()), "list SQL alerts") or []
+    return endpoints + [
+        Owned("SQL alert", alert.display_name, (), partial(client.alerts_v2.trash_alert, str(alert.id)))
+        for alert in alerts
+        if mark_of(mark) in (alert.custom_summary or "")
     ]
 
 
 def _projects(client: WorkspaceClient, mark: Mapping[str, str]) -> Iterator[Owned]:
-    for one in _found(lambda: list(client.postgres.list_projects()), "list Lakebase projects") or []:
-        if _marked({str(tag.key): str(tag.value) for tag in _tags_of_project(one)}, mark):
-            yield Owned("Lakebase project", str(one.name), (), partial(_gone, client, str(one.name)))
+    for project in _looked_up(lambda: list(client.postgres.list_projects()), "list Lakebase projects") or []:
+        if _marked({str(tag.key): str(tag.value) for tag in _tags_of_project(project)}, mark):
+            yield Owned("Lakebase project", str(project.name), (), partial(_gone, client, str(project.name)))
+
+
+def _remove_job(client: WorkspaceClient, settings: DatabricksSettings, job: BaseJob) -> None:
+    """Remove a job, and before it what that of a schedule reaches ZenML with."""
+    parameters = settings_of(client, job).get("parameters", ())
+    named = {parameter["name"]: parameter.get("default") for parameter in parameters}
+    if settings.jobs and (secret := named.get(SECRET)):
+        forget(client, settings, secret)
+    client.jobs.delete(job.job_id or 0)
 
 
 def _gone(client: WorkspaceClient, project: str) -> None:
@@ -294,7 +304,7 @@ def _change(client: WorkspaceClient, piece: Piece) -> None:
         client.volumes.update(piece.name, comment=piece.wanted["comment"])
 
 
-def _found(look: Callable[[], Any], what: str) -> Any:
+def _looked_up(look: Callable[[], Any], what: str) -> Any:
     """Return what is there, or None."""
     from databricks.sdk.errors import NotFound
 

@@ -61,13 +61,13 @@ class UnityTables(FeatureStore):
 
     def upsert(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Compare with the newest version, then MERGE by key; new columns come with the same commit."""
-        with self._incoming(table, rows) as given:
-            return until_first(self._words(table.name), lambda: self._merge(table, given))
+        with self._incoming(table, rows) as arriving:
+            return until_first(self._words(table.name), lambda: self._merge(table, arriving))
 
     def replace(self, table: TableSpec, rows: pa.Table | pa.RecordBatchReader) -> TableRef:
         """Overwrite in one commit; the primary key is that of `rows` afterwards."""
-        with self._incoming(table, rows, whole=True) as given:
-            return until_first(self._words(table.name), lambda: self._overwrite(table, given))
+        with self._incoming(table, rows, whole=True) as arriving:
+            return until_first(self._words(table.name), lambda: self._overwrite(table, arriving))
 
     def latest(self, name: str) -> TableRef:
         """Read the newest commit; a version that this process has not seen is counted and fingerprinted."""
@@ -127,16 +127,16 @@ class UnityTables(FeatureStore):
         frame, _ = self._open(ref, None)
         _customer_of(ref, arrow_schema(frame))
         with self._reading(ref):
-            found: dt.datetime | None = known_until(frame, _utc(as_of)).toArrow()[0][0].as_py()
-        return None if found is None else found.astimezone(dt.UTC)
+            newest: dt.datetime | None = known_until(frame, _utc(as_of)).toArrow()[0][0].as_py()
+        return None if newest is None else newest.astimezone(dt.UTC)
 
     def replace_batch(self, table: TableSpec, column: str, value: str, rows: pa.RecordBatchReader) -> TableRef:
         """MERGE as `upsert` does, and delete the batch's other rows in the same commit."""
         if column not in table.key:
             raise StoreError(f"Batches of {table.name!r} cannot be identified by {column!r}: it is not in its key.")
         batch = (column, value)
-        with self._incoming(table, rows, batch) as given:
-            return until_first(self._words(table.name), lambda: self._merge(table, given, batch))
+        with self._incoming(table, rows, batch) as arriving:
+            return until_first(self._words(table.name), lambda: self._merge(table, arriving, batch))
 
     def vacuum(self, before: dt.datetime, keep: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
         """Have Databricks remove by age what no version needs that is younger than the oldest to be kept.
@@ -199,8 +199,8 @@ class UnityTables(FeatureStore):
                 f"{spine.name!r}, identified by ({', '.join(spine.key)}); take that key."
             )
         joined = as_known(left, right, entity, None if known_by is None else _utc(known_by))
-        with self._reading(spine), staged(self._catalog, joined) as given:
-            return until_first(self._words(into.name), lambda: self._overwrite(into, given))
+        with self._reading(spine), staged(self._catalog, joined) as arriving:
+            return until_first(self._words(into.name), lambda: self._overwrite(into, arriving))
 
     def _incoming(
         self,
@@ -211,29 +211,29 @@ class UnityTables(FeatureStore):
         whole: bool = False,
     ) -> AbstractContextManager[Incoming]:
         """Give Spark the rows of a write; unless they are the `whole` content, columns keep their types."""
-        there = not whole and self._catalog.newest(table.name) is not None
+        keeps_types = not whole and self._catalog.newest(table.name) is not None
         return incoming(
             self._catalog,
             table,
             rows,
             now=self._clock(),
-            existing=arrow_schema(self._catalog.rows(table.name)) if there else None,
+            existing=arrow_schema(self._catalog.rows(table.name)) if keeps_types else None,
             batch=batch,
             at_once=self._written_at_once,
         )
 
-    def _merge(self, table: TableSpec, given: Incoming, batch: tuple[str, str] | None = None) -> TableRef:
+    def _merge(self, table: TableSpec, arriving: Incoming, batch: tuple[str, str] | None = None) -> TableRef:
         if self._catalog.newest(table.name) is None:
-            return self._create(table, given)
+            return self._create(table, arriving)
         key, stored = self._catalog.key(table.name), arrow_schema(self._catalog.rows(table.name))
         if not set(key) <= set(table.key):
             raise StoreError(
                 f"The rows of {table.name!r} are identified by ({', '.join(key)}), not by ({', '.join(table.key)}): "
                 "use that key, or another table."
             )
-        lacking = [field for field in given.schema if field.name not in stored.names]
+        lacking = [field for field in arriving.schema if field.name not in stored.names]
         schema = pa.schema([*stored, *lacking])
-        with viewed(self._commented(table.name, widened(given.frame, schema))) as view:
+        with viewed(self._commented(table.name, widened(arriving.frame, schema))) as view:
             plan = MergePlan(self._catalog.name(table.name), view, table.key, stored, lacking, batch)
             counted = self._catalog.run(table.name, plan.changes).to_pylist()[0]
             if not lacking and not any(counted.values()):
@@ -243,24 +243,24 @@ class UnityTables(FeatureStore):
             self._declare(table)
         return self.latest(table.name)
 
-    def _overwrite(self, table: TableSpec, given: Incoming) -> TableRef:
+    def _overwrite(self, table: TableSpec, arriving: Incoming) -> TableRef:
         if self._catalog.newest(table.name) is None:
-            return self._create(table, given)
+            return self._create(table, arriving)
         newest_ref, stored = self.latest(table.name), arrow_schema(self._catalog.rows(table.name))
-        same_columns = {*stored} == {*given.schema}
+        same_columns = {*stored} == {*arriving.schema}
         if same_columns and newest_ref.key == table.key:
-            if _identified(given.frame, given.schema) == (newest_ref.rows, newest_ref.content_id):
+            if _identified(arriving.frame, arriving.schema) == (newest_ref.rows, newest_ref.content_id):
                 return newest_ref
         else:
             self._catalog.release(table.name)
-        frame = self._commented(table.name, given.frame)
+        frame = self._commented(table.name, arriving.frame)
         self._catalog.overwrite(table.name, frame, other_columns=not same_columns)
         if not same_columns or newest_ref.key != table.key:
             self._declare(table)
         return self.latest(table.name)
 
-    def _create(self, table: TableSpec, given: Incoming) -> TableRef:
-        self._catalog.create(table.name, self._commented(table.name, given.frame), table.key)
+    def _create(self, table: TableSpec, arriving: Incoming) -> TableRef:
+        self._catalog.create(table.name, self._commented(table.name, arriving.frame), table.key)
         self._declare(table)
         return self.latest(table.name)
 

@@ -39,7 +39,6 @@ from .workspace import client_of, explained
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.jobs import Run
     from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, ScheduleResponse, ScheduleUpdate
     from zenml.stack import Stack
 
@@ -119,7 +118,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
         """Return the links to the job's run."""
         from databricks.sdk import WorkspaceClient
 
-        return _links(WorkspaceClient().jobs.get_run(int(os.environ[RUN_ID])))
+        run = WorkspaceClient().jobs.get_run(int(os.environ[RUN_ID]))
+        return _links(run.run_id, run.run_page_url or "")
 
     def submit_pipeline(
         self,
@@ -163,8 +163,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
             schedule=quartz(schedule.cron_expression or "") if schedule else None,
         )
         passwords = {name: os.environ[name] for name in asked.variables if name in os.environ}
-        keep(client, settings, secret, json.dumps({**environment, **passwords}))
         try:
+            keep(client, settings, secret, json.dumps({**environment, **passwords}))
             job = place_job(client, settings, payload)
             if schedule:
                 return SubmissionResult(
@@ -177,7 +177,8 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
                 only=list(snapshot.step_configurations) if len(snapshot.step_configurations) < len(steps) else None,
             )
         except Exception:
-            forget(client, settings, secret)
+            with suppress(DatabricksError, OSError):  # later runs remove it, too
+                forget(client, settings, secret)
             raise
         number, failing_fast = started.run_id, snapshot.pipeline_configuration.execution_mode == ExecutionMode.FAIL_FAST
 
@@ -196,20 +197,22 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
                         forget(client, settings, secret)
                         _close(run, status_of(ended.state), f"See {ended.run_page_url}")
 
-        links = _links(client.jobs.get_run(number))
-        link = links[METADATA_ORCHESTRATOR_URL]
-        return SubmissionResult(wait, links)
+        # Not asked for: the run goes on, whatever a further request came to.
+        link = f"{client.config.host}/jobs/{job.job_id}/runs/{number}"
+        return SubmissionResult(wait, _links(number, link))
 
     def fetch_status(
         self, run: PipelineRunResponse, include_steps: bool = False
     ) -> tuple[ExecutionStatus | None, dict[str, ExecutionStatus] | None]:
         """Return what Databricks says of a run, and of its steps where they are asked for."""
-        there = client_of(self.workspace).jobs.get_run(_run_id(run))
-        tasks = {task.task_key: ExecutionStatus(status_of(task.state)) for task in there.tasks or ()}
-        return ExecutionStatus(status_of(there.state)), tasks if include_steps else None
+        with explained("say how far the run is"):
+            job_run = client_of(self.workspace).jobs.get_run(_run_id(run))
+        tasks = {task.task_key: ExecutionStatus(status_of(task.state)) for task in job_run.tasks or ()}
+        return ExecutionStatus(status_of(job_run.state)), tasks if include_steps else None
 
     def _stop_run_forcefully(self, pipeline_run: PipelineRunResponse) -> None:
-        client_of(self.workspace).jobs.cancel_run(_run_id(pipeline_run))
+        with explained("cancel the run"):
+            client_of(self.workspace).jobs.cancel_run(_run_id(pipeline_run))
 
     def _stop_run_gracefully(self, pipeline_run: PipelineRunResponse) -> None:
         self._stop_run_forcefully(pipeline_run)
@@ -220,15 +223,17 @@ class ChurnDatabricksOrchestrator(DatabricksOrchestrator):
 
         client, active = client_of(self.workspace), schedule.active if update.active is None else update.active
         times = quartz(update.cron_expression or schedule.cron_expression or "", paused=not active)
-        for job_id in self._jobs_of(client, schedule):
-            client.jobs.update(job_id, new_settings=JobSettings.from_dict({"schedule": times}))
+        with explained(f"change the schedule {schedule.name}"):
+            for job_id in self._jobs_of(client, schedule):
+                client.jobs.update(job_id, new_settings=JobSettings.from_dict({"schedule": times}))
 
     def delete_schedule(self, schedule: ScheduleResponse) -> None:
         """Remove the schedule's job, and what it reached ZenML with."""
         client = client_of(self.workspace)
-        for job_id in self._jobs_of(client, schedule):
-            client.jobs.delete(job_id)
-        forget(client, self.workspace, f"schedule-{schedule.id}")
+        with explained(f"remove the schedule {schedule.name}"):
+            for job_id in self._jobs_of(client, schedule):
+                client.jobs.delete(job_id)
+            forget(client, self.workspace, f"schedule-{schedule.id}")
 
     def _jobs_of(self, client: WorkspaceClient, schedule: ScheduleResponse) -> list[int]:
         name = job_name(self.workspace, "schedule", schedule.name)
@@ -240,12 +245,11 @@ def _run_id(run: PipelineRunResponse) -> int:
     return int(run.orchestrator_run_id or str(run.run_metadata[METADATA_ORCHESTRATOR_RUN_ID]))
 
 
-def _links(run: Run) -> dict[str, MetadataType]:
-    link = Uri(run.run_page_url or "")
+def _links(run_id: int | None, page: str) -> dict[str, MetadataType]:
     return {
-        METADATA_ORCHESTRATOR_RUN_ID: str(run.run_id),
-        METADATA_ORCHESTRATOR_URL: link,
-        METADATA_ORCHESTRATOR_LOGS_URL: link,
+        METADATA_ORCHESTRATOR_RUN_ID: str(run_id),
+        METADATA_ORCHESTRATOR_URL: Uri(page),
+        METADATA_ORCHESTRATOR_LOGS_URL: Uri(page),
     }
 
 

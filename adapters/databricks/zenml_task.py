@@ -10,8 +10,8 @@ from pathlib import Path
 
 from churn.profile import Profile
 
-from .code import from_job
-from .secrets import read
+from .code import from_job, variables_of
+from .secrets import lend, read
 from .zenml_orchestrator import RUN_ID
 
 __all__ = ["run_task"]
@@ -36,8 +36,10 @@ def run_task(
     text = client.files.download(profile).contents
     assert text is not None
     state = Path(tempfile.mkdtemp(prefix="churn-"))  # for what is of this task alone
-    activate(from_job(text.read().decode(), state))
+    connected = from_job(text.read().decode(), state)
+    activate(connected)
     os.environ.update({**json.loads(read(client, secret)), RUN_ID: run})
+    lend(client, secret.partition("/")[0], variables_of(connected))
 
     from zenml.entrypoints.step_entrypoint_configuration import StepEntrypointConfiguration
     from zenml.execution.pipeline.utils import prevent_pipeline_execution

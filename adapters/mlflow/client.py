@@ -105,8 +105,10 @@ def ask(uri: str, what: str, call: Callable[[], T]) -> T:
                 continue
             kind = NotFound if re.match(_MISSING, f"{error.error_code} {error}") else StoreError
             raise kind(_message(uri, what, error, _remedy(error))) from error
-        except OSError as error:
-            raise StoreError(_message(uri, what, error, "Check free space and permissions there.")) from error
+        except OSError as error:  # which a workspace that does not answer is, too
+            local = not uri.startswith("databricks")
+            remedy = "Check free space and permissions there." if local else "Type the command again later."
+            raise StoreError(_message(uri, what, error, remedy)) from error
     raise AssertionError("the last attempt returns or raises")
 
 

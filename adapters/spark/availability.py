@@ -35,8 +35,8 @@ def java_version() -> int | None:
         asked = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    found = re.search(r'version "(?:1\.)?(\d+)', asked.stderr)
-    return int(found[1]) if found else None
+    version = re.search(r'version "(?:1\.)?(\d+)', asked.stderr)
+    return int(version[1]) if version else None
 
 
 def trouble() -> str | None:

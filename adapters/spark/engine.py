@@ -72,15 +72,15 @@ class SparkBatchEngine(BatchEngine):
             finished = (work / "_SUCCESS").exists()
             if not finished:
                 self._compute(batch, work, progress)
-            found = ds.dataset(work, format="parquet")
-            unscored = [unscored_in(part) for part in found.to_batches(columns=[REJECTED, UNSEEN, MISSING])]
+            scored = ds.dataset(work, format="parquet")
+            unscored = [unscored_in(part) for part in scored.to_batches(columns=[REJECTED, UNSEEN, MISSING])]
             for rejected, unseen, missing in unscored:
                 tally.add_unscored(rejected, unseen, missing)
             quarantined = distinct_rows([rejected for rejected, *_ in unscored])
             if quarantined is not None:
                 self.store.upsert(batch.quarantine, quarantined)
             schema = predictions_schema(batch.entity, batch.top_reasons)
-            rows = pa.RecordBatchReader.from_batches(schema, _counted(found, batch, tally))
+            rows = pa.RecordBatchReader.from_batches(schema, _counted(scored, batch, tally))
         table = self.store.replace_batch(batch.predictions, BATCH_ID, batch.batch_id, rows)
         return tally.result(table, resumed=tally.scored + tally.rejected.total() if finished else 0)
 
@@ -119,8 +119,8 @@ class SparkBatchEngine(BatchEngine):
         return rows.select(*map(column, asked))
 
 
-def _counted(found: ds.Dataset, batch: Batch, tally: Tally) -> Iterator[pa.RecordBatch]:
-    for part in found.to_batches(columns=[SCORED]):
+def _counted(scored: ds.Dataset, batch: Batch, tally: Tally) -> Iterator[pa.RecordBatch]:
+    for part in scored.to_batches(columns=[SCORED]):
         rows = rows_in(part, batch.entity, batch.top_reasons)
         tally.add_rows(rows)
         yield stamped(rows, batch)

@@ -10,7 +10,7 @@ from churn.data.contract import DatasetContract
 from churn.model.features import BUILT_IN, FeatureSpec
 from churn.model.frame import Kind, canonical_text
 
-from .sql import quoted, text
+from .sql import qualified, quoted, text
 
 __all__ = ["FeatureStatement", "feature_statements"]
 
@@ -57,7 +57,7 @@ def feature_statements(contract: DatasetContract, schema: str) -> list[FeatureSt
     for spec in on_demand:
         expression, inputs = written[spec.name] = _written(spec, kinds, written)
         taken = ", ".join(parameters[name] for name in inputs)
-        head = f"CREATE OR REPLACE FUNCTION {'.'.join(map(quoted, [*schema.split('.'), spec.name]))}({taken})"
+        head = f"CREATE OR REPLACE FUNCTION {qualified(f'{schema}.{spec.name}')}({taken})"
         sql = f"{head} RETURNS DOUBLE COMMENT {text(spec.description)} RETURN {expression}"
         statements.append(FeatureStatement(f"{schema}.{spec.name}", inputs, sql))
     return statements

@@ -115,12 +115,12 @@ def newest(
     from pyspark.sql import functions as f
 
     whole = f.struct(*map(column, features.columns))
-    known = features.where(_seen(features) <= f.lit(as_of))
-    found = known.groupBy(*map(column, entity)).agg(f.max_by(whole, _order(features)).alias(_ROW))
+    seen = features.where(_seen(features) <= f.lit(as_of))
+    rows = seen.groupBy(*map(column, entity)).agg(f.max_by(whole, _order(features)).alias(_ROW))
     if max_age is not None:
-        oldest = known.agg((f.max(column(EVENT_TIME)) - f.lit(max_age)).alias(_SEEN))
-        found = found.crossJoin(f.broadcast(oldest)).where(f.col(f"{_ROW}.{EVENT_TIME}") >= f.col(_SEEN))
-    return found.select(f"{_ROW}.*")
+        oldest = seen.agg((f.max(column(EVENT_TIME)) - f.lit(max_age)).alias(_SEEN))
+        rows = rows.crossJoin(f.broadcast(oldest)).where(f.col(f"{_ROW}.{EVENT_TIME}") >= f.col(_SEEN))
+    return rows.select(f"{_ROW}.*")
 
 
 def widened(rows: DataFrame, schema: pa.Schema) -> DataFrame:

@@ -53,8 +53,8 @@ def scored(
         scorer = package.scorer()
         scorer.use_threads(1)  # Spark runs a task for each core
         for batch in batches:
-            found = score_batch(scorer, batch, entity=entity, explain=explain, source=source)
-            yield from _packed(found, _schema(entity, top_reasons))
+            scored = score_batch(scorer, batch, entity=entity, explain=explain, source=source)
+            yield from _packed(scored, _schema(entity, top_reasons))
 
     return customers.mapInArrow(score, spark_schema(_schema(entity, top_reasons)))
 
@@ -81,13 +81,13 @@ def _counts(maps: pa.Array) -> dict[str, int]:
     return dict(counts)
 
 
-def _packed(found: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
-    rows = pa.Table.from_batches([found.rows]).cast(plain(found.rows.schema))
+def _packed(scored: ScoredRows, schema: pa.Schema) -> list[pa.RecordBatch]:
+    rows = pa.Table.from_batches([scored.rows]).cast(plain(scored.rows.schema))
     parts = (
         _as_struct(rows, schema.field(SCORED)),
-        _as_struct(found.rejected, schema.field(REJECTED)),
-        pa.table({UNSEEN: pa.array([list(found.unseen.items())] if found.unseen else [], _COUNTS)}),
-        pa.table({MISSING: pa.array([list(found.missing.items())] if found.missing else [], _COUNTS)}),
+        _as_struct(scored.rejected, schema.field(REJECTED)),
+        pa.table({UNSEEN: pa.array([list(scored.unseen.items())] if scored.unseen else [], _COUNTS)}),
+        pa.table({MISSING: pa.array([list(scored.missing.items())] if scored.missing else [], _COUNTS)}),
     )
     whole = pa.concat_tables(parts, promote_options="default").select(schema.names)
     batches: list[pa.RecordBatch] = whole.cast(schema).to_batches()

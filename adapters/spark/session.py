@@ -134,10 +134,10 @@ def _settings(scratch: Path, memory: str, threads: int) -> dict[str, str]:
 
 
 def _bytes(memory: str) -> int:
-    found = re.fullmatch(r"([\d.]+) ?([KMGT])i?B", memory)
-    if found is None:
+    amount = re.fullmatch(r"([\d.]+) ?([KMGT])i?B", memory)
+    if amount is None:
         raise ConfigError(f"The memory limit {memory!r} is not of the form 1GB: correct `resources.memory_limit`.")
-    return max(int(float(found[1]) * 1024 ** _UNITS[found[2]]), _LEAST_MEMORY)
+    return max(int(float(amount[1]) * 1024 ** _UNITS[amount[2]]), _LEAST_MEMORY)
 
 
 @contextmanager

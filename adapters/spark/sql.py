@@ -8,12 +8,17 @@ import pyarrow as pa
 
 from churn.data.tables import INGESTED_AT
 
-__all__ = ["all_equal", "comparable", "content", "quoted", "text"]
+__all__ = ["all_equal", "comparable", "content", "qualified", "quoted", "text"]
 
 
 def quoted(name: str) -> str:
     """Return a name as SQL writes it."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def qualified(name: str) -> str:
+    """Return a name with its catalog and schema, such as `main.telco.churn_features`, as SQL writes it."""
+    return ".".join(map(quoted, name.split(".")))
 
 
 def text(value: str) -> str:

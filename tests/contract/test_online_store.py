@@ -17,7 +17,6 @@ from adapters.local.online_postgresql import PostgresOnlineStore
 from adapters.local.online_sqlite import SqliteOnlineStore
 from churn.ports.online import OnlineRow, OnlineStore, Publication
 from churn.ports.tables import TableRef
-from tests import postgresql
 from tests.fakes.ports.online import InMemoryOnlineStore
 
 COLUMNS = {"plan": "categorical", "spend": "numeric"}
@@ -63,13 +62,6 @@ def publish(store: OnlineStore, *rows: Any, version: int = 0, full: bool = False
         writer.record(publication(version, columns=columns))
 
 
-@pytest.fixture(scope="session")
-def server(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
-    with postgresql.running() as address:
-        yield address
-
-
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], OnlineStore]]:
     """Return what opens the same store again and again, as other processes would."""
@@ -82,7 +74,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         if request.param == "sqlite":
             opened.append(SqliteOnlineStore(tmp_path / "online", "telco"))
         else:
-            address = request.getfixturevalue("server")
+            address = request.getfixturevalue("postgresql_server")
             opened.append(PostgresOnlineStore(address, f"t_{abs(hash(request.node.nodeid))}", lambda: "first"))
         return opened[-1]
 

@@ -119,7 +119,7 @@ class Catalog:
         self.catalog(catalog)
         self.need("CREATE SCHEMA", "Catalog", catalog)
         if name in self.schemas:
-            raise refusal(409, "SCHEMA_ALREADY_EXISTS", f"Schema '{name}' already exists")
+            raise refusal(400, "SCHEMA_ALREADY_EXISTS", f"Schema '{name}' already exists")
         made = {**request.json, "full_name": name, "schema_id": str(uuid.uuid4())}
         self.schemas[name] = _stamped(made, request.user)
         return self.schemas[name]
@@ -179,8 +179,13 @@ class Catalog:
 
     def _models(self, request: Request) -> dict[str, Any]:
         schema = f"{request.query['catalog_name']}.{request.query['schema_name']}"
-        models = [name for name in self._workspace.mlflow.models if _in(name, schema)]
-        return {"registered_models": [{"full_name": name, "name": name.rpartition(".")[2]} for name in models]}
+        models = {name: model for name, model in self._workspace.mlflow.models.items() if _in(name, schema)}
+        return {
+            "registered_models": [
+                {"full_name": name, "name": name.rpartition(".")[2], "owner": model.get("owner", "admins")}
+                for name, model in models.items()
+            ]
+        }
 
     def _table(self, name: str) -> dict[str, Any]:
         if name not in self.tables:

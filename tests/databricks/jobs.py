@@ -40,7 +40,7 @@ class Jobs:
         add(f"GET {_JOBS}/list", self._list)
         add(f"POST {_JOBS}/run-now", self._run_now)
         add(f"POST {_JOBS}/runs/submit", self._submit)
-        add(f"GET {_JOBS}/runs/get", lambda request: self._run(request.query.get("run_id")).as_dict())
+        add(f"GET {_JOBS}/runs/get", self._get_run)
         add(f"GET {_JOBS}/runs/get-output", self._output)
         add(f"GET {_JOBS}/runs/list", self._list_runs)
         add(f"POST {_JOBS}/runs/cancel", self._cancel)
@@ -81,6 +81,10 @@ class Jobs:
             if int(run_id or 0) in (run.run_id, *(task.run_id for task in run.tasks)):
                 return run
         raise refusal(404, "RESOURCE_DOES_NOT_EXIST", f"Run {run_id} does not exist.")
+
+    def _get_run(self, request: Request) -> dict[str, Any]:
+        run = self._run(request.query.get("run_id"))
+        return run.as_dict(history=request.query.get("include_history") == "true")
 
     def _create(self, request: Request) -> dict[str, int]:
         check(JobsAPI.create, request.json)

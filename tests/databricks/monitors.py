@@ -36,7 +36,7 @@ class Monitors:
         add(f"POST {_ALERTS}", self._alert)
         add(f"GET {_ALERTS}", lambda _: {"alerts": list(self.alerts.values())})
         add(f"PATCH {_ALERTS}/{{id}}", self._change_alert)
-        add(f"DELETE {_ALERTS}/{{id}}", lambda _, id: self.alerts.pop(id) and None)
+        add(f"DELETE {_ALERTS}/{{id}}", self._trash_alert)
 
     def _create(self, request: Request) -> dict[str, Any]:
         made = parsed(Monitor, request.json)
@@ -80,6 +80,10 @@ class Monitors:
         made = {**request.json, "id": str(uuid.uuid4())}
         self.alerts[made["id"]] = made
         return made
+
+    def _trash_alert(self, _: Request, id: str) -> None:
+        if self.alerts.pop(id, None) is None:
+            raise refusal(404, "RESOURCE_DOES_NOT_EXIST", f"Alert {id} does not exist.")
 
     def _change_alert(self, request: Request, id: str) -> dict[str, Any]:
         parsed(AlertV2, request.json)

@@ -111,8 +111,8 @@ class Run:
         defaults = {each["name"]: each.get("default", "") for each in self.settings.get("parameters", [])}
         return {**defaults, **parameters}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the run as the API shows it."""
+    def as_dict(self, *, history: bool = False) -> dict[str, Any]:
+        """Return the run as the API shows it, with its repairs where they are asked for."""
         job_id = self.job["job_id"]
         return {
             "run_id": self.run_id,
@@ -126,7 +126,7 @@ class Run:
             "state": _state(self.life, self.result, self.message),
             "run_page_url": f"{self._workspace.url}/?o=900800700600#job/{job_id}/run/{self.run_id}",
             "job_parameters": [{"name": name, "value": value} for name, value in self.parameters.items()],
-            "repair_history": [{"type": "REPAIR", "id": number} for number in self.repairs],
+            **({"repair_history": [{"type": "REPAIR", "id": number} for number in self.repairs]} if history else {}),
             "tasks": [
                 {
                     **task.spec,

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.databricks.code import differences, fetched, for_jobs, from_job, hand_over, requirements, wheel
 from adapters.wiring import connect
-from churn.core.errors import ConfigError, StoreError
+from churn.core.errors import ConfigError, NotFound, StoreError
 from churn.data.contract import DatasetContract
 from churn.profile import JobSettings
 from churn.settings import Configuration, load_contract, read_configuration
@@ -134,6 +134,23 @@ def test_a_password_that_the_profile_names_goes_to_the_tasks_where_it_is_set(
     handed = hand_over(profile, "features", settings, contract)[2]
     assert handed["orchestrator"]["variables"] == ["MY_PASSWORD"]
     assert "pa55word" not in json.dumps(handed)
+
+
+@pytest.mark.parametrize("pipeline", ["deployment", "retraining"])
+def test_a_release_without_its_online_store_is_refused_before_anything_starts(
+    tmp_path: Path, there: Workspace, pipeline: str
+) -> None:
+    contract = load_contract(CONFIGS, "telco")
+    settings, profile = configured(tmp_path / "state")
+    with pytest.raises(NotFound, match=r"projects/churn/.* Make it: python run\.py stack setup --stack databricks"):
+        hand_over(profile, pipeline, settings, contract)
+    assert [request.path for request in there.requests if request.method != "GET"] == []
+    for overrides in (["serving.deploy=never"], ["profile.online={store: postgresql, address: 'postgresql://db/x'}"]):
+        settings, profile = configured(tmp_path / "state", *overrides)
+        hand_over(profile, pipeline, settings, contract)
+    there.lakebase.add_project("churn")
+    settings, profile = configured(tmp_path / "state")
+    hand_over(profile, pipeline, settings, contract)
 
 
 def test_a_folder_is_not_handed_over(tmp_path: Path, there: Workspace) -> None:

@@ -157,6 +157,7 @@ def test_a_version_that_is_not_there_fails_the_first_task_with_words_and_a_recor
 def test_a_repair_by_the_command_passes_the_parameters_again(case: Case) -> None:
     with pytest.raises(ConfigError, match="newest run of version 1 succeeded: there is nothing to repair"):
         case.job.repair(1)
+    case.workspace.faults.lose("POST /api/2.2/jobs/runs/repair")
     case.job.repair(9)
     run = case.ended(max(case.workspace.jobs.runs))
     assert (run.parameters["model_version"], run.tasks[0].attempt) == ("9", 1)

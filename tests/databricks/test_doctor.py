@@ -64,6 +64,7 @@ def ready(workspace: Workspace, zenml: str, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("HOME", str(tmp_path))
     workspace.catalog.add_volume("main.churn.files")
     workspace.catalog.add_schema("main.telco")
+    workspace.lakebase.add_project("churn")
     client = workspace.client("admins")
     for (kind, name), privileges in GRANTS.items():
         client.grants.update(kind, name, changes=[PermissionsChange(principal="ada@example.com", add=privileges)])
@@ -82,11 +83,18 @@ def test_where_everything_is_there_nothing_fails_and_nothing_is_changed(ready: W
     assert found["workspace"].found.endswith("as ada@example.com")
     assert found["credentials"].found == "pat, from DATABRICKS_TOKEN"
     assert "packages are replaced" in found["runtime"].found
-    assert (found["online store"].status, "lakebase" in found["online store"].remedy) == ("warn", True)
+    assert found["online store"].found == "lakebase at projects/churn/branches/production/endpoints/primary"
     assert {request.path for request in ready.requests if request.method != "GET"} == {
         *(f"/api/2.0/workspace/{what}" for what in ("mkdirs", "import", "delete")),
         "/api/2.2/jobs/runs/submit",
     }
+
+
+def test_an_online_store_that_is_not_there_is_told_with_the_command_that_makes_it(ready: Workspace) -> None:
+    ready.lakebase.resources.clear()
+    finding = look()["online store"]
+    assert (finding.status, finding.remedy) == ("fail", "python run.py stack setup --stack databricks")
+    assert "projects/churn/branches/production/endpoints/primary does not exist" in finding.found
 
 
 def test_a_job_of_one_task_tries_the_zenml_server_and_leaves_nothing_but_its_run(ready: Workspace) -> None:
@@ -139,14 +147,29 @@ def test_the_exact_missing_privilege_is_named_with_the_statement_that_grants_it(
     finding = look()[f"{kind} {name}"]
     shown = privilege.value.replace("_", " ")
     assert (finding.status, finding.found) == ("fail", f"without {shown}")
-    assert finding.remedy == f"GRANT {shown} ON {kind.upper()} {name} TO `ada@example.com`"
+    assert finding.remedy == f"GRANT {shown} ON {kind.upper()} `{name.replace('.', '`.`')}` TO `ada@example.com`"
+
+
+def test_rights_on_a_registered_model_of_somebody_else_are_looked_at(ready: Workspace) -> None:
+    model = "main.telco.churn_telco"
+    ready.mlflow.models[model] = {"name": model, "versions": {}, "aliases": {}, "tags": {}}
+    finding = look()[f"model {model}"]
+    needed = "EXECUTE, APPLY TAG"
+    assert (finding.status, finding.found) == ("fail", f"without {needed}")
+    assert finding.remedy == f"GRANT {needed} ON FUNCTION `main`.`telco`.`churn_telco` TO `ada@example.com`"
+    granted = [Privilege.EXECUTE, Privilege.APPLY_TAG]
+    change = PermissionsChange(principal="ada@example.com", add=granted)
+    ready.client("admins").grants.update("function", model, changes=[change])
+    assert look()[f"model {model}"].status == "ok"
+    ready.mlflow.models[model]["owner"] = "ada@example.com"
+    assert look()[f"model {model}"].status == "ok"
 
 
 def test_what_may_not_be_seen_at_all_is_named_too(ready: Workspace) -> None:
     ready.catalog.deny("USE SCHEMA", "main.telco")
     finding = look()["schema main.telco"]
     assert finding.status == "fail"
-    assert finding.remedy == "GRANT USE SCHEMA ON SCHEMA main.telco TO `ada@example.com`"
+    assert finding.remedy == "GRANT USE SCHEMA ON SCHEMA `main`.`telco` TO `ada@example.com`"
 
 
 def test_what_is_missing_is_made_by_the_setup(ready: Workspace) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.databricks.endpoint import ModelServingEndpoint, OnTrial
-from churn.core.errors import StoreError
+from adapters.databricks.endpoint import ModelServingEndpoint, OnTrial, endpoint_name
+from churn.core.errors import ConfigError, StoreError
+from churn.profile import DatabricksSettings
 from tests.contract.test_endpoint_host import (
     BROKEN,
     Hosted,
@@ -31,6 +32,12 @@ def case(workspace: Workspace) -> ServingCase:
 def hosted(case: ServingCase) -> Hosted:
     case.case.broken.add(BROKEN)
     return Hosted(case.host, lambda version: None, counts=False, keeps_logs=False)
+
+
+def test_a_name_that_is_too_long_is_refused_before_anything_is_asked() -> None:
+    with pytest.raises(ConfigError, match=r"has 64 characters, and Model Serving takes 63: set a shorter profile"):
+        endpoint_name(DatabricksSettings(), "x" * 58)
+    assert endpoint_name(DatabricksSettings(), "x" * 57) == "churn-" + "x" * 57
 
 
 def test_one_endpoint_serves_every_version_by_an_entity_for_each_alias(workspace: Workspace, case: ServingCase) -> None:

@@ -15,7 +15,6 @@ from adapters.local.online_postgresql import PostgresOnlineStore
 from churn.core.errors import StoreError
 from churn.ports.online import OnlineStore
 from churn.profile import DatabricksSettings, OnlineSettings
-from tests import postgresql
 from tests.contract.test_online_store import *  # noqa: F403 - the suite of the port, with `open_store` below
 from tests.contract.test_online_store import publish
 
@@ -27,13 +26,12 @@ TAGS = {"managed_by": "churn", "churn_project": "churn"}
 
 
 @pytest.fixture(scope="session")
-def server(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
-    with postgresql.running() as address:
-        with psycopg.connect(address, password="first", autocommit=True) as admin:
-            admin.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER").format(sql.Identifier(USER)))
-            admin.execute("CREATE DATABASE databricks_postgres")
-        yield address
+def server(postgresql_server: str) -> str:
+    """The server as Lakebase's, with its database and the workspace's user."""
+    with psycopg.connect(postgresql_server, password="first", autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER").format(sql.Identifier(USER)))
+        admin.execute("CREATE DATABASE databricks_postgres")
+    return postgresql_server
 
 
 class Passwords:

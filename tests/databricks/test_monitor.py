@@ -101,13 +101,23 @@ def test_the_alert_asks_our_own_drift_figures(scored: Workspace) -> None:
     assert [monitor(scored, warehouse_id="0a1b").place_alert() for _ in range(2)] == ["created", "unchanged"]
     (alert,) = scored.monitors.alerts.values()
     assert alert["display_name"] == "churn-drift-gym"
-    assert "FROM main.gym.drift_metrics WHERE against = 'baseline' AND metric = 'psi'" in alert["query_text"]
+    assert "FROM `main`.`gym`.`drift_metrics` WHERE against = 'baseline' AND metric = 'psi'" in alert["query_text"]
     columns = {column.name for column in TABLES["drift_metrics"].columns}
     assert {"number", "against", "metric", "slice", "window_start"} <= columns
     assert alert["evaluation"]["threshold"] == {"value": {"double_value": 0.2}}
     assert alert["evaluation"]["notification"]["subscriptions"] == [{"user_email": "ada@example.com"}]
     assert monitor(scored, warehouse_id="0a1b", psi=0.3).place_alert() == "updated"
     assert len(scored.monitors.alerts) == 1
+
+
+def test_an_alert_of_that_name_that_somebody_else_made_is_left_alone(scored: Workspace) -> None:
+    monitor(scored, warehouse_id="0a1b").place_alert()
+    (ours,) = scored.monitors.alerts.values()
+    theirs = {**ours, "id": "theirs", "custom_summary": "My own.", "query_text": "SELECT 1"}
+    scored.monitors.alerts = {"theirs": theirs}
+    assert monitor(scored, warehouse_id="0a1b").place_alert() == "created"
+    assert scored.monitors.alerts["theirs"] == theirs
+    assert len(scored.monitors.alerts) == 2
 
 
 def test_an_alert_whose_answer_was_lost_is_not_there_twice(scored: Workspace) -> None:

@@ -20,7 +20,6 @@ from churn.data.tables import TABLES
 from churn.ports.online import OnlineRow
 from churn.ports.prediction_log import LoggedRow
 from churn.scoring.logged import LOGGED_SCHEMA
-from tests import postgresql
 from tests.fakes.data.answered import answered
 from tests.fakes.data.endpoint import LoadedScorer
 from tests.fakes.data.scorers import small_scorer
@@ -173,12 +172,8 @@ class Kept:
     def of(self, hour: dt.datetime) -> Iterable[Mapping[str, Any]]:
         return [row for row in self.rows if hour <= row["request_time"] < hour + dt.timedelta(hours=1)]
 
-
-@pytest.fixture(scope="module")
-def server(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
-    with postgresql.running() as address:
-        yield address
+    def close(self) -> None:
+        pass
 
 
 PREDICTIONS = TABLES["predictions"].spec("member_id")
@@ -190,7 +185,7 @@ def keep(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Callable[[dict[s
         kept = Kept()
         yield kept, kept.rows.append
         return
-    address = request.getfixturevalue("server")
+    address = request.getfixturevalue("postgresql_server")
     log = PostgresRequests(lambda: {"conninfo": address, "password": "first"}, f"t_{abs(hash(request.node.nodeid))}")
     yield log, lambda row: log.append({name: row[name] for name in row if name in _OWN})
     log.close()

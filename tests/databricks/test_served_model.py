@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from churn.ports.online import OnlineRow
 from churn.ports.registry import MODEL_DIGEST, ModelVersion
 from churn.scoring.rows import score_batch
 from churn.settings import read_configuration
-from tests import postgresql
 from tests.fakes.data.case import CONFIGS
 from tests.fakes.data.endpoint import LoadedScorer
 from tests.fakes.data.scorers import customers, small_scorer
@@ -47,13 +45,6 @@ for body in json.loads(sys.stdin.read()):
     except mlflow.MlflowException as error:  # as the server's own handler answers
         print(json.dumps([error.get_http_status_code(), json.loads(error.serialize_as_json())]))
 """
-
-
-@pytest.fixture(scope="module")
-def server(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
-    with postgresql.running() as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +89,14 @@ def asked(folder: Path, address: str, *bodies: dict[str, Any]) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_served_version_says_of_each_customer_what_a_batch_says(server: str, wrapped: Path) -> None:
+def test_a_served_version_says_of_each_customer_what_a_batch_says(postgresql_server: str, wrapped: Path) -> None:
     table, scorer = customers(), small_scorer(boosted=True)
-    publish(server, table)
+    publish(postgresql_server, table)
     keys = [*table["customer_id"], "nobody"]
     whole = json.loads(table.to_json(orient="records"))
     (by_key, by_columns, refused) = asked(
         wrapped,
-        server,
+        postgresql_server,
         {"dataframe_records": [{"customer_id": key, "churn_reasons": True} for key in keys]},
         {"dataframe_records": whole},
         {"dataframe_records": [{"customer_id": ["a"]}]},
@@ -215,5 +206,8 @@ def test_a_served_version_finds_the_online_store_of_its_profile() -> None:
 
 
 def test_an_online_store_that_is_a_file_is_refused_for_model_serving() -> None:
-    with pytest.raises(ConfigError, match=r"cannot reach an online store that is a file: let `profile\.online\.store`"):
-        environment("sqlite", "online")
+    profile = read_configuration(
+        CONFIGS, "databricks", overrides=["profile.online.store=sqlite", "serving.deploy=never"]
+    ).profile
+    with pytest.raises(ConfigError, match=r"a file: .* Model Serving cannot reach it\. Set profile\.online\.store to"):
+        environment_of(profile, VERSION, "Challenger", 40, "refuse", logs=False)

@@ -111,6 +111,18 @@ def test_a_workspace_that_cannot_be_is_refused(override: str, message: str) -> N
         profile_of(override, stack="databricks")
 
 
+def test_a_file_that_ends_with_its_job_is_no_online_store_of_a_release() -> None:
+    remedy = r"sqlite.* Set profile\.online\.store to lakebase, which .*setup` makes.* serving\.deploy to never"
+    for deploy in ("auto", "always"):
+        with pytest.raises(ConfigError, match=remedy):
+            profile_of("profile.online.store=sqlite", f"serving.deploy={deploy}", stack="databricks")
+    batches_only = profile_of("profile.online.store=sqlite", "serving.deploy=never", stack="databricks")
+    with pytest.raises(ConfigError, match=remedy):  # of `features publish` and `serve`
+        batches_only.check_online_store()
+    for stack in ("local", "hybrid", "databricks"):
+        profile_of(stack=stack).check_online_store()
+
+
 def test_a_default_that_a_class_keeps_is_the_value_of_the_shipped_file() -> None:
     shipped = leaves(load().model_dump(mode="json"))
     for name, field in Settings.model_fields.items():

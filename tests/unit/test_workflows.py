@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,19 @@ def test_what_a_person_approves_comes_after_the_gate_and_in_an_environment_of_it
     )
     gitlab = loaded(ROOT / "ci" / "gitlab" / ".gitlab-ci.yml")
     assert gitlab["approve"]["rules"][0]["when"] == "manual"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("ada", 0), ("", 1)])
+def test_an_environment_that_nobody_approved_approves_nothing(tmp_path: Path, answer: str, code: int) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f"#!/bin/sh\necho {answer}\n")
+    gh.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7"}
+    done = subprocess.run([ROOT / "ci" / "reviewer"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (code, answer)
+    assert answer or "give the environment production-approval required reviewers" in done.stderr
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert 'reviewer="$(ci/reviewer)"' in release, "within an argument its failure would not end the script"
 
 
 def test_a_command_that_there_is_not_would_be_found(capsys: pytest.CaptureFixture[str]) -> None:

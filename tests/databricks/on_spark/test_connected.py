@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from churn.core.errors import StoreError
 from churn.data.tables import TABLES
 from churn.lifecycle.release import follow_ledger
 from churn.lifecycle.rollouts import start_rollout
-from tests import postgresql
 from tests.databricks.on_spark.connected import CUSTOMERS, ENDPOINT, MODEL, Connected
 from tests.databricks.sail import activated
 from tests.databricks.workspace import Workspace, as_json
@@ -31,14 +30,7 @@ RELEASED = ["gate_passed", "approved", "promotion_begun", "promoted", "deployed"
 
 
 @pytest.fixture(scope="module")
-def server(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(postgresql.programs(), "PostgreSQL: apt-get install postgresql")
-    with postgresql.running() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def case(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
+def case(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
     """Three versions; the first was released by the profile from an empty workspace, the second after it."""
     folder = tmp_path_factory.mktemp("connected")
     with (
@@ -50,7 +42,7 @@ def case(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conn
         own = {"CHURN_ONLINE_PASSWORD": "first", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
         for name, value in {**running.environment(), **own}.items():
             patch.setenv(name, value)
-        made = Connected(running, spark, server)
+        made = Connected(running, spark, postgresql_server)
         for _ in range(3):
             made.register()
         for version in (1, 2):
