@@ -242,9 +242,10 @@ class OnlineSettings(Frozen):
         if self.store == "lakebase" and not re.fullmatch(
             r"projects/[^/]+/branches/[^/]+/endpoints/[^/]+", self.address
         ):
+            shown = re.sub(r"//[^/@]*@", "//…@", self.address)
             raise ValueError(
-                f"`address` is {self.address!r}, and an endpoint of Lakebase is named as in "
-                "projects/churn/branches/production/endpoints/primary"
+                f"`address` is {shown!r}, and an endpoint of Lakebase is named as in projects/churn/branches/production/"
+                "endpoints/primary; for a server of PostgreSQL set `store: postgresql`"
             )
         return self
 

@@ -63,7 +63,8 @@ def test_a_runtime_that_nobody_has_written_down_is_not_guessed(asked: dict[str, 
 
 
 def test_the_profile_of_a_job_names_nothing_of_this_machine_and_is_the_same_profile_there(tmp_path: Path) -> None:
-    profile = configured(tmp_path / "state", "profile.databricks.config_profile=adas_own").profile
+    own = ("profile.databricks.config_profile=adas_own", "profile.online={store: sqlite, address: '{state}/online'}")
+    profile = configured(tmp_path / "state", *own, "serving.deploy=never").profile
     text = for_jobs(profile)
     assert str(tmp_path) not in text
     assert "adas_own" not in text
@@ -77,7 +78,6 @@ def test_the_profile_of_a_job_names_nothing_of_this_machine_and_is_the_same_prof
 @pytest.mark.parametrize(
     "override",
     [
-        "profile.online.address=/home/ada/online",
         "profile.mlflow.artifacts=~/mlflow",
         "profile.mlflow.artifacts='file:///a'",
     ],
@@ -218,7 +218,8 @@ def test_a_checkout_whose_wheel_cannot_be_built_says_so(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("profile.mlflow.artifacts='http://ada:pa55word@mlflow:5000'", "MLFLOW_TRACKING_PASSWORD for a server"),
-        ("profile.online.address='postgresql://ada:pa55word@db:5432/x'", "PGPASSWORD"),
+        ("profile.online.address='postgresql://ada:pa55word@db:5432/x'", "set `store: postgresql`"),
+        ("profile.online={store: postgresql, address: 'postgresql://ada:pa55word@db:5432/x'}", "PGPASSWORD"),
         ("profile.stack.artifact_store.settings={secret: pa55word}", r"zenml secret create NAME --secret=…"),
         ("profile.stack.orchestrator.settings={client_secret: pa55word}", r"write `\{\{NAME.client_secret\}\}`"),
     ],

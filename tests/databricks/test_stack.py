@@ -205,7 +205,7 @@ def test_a_plan_compares_the_jobs_too_and_a_setup_makes_them_with_the_code_that_
     assert "~ job churn-training-telco\n" in told
     assert "tasks.ingest.max_retries: 3 → 0" in told
     assert "max_concurrent_runs: 5 → 1" in told
-    assert "1 of 11 to be made or changed." in told
+    assert "1 of 12 to be made or changed." in told
     assert changes(workspace) == before
     assert typed("stack", "setup", *WHERE, state=tmp_path) == 0
     again = [job["settings"] for job in workspace.jobs.jobs.values()]
