@@ -244,8 +244,8 @@ class OnlineSettings(Frozen):
         ):
             shown = re.sub(r"//[^/@]*@", "//…@", self.address)
             raise ValueError(
-                f"`address` is {shown!r}, and an endpoint of Lakebase is named as in projects/churn/branches/production/"
-                "endpoints/primary; for a server of PostgreSQL set `store: postgresql`"
+                f"`address` is {shown!r}, and an endpoint of Lakebase is named as in projects/churn/branches/"
+                "production/endpoints/primary; for a server of PostgreSQL set `store: postgresql`"
             )
         return self
 
