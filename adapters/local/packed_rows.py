@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -30,24 +29,19 @@ def pack(rows: pa.RecordBatch) -> Iterator[tuple[str, int, int, str]]:
     """
     order = pc.sort_indices(rows.column("customer"))
     times = (pc.cast(rows.column(name), pa.int64()) for name in ("event_time", "arrived_at"))
-    parts = [pa.repeat("[", rows.num_rows)]
-    for number, column in enumerate(rows.columns[3:]):
-        parts += _json(column, "," if number else "")
-    lists = pc.binary_join_element_wise(*parts, "]", "")
+    values = pc.binary_join_element_wise(*(_json(column) for column in rows.columns[3:]), ",")
+    lists = pc.binary_join_element_wise("[", values, "]", "")
     return zip(*(part.take(order).to_pylist() for part in (rows.column("customer"), *times, lists)), strict=True)
 
 
-def _json(column: pa.Array, before: str) -> list[Any]:
-    """Return each value as JSON, with a text before it, in parts to be joined.
-
-    Arrow writes the shortest digits that read back as the same number.
-    """
+def _json(column: pa.Array) -> pa.Array:
+    """Return each value as JSON; Arrow writes the shortest digits that read back as the same number."""
     if pa.types.is_floating(column.type):
         finite = pc.if_else(pc.is_finite(column), column, None)
-        return [before, pc.fill_null(pc.cast(finite, pa.string()), "null")]
+        return pc.fill_null(pc.cast(finite, pa.string()), "null")
     coded = column.dictionary_encode()
-    texts = [f"{before}{orjson.dumps(text).decode()}" for text in coded.dictionary.to_pylist()]
-    return [pa.array([*texts, f"{before}null"]).take(pc.fill_null(coded.indices, len(texts)))]
+    texts = [orjson.dumps(text).decode() for text in coded.dictionary.to_pylist()]
+    return pa.array([*texts, "null"]).take(pc.fill_null(coded.indices, len(texts)))
 
 
 def unpack(names: Sequence[str], customer: str, event: int, arrived: int, version: int, values: str) -> OnlineRow:  # noqa: PLR0917
