@@ -71,7 +71,11 @@ def create_app(service: Service, version: str) -> Headers:
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
-        return refusal(error.status_code, str(error.detail), error.headers)
+        path, allowed = request.url.path, (error.headers or {}).get("Allow")
+        said = f"There is nothing at {path!r:.200}: /openapi.json says which paths there are."
+        if allowed:
+            said = f"{path!r:.200} is asked by {allowed}, not by {request.method!r:.20}."
+        return refusal(error.status_code, said, error.headers)
 
     @app.post("/invocations")
     @app.post("/serving-endpoints/{name}/invocations")
@@ -84,6 +88,13 @@ def create_app(service: Service, version: str) -> Headers:
         service.allow(first_of(request.scope["headers"]), "query")
         service.known(name)
         return json_response(service.state())
+
+    @app.get("/api/2.0/serving-endpoints")
+    @app.get("/api/2.0/serving-endpoints/", include_in_schema=False)  # as MLflow's client asks
+    @answered
+    async def states(request: Request) -> Response:
+        service.allow(first_of(request.scope["headers"]), "query")
+        return json_response({"endpoints": [service.state()]})
 
     @app.get("/model")
     @answered

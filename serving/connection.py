@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
@@ -20,6 +21,8 @@ __all__ = ["LimitedConnection", "limits_of"]
 
 _HEAD_BYTES = 65_536
 """What the first line and the headers of a request may have."""
+_UPGRADE = re.compile(rb"\r\n(?=upgrade:)", re.IGNORECASE)
+"""An offer of another protocol, which some clients make with each request; the parser drops the body of such a one."""
 _ALWAYS = b"".join(b"%s: %s\r\n" % (name, value) for name, value in ALWAYS) + b"content-type: application/json\r\n"
 
 
@@ -69,6 +72,8 @@ class LimitedConnection(HttpToolsProtocol):
         """Read a part of a request, or of several."""
         if not self._in_body:
             self._head_bytes += len(data)
+            if b"pgrade" in data or b"PGRADE" in data:
+                data = _UPGRADE.sub(b"\r\nX-", data)
         super().data_received(data)
         if self.transport.is_closing():
             return

@@ -15,6 +15,7 @@ _ROW = {
     "description": "The customer's key, columns of the data set, or both.",
     "additionalProperties": _VALUE,
 }
+_NOT_READ = {"description": "Not read."}
 _ROWS = {"type": "array", "minItems": 1, "items": _ROW}
 _FORMS = {
     "dataframe_records": _ROWS,
@@ -36,7 +37,7 @@ _FORMS = {
         "properties": {
             "columns": {"type": "array", "uniqueItems": True, "items": {"type": "string"}},
             "data": {"type": "array", "minItems": 1, "items": {"type": "array", "items": _VALUE}},
-            "index": {"description": "Not read."},
+            "index": _NOT_READ,
         },
     },
 }
@@ -57,7 +58,7 @@ _REQUEST = {
     "type": "object",
     "description": "One of the four forms of a table. Of a name that is there twice the last one counts.",
     "oneOf": [{"required": [name]} for name in _FORMS],
-    "properties": {**_FORMS, "params": _PARAMS, "client_request_id": {"description": "Not read."}},
+    "properties": {**_FORMS, "params": _PARAMS, "client_request_id": _NOT_READ, "usage_context": _NOT_READ},
     "additionalProperties": False,
     "examples": [{"dataframe_records": [{"customer_id": "0000-HCAIT"}], "params": {"reasons": True}}],
 }
@@ -194,6 +195,7 @@ _STATE = {
         "config": {"type": "object", "required": ["served_entities", "traffic_config"]},
     },
 }
+_STATES = {"type": "array", "items": {"$ref": "#/components/schemas/State"}}
 _ERRORS = {
     400: "The request cannot be read: no JSON, another form, no row or too many, or a value that is a list.",
     401: "No token, or one that nobody made.",
@@ -237,6 +239,7 @@ def document(name: str, version: str) -> dict[str, Any]:
             "/invocations": {"post": score},
             "/serving-endpoints/{name}/invocations": {**named, "post": score},
             "/api/2.0/serving-endpoints/{name}": {**named, "get": state},
+            "/api/2.0/serving-endpoints": {"get": _get("The one endpoint that is here", "States", (401, 500, 503))},
             "/model": {"get": _get("What the model reads", "Model", (401, 500, 503))},
             "/health/live": {"get": _get("Whether the process answers", "Status", (), open_to_all=True)},
             "/health/ready": {"get": ready},
@@ -252,6 +255,7 @@ def document(name: str, version: str) -> dict[str, Any]:
                 "Model": _MODEL,
                 "Readiness": _READY,
                 "State": _STATE,
+                "States": {"type": "object", "required": ["endpoints"], "properties": {"endpoints": _STATES}},
                 "Status": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
                 "Versions": {
                     "type": "object",

@@ -27,6 +27,7 @@ __all__ = [
     "refusal",
     "refusal_of",
     "request_id_of",
+    "status_of",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -77,19 +78,28 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
     return json_response({"error_code": error_code(status), "message": message}, status, headers)
 
 
-def refusal_of(error: Exception, request_id: str) -> Response:
-    """Return an error in words: 400 for what the client can mend, 503 for what may pass, and no traceback."""
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status of an error: 400 for what the client can mend, 503 for what may pass, else 500."""
     match error:
         case Refused():
-            return refusal(error.status, str(error), error.headers)
+            return error.status
         case DataError():
-            return refusal(400, str(error))
+            return 400
         case StoreError() | NotFound():  # what is not loaded yet may be soon
-            return refusal(503, str(error), {"Retry-After": "5"})
+            return 503
+    return 500
+
+
+def refusal_of(error: Exception, request_id: str) -> Response:
+    """Return an error in words, and no traceback; see `status_of`."""
+    status = status_of(error)
+    match error:
+        case Refused():
+            return refusal(status, str(error), error.headers)
         case ChurnError():
-            return refusal(500, str(error))
+            return refusal(status, str(error), {"Retry-After": "5"} if status == 503 else None)
     _LOG.error("request %s failed", request_id, exc_info=error)
-    return refusal(500, f"The request could not be answered. The log has why, under its id {request_id}.")
+    return refusal(status, f"The request could not be answered. The log has why, under its id {request_id}.")
 
 
 def answered(handler: Handler) -> Handler:

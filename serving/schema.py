@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from churn.core.errors import DataError
+from churn.core.errors import DataError, nearest
 from churn.lifecycle.endpoint import Answers
 from churn.ports.prediction_log import PredictionRole
 from churn.scoring.answers import Answer
@@ -19,7 +19,7 @@ __all__ = ["Request", "answer_of", "read_request"]
 
 _FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 _PARAMS = ("reasons", "contributions", "what_if")
-_OPTIONS = {"params", "client_request_id"}
+_OPTIONS = {"params", "client_request_id", "usage_context"}
 
 
 class Request(NamedTuple):
@@ -58,7 +58,9 @@ def read_request(body: bytes, max_rows: int) -> Request:
         raise DataError(f"The body is {_kind(asked)}: send an object with one of {', '.join(_FORMS)}.")
     if unknown := sorted(set(asked) - {*_FORMS, *_OPTIONS}):
         raise DataError(
-            f"The body has {unknown[0]!r:.80}, which means nothing here: it may have {', '.join(_FORMS)}, params."
+            f"The body has {unknown[0]!r:.80}, which is no part of a request"
+            f"{nearest(unknown[0], [*_FORMS, *_OPTIONS]) or '.'} Send one of {', '.join(_FORMS)}, beside it "
+            f"{', '.join(sorted(_OPTIONS))} if you like."
         )
     forms = [name for name in _FORMS if asked.get(name) is not None]
     if len(forms) != 1:

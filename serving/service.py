@@ -22,7 +22,7 @@ from churn.lifecycle.endpoint import Answers, Endpoint
 from churn.scoring.settings import ServingSettings
 
 from .log import KeptLog
-from .refusals import Refused
+from .refusals import Refused, status_of
 from .schema import Request as ScoringRequest
 from .schema import answer_of, read_request
 
@@ -115,8 +115,9 @@ class Service:
     async def score(self, request: Request, name: str | None = None) -> Response:
         """Answer a scoring request, of the endpoint `name` where its path has one, unless too many are under way."""
         if self.is_full:
-            self._requests("429", "").inc()
-            raise Refused(429, "Too many requests at a time: come again in a second.", {"Retry-After": "1"})
+            refused = Refused(429, "Too many requests at a time: come again in a second.", {"Retry-After": "1"})
+            self.failed(refused)
+            raise refused
         self.running += 1
         try:
             await asyncio.sleep(0)  # whoever came at the same time is counted before anybody is scored
@@ -192,7 +193,7 @@ class Service:
 
     def failed(self, error: BaseException) -> None:
         """Count a request that is not answered."""
-        self._requests(str(getattr(error, "status", "error")), "").inc()
+        self._requests(str(status_of(error)), "").inc()
 
     async def _shadow(self, asked: ScoringRequest, request_id: str) -> None:
         """Let a version that is rolled out in shadow score the rows too; the client has its answer already."""

@@ -71,7 +71,12 @@ def test_the_sdk_of_databricks_asks_and_reads_the_state(running: Running) -> Non
     from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
 
     client = WorkspaceClient(host=running.address, token="asks", auth_type="pat")
-    answer = client.serving_endpoints.query(MODEL, dataframe_records=[{"customer_id": "a"}])
+    asked = {
+        "dataframe_records": [{"customer_id": "a"}],
+        "client_request_id": "crm-17",
+        "usage_context": {"team": "crm"},
+    }
+    answer = client.serving_endpoints.query(MODEL, **asked)
     assert answer.predictions is not None
     assert (answer.predictions[0]["status"], answer.served_model_name) == ("ok", f"{MODEL}-1")
     state = client.serving_endpoints.get(MODEL)
@@ -82,6 +87,7 @@ def test_the_sdk_of_databricks_asks_and_reads_the_state(running: Running) -> Non
     assert state.config is not None
     assert state.config.served_entities is not None
     assert state.config.served_entities[0].entity_version == "1"
+    assert [endpoint.name for endpoint in client.serving_endpoints.list()] == [MODEL]
     with pytest.raises(NotFound, match="There is no endpoint 'other' here"):
         client.serving_endpoints.get("other")
     stranger = WorkspaceClient(host=running.address, token="nobody", auth_type="pat")
@@ -97,6 +103,8 @@ def test_the_deployments_client_of_mlflow_asks(running: Running, monkeypatch: py
     client = get_deploy_client("databricks")
     answer = client.predict(endpoint=MODEL, inputs={"dataframe_records": [{"customer_id": "a"}]})
     assert answer["predictions"][0]["customer"] == "a"
+    assert client.get_endpoint(MODEL)["state"]["ready"] == "READY"
+    assert [endpoint["name"] for endpoint in client.list_endpoints()] == [MODEL]
 
 
 def test_promotions_and_rollbacks_under_load_drop_nothing_and_mix_no_versions(running: Running) -> None:

@@ -165,6 +165,13 @@ def test_state_and_health_say_which_version_answers(http: TestClient) -> None:
     assert http.get("/version").json() == {"program": "1.2.3", "model_version": 1}
 
 
+def test_what_is_not_there_is_said_with_its_path_and_method(http: TestClient) -> None:
+    assert http.get(f"/api/2.0/serving-endpoints/{MODEL}/").json()["message"] == (
+        f"There is nothing at '/api/2.0/serving-endpoints/{MODEL}/': /openapi.json says which paths there are."
+    )
+    assert http.put(PATH).json()["message"] == f"'{PATH}' is asked by POST, not by 'PUT'."
+
+
 def test_a_version_that_cannot_be_loaded_shows_in_state_and_health(http: TestClient, case: EndpointCase) -> None:
     case.office.go_live(2)
     case.broken.add(2)
@@ -188,6 +195,7 @@ def test_another_champion_answers_within_the_time_of_a_refresh(case: EndpointCas
 def test_an_online_store_that_is_gone_is_503_and_whole_rows_are_answered() -> None:
     with client(EndpointCase(online=Gone())) as http:
         refused = http.post(PATH, json={"instances": [{"customer_id": "a"}]})
+        assert 'churn_requests_total{status="503",version=""} 1.0' in http.get("/metrics").text
         assert (refused.status_code, refused.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
         assert refused.headers["retry-after"] == "5"
         assert http.post(PATH, json={"instances": [FULL]}).status_code == 200
@@ -303,8 +311,10 @@ def test_a_client_that_does_not_send_its_request_is_refused(case: EndpointCase) 
 def test_what_was_asked_is_counted(http: TestClient) -> None:
     http.post(PATH, json={"instances": [FULL, {"customer_id": "nobody"}]})
     http.post(PATH, content=b"{")
+    http.post("/serving-endpoints/other/invocations", json={"instances": [FULL]})
     text = http.get("/metrics").text
-    for line in ('churn_requests_total{status="200",version="1"} 1.0', 'churn_rows_total{status="unknown"} 1.0'):
+    answered = ['churn_requests_total{status="200",version="1"} 1.0', 'churn_rows_total{status="unknown"} 1.0']
+    for line in [*answered, *(f'churn_requests_total{{status="{status}",version=""}} 1.0' for status in (400, 404))]:
         assert line in text
     assert "churn_request_seconds_count 1.0" in text
 
@@ -313,7 +323,8 @@ def test_the_protocol_is_described(http: TestClient) -> None:
     document = http.get("/openapi.json").json()
     assert document["info"]["version"] == "1.2.3"
     assert set(document["paths"]) == {
-        *("/invocations", "/serving-endpoints/{name}/invocations", "/api/2.0/serving-endpoints/{name}"),
+        *("/invocations", "/serving-endpoints/{name}/invocations"),
+        *("/api/2.0/serving-endpoints", "/api/2.0/serving-endpoints/{name}"),
         *("/health/live", "/health/ready", "/version", "/metrics", "/model"),
     }
     assert [http.get(page).status_code for page in ("/docs", "/redoc")] == [404, 404]  # they load from other servers

@@ -278,6 +278,16 @@ def test_a_body_may_come_in_chunks(server: Asked) -> None:
     assert server.post(chunks, JSON, "Transfer-Encoding: chunked").status == 200
 
 
+@pytest.mark.parametrize("offer", ["h2c", "websocket", "HTTP/2.0, h2c"])
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
+def test_an_offer_of_another_protocol_is_not_taken_and_the_request_is_answered(
+    server: Asked, name: str, offer: str
+) -> None:
+    head = [JSON, f"Connection: {name}, HTTP2-Settings", f"{name}: {offer}", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"]
+    asked = request("POST", "/invocations", GOOD, *head, last=False) + request("POST", "/invocations", GOOD, JSON)
+    assert [answer.status for answer in server.send(asked)] == [200, 200]
+
+
 @pytest.mark.parametrize("first", [10, 40, -len(GOOD), -3])
 def test_a_request_may_come_in_two_pieces(server: Asked, first: int) -> None:
     sent = request("POST", "/invocations", GOOD, JSON)

@@ -21,7 +21,7 @@ ROWS = [{"customer_id": "a"}, {"tenure": 3}]
         {"dataframe_records": ROWS},
         {"instances": ROWS},
         {"inputs": ROWS},
-        {"dataframe_records": ROWS, "client_request_id": "1", "instances": None},
+        {"dataframe_records": ROWS, "client_request_id": "1", "usage_context": {"team": "crm"}, "instances": None},
     ],
 )
 def test_rows_as_objects_are_taken_in_each_form(body: object) -> None:
@@ -65,7 +65,11 @@ def test_reasons_are_given_on_request() -> None:
         (b"null", "The body is null"),
         (b"{}", "must have exactly one of .*, and has none of them"),
         (b'{"inputs": [{}], "instances": [{}]}', "has inputs and instances"),
-        (b'{"dataframe_record": [{}]}', "has 'dataframe_record', which means nothing here"),
+        (b'{"dataframe_record": [{}]}', "'dataframe_record', which is no part .*mean 'dataframe_records'"),
+        (
+            b'{"temperature": 1}',
+            "'temperature', which is no part of a request. Send one of dataframe_records, .* params",
+        ),
         (b'{"instances": []}', "'instances' has no rows"),
         (b'{"instances": {}}', "'instances' is an object: send a list of objects"),
         (b'{"instances": [[1, 2]]}', "Row 0 of 'instances' is a list"),
