@@ -21,6 +21,8 @@ __all__ = ["LimitedConnection", "limits_of"]
 
 _HEAD_BYTES = 65_536
 """What the first line and the headers of a request may have."""
+_LAST_SECONDS = 0.5
+"""How long a server that ends waits for what an idle client may have sent already."""
 _UPGRADE = re.compile(rb"\r\n(?=upgrade:)", re.IGNORECASE)
 """An offer of another protocol, which some clients make with each request; the parser drops the body of such a one."""
 _ALWAYS = b"".join(b"%s: %s\r\n" % (name, value) for name, value in ALWAYS) + b"content-type: application/json\r\n"
@@ -53,7 +55,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._head_bytes, self._in_body = 0, False
         self._fast_path: FastPath | None = self.app_state.get(FAST_PATH)
         self._held: bytes | None = None
-        self._is_last = False
+        self._is_last = self._is_ending = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -102,7 +104,7 @@ class LimitedConnection(HttpToolsProtocol):
         if self._is_plain():
             self._held = b""
         else:
-            super().on_headers_complete()
+            self._begin()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -131,20 +133,24 @@ class LimitedConnection(HttpToolsProtocol):
         """Answer in JSON, past the application; without `Connection: close` others may follow."""
         if self.transport.is_closing():
             return
-        if self._is_last:
+        if is_last := self._is_last or self._is_ending:
             headers = {**headers, "connection": "close"}
         lines = "".join([f"{name}: {text}\r\n" for name, text in headers.items()]).encode("latin-1")
         date = b"".join([b"%s: %s\r\n" % header for header in self.server_state.default_headers])
         length = b"content-length: %d\r\n\r\n" % len(content)
         self.transport.write(b"".join([STATUS_LINE[status], date, lines, _ALWAYS, length, content]))
-        if self._is_last:
+        if is_last:
             self.transport.close()
 
     def shutdown(self) -> None:
-        """Answer what waits before the connection is closed."""
+        """Answer what waits, and what a client that was idle has sent already, before the connection is closed."""
+        self._is_ending = True
         if self._fast_path is not None:
             self._fast_path.answer_now(self)
-        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_LAST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def _is_plain(self) -> bool:
         """Whether the fast path may take the request that begins."""
@@ -160,10 +166,16 @@ class LimitedConnection(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
         )
 
+    def _begin(self) -> None:
+        """Let the application begin with a request."""
+        super().on_headers_complete()
+        if self._is_ending:
+            self.cycle.keep_alive = False
+
     def _hand_over(self) -> None:
         """Let the application answer the request that was held back."""
         held, self._held = self._held, None
-        super().on_headers_complete()
+        self._begin()
         if held:
             super().on_body(held)
 

@@ -13,10 +13,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from adapters import wiring
 from churn.core.errors import ConfigError
@@ -35,7 +38,7 @@ from .log import KeptLog
 from .refusals import Headers, is_this_machine, refusal
 from .service import Service, first_of
 
-__all__ = ["OPTIONS", "application", "for_this_machine", "serve"]
+__all__ = ["OPTIONS", "Workers", "application", "for_this_machine", "serve"]
 
 OPTIONS = "CHURN_SERVE"
 """The environment variable that holds the options for the processes of the endpoint."""
@@ -44,7 +47,6 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _AGREEMENT = "versions"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DRAIN_SECONDS = 30
-_ALIVE_SECONDS = 60  # on a busy machine a process may answer late and be well
 
 
 def serve(options: ServeOptions, announce: Callable[[str], None]) -> None:
@@ -99,9 +101,25 @@ def _guarded(options: ServeOptions) -> Iterator[None]:
         ended.set()
 
 
-def _run(options: ServeOptions, port: int, log: Path) -> None:
-    import uvicorn
+class Workers(Multiprocess):
+    """The processes of a server: one that has ended is replaced, and one that is slow is left alone.
 
+    uvicorn asks each whether it lives, and waits for an answer that a process which is killed then never gives; neither
+    signals nor other processes are looked after meanwhile.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace those that have ended."""
+        workers = self.processes
+        ended = [number for number, worker in enumerate(workers) if not worker.process.is_alive()]
+        self.processes = [workers[number] for number in ended]
+        super().keep_subprocess_alive()
+        for number, worker in zip(ended, self.processes, strict=True):
+            workers[number] = worker
+        self.processes = workers
+
+
+def _run(options: ServeOptions, port: int, log: Path) -> None:
     os.environ[OPTIONS] = options.model_dump_json()
     os.environ[_LOG] = str(log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that whoever called this goes on at the end
@@ -109,7 +127,7 @@ def _run(options: ServeOptions, port: int, log: Path) -> None:
         if options.workers > 1:
             os.environ[_METRICS] = folder
         tls: dict[str, Any] = {"ssl_certfile": options.certificate, "ssl_keyfile": options.key}
-        uvicorn.run(
+        config = uvicorn.Config(
             f"{__name__}:application",
             factory=True,
             host=options.host,
@@ -121,10 +139,14 @@ def _run(options: ServeOptions, port: int, log: Path) -> None:
             server_header=False,
             proxy_headers=False,  # nothing here depends on where a client is
             timeout_graceful_shutdown=_DRAIN_SECONDS,
-            timeout_worker_healthcheck=_ALIVE_SECONDS,
             **limits_of(options.settings.serving),
             **{name: value for name, value in tls.items() if value is not None},
         )
+        with suppress(KeyboardInterrupt):
+            if options.workers > 1:
+                Workers(config, [config.bind_socket()]).run()
+            else:
+                uvicorn.Server(config).run()
 
 
 def application() -> Any:

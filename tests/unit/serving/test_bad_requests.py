@@ -278,6 +278,25 @@ def test_a_body_may_come_in_chunks(server: Asked) -> None:
     assert server.post(chunks, JSON, "Transfer-Encoding: chunked").status == 200
 
 
+def test_a_server_that_ends_answers_what_idle_clients_have_sent(tmp_path: Path) -> None:
+    ending = Asked(tmp_path / "log", *LIMITS)
+    clients = [ending.connect() for _ in range(3)]
+    for client in clients:
+        client.sendall(request("POST", "/invocations", GOOD, JSON, last=False))
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+    ending.process.terminate()
+    time.sleep(0.15)
+    clients[0].sendall(request("POST", "/invocations", GOOD, JSON, last=False))
+    clients[1].sendall(request("GET", "/health/live", last=False))
+    last = [answers_in(received(client)) for client in clients]
+    assert [[(answer.status, answer.headers["connection"]) for answer in answers] for answers in last] == [
+        [(200, "close")],
+        [(200, "close")],
+        [],
+    ]
+    assert ending.process.wait(10) is not None
+
+
 @pytest.mark.parametrize("offer", ["h2c", "websocket", "HTTP/2.0, h2c"])
 @pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
 def test_an_offer_of_another_protocol_is_not_taken_and_the_request_is_answered(
