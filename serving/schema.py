@@ -20,6 +20,7 @@ __all__ = ["Request", "answer_of", "read_request"]
 _FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
 _PARAMS = ("reasons", "contributions", "what_if")
 _OPTIONS = {"params", "client_request_id", "usage_context"}
+_NAMES = {*_FORMS, *_OPTIONS}
 
 
 class Request(NamedTuple):
@@ -56,7 +57,8 @@ def read_request(body: bytes, max_rows: int) -> Request:
         raise DataError(f"The body is no JSON ({error}): send one object in UTF-8.") from error
     if not isinstance(asked, dict):
         raise DataError(f"The body is {_kind(asked)}: send an object with one of {', '.join(_FORMS)}.")
-    if unknown := sorted(set(asked) - {*_FORMS, *_OPTIONS}):
+    if not asked.keys() <= _NAMES:
+        unknown = sorted(asked.keys() - _NAMES)
         raise DataError(
             f"The body has {unknown[0]!r:.80}, which is no part of a request"
             f"{nearest(unknown[0], [*_FORMS, *_OPTIONS]) or '.'} Send one of {', '.join(_FORMS)}, beside it "
@@ -75,8 +77,7 @@ def read_request(body: bytes, max_rows: int) -> Request:
             "several requests, or score the table by `--pipeline inference`."
         )
     rows = _split(asked[forms[0]]) if forms[0] == "dataframe_split" else _rows(forms[0], asked[forms[0]])
-    wanted = _wanted(asked.get("params"))
-    return Request(rows, *(name in wanted for name in _PARAMS))
+    return Request(rows, *_wanted(asked.get("params")))
 
 
 def answer_of(answers: Answers, served_name: str) -> dict[str, Any]:
@@ -156,15 +157,17 @@ def _of_columns(columns: Mapping[str, object]) -> list[dict[str, object]]:
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
-def _wanted(params: object) -> set[str]:
-    asked = {} if params is None else params
+def _wanted(params: object) -> tuple[bool, bool, bool]:
+    if params is None:
+        return False, False, False
     if (
-        not isinstance(asked, dict)
-        or set(asked) - {*_PARAMS}
-        or not all(isinstance(asked[name], bool) for name in asked)
+        not isinstance(params, dict)
+        or params.keys() - {*_PARAMS}
+        or not all(isinstance(value, bool) for value in params.values())
     ):
         raise DataError(f"'params' may hold {', '.join(_PARAMS)}, each true or false.")
-    return {name for name in asked if asked[name]}
+    reasons, contributions, what_if = (params.get(name, False) for name in _PARAMS)
+    return reasons, contributions, what_if
 
 
 def _kind(value: object) -> str:

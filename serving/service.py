@@ -32,6 +32,7 @@ Scope = Literal["query", "admin"]
 IN_LOOP_ROWS = 8
 """Requests of more rows are scored in a thread, so that small ones do not wait for them."""
 _TIMING = ", ".join(f"{span};dur=%.3f" for span in ("parse", "lookup", "encode", "score", "log", "write"))
+_JSON = b"application/json"
 _LATE = "the body is late"
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -297,9 +298,9 @@ def first_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:
     """Refuse a body of another type, or one that is compressed."""
-    sent = headers.get(b"content-type", b"application/json").decode("latin-1")
-    kind = sent.partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, f"The content type is {kind!r:.100}: send application/json.")
-    if (encoding := headers.get(b"content-encoding", b"identity").decode("latin-1")) != "identity":
-        raise Refused(415, f"The content is encoded as {encoding!r:.100}: send it as it is.")
+    if (sent := headers.get(b"content-type", _JSON)) != _JSON:
+        kind = sent.decode("latin-1").partition(";")[0].strip().lower()
+        if kind != _JSON.decode():
+            raise Refused(415, f"The content type is {kind!r:.100}: send {_JSON.decode()}.")
+    if (encoding := headers.get(b"content-encoding", b"identity")) != b"identity":
+        raise Refused(415, f"The content is encoded as {encoding.decode('latin-1')!r:.100}: send it as it is.")

@@ -83,8 +83,11 @@ class PackagedScorer:
         """
         if self._score_row is None:
             return None
-        with _errors_of_ours():
+        try:
             return self._score_row(row, explain=explain)
+        except Exception as error:
+            _raise_as_ours(error)
+            raise
 
     def use_threads(self, threads: int) -> None:
         """Let one call of `predict` take this many threads; the numbers stay the same."""
@@ -211,11 +214,15 @@ def _import(runtime: str, folder: Path) -> ModuleType:
 
 @contextmanager
 def _errors_of_ours() -> Iterator[None]:
-    """Raise an error of the packaged code as the class of the same name in `churn.core.errors`."""
     try:
         yield
     except Exception as error:
-        names = [kind.__name__ for kind in type(error).__mro__]
-        if isinstance(error, ChurnError) or ChurnError.__name__ not in names:
-            raise
+        _raise_as_ours(error)
+        raise
+
+
+def _raise_as_ours(error: Exception) -> None:
+    """Raise an error of the packaged code as the class of the same name in `churn.core.errors`, and no other."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if ChurnError.__name__ in names and not isinstance(error, ChurnError):
         raise getattr(errors, names[0], ChurnError)(str(error)) from error
