@@ -173,10 +173,15 @@ def _component(client: Client, profile: Profile, kind: ComponentKind, spec: Comp
     if source := _FLAVORS.get(spec.flavor):
         _register(client, source, spec.flavor, component_type)
     existing = client.list_stack_components(name=name, type=component_type).items
+    if (
+        existing and existing[0].flavor_name != spec.flavor
+    ):  # a component keeps its flavor: another one has another name
+        name = f"{name}_{spec.flavor}"
+        existing = client.list_stack_components(name=name, type=component_type).items
     if not existing:
         return client.create_stack_component(name, spec.flavor, component_type, configuration=settings)
     if existing[0].configuration != settings:
-        return client.update_stack_component(name, component_type, configuration=settings)
+        return client.update_stack_component(existing[0].id, component_type, configuration=settings)
     return existing[0]
 
 
@@ -193,13 +198,15 @@ def _register(client: Client, source: str, flavor: str, component_type: Any) -> 
 
 
 def _stack(client: Client, name: str, components: dict[Any, Any]) -> str:
-    ids = {kind: component.id for kind, component in components.items()}
+    from zenml.enums import StackComponentType
+
+    wanted = {StackComponentType(kind): [component.id] for kind, component in components.items()}
     existing = client.list_stacks(name=name).items
     if not existing:
-        return str(client.create_stack(name, ids).id)
-    present = {str(kind): members[0].id for kind, members in existing[0].components.items()}
-    if ids != {kind: present.get(kind) for kind in ids}:
-        client.update_stack(name, component_updates={kind: [identity] for kind, identity in ids.items()})
+        return str(client.create_stack(name, {kind: ids[0] for kind, ids in wanted.items()}).id)
+    present = {kind: [members[0].id] for kind, members in existing[0].components.items() if members}
+    if wanted != present:
+        client.update_stack(name, component_updates={**{kind: [] for kind in present}, **wanted})
     return str(existing[0].id)
 
 

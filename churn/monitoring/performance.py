@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..core.estimate import Estimate
-from ..evaluation.ranking import f1_score
+from ..evaluation.ranking import f1_score, logistic_line
 from ..model.frame import FloatArray
 from ..model.money import MoneySettings
 from ..ports.windows import CELLS
@@ -35,6 +35,7 @@ REALISED = (
     "brier",
     "ece",
     "calibration_ratio",
+    "calibration_slope",
     "true_positives",
     "false_positives",
     "false_negatives",
@@ -43,9 +44,9 @@ REALISED = (
     "expected_loss",
 )
 """Metrics of rows with a known outcome, by their names in the registry."""
-ESTIMATED = ("churn_share", "roc_auc", "f1", "log_loss", "profit_per_customer")
-"""Metrics that are estimated without outcomes."""
-_GROUPS = 10
+ESTIMATED = ("churn_share", "roc_auc", "calibration_slope", "f1", "log_loss", "profit_per_customer")
+"""Metrics that are estimated without outcomes; the calibration slope is 1 then, within chance."""
+_GROUPS, _TINY = 10, 1e-12
 _SUMS = ("rows", "p", "pp", "log_p", "log_q", "entropy", "value_sum", "value_squares")
 
 
@@ -162,6 +163,8 @@ def realised(cells: Cells, money: MoneySettings) -> dict[str, float]:
         metrics["recall"] = hits / churners
     if churners and churners < total:
         metrics["roc_auc"] = _auc_and_gradient(mature.bin, positive, negative)[0]
+        slope, _, exists = logistic_line(_logit(mature), positive / rows, rows)
+        metrics |= {"calibration_slope": slope} if exists else {}
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -188,6 +191,8 @@ def estimated(
     estimates = {}
     for name, (point, gradient) in _of_churners(cells, money).items():
         chance, doubt = np.sum(spread * gradient**2), calibration * np.sum(expected * gradient)
+        if name == "calibration_slope":
+            doubt = 0.0  # a mean probability that is too high or low changes the level, not the slope
         if name == "profit_per_customer":
             chance = np.sum(spread * _squared_gains(cells, money)) / total**2
         se = float(np.sqrt(chance + doubt**2))
@@ -219,9 +224,14 @@ def _of_churners(cells: Cells, money: MoneySettings) -> dict[str, _Differentiate
     value = cells.sums["value_sum"] / rows
     gain = money.acceptance.mean * (value - money.incentive_cost) + money.incentive_cost
     auc, of_auc = _auc_and_gradient(cells.bin, churners, rows - churners)
+    logit, information = _logit(cells), np.maximum(churners - cells.sums["pp"], 0.0)
+    centred = logit - np.average(logit, weights=information + _TINY)
+    # One more churner moves the slope by a step of Newton's method from 1, where probabilities are calibrated.
+    of_slope = centred / max(float(information @ centred**2), _TINY)
     return {
         "churn_share": _Differentiated(all_churners / total, np.full(len(rows), 1 / total)),
         "roc_auc": _Differentiated(auc, of_auc),
+        "calibration_slope": _Differentiated(1.0, of_slope),
         "f1": _Differentiated(f1, (2 * treated - f1) / (chosen + all_churners)),
         "log_loss": _Differentiated(
             cells.sums["entropy"].sum() / total, (cells.sums["log_q"] - cells.sums["log_p"]) / rows / total
@@ -242,6 +252,11 @@ def _auc_and_gradient(
     auc = float(np.sum(above * lower) / (positives * negatives))
     gradient = (lower - higher) / (positives * negatives) - auc * (1 / positives - 1 / negatives)
     return auc, gradient[group]
+
+
+def _logit(cells: Cells) -> FloatArray:
+    """Return the mean log-odds of each cell."""
+    return np.asarray((cells.sums["log_p"] - cells.sums["log_q"]) / cells.sums["rows"])
 
 
 def _profit(cells: Cells, positive: FloatArray, money: MoneySettings) -> FloatArray:

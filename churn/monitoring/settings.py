@@ -21,7 +21,10 @@ class Thresholds(Finite):
     unseen: float = Field(default=0.005, gt=0, lt=1, description="Share of values that the baseline does not have.")
     scale: float = Field(default=0.05, gt=0, lt=1, description="A number that has become so much larger or smaller.")
     roc_auc: float = Field(default=0.02, gt=0, lt=0.5, description="Loss of ROC AUC.")
-    log_loss: float = Field(default=0.02, gt=0, description="Rise of the log loss, in nats.")
+    calibration_slope: float = Field(default=0.1, gt=0, lt=1, description="Fall of the calibration slope.")
+    churn_share: float = Field(
+        default=0.1, gt=0, lt=1, description="Churn above or below what is predicted, as a share of it."
+    )
     profit_share: float = Field(default=0.05, gt=0, lt=1, description="Loss, as a share of the baseline's profit.")
     treated: float = Field(
         default=0.05, gt=0, lt=1, description="Share of outcomes left out that no control group stands for."

@@ -21,7 +21,7 @@ from .settings import MonitoringSettings
 __all__ = ["Triage", "has_loss", "silence", "usual_gap"]
 
 _TESTS = 3  # of each column: of the distribution, of missing values, of values that are new
-_JUDGED = ("roc_auc", "log_loss")
+_JUDGED = ("roc_auc", "calibration_slope", "churn_share")
 _RECOMMENDED: dict[DiagnosisKind, str] = {
     "broken_feed": (
         "Correct the source and deliver the rows again; do not retrain on them. If the change is real, such as a price "
@@ -80,7 +80,8 @@ class Triage:
             needed = f"a judgement needs {self.settings.min_rows:,} (monitoring.min_rows)."
             few = f"{counted(window.rows, 'prediction')}, and {needed}"
             return {"too_little_data": [few]}
-        shifted, treated, concept = (list(look(window)) for look in (self._shifted, self._treated, self._concept))
+        shifted, treated = list(self._shifted(window)), list(self._treated(window))
+        concept = list(self._concept(window, baseline))
         loss = list(self._loss(window, baseline)) if shifted else []
         return {
             "broken_feed": broken,
@@ -146,19 +147,27 @@ class Triage:
                 now, was = metric.text(point, self.currency), metric.text(baseline[name], self.currency)
                 yield f"{metric.heading} is {now} ({how}), and was {was} on the holdout."
 
-    def _concept(self, window: Window) -> Iterator[str]:
-        """Yield where outcomes are otherwise than the probabilities say."""
+    def _concept(self, window: Window, baseline: Mapping[str, float]) -> Iterator[str]:
+        """Yield where outcomes are otherwise than the probabilities say.
+
+        Customers are told apart less well (ROC AUC), the differences between them are smaller than predicted
+        (calibration slope), or more or fewer of all churn. A slope below 1 on the holdout is the model's own: what
+        counts is the fall from there.
+        """
         if not self._is_known(window):
             return
-        width = NormalDist().inv_cdf(1 - self.settings.alpha / 2 / len(_JUDGED))
         for name in _JUDGED:
             if name not in window.realised or name not in window.backtest:
                 continue
-            metric, estimate = METRICS[name], window.backtest[name]
-            worse = window.realised[name] - estimate.point
-            worse = -worse if metric.better == "higher" else worse
-            if worse >= getattr(self.settings.thresholds, name) and worse > width * estimate.se:
-                values = f"{metric.text(window.realised[name])}, and {metric.text(estimate.point)}"
+            metric, estimate, now = METRICS[name], window.backtest[name], window.realised[name]
+            limit, level = getattr(self.settings.thresholds, name), self.settings.alpha / 2 / len(_JUDGED)
+            gap = estimate.point - now
+            if name == "calibration_slope":
+                gap += min(0.0, baseline.get(name, 1.0) - 1)
+            if name == "churn_share":
+                gap, limit, level = abs(gap), limit * estimate.point, level / 2
+            if gap >= limit and gap > NormalDist().inv_cdf(1 - level) * estimate.se:
+                values = f"{metric.text(now)}, and {metric.text(estimate.point)}"
                 yield (
                     f"{metric.heading} of {window.mature:,} known outcomes is {values} was estimated from the "
                     "probabilities."

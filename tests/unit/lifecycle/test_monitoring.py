@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from churn.data.tables import INGESTED_AT
+from churn.monitoring.performance import ESTIMATED
 from churn.monitoring.report import MonitoringReport
 from churn.ports.tables import TableRef, TableSpec
 from reports.monitoring_report import monitoring_page
@@ -144,7 +145,7 @@ def test_without_any_label_performance_is_estimated() -> None:
     assert report.notes == ("No outcome is known yet: performance is estimated and not measured.",)
     (window,) = report.windows
     assert window.realised == {}
-    assert {*window.estimated} == {"churn_share", "roc_auc", "f1", "log_loss", "profit_per_customer"}
+    assert {*window.estimated} == {*ESTIMATED}
 
 
 def test_labels_of_customers_who_were_never_scored_are_no_matter() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     brier_score_loss,
     confusion_matrix,
@@ -18,6 +19,7 @@ from sklearn.metrics import (
 )
 
 from churn.evaluation.metrics import METRICS
+from churn.evaluation.ranking import calibration_slope
 from churn.model.frame import FloatArray
 from churn.model.money import MoneySettings, expected_value, treatment_pays
 from churn.monitoring.performance import ESTIMATED, REALISED, Cells, calibration_error_of_mean, estimated, realised
@@ -76,6 +78,8 @@ def test_realised_metrics_equal_scikit_learns() -> None:
     found = realised(case.cells(label), MONEY)
     assert {*found} == {*REALISED}
     assert found["roc_auc"] == pytest.approx(roc_auc_score(label, case.probability), abs=5e-4)
+    fitted = LogisticRegression(C=np.inf).fit(np.log(case.probability / (1 - case.probability))[:, None], label)
+    assert found["calibration_slope"] == pytest.approx(fitted.coef_[0, 0], abs=1e-3)
     exact = {
         "f1": f1_score(label, case.treated),
         "precision": precision_score(label, case.treated),
@@ -116,7 +120,7 @@ def test_rows_without_an_outcome_count_in_no_realised_metric() -> None:
 def test_one_class_has_no_ranking_and_no_traceback(label: int) -> None:
     case = Case(500)
     found = realised(case.cells([label] * 500), MONEY)
-    assert "roc_auc" not in found
+    assert not {"roc_auc", "calibration_slope"} & {*found}
     assert found["churn_share"] == label
     assert all(np.isfinite(value) for value in found.values())
 
@@ -141,6 +145,7 @@ def test_estimates_are_the_mean_and_the_spread_of_what_happens_if_probabilities_
             [
                 label.mean(),
                 roc_auc_score(label, case.probability),
+                calibration_slope(label, case.probability, np.ones(2000)),
                 f1_score(label, case.treated),
                 log_loss(label, case.probability),
                 (case.treated * expected_value(label, case.value, MONEY)).mean(),

@@ -39,8 +39,12 @@ def window(drift: dict[str, dict[str, float]] | None = None, **changes: Any) -> 
         "drift": measures,
         "unmatched": 0.0,
         "estimated": {"roc_auc": about(0.85, 0.006), "profit_per_customer": about(10, 0.2)},
-        "backtest": {"roc_auc": about(0.85, 0.006), "log_loss": about(0.4, 0.005)},
-        "realised": {"roc_auc": 0.848, "log_loss": 0.402, "profit_per_customer": 10.1},
+        "backtest": {
+            "roc_auc": about(0.85, 0.006),
+            "calibration_slope": about(1, 0.04),
+            "churn_share": about(0.25, 0.007),
+        },
+        "realised": {"roc_auc": 0.848, "calibration_slope": 0.98, "churn_share": 0.252, "profit_per_customer": 10.1},
     }
     return Window(**{**figures, **changes})
 
@@ -51,7 +55,7 @@ def kinds(found: tuple[Diagnosis, ...]) -> list[str]:
 
 SHIFT = {"charges": {"psi": 0.3, "chi_square_p": 1e-9}}
 DRIFTED_LOSS = {"roc_auc": about(0.8, 0.006), "profit_per_customer": about(10, 0.2)}
-CONCEPT = {"roc_auc": 0.81, "log_loss": 0.402}
+CONCEPT = {"roc_auc": 0.81, "calibration_slope": 0.9}
 
 CASES: dict[str, tuple[Window, list[str], str]] = {
     "nothing": (window(), [], ""),
@@ -119,7 +123,37 @@ CASES: dict[str, tuple[Window, list[str], str]] = {
         [],
         "",
     ),
-    "outcomes better than estimated": (window(realised={"roc_auc": 0.95, "log_loss": 0.2}), [], ""),
+    "outcomes better than estimated": (window(realised={"roc_auc": 0.95, "calibration_slope": 1.4}), [], ""),
+    "customers who differ less than predicted": (
+        window(realised={"roc_auc": 0.835, "calibration_slope": 0.83}),
+        ["concept_drift"],
+        "Calibration slope of 4,000 known outcomes is 0.83, and 1.00 was estimated from the probabilities.",
+    ),
+    "a slope that chance explains": (
+        window(realised={"calibration_slope": 0.83}, backtest={"calibration_slope": about(1, 0.08)}),
+        [],
+        "",
+    ),
+    "a small fall of the slope, of many rows": (
+        window(realised={"calibration_slope": 0.91}, backtest={"calibration_slope": about(1, 0.004)}),
+        [],
+        "",
+    ),
+    "more of all customers churn": (
+        window(realised={"roc_auc": 0.85, "churn_share": 0.29}),
+        ["concept_drift"],
+        "Churn rate of 4,000 known outcomes is 29.0%, and 25.0% was estimated from the probabilities.",
+    ),
+    "fewer of all customers churn": (
+        window(realised={"roc_auc": 0.85, "churn_share": 0.21}),
+        ["concept_drift"],
+        "Churn rate of 4,000 known outcomes is 21.0%, and 25.0% was estimated from the probabilities.",
+    ),
+    "a few fewer churn, of many rows": (
+        window(realised={"churn_share": 0.23}, backtest={"churn_share": about(0.25, 0.001)}),
+        [],
+        "",
+    ),
     "few outcomes": (window(realised=CONCEPT, churned=29), [], ""),
     "late labels": (
         window(stayed=1500, churned=500, due=True),
@@ -196,6 +230,9 @@ def test_a_loss_is_what_training_may_cure() -> None:
     cures = {name: has_loss(TRIAGE(case, BASELINE)) for name, (case, _, _) in CASES.items()}
     assert {name for name, cured in cures.items() if cured} == {
         "other behaviour",
+        "customers who differ less than predicted",
+        "more of all customers churn",
+        "fewer of all customers churn",
         "other customers, estimated worse",
         "other customers, realised worse",
     }
@@ -209,3 +246,10 @@ def test_silence_is_a_broken_feed_once_it_is_longer_than_usual() -> None:
     assert found.evidence == ("Nothing was scored for 16 days, and usually something is every 7.",)
     assert silence(days[:2], day(400), 1) == ()
     assert silence(days, day(400), None) == ()
+
+
+def test_a_slope_that_the_holdout_has_already_is_no_drift() -> None:
+    told = {"backtest": {"calibration_slope": about(1, 0.03)}, "realised": {"calibration_slope": 0.85}}
+    assert kinds(TRIAGE(window(**told), BASELINE)) == ["concept_drift"]  # type: ignore[arg-type]
+    assert kinds(TRIAGE(window(**told), {**BASELINE, "calibration_slope": 0.9})) == []  # type: ignore[arg-type]
+    assert kinds(TRIAGE(window(**told), {**BASELINE, "calibration_slope": 1.2})) == ["concept_drift"]  # type: ignore[arg-type]
