@@ -164,8 +164,9 @@ def _monitoring(
     report: MonitoringReport = _output(run, "monitor", "monitoring")
     console.print(report.headline, style="bold yellow" if report.acts else "bold")
     for diagnosis in report.diagnoses:
-        for sentence in diagnosis.evidence:
-            console.print(f"  {sentence}")
+        for sentence in (diagnosis.sentence, *diagnosis.evidence[1:]):
+            if sentence != report.headline:
+                console.print(f"  {sentence}")
         console.print_indented(f"→ {diagnosis.recommendation}")
     if report.advice.sentence not in report.headline:
         console.print(report.advice.sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,9 @@ _SQLITE = {
     "file is not a database": _DAMAGED,
 }
 
+_OF_ZENML = re.compile(r"`(\w+)` integration.*`pip install ([^`]+)`", re.DOTALL)
+"""What ZenML says of a component whose packages are missing."""
+
 
 def explain(error: BaseException, state: Path | None = None) -> str | None:
     """Return what the user can do, in one paragraph, or None where the fault is the program's.
@@ -45,6 +49,11 @@ def explain(error: BaseException, state: Path | None = None) -> str | None:
         if isinstance(cause, OSError) and cause.errno in _DISK:
             where = f"{cause.filename}: " if cause.filename else ""
             return f"{where}{_DISK[cause.errno]}, then run the same command again; what was finished is kept."
+        if isinstance(cause, ImportError) and (needed := _OF_ZENML.search(str(cause))):
+            return (
+                f"A component of the ZenML stack needs the integration {needed[1]!r}, which is not installed: "
+                f"`uv pip install {needed[2]}` installs it, or name another component in `profile.stack`."
+            )
         text = str(cause).lower()
         for symptom, remedy in _SQLITE.items():
             if symptom in text and "sqlite" in f"{type(cause).__module__} {text}":

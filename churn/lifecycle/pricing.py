@@ -68,7 +68,8 @@ def priced(
 
 
 def _is_in_month(other: Window, window: Window) -> bool:
-    return other.source == window.source and window.end - _MONTH <= other.start < window.end
+    first = min(window.start, window.end - _MONTH)  # a month of 31 days is within itself
+    return other.source == window.source and first <= other.start < window.end
 
 
 def _shift_cost(

@@ -27,8 +27,11 @@ _RECOMMENDED: dict[DiagnosisKind, str] = {
         "Correct the source and deliver the rows again; do not retrain on them. If the change is real, such as a price "
         "rise or a new product, give the column and the day in monitoring.real_changes."
     ),
-    "concept_drift": "Train on the newer outcomes: python run.py --pipeline training, then --pipeline deployment.",
-    "drift_with_loss": "Look at the columns named, then train on newer customers: python run.py --pipeline training.",
+    "concept_drift": "Train on the newer outcomes once the loss persists: python run.py --pipeline retraining.",
+    "drift_with_loss": (
+        "Look at the columns named, then train on newer customers once the loss persists: python run.py --pipeline "
+        "retraining."
+    ),
     "drift": "Nothing: on these customers the model should do as well, within chance, as on those it was judged on.",
     "late_labels": "Ask whoever delivers the outcomes: python run.py --pipeline features takes them in.",
     "treated_labels": "Conclude nothing about such customers, and keep campaign.control_share above 0.",

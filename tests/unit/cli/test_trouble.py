@@ -155,3 +155,18 @@ def test_a_full_disk_below_a_database_names_the_folder_of_the_run_where_it_is_kn
     assert str(explain(full, Path("/data/.churn"))) == (
         "SQLite says 'disk is full' in /data/.churn: the disk is full: free some space" + AGAIN
     )
+
+
+def test_a_component_of_the_stack_whose_package_is_missing_is_told_with_the_package() -> None:
+    told = explain(
+        ImportError(
+            "No module named 'slack_sdk'\n\nThe `slack` integration that you are trying to use is not installed in "
+            "your current environment. Please make sure that it is installed by either using our CLI: `zenml "
+            "integration install slack` or by manually installing its requirements: `pip install 'slack-sdk==3.30.0'`"
+        )
+    )
+    assert told == (
+        "A component of the ZenML stack needs the integration 'slack', which is not installed: `uv pip install "
+        "'slack-sdk==3.30.0'` installs it, or name another component in `profile.stack`."
+    )
+    assert explain(ImportError("No module named 'slack_sdk'")) is None

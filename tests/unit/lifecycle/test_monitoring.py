@@ -355,12 +355,13 @@ def test_a_shift_of_the_inputs_has_a_price_by_column() -> None:
     assert "most of it by" in drift.evidence[-1]
 
 
-def test_outcomes_that_are_otherwise_have_a_price() -> None:
+@pytest.mark.parametrize("length", ["day", "week", "month"])
+def test_outcomes_that_are_otherwise_have_a_price_of_the_predictions_of_a_month(length: str) -> None:
     made = watched(0, labelled=40)
     customers = Customers(700, 20)
     put_window(made.store, customers, 1)
     put_labels(made.store, customers, 1, 40, np.random.default_rng(0).permutation(customers.outcome).tolist())
-    (concept,) = made.monitor().diagnoses
+    (concept,) = made.monitor(f"monitoring.judged={length}", f"monitoring.windows=[{length}]").diagnoses
     assert re.search(r"Against the estimate it costs [\d,.]+ USD \(.* USD to .* USD\) on 1,100", concept.evidence[-1])
 
 
