@@ -58,7 +58,7 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     with nullcontext() if dry else workspace.tables.exclusive("monitoring"):
         measured = measure_windows(workspace, settings, now, dry=dry)
         windows = _judged_windows(workspace, settings, now)
-    of_live = [window for window in windows if window.version == live]
+    of_live = _current(windows, live)
     baselines = {
         version: realised(counting.baseline.whole, settings.money)
         for version, counting in measured.countings.items()
@@ -100,12 +100,24 @@ def monitor(workspace: Workspace, settings: Settings, *, dry: bool = False) -> M
     )
 
 
+def _current(windows: Sequence[Window], live: int | None) -> list[Window]:
+    """Return the windows of the live version, of sources for which no other version has predicted since.
+
+    After a rollback its own windows are older than those of the version that was live meanwhile, and tell nothing new.
+    """
+    latest = {window.source: window.start for window in windows}
+    newest = {window.source: window.start for window in windows if window.version == live}
+    current = {source for source, start in newest.items() if start == latest[source]}
+    return [window for window in windows if window.version == live and window.source in current]
+
+
 def _nothing_judged(windows: Sequence[Window], of_live: Sequence[Window], live: int | None) -> Iterator[str]:
     """Yield why no window is judged, where there are windows."""
     if windows and live is None:
         yield "No version is live: nothing is judged."
     elif windows and not of_live:
-        yield f"Version {live}, which is live, has not predicted anything yet: nothing is judged."
+        since = "since it is live again" if any(window.version == live for window in windows) else "yet"
+        yield f"Version {live}, which is live, has not predicted anything {since}: nothing is judged."
 
 
 def _advice(

@@ -313,6 +313,21 @@ def test_nothing_is_judged_where_no_version_is_live_or_the_live_one_has_not_pred
     assert "Version 1, which is live, has not predicted anything yet: nothing is judged." in made.monitor().notes
 
 
+def test_a_version_that_is_live_again_is_not_judged_by_windows_older_than_those_of_the_version_meanwhile() -> None:
+    made = watched(0, labelled=4, now=30)
+    customers = Customers(700, 20)
+    put_window(made.store, customers, 1)
+    put_labels(made.store, customers, 1, 4, np.random.default_rng(0).permutation(customers.outcome).tolist())
+    assert kinds(made.monitor()) == {"concept_drift"}
+    put_window(made.store, Customers(400, 12), 2, version=2)
+    report = made.monitor()
+    assert kinds(report) == set()
+    told = "Version 1, which is live, has not predicted anything since it is live again: nothing is judged."
+    assert told in report.notes
+    put_window(made.store, Customers(400, 12), 2, source="endpoint", batch="asked")
+    assert told not in made.monitor().notes
+
+
 def test_sources_are_judged_apart() -> None:
     made = watched(0, labelled=40)
     customers = Customers(400, 81)
