@@ -190,7 +190,7 @@ def estimated(
     width = NormalDist().inv_cdf((1 + confidence) / 2)
     estimates = {}
     for name, (point, gradient) in _of_churners(cells, money).items():
-        chance, doubt = np.sum(spread * gradient**2), calibration * np.sum(expected * gradient)
+        chance, doubt = np.sum(spread * gradient**2), float(calibration * np.sum(expected * gradient))
         if name == "calibration_slope":
             doubt = 0.0  # a mean probability that is too high or low changes the level, not the slope
         if name == "profit_per_customer":
