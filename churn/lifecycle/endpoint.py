@@ -29,6 +29,9 @@ from .workspace import Workspace
 __all__ = ["Agreement", "Answers", "Endpoint", "Readiness", "Served", "Trial"]
 
 
+_MEANWHILE = "Rows with every input are answered meanwhile."
+
+
 class Served(NamedTuple):
     """A version that answers.
 
@@ -167,6 +170,7 @@ class Endpoint:
         self._wanted: int | None = None
         self._trouble: str | None = None
         self._store_trouble: str | None = None
+        self._foreign_store: str | None = None
         self._rollout: Rollout | None = None
         self._trial: Trial | None = None
         self._trial_trouble: str | None = None
@@ -269,13 +273,26 @@ class Endpoint:
             note("serve", f"version {rollout.version} answers {rollout.share:.0%} of the customers now")
 
     def _fault_of_store(self) -> str | None:
-        fault = "Nothing is in the online store yet: publish by `python run.py features publish`."
+        contract, self._foreign_store = self._workspace.contract, None
         try:
-            if self._workspace.online.publication() is not None:
-                return None
+            published = self._workspace.online.publication()
         except StoreError as error:
-            fault = str(error)
-        return f"{fault} Rows with every input are answered meanwhile."
+            return f"{error} {_MEANWHILE}"
+        if published is None:
+            return f"Nothing is in the online store yet: publish by `python run.py features publish`. {_MEANWHILE}"
+        if published.features.dataset != contract.name:
+            self._foreign_store = (
+                f"The online store holds customers of {published.features.dataset!r}, and this endpoint is that of "
+                f"{contract.name!r}: let `profile.online` name another place, or publish by `python run.py features "
+                "publish --full`."
+            )
+            return f"{self._foreign_store} {_MEANWHILE}"
+        if lacking := sorted(contract.kinds.keys() - published.columns.keys()):
+            return (
+                f"The online store has no {lacking[0]!r}, which the contract has: publish by `python run.py features "
+                f"publish --full`. {_MEANWHILE}"
+            )
+        return None
 
     def _load(self, version: ModelVersion) -> Served:
         with tempfile.TemporaryDirectory() as folder:
@@ -356,6 +373,8 @@ class Endpoint:
         return Answers(served, answers, scored.ignored, scored.unseen, scored.spent)
 
     def _look_up(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
+        if self._foreign_store is not None:
+            raise StoreError(self._foreign_store)
         return self._workspace.online.rows(customers)
 
     def _loaded_version(self) -> Served:

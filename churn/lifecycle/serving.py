@@ -145,7 +145,8 @@ def publish_features(workspace: Workspace, settings: Settings, *, full: bool = F
     contract, store, online = workspace.contract, workspace.tables, workspace.online
     newest, columns = _newest(workspace, settings), online_columns(contract)
     published = online.publication()
-    full = full or published is None or published.columns != columns
+    is_ours = published is not None and published.features.dataset == contract.name and published.columns == columns
+    full = full or not is_ours
     with online.publishing(columns, full=full) as writer:
         before = None if full else online.publication()  # as it is now that nobody else publishes
         if before is not None and before.as_of > newest.as_of:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from math import copysign, isnan, log1p
+from math import copysign, isnan
 from typing import Self
 
 import numpy as np
@@ -72,7 +72,7 @@ class Curve(Frozen):
             knot, cubic, square, slope, constant = pieces[bisect_right(inner, inside)]
             step = inside - knot
             total = ((cubic * step + square) * step + slope) * step + constant
-            return total + log_slope * copysign(log1p(abs(inside)), inside) if log_slope else total
+            return total + log_slope * copysign(float(np.log1p(abs(inside))), inside) if log_slope else total
 
         return added
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,14 +41,6 @@ def sigmoid(logit: LogOdds) -> LogOdds:
     """Return the probability for log-odds of any size, without overflow."""
     probability: LogOdds = np.exp(-np.logaddexp(0.0, -logit))
     return probability
-
-
-def sigmoid_of_one(logit: float) -> float:
-    """Return what `sigmoid` does for one number, in a tenth of the time; they may differ in the last digit."""
-    if logit >= 0:
-        return 1 / (1 + math.exp(-logit))
-    odds = math.exp(logit)
-    return odds / (1 + odds)
 
 
 class InputColumn(Frozen):

@@ -1,4 +1,4 @@
-"""Scores one row from precomputed tables: the numbers of `Scorer.predict`, to 12 digits, in a fiftieth of the time.
+"""Scores one row from precomputed tables: the numbers of `Scorer.predict` in a fiftieth of the time.
 
 pandas, the booster and an array for each column cost a single row a millisecond. Here everything that does not depend
 on the row is worked out when the model is loaded, and plain numbers are scored; `benchmarks/serving.py --kernel` prints
@@ -26,7 +26,7 @@ from ..core.errors import ContractError
 from .encoding import Encoder
 from .features import feature_of_one
 from .frame import FloatArray
-from .model import ChurnModel, sigmoid_of_one
+from .model import ChurnModel, sigmoid
 from .money import expected_value_of_one
 from .reasons import Described, reasons_of_one
 from .settings import ScoringSettings
@@ -208,7 +208,7 @@ class OneRow:
                 unseen.append(name)
         encoded = perf_counter()
         logit, contributions = self._scored(values, codes, explain=explain)
-        probability, money = sigmoid_of_one(logit), self._money
+        probability, money = float(sigmoid(logit)), self._money
         revenue = self._settings.monthly_revenue
         customer_value = money.customer_value.of_one(nan if revenue is None else values[revenue])
         gain = expected_value_of_one(probability, customer_value, money)

@@ -8,7 +8,7 @@ import pytest
 
 from churn.core.errors import ChurnError, DataError, NotFound, StoreError
 from tests.fakes.data.deciding import MODEL
-from tests.fakes.data.endpoint import FULL, NOW, EndpointCase, Gone
+from tests.fakes.data.endpoint import FULL, NOW, PUBLICATION, EndpointCase, Gone
 from tests.fakes.ports.online import InMemoryOnlineStore
 
 
@@ -110,6 +110,33 @@ def test_features_of_another_contract_are_an_error_and_no_score() -> None:
     given = {name: value for name, value in FULL.items() if name != "tenure"}
     (row,) = case.endpoint.answer([{"customer_id": "a", **given}], explain=False).rows
     assert row.status == "ok"
+
+
+def test_a_store_of_another_data_set_is_an_error_and_nobody_is_unknown() -> None:
+    case = ready()
+    case.online_features("a")
+    features = PUBLICATION.features.model_copy(update={"dataset": "pool"})
+    case.online.recorded(PUBLICATION.model_copy(update={"features": features}))  # type: ignore[attr-defined]
+    case.endpoint.refresh()
+    (trouble,) = case.endpoint.readiness.degraded
+    assert "holds customers of 'pool', and this endpoint is that of 'gym': let `profile.online` name another" in trouble
+    for customer in ("a", "nobody"):
+        with pytest.raises(StoreError, match="holds customers of 'pool'"):
+            case.endpoint.answer([{"customer_id": customer}], explain=False)
+    assert case.endpoint.answer([FULL], explain=False).rows[0].status == "ok"
+    case.online.recorded(PUBLICATION)  # type: ignore[attr-defined]
+    case.endpoint.refresh()
+    assert case.endpoint.readiness.degraded == ()
+    assert case.endpoint.answer([{"customer_id": "a"}], explain=False).rows[0].status == "ok"
+
+
+def test_a_store_that_lacks_a_column_of_the_contract_shows_in_the_readiness() -> None:
+    case = ready()
+    columns = {name: kind for name, kind in PUBLICATION.columns.items() if name != "tenure"}
+    case.online.recorded(PUBLICATION.model_copy(update={"columns": columns}))  # type: ignore[attr-defined]
+    case.endpoint.refresh()
+    (trouble,) = case.endpoint.readiness.degraded
+    assert "has no 'tenure', which the contract has: publish by `python run.py features publish --full`" in trouble
 
 
 def test_a_new_customer_with_all_that_may_not_be_missing_is_scored_as_given() -> None:

@@ -73,6 +73,17 @@ def test_nothing_is_sent_where_nothing_is_new() -> None:
     assert (again.written, again.full, again.parity.compared) == (0, False, 1)
 
 
+def test_a_store_of_another_data_set_is_published_to_as_a_whole() -> None:
+    case = Case()
+    case.features(("a", 1, 1.0), ("b", 1, 3.0))
+    case.published()
+    made = case.online.publication()
+    assert made is not None
+    case.online.recorded(made.model_copy(update={"features": made.features.model_copy(update={"dataset": "pool"})}))
+    again = case.published()
+    assert (again.written, again.full) == (2, True)
+
+
 def test_only_rows_that_became_known_or_were_written_since_are_sent() -> None:
     case = Case()
     case.features(("a", 1, 1.0), ("b", 1, 1.0), ("c", 1, 1.0), ("late", 25, 5.0), arrivals={"late": 51})
