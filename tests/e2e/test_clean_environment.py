@@ -48,7 +48,11 @@ def clean_python(package: Path, require: Callable[[object, str], None]) -> Path:
     python = folder / "bin" / "python"
     install = [str(uv), "pip", "install", "-q", "--python", str(python), "--overrides", str(overrides)]
     installed = subprocess.run(
-        [*install, "-r", str(package / "requirements.txt")], check=False, capture_output=True, text=True
+        [*install, "-r", str(package / "requirements.txt")],
+        env={**os.environ, "UV_COMPILE_BYTECODE": "0"},  # of all of it, for one import
+        check=False,
+        capture_output=True,
+        text=True,
     )
     require(installed.returncode == 0, f"the package index: {installed.stderr}")
     return python
