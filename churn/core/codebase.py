@@ -113,8 +113,10 @@ def _imports(tree: ast.Module, module: str, file: Path) -> Iterator[tuple[str, l
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that Python runs: what stands under `if TYPE_CHECKING:` is left out."""
+    """Yield the statements that Python runs: what stands under `if TYPE_CHECKING:` is left out."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue  # nine of ten nodes, and none holds a statement
         if isinstance(child, ast.If) and ast.unparse(child.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
             for statement in child.orelse:
                 yield statement
