@@ -100,8 +100,10 @@ def _words(values: pa.Array) -> tuple[str, _Words]:
         hashes = hash_array(texts, hash_key=_TEXT_KEY, categorize=False)
         return "text", hashes.take(coded.indices.fill_null(0).to_numpy(zero_copy_only=False))
     if pa.types.is_floating(kind):
-        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64) + 0.0  # the sum turns -0.0 into 0.0
-        numbers[np.isnan(numbers)] = np.nan
+        numbers = np.add(values.to_numpy(zero_copy_only=False), 0.0, dtype=np.float64)  # -0.0 becomes 0.0
+        missing = np.isnan(numbers)
+        if missing.any():
+            numbers[missing] = np.nan
         return "float", numbers.view(np.uint64)
     name = next(name for name, matches in _WHOLE.items() if matches(kind))
     whole = pc.cast(values.view(pa.int32()) if name == "date" else values, pa.int64()).fill_null(0)

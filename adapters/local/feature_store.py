@@ -201,8 +201,7 @@ class LocalFeatureStore(TablesOnDisk, FeatureStore):
     def _joined(self, join: PointInTimeJoin, table: Path) -> Staged:
         """Write the result of a join into new files within the folder `table`."""
         with self._duck.session() as connection:
-            join.match(connection)
-            return stage(connection, join.result, table)
+            return join.run(connection, lambda query: stage(connection, query, table))
 
     def _given(self, table: TableSpec, rows: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
         conformed = conform(rows, schema)
