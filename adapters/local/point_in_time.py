@@ -71,14 +71,14 @@ class PointInTimeJoin:
         """
         customers = [quoted(name) for name in self.entity]
         customer = f"{self.hash_function if by_hash else 'ROW'}({', '.join(customers)}) AS _customer"
-        known = " AND ".join(f"{name} IS NOT NULL" for name in customers)
+        identified = " AND ".join(f"{name} IS NOT NULL" for name in customers)
         spine = ", ".join(f"spine.{quoted(name)}" for name in self.spine.schema.names)
         visible = self._newest_when_seen if self._out_of_order(connection) else self._seen
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE matches AS
             SELECT {spine}, visible._row, visible._event AS {FEATURE_TIME}
             FROM (SELECT *, {customer} FROM ({self._mature})) AS spine
-            ASOF LEFT JOIN (SELECT {customer}, _event, _from, _row FROM ({visible}) WHERE {known}) AS visible
+            ASOF LEFT JOIN (SELECT {customer}, _event, _from, _row FROM ({visible}) WHERE {identified}) AS visible
             ON spine._customer = visible._customer AND spine.{EVENT_TIME} >= visible._from""")
 
     @property

@@ -172,13 +172,13 @@ class CsvLines:
 
     def _header(self) -> tuple[str, list[str]]:
         header = next((line for line in self._lines if line.strip("\r\n")), "")
-        told = _DELIMITER_LINE.fullmatch(header)
-        if told:
+        named = _DELIMITER_LINE.fullmatch(header)
+        if named:
             header = next((line for line in self._lines if line.strip("\r\n")), "")
         while header.count('"') % 2 and len(header) < LINE_LIMIT and (line := next(self._lines, None)) is not None:
             header += line
         bare = re.sub(_QUOTED, "", header)
-        delimiter = told[1] if told else max(_DELIMITERS, key=bare.count)
+        delimiter = named[1] if named else max(_DELIMITERS, key=bare.count)
         csv.field_size_limit(LINE_LIMIT)
         first = next(csv.reader(StringIO(header, newline=""), delimiter=delimiter), [])
         if '"' in bare:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,16 @@ from .draft import Draft, write
 from .number_format import number_format
 from .outcome import outcome_of, sides_of
 from .remarks import remarks_on
-from .roles import NUMBERED, active_days_of, doubts_of_time, entity_of, event_time_of, revenue_of, slices_of
+from .roles import (
+    NUMBERED,
+    active_days_of,
+    doubt_of_key,
+    doubts_of_time,
+    entity_of,
+    event_time_of,
+    revenue_of,
+    slices_of,
+)
 from .sample import FEW_VALUES, SampledColumn, read_columns
 from .words import is_earlier, is_key, is_money, is_person, is_row_number, likeness_to_outcome
 
@@ -70,16 +80,13 @@ def infer(
     outcome, rival = (_named(columns, label, "label"), None) if label else outcome_of(columns)
     positive, negative, unsure = sides_of(outcome)
     entity, unnamed = _entity(columns, key, outcome)
-    event = _named(columns, time, "time") if time else event_time_of(columns, entity)
+    event = _time(columns, time) if time else event_time_of(columns, entity)
+    _require_different({"key": entity, "outcome": outcome, "event time": event})
     others = [_with_free_name(column) for column in columns.values() if column not in (outcome, entity, event)]
     churned = outcome.text.map({positive: 1.0, negative: 0.0}).astype(np.float64)
     customers = outcome.text.index.to_series().astype(str) if entity is None else entity.text.fillna("")
     aucs = {column.name: _auc(column, churned, customers) for column in others}
-    left_out = {column.source: why for column in others if (why := _unfit(column, aucs[column.name]))}
-    inputs = [column for column in others if column.source not in left_out]
-    if not inputs:
-        listed = "; ".join(f"{column}: {why}" for column, why in left_out.items())
-        raise ContractError(f"No column is left for a model to learn from. {listed or 'The table has no others'}.")
+    inputs, left_out = _inputs(others, aucs)
     revenue = revenue_of(inputs)
     doubts = {
         "file_format": " ".join(filter(None, [formatted, _set_aside(broken_lines)])),
@@ -112,6 +119,15 @@ def infer(
     )
 
 
+def _inputs(columns: list[SampledColumn], aucs: Mapping[str, float]) -> tuple[list[SampledColumn], dict[str, str]]:
+    """Return the columns that a model may learn from, and why it may not learn from the others."""
+    left_out = {column.source: why for column in columns if (why := _unfit(column, aucs[column.name]))}
+    if len(left_out) == len(columns):
+        listed = "; ".join(f"{column}: {why}" for column, why in left_out.items())
+        raise ContractError(f"No column is left for a model to learn from. {listed or 'The table has no others'}.")
+    return [column for column in columns if column.source not in left_out], left_out
+
+
 def _set_aside(lines: Sequence[str]) -> str | None:
     if not lines:
         return None
@@ -135,6 +151,27 @@ def _named(columns: Columns, name: str, role: str) -> SampledColumn:
     return columns[snake_case(name)]
 
 
+def _time(columns: Columns, name: str) -> SampledColumn:
+    column = _named(columns, name, "time")
+    if column.content != "time":
+        example = next(iter(column.text.dropna()), None)
+        holds = f"such as {example!r}" if example else "for it is always missing"
+        times = [other.source for other in columns.values() if other.content == "time"]
+        raise ContractError(
+            f"The column {column.source!r} holds no times that can be read, {holds}. Columns of times: "
+            f"{', '.join(times) or 'none; leave --time out, and one day stands for all rows'}."
+        )
+    return column
+
+
+def _require_different(roles: Mapping[str, SampledColumn | None]) -> None:
+    for (role, column), (other, same) in combinations(roles.items(), 2):
+        if column is not None and column is same:
+            raise ContractError(
+                f"The column {column.source!r} cannot be both the {role} and the {other}: name another."
+            )
+
+
 def _with_free_name(column: SampledColumn) -> SampledColumn:
     """Return a column under a name that an input may have."""
     return replace(column, name=f"{column.name}_input") if column.name in RESERVED else column
@@ -146,7 +183,10 @@ def _entity(columns: Columns, key: str | None, outcome: SampledColumn) -> tuple[
         return entity_of(columns, outcome)
     if snake_case(key) == NUMBERED and NUMBERED not in columns:
         return None, None
-    return _named(columns, key, "key"), None
+    column = _named(columns, key, "key")
+    if not column.distinct:
+        raise ContractError(f"The column {column.source!r} cannot be the key: it is always missing.")
+    return column, doubt_of_key(column)
 
 
 def _amounts(inputs: list[SampledColumn]) -> str | None:

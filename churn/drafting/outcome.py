@@ -63,7 +63,9 @@ def _with_values(columns: list[SampledColumn]) -> str:
 def _values(column: SampledColumn) -> str:
     if not column.distinct:
         return "no values"
-    shown = ", ".join(f"{value!r} {n:,} times" for value, n in column.text.value_counts().items())
+    counts = column.text.value_counts()
+    shown = ", ".join(f"{value!r} {n:,} times" for value, n in counts.head(MAX_VALUES).items())
+    shown += f" and {len(counts) - MAX_VALUES:,} others" if len(counts) > MAX_VALUES else ""
     missing = f", {column.missing:,} missing" if column.missing else ""
     return f"{'one value' if column.distinct == 1 else f'{column.distinct} values'}: {shown}{missing}"
 

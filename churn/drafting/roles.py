@@ -23,7 +23,16 @@ from .words import (
     time_of_row,
 )
 
-__all__ = ["NUMBERED", "active_days_of", "doubts_of_time", "entity_of", "event_time_of", "revenue_of", "slices_of"]
+__all__ = [
+    "NUMBERED",
+    "active_days_of",
+    "doubt_of_key",
+    "doubts_of_time",
+    "entity_of",
+    "event_time_of",
+    "revenue_of",
+    "slices_of",
+]
 
 NUMBERED = "row"
 """What `--key` says where customers are to be numbered; the name of the key then."""
@@ -64,7 +73,7 @@ def entity_of(columns: Mapping[str, SampledColumn], outcome: SampledColumn) -> t
     if coded:
         best = max(coded, key=lambda column: is_of_an_entity(column.source))
         doubt = "it is not called like a key, and was taken because it is different in every row."
-        return best, " ".join(filter(None, [doubt, _doubt_of_key(best)]))
+        return best, " ".join(filter(None, [doubt, doubt_of_key(best)]))
     unfit = [_why_no_key(column) for column in named if is_key(column.source) or is_entity_alone(column.source)]
     raise ContractError(
         f"No column identifies a customer: {'; '.join(unfit) or 'none is called like a key'}. Name it with --key "
@@ -100,10 +109,11 @@ def _followed(
             f"each row counts as a customer: {best.source} repeats ({best.distinct:,} different in {len(best.text):,} "
             "rows), and no column says when each of its rows was true."
         )
-    return best, _doubt_of_key(best)
+    return best, doubt_of_key(best)
 
 
-def _doubt_of_key(column: SampledColumn) -> str | None:
+def doubt_of_key(column: SampledColumn) -> str | None:
+    """Return what is doubtful about a column as the key."""
     doubts = [f"{column.missing:,} rows have none, and would be set aside."] if column.missing else []
     if is_person(column.source):
         doubts.append("it is personal data, and lists and pages name customers by it.")

@@ -469,6 +469,23 @@ def test_a_key_that_is_personal_data_is_doubted(name: str) -> None:
     assert "it is personal data, and lists and pages name customers by it" in checks(draft(frame))
 
 
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"time": "tenure"}, r"'tenure' holds no times that can be read, such as '\d+'. Columns of times: seen"),
+        ({"time": "customer_id"}, r"'customer_id' holds no times that can be read, such as 'C0'"),
+        ({"time": "blank"}, r"'blank' holds no times that can be read, for it is always missing"),
+        ({"key": "blank"}, r"'blank' cannot be the key: it is always missing"),
+        ({"key": "churn", "label": "churn"}, r"'churn' cannot be both the key and the outcome"),
+        ({"key": "seen", "time": "seen"}, r"'seen' cannot be both the key and the event time"),
+        ({"label": "customer_id"}, r"it has 400 values: 'C0' 1 times, .* and 394 others"),
+    ],
+)
+def test_a_named_column_that_cannot_have_its_role_is_refused(named: dict[str, str], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        draft(table(seen=DAYS, blank=[None] * N, churn=outcome(1, 0)), **named)
+
+
 def test_lists_and_structures_written_as_text_are_left_out() -> None:
     text = draft(table(plan=[f"{{'item': {n % 3}}}" for n in MANY], tags=["[1, 2]"] * N, churn=outcome(1, 0)))
     assert "plan: it holds lists or structures" in text
