@@ -141,10 +141,10 @@ def test_signature_and_resources_stand_in_the_registered_model(tmp_path: Path) -
 
 
 def served(values: dict[str, Any] | None) -> ServedModel:
-    row = values and OnlineRow("a", values, NOW, NOW, 4)
+    rows = [OnlineRow("a", values, NOW, NOW, 4)] if values else []
     as_what = ServedAs(name="churn_gym", version=7, alias="champion", digest="", stale_after_days=1)
     scorer: Any = LoadedScorer(*(getattr(small_scorer(), name) for name in ("model", "settings")))
-    return ServedModel(scorer, DATASET, as_what, lambda customer: row or None, clock=lambda: NOW)
+    return ServedModel(scorer, DATASET, as_what, lambda customers: rows, clock=lambda: NOW)
 
 
 STORED = {"contract": "Two year", "tenure": 60.0, "monthly_charges": 30.0, "total_charges": 1800.0}

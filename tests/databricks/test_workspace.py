@@ -17,7 +17,6 @@ from databricks.sdk.errors import (
     InvalidParameterValue,
     NotFound,
     PermissionDenied,
-    ResourceConflict,
     ResourceDoesNotExist,
     Unauthenticated,
 )
@@ -128,7 +127,7 @@ def test_a_large_file_goes_up_in_parts(
 def test_schemas_volumes_and_grants_are_made_once_and_refused_by_name(workspace: Workspace) -> None:
     client = workspace.client()
     client.schemas.create("telco", "main", comment="customers")
-    with pytest.raises(ResourceConflict, match="already exists"):
+    with pytest.raises(BadRequest, match="already exists"):
         client.schemas.create("telco", "main")
     with pytest.raises(NotFound, match="Catalog 'other' does not exist"):
         client.schemas.create("telco", "other")
@@ -265,7 +264,7 @@ def test_faults_are_told_to_the_client_and_an_answer_can_be_lost_after_its_effec
     client.schemas.create("a", "main")
     assert len(workspace.calls("POST /api/2.1/unity-catalog/schemas")) == 1, "what is refused has no effect"
     workspace.faults.lose("POST /api/2.1/unity-catalog/schemas")
-    with pytest.raises(ResourceConflict):
+    with pytest.raises(BadRequest, match="already exists"):
         client.schemas.create("b", "main")  # the SDK asks again, and finds its own work
     assert "main.b" in workspace.catalog.schemas
     workspace.faults.drop("GET /api/2.1/unity-catalog/schemas/.*")
