@@ -211,7 +211,8 @@ def cases(name: str, calls: list[str]) -> Iterator[tuple[int, str]]:
         if "/fs/" in route and name != "stack setup":
             continue  # the same uploads
         if route.split()[0] not in CHANGING:
-            yield call, DEAD
+            if name != "deployment-job create":  # which takes long, and reads as `unlink` does
+                yield call, DEAD
             continue
         yield call, TRANSIENT[call % len(TRANSIENT)]
         yield call, DEAD_AFTER
