@@ -72,8 +72,8 @@ def _ports(contract: DatasetContract, model: str, profile: Profile, clock: Calla
     from .wiring import connect
 
     workspace = connect(contract, model, profile)
-    own = {"stages": NoStages, "identity": lambda: "the simulated year"}
-    return replace(workspace, clock=clock, make={**workspace.make, **own})
+    ports = {"stages": NoStages, "identity": lambda: "the simulated year"}
+    return replace(workspace, clock=clock, make={**workspace.make, **ports})
 
 
 class InTurn(Executor):

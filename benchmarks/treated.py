@@ -77,8 +77,8 @@ class Provider:
         labels = self.store.replace(self.contract.table("labels"), self._labels(rows))
         training = self.contract.table("training")
         if month % _EVERY == 0:
-            known = self.store.point_in_time_join(labels, features, training, known_by=now)
-            side, _ = read_side(self.store, known, self.contract, "train", limit=_MODEL.max_rows, seed=0)
+            joined = self.store.point_in_time_join(labels, features, training, known_by=now)
+            side, _ = read_side(self.store, joined, self.contract, "train", limit=_MODEL.max_rows, seed=0)
             self.model = train(side.data, self.contract, _MODEL, seed=0).model
         self._contact(rows, now)
 
@@ -116,10 +116,10 @@ class Provider:
         at = scored.rows["transaction_ts"].max()
         rest = dt.timedelta(days=_CAMPAIGN.rest(self.contract.label.window_days))
         self.rested_until |= dict.fromkeys(keys[chosen], now + rest)
-        told = {"batch_id": f"{at:%Y-%m}", "as_of": at, "contacted_at": now, "planned_at": now}
-        told |= {"salt": _CAMPAIGN.salt, "control_share": _CAMPAIGN.control_share}
+        facts = {"batch_id": f"{at:%Y-%m}", "as_of": at, "contacted_at": now, "planned_at": now}
+        facts |= {"salt": _CAMPAIGN.salt, "control_share": _CAMPAIGN.control_share}
         group = np.where(held, CONTROL, TREATMENT)[chosen]
-        self.contacts.append(pd.DataFrame({"customer": keys[chosen], "group": group, **told}))
+        self.contacts.append(pd.DataFrame({"customer": keys[chosen], "group": group, **facts}))
         self.company.pass_month(chosen & ~held)
 
 
@@ -130,15 +130,15 @@ def year(seed: int, customers: int, months: int, money: MoneySettings) -> dict[P
     contract = contract.model_copy(update={"source": "delivered", "simulator": None})
     past = SimulationSettings(customers=customers, months=_PAST, seed=seed)
     company = Company.founded("telco", past, acceptance=money.acceptance.mean, months=months)
-    found = {}
+    by_policy = {}
     for policy in POLICIES:
         with tempfile.TemporaryDirectory() as folder:
             store = LocalFeatureStore(Path(folder), contract.name)
             provider = Provider(policy, contract, company.copied(), store, money)
             for month in range(months):
                 provider.live(month)
-            found[policy] = np.array([provider.bias, provider.earned, provider.missed])
-    return found
+            by_policy[policy] = np.array([provider.bias, provider.earned, provider.missed])
+    return by_policy
 
 
 def main() -> None:
@@ -148,16 +148,17 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--seeds", type=seeds, default=seeds("0-2"))
     parser.add_argument("--incentive", type=float, default=10, help="cost of the offer; dearer ones pay for fewer")
-    given = parser.parse_args()
-    money = MoneySettings(incentive_cost=given.incentive)
-    years = [year(seed, given.customers, given.months, money) for seed in given.seeds]
-    ends = [min(start + _EVERY, given.months) for start in range(0, given.months, _EVERY)]
+    arguments = parser.parse_args()
+    money = MoneySettings(incentive_cost=arguments.incentive)
+    years = [year(seed, arguments.customers, arguments.months, money) for seed in arguments.seeds]
+    ends = [min(start + _EVERY, arguments.months) for start in range(0, arguments.months, _EVERY)]
 
     def cell(values: FloatArray, unit: float = 1) -> str:
         se = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
         return f"{unit * np.mean(values):+.2f} ± {unit * se:.2f}"
 
-    print(f"{given.customers:,} customers, seeds {given.seeds.start} to {given.seeds.stop - 1}; ± is a standard error")
+    chosen = f"seeds {arguments.seeds.start} to {arguments.seeds.stop - 1}"
+    print(f"{arguments.customers:,} customers, {chosen}; ± is a standard error")
     print_row("bias, points of churn", [f"month {end - _EVERY + 1}-{end}" for end in ends], width=18)
     for policy in POLICIES:
         bias = [np.array([y[policy][0, end - _EVERY : end].mean() for y in years]) for end in ends]
@@ -171,7 +172,7 @@ def main() -> None:
         gained = [np.array([(y[policy][1, :end] - y["weighted"][1, :end]).sum() for y in years]) for end in ends]
         print_row(policy, [cell(part) for part in gained], width=18, first=31)
     earned = np.array([y["weighted"][1].sum() for y in years])
-    print(f"weighted earned {cell(earned)} USD a customer in {given.months} months")
+    print(f"weighted earned {cell(earned)} USD a customer in {arguments.months} months")
 
 
 if __name__ == "__main__":

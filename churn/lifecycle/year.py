@@ -68,7 +68,7 @@ def simulate_year(
     best, free = (_optimum(company.copied(), settings, months, rest, control) for control in (True, False))
     live = partial(live_month, stores, contract, faults, months)
     branches = _lived(processes, live, Branch("start", tuple(policies), company, settings), months)
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "dataset": contract.name,
         "scenario": scenario,
         "description": SCENARIOS[scenario].description,
@@ -78,7 +78,7 @@ def simulate_year(
         "confidence": settings.evaluation.confidence,
         "faults": tuple(sorted(faults)),
     }
-    return _result(branches, best, seconds=time.monotonic() - started, **told)
+    return _result(branches, best, seconds=time.monotonic() - started, **facts)
 
 
 def year_contract(contract: DatasetContract, scenario: str) -> DatasetContract:
@@ -181,7 +181,7 @@ def _optimum(company: Company, settings: Settings, months: int, rest_days: int, 
     return best
 
 
-def _result(branches: Sequence[Branch], best: _Optimum, *, confidence: float, **told: Any) -> YearResult:
+def _result(branches: Sequence[Branch], best: _Optimum, *, confidence: float, **facts: Any) -> YearResult:
     by_policy = {name: branch for branch in branches for name in branch.policies}
     reachable = np.sum(best.profit, axis=0)
     loop, zero = np.sum(by_policy["loop"].profit, axis=0), np.zeros_like(reachable)
@@ -197,10 +197,10 @@ def _result(branches: Sequence[Branch], best: _Optimum, *, confidence: float, **
             **counts,
         )
 
-    def told_months(name: str, branch: Branch) -> list[Month]:
-        told = branch.confirmed if POLICIES[name].monitors else {}
+    def months_of(name: str, branch: Branch) -> list[Month]:
+        confirmed = branch.confirmed if POLICIES[name].monitors else {}
         return [
-            month.model_copy(update={"happened": (told[place], *month.happened)}) if place in told else month
+            month.model_copy(update={"happened": (confirmed[place], *month.happened)}) if place in confirmed else month
             for place, month in enumerate(branch.months)
         ]
 
@@ -212,7 +212,7 @@ def _result(branches: Sequence[Branch], best: _Optimum, *, confidence: float, **
                 name,
                 POLICIES[name].label,
                 np.sum(by_policy[name].profit, axis=0),
-                told_months(name, by_policy[name]),
+                months_of(name, by_policy[name]),
                 trainings=by_policy[name].trainings,
                 promotions=by_policy[name].promotions,
             )
@@ -220,5 +220,5 @@ def _result(branches: Sequence[Branch], best: _Optimum, *, confidence: float, **
             if name in by_policy
         ),
         optimum=year(OPTIMUM, "the optimum, which knows the truth", reachable, best.months, trainings=0, promotions=0),
-        **told,
+        **facts,
     )

@@ -53,17 +53,17 @@ def faults_called(names: str) -> frozenset[str]:
 def arrivals(rows: pa.Table, contract: DatasetContract, faults: Collection[str]) -> Iterator[pa.Table]:
     """Yield the tables as which the rows of a day arrive, in order."""
     label = contract.label
-    known = pc.is_valid(rows[label.column])
+    is_known = pc.is_valid(rows[label.column])
     if "labels-contradictory" in faults:
-        wrong = pc.and_(known, pa.array([place % _WRONG == 0 for place in range(rows.num_rows)]))
+        wrong = pc.and_(is_known, pa.array([place % _WRONG == 0 for place in range(rows.num_rows)]))
         churned = pc.equal(rows[label.column], label.positive)
-        others = pc.unique(rows[label.column].filter(known)).to_pylist()
-        negative = next((value for value in others if value != label.positive), None)
+        outcomes = pc.unique(rows[label.column].filter(is_known)).to_pylist()
+        negative = next((value for value in outcomes if value != label.positive), None)
         flipped = pc.if_else(wrong, pc.if_else(churned, pa.scalar(negative), label.positive), rows[label.column])
         yield rows.set_column(rows.column_names.index(label.column), label.column, flipped)
     if "feed-twice" in faults:
         yield rows
-    yield pa.concat_tables([rows, rows.filter(known)]) if "labels-twice" in faults else rows
+    yield pa.concat_tables([rows, rows.filter(is_known)]) if "labels-twice" in faults else rows
 
 
 class Killed(BaseException):
@@ -119,7 +119,7 @@ class FaultySteps(YearSteps):
 
     def _fragile(self, workspace: Workspace) -> Workspace:
         def made(port: str) -> Callable[..., Any]:
-            return lambda *given, **options: _Fragile(workspace.make[port](*given, **options), port, self._call)
+            return lambda *values, **options: _Fragile(workspace.make[port](*values, **options), port, self._call)
 
         ports = {port: made(port) for port in ("tables", "registry", "ledger")}
         return replace(workspace, make={**workspace.make, **ports})
@@ -145,9 +145,9 @@ class _Fragile:
         if not callable(value):
             return value
 
-        def call(*given: Any, **options: Any) -> Any:
+        def call(*values: Any, **options: Any) -> Any:
             self._call(self._kind, name)
-            answer = value(*given, **options)
+            answer = value(*values, **options)
             self._call(self._kind, name)
             return answer
 

@@ -112,10 +112,10 @@ class YearResult(Finite):
     @property
     def goals(self) -> tuple[tuple[str, bool], ...]:
         """Each goal in words, and whether it was reached."""
-        loop, others = self.policies[0], {policy.name: policy for policy in self.policies[1:]}
+        loop, by_name = self.policies[0], {policy.name: policy for policy in self.policies[1:]}
         goals = [(f"at least {GOAL:.0%} of the reachable profit", loop.share.point >= GOAL)]
-        if "monthly" in others:
-            monthly = others["monthly"]
+        if "monthly" in by_name:
+            monthly = by_name["monthly"]
             fewer = loop.trainings < monthly.trainings or not monthly.trainings
             goals.append(
                 (
@@ -123,24 +123,24 @@ class YearResult(Finite):
                     monthly.against_loop.lower <= 0 and fewer,
                 )
             )
-        if "never" in others:
-            goals.append(("not below never retraining", others["never"].against_loop.lower <= 0))
+        if "never" in by_name:
+            goals.append(("not below never retraining", by_name["never"].against_loop.lower <= 0))
         return tuple(goals)
 
 
-def paired_difference(mine: FloatArray, other: FloatArray, confidence: float) -> Estimate:
-    """Return the sum of `mine` less that of `other`, arrays of shape `(n_customers,)`, with its interval."""
-    difference = mine - other
+def paired_difference(earned: FloatArray, compared: FloatArray, confidence: float) -> Estimate:
+    """Return the sum of `earned` less that of `compared`, arrays of shape `(n_customers,)`, with its interval."""
+    difference = earned - compared
     return _interval(float(difference.sum()), float(np.sqrt(len(difference)) * difference.std()), confidence)
 
 
-def share_of(mine: FloatArray, reachable: FloatArray, confidence: float) -> Estimate:
-    """Return the sum of `mine` by that of `reachable`, with its interval (delta method); 1 where the latter is 0."""
+def share_of(earned: FloatArray, reachable: FloatArray, confidence: float) -> Estimate:
+    """Return the sum of `earned` by that of `reachable`, with its interval (delta method); 1 where the latter is 0."""
     total = float(reachable.sum())
     if total <= 0:
         return _interval(1.0, 0.0, confidence)
-    share = float(mine.sum()) / total
-    return _interval(share, float(np.sqrt(len(mine)) * (mine - share * reachable).std()) / total, confidence)
+    share = float(earned.sum()) / total
+    return _interval(share, float(np.sqrt(len(earned)) * (earned - share * reachable).std()) / total, confidence)
 
 
 def _interval(point: float, se: float, confidence: float) -> Estimate:

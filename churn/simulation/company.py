@@ -66,7 +66,7 @@ class Company:
         self._months = [*months, business.today()]  # who leaves in the last one is not decided yet
         self._bound_until = np.zeros(len(business.customer), dtype=np.int64)
         self._kept = np.zeros(len(business.customer), dtype=bool)
-        self._told: dict[int, Mask] = {}
+        self._delivered: dict[int, Mask] = {}
         self._mended: tuple[Event, ...] = ()
 
     @classmethod
@@ -96,7 +96,7 @@ class Company:
     def copied(self) -> Company:
         """Return another company in the same state."""
         twin = copy.copy(self)
-        twin._business, twin._months, twin._told = copy.copy(self._business), [*self._months], {**self._told}
+        twin._business, twin._months, twin._delivered = copy.copy(self._business), [*self._months], {**self._delivered}
         return twin
 
     @property
@@ -122,17 +122,17 @@ class Company:
         """Return what the source delivers today: new rows, those whose outcome became known, and corrected ones."""
         table, parts = self._table(), []
         for number in range(1, self._business.month + 1):
-            told = self._told.get(number)
-            if told is not None and told.all():
+            delivered = self._delivered.get(number)
+            if delivered is not None and delivered.all():
                 continue
             rows = table.month(number)
-            known = self._known(rows, number)
+            is_known = self._known(rows, number)
             parts.append(
-                _without_outcome(rows, ~known, self._business.world.label).filter(
-                    pa.array(np.ones_like(known) if told is None else known & ~told)
+                _without_outcome(rows, ~is_known, self._business.world.label).filter(
+                    pa.array(np.ones_like(is_known) if delivered is None else is_known & ~delivered)
                 )
             )
-            self._told[number] = known
+            self._delivered[number] = is_known
         return pa.concat_tables(parts)
 
     @property
@@ -153,7 +153,7 @@ class Company:
         """Let the source deliver the truth from now on, and those rows again in which it did not."""
         for event in (faults := self._faults()):
             for number in range(event.month, event.month + event.months):
-                self._told.pop(number, None)
+                self._delivered.pop(number, None)
         self._mended = (*self._mended, *faults)
 
     def _faults(self) -> list[BrokenFeed]:

@@ -59,8 +59,8 @@ def _price_rise(world: World, first: int) -> tuple[Event, ...]:
 
 def _broken_feed(world: World, first: int) -> tuple[Event, ...]:
     unit = BrokenFeed(month=first + _FAULT - 1, months=4, fault=UnitChange(column=world.price, factor=1.2))
-    others = [name for name, kind in world.columns.items() if kind is float and name != world.price]
-    column = others[0] if others else world.price
+    numbers = [name for name, kind in world.columns.items() if kind is float and name != world.price]
+    column = numbers[0] if numbers else world.price
     return (unit, BrokenFeed(month=first + _SECOND_FAULT - 1, months=4, fault=Nulls(column=column, share=0.5)))
 
 
