@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["year_headline", "year_lines", "year_page"]
 
+_MORE = "more than the loop"
+_IDLE = "found no reason to act"
 _whole = partial(number, digits=0)
 _COLOURS = {"loop": "primary", "never": "muted", "monthly": "secondary", "demo": "good"}
 
@@ -39,7 +41,7 @@ def year_lines(year: YearResult) -> list[str]:
     months = len(year.optimum.months)
     lines = [
         f"{year.scenario}: {year.description} ({year.customers:,} customers, {months} months)",
-        f"{'policy':<48} {year.currency:>9} {'of reachable':>22} {'against the loop':>26} {'trainings':>9}",
+        f"{'policy':<48} {year.currency:>9} {'of the reachable':>22} {_MORE:>26} {'trainings':>9}",
     ]
     for policy in (*year.policies, year.optimum):
         share = _share(policy, year)
@@ -48,9 +50,10 @@ def year_lines(year: YearResult) -> list[str]:
         lines.append(
             f"{policy.label:<48} {_whole(policy.profit.point):>9} {share:>22} {against:>26} {trainings:>9}".rstrip()
         )
-    lines += [f"{'reached' if reached else 'MISSED ':<7} {goal}" for goal, reached in year.goals]
-    lines += [f"  {start}  {sentence}" for start, sentence in _story(year.policies[0])]
-    return [*lines, _method_of(year), f"Took    {year.seconds:,.0f} s"]
+    lines += [f"Goal    {'reached' if reached else 'MISSED'}: {goal}" for goal, reached in year.goals]
+    lines += [f"Loop    {start}: {sentence}" for start, sentence in _story(year.policies[0])] or [f"Loop    {_IDLE}"]
+    ranges = f"Ranges are {percent(year.confidence, 0)} intervals over customers."
+    return [*lines, f"Note    {ranges} {_method_of(year)}", f"Took    {year.seconds:,.0f} s"]
 
 
 def year_page(year: YearResult) -> str:
@@ -86,7 +89,7 @@ def _policies(year: YearResult) -> Section:
             "policy": policy.label,
             year.currency: _whole(policy.profit.point),
             "of the reachable": _share(policy, year),
-            "against the loop": None if policy is loop else interval(policy.against_loop, _whole),
+            _MORE: None if policy is loop else interval(policy.against_loop, _whole),
             "trainings": None if policy is year.optimum else policy.trainings,
             "contacts": policy.contacted,
             "kept": policy.kept,
@@ -96,7 +99,7 @@ def _policies(year: YearResult) -> Section:
     ]
     blocks: list[Block] = [Cards(cards)]
     blocks += [Callout(f"Missed: {goal}.", "warn") for goal, reached in year.goals if not reached]
-    blocks.append(Table.of(rows, right=[year.currency, "of the reachable", "against the loop"]))
+    blocks.append(Table.of(rows, right=[year.currency, "of the reachable", _MORE]))
     lead = (
         f"{year.description[:1].upper()}{year.description[1:]}. Each policy had the same customers and the same chance."
     )
@@ -150,13 +153,9 @@ def _what_happened(year: YearResult) -> Section:
         rows = [{"month": start, "what happened": sentence} for start, sentence in _story(policy)]
         if rows:
             blocks.append(Table.of(rows, policy.label, folded=policy.name != "loop"))
-    if not _story_of_loop(year):
-        blocks.insert(0, Text("The loop found no reason to act."))
+    if not any(_story(year.policies[0])):
+        blocks.insert(0, Text(f"The loop {_IDLE}."))
     return Section("What happened", blocks)
-
-
-def _story_of_loop(year: YearResult) -> list[tuple[str, str]]:
-    return list(_story(year.policies[0]))
 
 
 def _story(policy: PolicyYear) -> Iterator[tuple[str, str]]:

@@ -75,12 +75,18 @@ def test_the_lines_hold_every_policy_and_what_happened() -> None:
         "the policy never",
         "-70 (-79 to -61)",
         "the policy optimum",
-        "reached at least 95%",
-        "2026-02  Retrained; the new version goes live: it is better.",
+        "Goal    reached: at least 95%",
+        "Loop    2026-02: Retrained; the new version goes live: it is better.",
         "costs 123 USD, which no policy could earn",
     ):
         assert said in lines, said
-    assert "MISSED  at least 95%" in "\n".join(year_lines(year(940)))
+    assert "Goal    MISSED: at least 95%" in "\n".join(year_lines(year(940)))
+
+
+def test_a_loop_that_did_nothing_is_said_to_have_had_no_reason() -> None:
+    idle = year().model_copy(update={"policies": (policy("loop", 970), policy("never", 970))})
+    assert "Loop    found no reason to act" in year_lines(idle)
+    assert "The loop found no reason to act." in year_page(idle)
 
 
 @pytest.mark.slow
