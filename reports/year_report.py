@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn.core.wording import amount, interval, number, percent, span
+from churn.core.wording import amount, counted, interval, number, percent, span
 from churn.lifecycle.year_result import GOAL, PolicyYear, YearResult
 
 from .chart_style import COLOURS, DASHED, chart, drawn_once
@@ -27,12 +27,18 @@ _COLOURS = {"loop": "primary", "never": "muted", "monthly": "secondary", "demo":
 
 def year_headline(year: YearResult) -> str:
     """Return what the year came to, in one or two sentences."""
-    loop = year.policies[0]
+    loop, *rest = year.policies
     missed = [goal for goal, reached in year.goals if not reached]
     goals = "Every goal was reached." if not missed else f"Missed: {'; '.join(missed)}."
+    beside = "; ".join(
+        f"{_short(policy)} {percent(policy.share.point)} with {policy.trainings}"
+        for policy in rest
+        if policy.name in {"never", "monthly"}
+    )
     return (
         f"The loop earned {amount(loop.profit.point, year.currency)}, {percent(loop.share.point)} of what could be "
-        f"earned ({span(loop.share, percent)}), with {_count(loop.trainings, 'training')} after the first. {goals}"
+        f"earned ({span(loop.share, percent)}), with {counted(loop.trainings, 'training')} after the first"
+        f"{f' ({beside})' if beside else ''}. {goals}"
     )
 
 
@@ -81,13 +87,13 @@ def _policies(year: YearResult) -> Section:
             "good" if loop.share.point >= GOAL else "bad",
         ),
         Card("earned by the loop", amount(loop.profit.point, year.currency), span(loop.profit, _whole)),
-        Card("trainings after the first", loop.trainings, f"{_count(loop.promotions, 'version')} went live"),
+        Card("trainings after the first", loop.trainings, f"{counted(loop.promotions, 'version')} went live"),
         Card("customers kept", loop.kept, f"of {loop.contacted:,} contacts; {loop.left:,} left"),
     ]
     rows: list[dict[str, Cell]] = [
         {
             "policy": policy.label,
-            year.currency: _whole(policy.profit.point),
+            f"earned, {year.currency}": _whole(policy.profit.point),
             "of the reachable": _share(policy, year),
             _MORE: None if policy is loop else interval(policy.against_loop, _whole),
             "trainings": None if policy is year.optimum else policy.trainings,
@@ -99,49 +105,51 @@ def _policies(year: YearResult) -> Section:
     ]
     blocks: list[Block] = [Cards(cards)]
     blocks += [Callout(f"Missed: {goal}.", "warn") for goal, reached in year.goals if not reached]
-    blocks.append(Table.of(rows, right=[year.currency, "of the reachable", _MORE]))
+    blocks.append(Table.of(rows, right=[f"earned, {year.currency}", "of the reachable", _MORE]))
     lead = (
-        f"{year.description[:1].upper()}{year.description[1:]}. Each policy had the same customers and the same chance."
+        f"{year.description[:1].upper()}{year.description[1:]}. All policies had the same customers and random draws."
     )
     return Section("What each policy earned", blocks, lead)
 
 
 def _months(year: YearResult) -> Section:
     caption = (
-        "Profit so far less that of the optimum: the nearer to 0, the better. A dot is a month in which the loop "
-        "retrained or had the feed mended."
+        "What each policy earned more than the loop, summed over the months so far: below 0 the loop is ahead. A dot "
+        "is a month in which the loop retrained, had the feed mended, or told monitoring that a change is real."
     )
-    return Section("Month by month", [Figure(gap_chart(year), caption), _table(year)])
+    return Section("Month by month", [Figure(lead_chart(year), caption), _table(year)])
 
 
 @drawn_once
-def gap_chart(year: YearResult) -> str:
-    """Draw what each policy is behind the optimum, month by month."""
-    best = np.cumsum([month.profit for month in year.optimum.months])
-    places = np.arange(len(best))
-    starts = [f"{month.start:%b %y}" for month in year.optimum.months]
-    step = -(-len(best) // 4)
+def lead_chart(year: YearResult) -> str:
+    """Draw what each policy is ahead of the loop, month by month; policies that earned the same are one line."""
+    loop, *rest = year.policies
+    earned = {policy.name: tuple(np.cumsum([month.profit for month in policy.months])) for policy in year.policies}
+    months = [f"{month.start:%b %y}" for month in loop.months]
+    places, step = np.arange(len(months)), -(-len(months) // 4)
 
     def draw(axes: Axes) -> None:
-        axes.axhline(0, color=COLOURS["muted"], **DASHED)
-        for policy in reversed(year.policies):
-            gap = np.cumsum([month.profit for month in policy.months]) - best
-            colour = COLOURS[_COLOURS[policy.name]]
-            axes.plot(places, gap, color=colour, label=policy.label.partition(":")[0])
-            dots = [place for place, month in enumerate(policy.months) if month.happened and policy.name == "loop"]
-            axes.plot(places[dots], gap[dots], "o", color=colour, markersize=5)
-        axes.set_xticks(places[::step], starts[::step])
+        dots = places[[bool(month.happened) for month in loop.months]]
+        axes.axhline(0, color=COLOURS["primary"], label=_short(loop), **DASHED)
+        axes.plot(dots, np.zeros(len(dots)), "o", color=COLOURS["primary"], markersize=5)
+        for line in dict.fromkeys(earned[policy.name] for policy in rest):
+            same = [policy for policy in rest if earned[policy.name] == line]
+            label = ", ".join(_short(policy) for policy in same)
+            axes.plot(places, np.subtract(line, earned[loop.name]), color=COLOURS[_COLOURS[same[0].name]], label=label)
+        axes.set_xticks(places[::step], months[::step])
         axes.legend(loc="best")
 
-    return chart("Behind the optimum, so far", "month", year.currency, draw)
+    return chart("Earned more than the loop, so far", "month", year.currency, draw)
+
+
+def _short(policy: PolicyYear) -> str:
+    return policy.label.partition(":")[0]
 
 
 def _table(year: YearResult) -> Table:
     rows: list[dict[str, Cell]] = []
     for place, best in enumerate(year.optimum.months):
-        profits: dict[str, Cell] = {
-            policy.label.partition(":")[0]: _whole(policy.months[place].profit) for policy in year.policies
-        }
+        profits: dict[str, Cell] = {_short(policy): _whole(policy.months[place].profit) for policy in year.policies}
         rows.append({"month": f"{best.start:%Y-%m}", **profits, "the optimum": _whole(best.profit)})
     names = [name for name in rows[0] if name != "month"]
     return Table.of(rows, f"Profit of each month, {year.currency}", right=names, folded=True)
@@ -188,7 +196,3 @@ def _share(policy: PolicyYear, year: YearResult) -> str:
     if policy.name == year.optimum.name:
         return percent(1, 0)
     return f"{percent(policy.share.point)} ({span(policy.share, percent)})"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

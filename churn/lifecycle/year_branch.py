@@ -138,7 +138,9 @@ def _act(stores: Stores, branch: Branch, action: Action, report: MonitoringRepor
         happened.append("Monitoring finds the feed broken; it is mended.")
     elif report is not None and (columns := [name for found in report.diagnoses for name in found.columns]):
         branch.settings = _with_real_changes(branch, columns)
-        branch.confirmed[len(branch.months)] = f"The change of {', '.join(columns)} is real; monitoring is told so."
+        branch.confirmed[len(branch.months)] = (
+            f"Monitoring reports a change of {', '.join(columns)}; it is real, and monitoring is told so."
+        )
     steps = _steps(stores, branch)
     if action == "unjudged":
         steps.train()

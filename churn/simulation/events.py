@@ -61,7 +61,7 @@ class Seasonality(_Event):
     """The odds of leaving swing over the calendar year."""
 
     kind: Literal["seasonality"] = "seasonality"
-    amplitude: float = Field(gt=0, lt=1, description="0.3: odds 30 % higher at the peak, 30 % lower half a year later.")
+    amplitude: float = Field(gt=0, lt=1, description="0.3: odds 30% higher at the peak, 30% lower half a year later.")
     peak: int = Field(default=1, ge=1, le=12, description="The calendar month with the highest odds.")
 
 

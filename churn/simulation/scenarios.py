@@ -68,18 +68,18 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         "calm": Scenario("nothing happens", lambda world, first: ()),
         "price-rise": Scenario(
-            "all prices rise by 10 % in month 3; a competitor trebles the odds of leaving of those with the cheapest "
-            "product, and a better service lowers those of customers with the dearest one by 40 %",
+            "all prices rise by 10% in month 3; a competitor trebles the odds of leaving of those with the cheapest "
+            "product, and a better service lowers those of customers with the dearest one by 40%",
             _price_rise,
         ),
         "new-product": Scenario("a quarter of the customers takes a new product from month 3 on", _new_product),
         "broken-feed": Scenario(
-            "prices arrive 20 % too high from month 4 on, and half the values of another column go missing from month "
+            "prices arrive 20% too high from month 4 on, and half the values of another column go missing from month "
             "9 on, each for four months unless somebody mends it",
             _broken_feed,
         ),
         "seasonal": Scenario(
-            "the odds of leaving are 30 % higher in January and 30 % lower in July, before and in the year",
+            "the odds of leaving are 30% higher in January and 30% lower in July, before and in the year",
             lambda world, first: (Seasonality(month=1, amplitude=0.3),),
         ),
         "late-labels": Scenario(

@@ -193,7 +193,7 @@ def test_monitoring_is_told_of_a_change_that_is_real_and_that_alone_parts_no_pol
     assert [line for line in acted.lines if "monitors" in line] == [
         *("start monitors 1", "start monitors 2", "start monitors, told of monthly_charges 2026-02-01 in 3"),
     ]
-    told = ("The change of monthly_charges is real; monitoring is told so.",)
+    told = ("Monitoring reports a change of monthly_charges; it is real, and monitoring is told so.",)
     assert [month.happened for month in by_name(year)["loop"].months] == [(), told, ()]
     assert not any(month.happened for month in by_name(year)["never"].months)
 
