@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -128,20 +128,19 @@ def year_company(contract: DatasetContract, settings: Settings, scenario: str, m
 def _lived(processes: Executor, live: Callable[[Branch], list[Branch]], first: Branch, months: int) -> list[Branch]:
     """Return the branches of the year at its end; those that have parted are lived side by side."""
     ended: list[Branch] = []
-    running = {processes.submit(live, first): first}
-    while running:
-        _show(list(running.values()), months)
+    waiting, running = [first], dict[Future[list[Branch]], Branch]()
+    while waiting or running:
+        _show([*running.values(), *waiting], months)
+        running |= {processes.submit(live, branch): branch for branch in waiting}
         done = wait(running, return_when=FIRST_COMPLETED).done
-        for future in [future for future in running if future in done]:
-            del running[future]
-            for branch in future.result():
-                month = branch.months[-1]
-                for sentence in month.happened:
-                    note(_STAGE, f"{month.start:%B %Y}, {', '.join(branch.policies)}: {sentence}")
-                if len(branch.months) == months:
-                    ended.append(branch)
-                else:
-                    running[processes.submit(live, branch)] = branch
+        lived = [branch for future in running if future in done for branch in future.result()]
+        running = {future: branch for future, branch in running.items() if future not in done}
+        for branch in lived:
+            month = branch.months[-1]
+            for sentence in month.happened:
+                note(_STAGE, f"{month.start:%B %Y}, {', '.join(branch.policies)}: {sentence}")
+        ended += [branch for branch in lived if len(branch.months) == months]
+        waiting = [branch for branch in lived if len(branch.months) < months]
     advance(_STAGE, months, months, "")
     return ended
 
