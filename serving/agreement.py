@@ -68,12 +68,12 @@ class SharedVersion:
 
     def troubles(self) -> list[str]:
         """Return what keeps the other processes from the version that is to answer, in words."""
-        found = []
+        texts = []
         with self._turn:
             for place in self._others():
                 with suppress(OSError):
-                    found.append(self._trouble(place).read_text(encoding="utf-8"))
-        return [text for text in dict.fromkeys(found) if text]
+                    texts.append(self._trouble(place).read_text(encoding="utf-8"))
+        return [text for text in dict.fromkeys(texts) if text]
 
     def _free_place(self) -> tuple[int, FileLock]:
         for place in range(1, 1 + _PROCESSES):

@@ -102,6 +102,14 @@ def create_app(service: Service, version: str) -> Headers:
         service.allow(first_of(request.scope["headers"]), "query")
         return json_response(service.endpoint.describe().model_dump())
 
+    _add_health(app, service, version)
+    add_page(app)
+    return Headers(Invocations(service, app))
+
+
+def _add_health(app: FastAPI, service: Service, version: str) -> None:
+    """Let an application say whether it works, which version answers, and what was counted."""
+
     @app.get("/health/live")
     async def live() -> Response:
         return json_response({"status": "ok"})
@@ -124,6 +132,3 @@ def create_app(service: Service, version: str) -> Headers:
     async def metrics(request: Request) -> Response:
         service.allow(first_of(request.scope["headers"]), "admin")
         return Response(service.metrics(), media_type="text/plain; version=0.0.4")
-
-    add_page(app)
-    return Headers(Invocations(service, app))

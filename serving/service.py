@@ -275,16 +275,16 @@ class Service:
 
     async def watch(self) -> None:
         """Ask again and again who is the champion, and log what changes."""
-        known = self.endpoint.readiness
+        before = self.endpoint.readiness
         while True:
             await asyncio.sleep(self.settings.refresh_seconds)
             await asyncio.to_thread(self.endpoint.refresh)
-            found = self.endpoint.readiness
-            if found.version != known.version:
-                note("serve", f"version {found.version} answers now")
-            if found.degraded != known.degraded:
-                note("serve", " ".join(found.degraded) or "everything works again")
-            known = found
+            after = self.endpoint.readiness
+            if after.version != before.version:
+                note("serve", f"version {after.version} answers now")
+            if after.degraded != before.degraded:
+                note("serve", " ".join(after.degraded) or "everything works again")
+            before = after
 
 
 def _versions(answers: Answers) -> str:

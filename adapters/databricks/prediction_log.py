@@ -125,6 +125,8 @@ class InferenceLog(PredictionLog):
 
 
 class _Nothing(PredictionWriter):
+    """Logs nothing: the platform, or the served version itself, logs what is answered."""
+
     logged = 0
     dropped = 0
     trouble = None

@@ -83,8 +83,8 @@ class PostgresOnlineStore(OnlineStore):
         with self._connection() as connection:
             if not self._is_there(connection):
                 return None
-            found = self._ask(connection, "SELECT publication FROM {schema}.publications").fetchone()
-        return publication_of(found[0], self._address) if found else None
+            row = self._ask(connection, "SELECT publication FROM {schema}.publications").fetchone()
+        return publication_of(row[0], self._address) if row else None
 
     @contextmanager
     def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
@@ -140,10 +140,10 @@ class PostgresOnlineStore(OnlineStore):
             connection.execute("SELECT pg_advisory_lock(hashtext(%s))", (self._schema.as_string(),))
             if not self._is_there(connection):
                 return False
-            found = self._ask(connection, "DELETE FROM {schema}.features WHERE customer = %s", customer).rowcount > 0
-            if found:
+            deleted = self._ask(connection, "DELETE FROM {schema}.features WHERE customer = %s", customer).rowcount > 0
+            if deleted:
                 self._ask(connection, "VACUUM (FULL) {schema}.features")
-            return found
+            return deleted
 
     def close(self) -> None:
         """Close the pool."""
@@ -171,12 +171,12 @@ class PostgresOnlineStore(OnlineStore):
     def _is_there(self, connection: psycopg.Connection[Any]) -> bool:
         """Return whether something was ever published, in a format that this code reads."""
         try:
-            found = self._ask(connection, "SELECT format FROM {schema}.format").fetchone()
+            row = self._ask(connection, "SELECT format FROM {schema}.format").fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             return False
-        if found is not None:
-            check_format(found[0], f"{self._address} ({self._schema.as_string()})")
-        return found is not None
+        if row is not None:
+            check_format(row[0], f"{self._address} ({self._schema.as_string()})")
+        return row is not None
 
     def _ask(self, connection: psycopg.Connection[Any], query: str, *values: object) -> psycopg.Cursor[Any]:
         return connection.execute(self._of_schema(query), values or None)
@@ -234,6 +234,7 @@ class _Impatient(psycopg.Connection[Any]):
     """A connection that does not wait for ever for a server that has stopped answering."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for what `gen` asks the server; raises OperationalError after two seconds without an answer."""
         return super().wait(gen, interval, _ANSWER_SECONDS if timeout is None else timeout)
 
 

@@ -57,8 +57,8 @@ class SqliteOnlineStore(OnlineStore):
                 self._file, self._layouts = file, {}
             if (connection := self._reader()) is None:
                 return None
-            found = connection.execute("SELECT publication FROM publications ORDER BY number DESC LIMIT 1").fetchone()
-        return publication_of(found[0], str(self._path)) if found else None
+            row = connection.execute("SELECT publication FROM publications ORDER BY number DESC LIMIT 1").fetchone()
+        return publication_of(row[0], str(self._path)) if row else None
 
     @contextmanager
     def publishing(self, columns: OnlineColumns, *, full: bool) -> Iterator[OnlineWriter]:
@@ -72,10 +72,10 @@ class SqliteOnlineStore(OnlineStore):
             # Pages of the index change in every batch: they are copied into the file after several, not after each.
             connection.execute("PRAGMA wal_autocheckpoint = 32768")
             text = columns_text(columns)
-            known = connection.execute("SELECT max(layout) FROM layouts WHERE columns = ?", (text,)).fetchone()[0]
-            if known is None:
-                known = connection.execute("INSERT INTO layouts (columns) VALUES (?)", (text,)).lastrowid
-            yield _Writer(connection, known, full=full)
+            layout = connection.execute("SELECT max(layout) FROM layouts WHERE columns = ?", (text,)).fetchone()[0]
+            if layout is None:
+                layout = connection.execute("INSERT INTO layouts (columns) VALUES (?)", (text,)).lastrowid
+            yield _Writer(connection, layout, full=full)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def rows(self, customers: Sequence[str]) -> Sequence[OnlineRow]:
@@ -106,11 +106,11 @@ class SqliteOnlineStore(OnlineStore):
             lock = FileLock(self._path.with_suffix(".lock")).acquire()
         with lock, self._explained(), closing(self._opened()) as connection:
             connection.executescript(_TABLES)
-            found = connection.execute("DELETE FROM features WHERE customer = ?", (customer,)).rowcount > 0
-            if found:
+            deleted = connection.execute("DELETE FROM features WHERE customer = ?", (customer,)).rowcount > 0
+            if deleted:
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return found
+        return deleted
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -138,13 +138,13 @@ class SqliteOnlineStore(OnlineStore):
 
     def _opened(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None)
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found == 0:  # a new file
+        (stored_format,) = connection.execute("PRAGMA user_version").fetchone()
+        if stored_format == 0:  # a new file
             connection.execute("PRAGMA page_size = 8192")  # half as many to write, check and copy as of 4096
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         else:
-            check_format(found, str(self._path))
+            check_format(stored_format, str(self._path))
         connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo the last batches, and harms none
         connection.execute("PRAGMA mmap_size = 1073741824")
         return connection

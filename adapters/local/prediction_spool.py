@@ -192,7 +192,7 @@ class _SegmentWriter(PredictionWriter):
                     self._logged += len(rows)
                     return True
                 except OSError as error:
-                    self._trouble = f"Predictions are not logged: {error.strerror or error}."
+                    self._trouble = _not_logged(error, self._folder)
                     self._again_at = time.monotonic() + _RETRY
             if self._when_full == "refuse":
                 raise StoreError(self._trouble)
@@ -204,6 +204,8 @@ class _SegmentWriter(PredictionWriter):
     def sync(self) -> None:
         """Flush the segment, and the folder that names it; where there was no room, see whether there is."""
         with self._lock:
+            if self._trouble is not None and self._file is not None and not os.fstat(self._file).st_mode & stat.S_IWUSR:
+                self._leave()  # it was moved, which made room
             if self._trouble is not None and self._file is None:
                 with suppress(OSError):
                     self._open(0)
@@ -303,6 +305,12 @@ class _SegmentWriter(PredictionWriter):
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _not_logged(error: OSError, folder: Path) -> str:
+    if error.errno is None:
+        return f"Predictions are not logged: {error}."
+    return f"Predictions are not logged ({error.strerror}): see that {folder} can be written and its disk has room."
 
 
 def _seal(live: Path) -> Path:

@@ -267,10 +267,9 @@ def _next(
     rules, confidence = settings.rollout, f"{settings.rollout.confidence:.0%} at every look"
     if report.alarms:
         return "abort", " ".join(report.alarms)
-    named = {"outcome": report.outcome, "profit": report.profit}
-    found = {name: estimate for name, estimate in named.items() if estimate is not None}
-    worse = [name for name, estimate in found.items() if estimate.upper < 0]
-    better = [name for name, estimate in found.items() if estimate.lower > 0]
+    estimates = {"outcome": report.outcome, "profit": report.profit}
+    worse = [name for name, estimate in estimates.items() if estimate is not None and estimate.upper < 0]
+    better = [name for name, estimate in estimates.items() if estimate is not None and estimate.lower > 0]
     if worse:
         return "abort", f"Version {rollout.version} is worse in {' and '.join(worse)} ({confidence})."
     if better:
@@ -279,7 +278,7 @@ def _next(
     share = next_share(rollout, rules.shares)
     if not rollout.shadow and share is not None and scored >= rules.step_rows:
         return "advance", f"{scored:,} rows at {rollout.share:.0%} broke no guardrail; the next step is {share:.0%}."
-    if not found:
+    if not any(estimates.values()):
         where = "scored by both" if rollout.steps[0].share == 0 else "in each arm"
         return (
             "wait",
@@ -311,8 +310,8 @@ def _alarms(rows: pd.DataFrame, arms: Sequence[Arm], rules: RolloutSettings) -> 
             f"Version {new.version} takes {new.median_ms:.2f} ms a row where version {old.version} takes "
             f"{old.median_ms:.2f}, more than {rules.max_latency_ratio:g} times as much (`rollout.max_latency_ratio`)."
         )
-    one, other = (rows["probability"][rows["version"] == arm.version].dropna().to_numpy(np.float64) for arm in arms)
-    if min(len(one), len(other)) >= rules.step_rows and (shift := score_shift(one, other)) > rules.max_score_shift:
+    scores = [rows["probability"][rows["version"] == arm.version].dropna().to_numpy(np.float64) for arm in arms]
+    if min(map(len, scores)) >= rules.step_rows and (shift := score_shift(*scores)) > rules.max_score_shift:
         yield (
             f"The scores of version {new.version} lie elsewhere than those of version {old.version}: a population "
             f"stability index of {shift:.2f}, and {rules.max_score_shift:g} is allowed (`rollout.max_score_shift`)."

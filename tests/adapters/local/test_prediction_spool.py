@@ -186,7 +186,10 @@ def test_a_full_disk_costs_no_row_that_is_logged_and_is_over_when_it_is(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", _torn(os.write))
         assert not writer.append([row("b")])
-    assert writer.trouble == "Predictions are not logged: No space left on device."
+    assert writer.trouble == (
+        f"Predictions are not logged (No space left on device): see that {tmp_path / 'log'} can be written and its "
+        "disk has room."
+    )
     assert not writer.append([row("c")]), "a disk that was full is not asked at once again"
     assert (writer.dropped, log_in(tmp_path).counts().dropped) == (2, 2)
     later = time.monotonic() + 2
