@@ -247,6 +247,11 @@ class ModelState:
         """
         if number in self.versions:
             return self.versions[number]
+        if not self.versions and self.records:
+            raise NotFound(
+                f"The registry has no version of {self.model} any more, and the ledger has {len(self.records)} records "
+                f"of it: restore the registry from a backup, or declare each version gone ({self._retire(number)})."
+            )
         if not self.versions:
             raise NotFound(
                 f"There is no registered model {self.model!r}: run `python run.py --pipeline training` first, or name "

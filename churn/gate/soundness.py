@@ -133,6 +133,15 @@ def _model_card(version: JudgedVersion) -> Check:
 def _lineage(version: JudgedVersion) -> Check:
     missing = [tag for tag in _LINEAGE if not version.version.tags.get(tag)]
     missing += ["run"] * (version.version.run_id is None)
+    tags, packaged = version.version.tags, version.metadata
+    changed = [tag for tag in _LINEAGE if tag in tags and str(packaged.get(tag, tags[tag])) != tags[tag]]
+    if changed:
+        tag = changed[0]
+        sentence = (
+            f"The tag `{tag}` was changed in the registry: it says {tags[tag]!r}, and the package "
+            f"{str(packaged[tag])!r}. Restore it (`python run.py ui`), and look into who changed it."
+        )
+        return Check(name="lineage", verdict="fail", value=tags[tag], threshold=str(packaged[tag]), sentence=sentence)
     return Check.of(
         "lineage",
         not missing,

@@ -208,6 +208,21 @@ def test_after_the_live_version_is_retired_a_rollback_goes_to_the_one_before() -
     assert place.audit().findings == ()
 
 
+def test_a_registry_that_lost_its_model_is_told_from_one_that_never_had_it() -> None:
+    place = office(1, 1)
+    place.delete(1)
+    for act in (
+        lambda: approve(place.context, 1, who="a", why="x"),
+        lambda: rollback(place.context, to=1, who="a", why="x"),
+    ):
+        with pytest.raises(
+            NotFound, match=r"no version of .* any more, and the ledger has 4 records.*retire --version 1"
+        ):
+            act()
+    with pytest.raises(NotFound, match="There is no registered model"):
+        Office().context.read().version(1)
+
+
 def test_a_version_that_the_ledger_does_not_know_cannot_be_retired() -> None:
     with pytest.raises(NotFound, match="The ledger knows no model as version 2 of churn_gym"):
         retire(office(2, 1).context, 2, who="bob", why="Gone.")

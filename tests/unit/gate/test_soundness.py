@@ -85,6 +85,16 @@ def test_a_tag_that_is_missing_fails_its_check(good: JudgedVersion, tag: str, ch
     assert failed(without_tag(good, tag)) == {check}
 
 
+@pytest.mark.parametrize("tag", ["trained_until", "data_digest", "recipe_digest"])
+def test_a_tag_that_says_other_than_the_package_is_a_failed_lineage(good: JudgedVersion, tag: str) -> None:
+    honest = changed(good, metadata={**good.metadata, tag: good.version.tags[tag]})
+    assert checks(honest)["lineage"].passed
+    forged = with_version(honest, tags={**good.version.tags, tag: "2020-01-01T00:00:00+00:00"})
+    found = checks(forged)["lineage"]
+    assert not found.passed
+    assert f"The tag `{tag}` was changed in the registry: it says '2020-01-01" in found.sentence
+
+
 def test_a_version_without_its_run_has_no_lineage(good: JudgedVersion) -> None:
     assert "run" in checks(with_version(good, run_id=None))["lineage"].sentence
 
