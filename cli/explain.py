@@ -18,7 +18,7 @@ def explain(arguments: argparse.Namespace) -> int:
     from churn.lifecycle.inference import require_champion
 
     session = session_of(arguments)
-    require_champion(session.workspace)  # before the slow imports of the explanation
+    require_champion(session.workspace, session.settings)  # before the slow imports of the explanation
     from churn.lifecycle.explain import explain_customer
     from reports.customer_report import customer_lines, customer_page
 

@@ -59,7 +59,7 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     if name == "inference":
         from churn.lifecycle.inference import require_champion
 
-        require_champion(session.workspace)
+        require_champion(session.workspace, settings)
     if getattr(arguments, "dry_run", False):
         from .alerts import dry_monitoring
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..approval.state import ModelState
 from ..core.errors import ContractError, NotEnoughData, NotFound, nearest
 from ..core.progress import advance
 from ..data.contract import DatasetContract
@@ -82,15 +81,15 @@ def champion_of(champion: ModelVersion | None, model: str) -> ModelVersion:
     return champion
 
 
-def require_champion(workspace: Workspace) -> None:
-    """Look into the ledger alone, which takes a moment, whether a version is live.
+def require_champion(workspace: Workspace, settings: Settings) -> None:
+    """Look whether a version is live, before anything slow begins.
 
     Raises:
         NotFound: none is.
-        StoreError: the ledger cannot be read.
+        DecisionRefused: registry and ledger are not about the same models and decisions.
+        StoreError: one of them cannot be read.
     """
-    if ModelState(workspace.model, tuple(workspace.ledger.read()), {}).live is None:
-        champion_of(None, workspace.model)
+    champion_of(workspace.approval(settings.approval).read().champion, workspace.model)
 
 
 def run_batch(

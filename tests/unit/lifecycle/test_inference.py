@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from churn.core.errors import ContractError, NotEnoughData, NotFound
+from churn.core.errors import ContractError, DecisionRefused, NotEnoughData, NotFound
 from churn.lifecycle.inference import champion_of, record_batch, require_champion
 from churn.lifecycle.workspace import Workspace
 from churn.model.money import CustomerValue, MoneySettings
@@ -17,6 +17,7 @@ from churn.model.scorer import ReasonSettings, ScoringSettings
 from churn.scoring.baseline import write_baseline
 from churn.scoring.rows import reason_columns
 from tests.fakes.data.batches import CONTRACT, NOW, VERSION, Registered, day, feature_rows, predictions, run
+from tests.fakes.data.case import settings
 from tests.fakes.data.deciding import MODEL, office
 from tests.fakes.data.scorers import small_scorer
 from tests.fakes.ports.tables import MemoryFeatureStore
@@ -234,14 +235,17 @@ def test_without_a_champion_the_way_to_one_is_told() -> None:
         champion_of(None, "churn_toy")
 
 
-def test_whether_a_version_is_live_is_looked_up_in_the_ledger_alone() -> None:
+def test_whether_a_version_may_score_is_seen_before_anything_slow_begins() -> None:
     at = office(2)
-    make = {"ledger": lambda: at.ledger}
-    workspace = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: NOW, make=make)
+    make = {"ledger": lambda: at.ledger, "registry": lambda: at.registry, "stages": lambda: at.stages}
+    workspace, asked = Workspace(contract=CONTRACT, model=MODEL, threads=1, clock=lambda: NOW, make=make), settings()
     with pytest.raises(NotFound, match=r"churn_gym has no @Champion .* --pipeline deployment"):
-        require_champion(workspace)
+        require_champion(workspace, asked)
     at.go_live(1)
-    require_champion(workspace)
+    require_champion(workspace, asked)
+    at.ledger.records.clear()
+    with pytest.raises(DecisionRefused, match=r"names a record .* that the ledger does not hold"):
+        require_champion(workspace, asked)
 
 
 def test_a_batch_leaves_its_record_with_the_tracker(store: MemoryFeatureStore, tmp_path: Path) -> None:
