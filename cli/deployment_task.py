@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from churn.core.program import as_typed
+from churn.core.program import about, as_typed
 from churn.core.progress import LOGGER
 
 from .parser import settings_options
@@ -89,7 +89,10 @@ def _run(arguments: argparse.Namespace) -> str:
     )
     if result.report is not None:
         page = gate_page(
-            result.report, status=result.status, outcome=result.outcome, next_command="python run.py models"
+            result.report,
+            status=result.status,
+            outcome=result.outcome,
+            next_command=about(settings.dataset, "python run.py models"),
         )
         name = f"reports/deployment-{contract.name}-v{result.report.challenger.version}.html"
         print(f"Page    {workspace.files.put(name, [page.encode()])}")

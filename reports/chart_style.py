@@ -25,6 +25,7 @@ __all__ = [
     "COLOURS",
     "DASHED",
     "HEIGHT",
+    "PAPER",
     "WIDTH",
     "beside",
     "chart",
@@ -59,6 +60,9 @@ COLOURS = {
 
 DASHED: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.0}
 """The line of a reference: chance, the base rate, a fixed configuration."""
+
+PAPER: dict[str, Any] = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 0.5}
+"""What lies behind words that would else be crossed by a line."""
 
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": COLOURS["muted"],

@@ -13,7 +13,7 @@ from churn.evaluation.evaluate import BandedCurve, Evaluation
 from churn.evaluation.metrics import METRICS
 from churn.model.money import CostMatrix
 
-from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, histogram, in_percent, named, shortened
+from .chart_style import COLOURS, DASHED, PAPER, beside, chart, drawn_once, histogram, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,8 @@ def profit(evaluation: Evaluation) -> str:
         low, high = min(0.0, *realised.lower), max(*realised.upper, 0.0)
         words = f"{_labelled('share', chosen[0])}\n{METRICS['profit'].text(chosen[1], currency)} per customer and month"
         side = "left" if chosen[0] < 0.25 else "right" if chosen[0] > 0.75 else "center"
-        beside(axes, words, chosen, (0, -44 if chosen[1] > (low + high) / 2 else 20), ha=side, color=COLOURS["ink"])
+        offset = (0, -44 if chosen[1] > (low + high) / 2 else 20)
+        beside(axes, words, chosen, offset, ha=side, color=COLOURS["ink"], bbox=PAPER)
         axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
         axes.legend(loc="lower right")
         in_percent(axes, x=(0, 1))

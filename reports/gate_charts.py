@@ -13,7 +13,7 @@ from churn.evaluation.evaluate import Evaluation
 from churn.evaluation.metrics import METRICS
 from churn.gate.report import RecipeMetric, SliceComparison
 
-from .chart_style import COLOURS, DASHED, beside, chart, drawn_once, in_percent, named, shortened
+from .chart_style import COLOURS, DASHED, PAPER, beside, chart, drawn_once, in_percent, named, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,9 +98,8 @@ def gains_forest(rows: Sequence[ForestRow], title: str, level: str) -> str:
             scaled = np.clip(np.array([row.gain.lower, row.gain.point, row.gain.upper]) / row.unit, -_FAR, _FAR)
             axes.plot(scaled[[0, 2]], [place, place], color=COLOURS[row.tone], linewidth=1.8)
             axes.plot(scaled[[1]], [place], "o", color=COLOURS[row.tone], markersize=6.5)
-            paper = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 0.5}
             words = f"{row.label} {row.words}"
-            beside(axes, words, (low, float(place)), (2, 13), fontsize=9, va="center", bbox=paper)
+            beside(axes, words, (low, float(place)), (2, 13), fontsize=9, va="center", bbox=PAPER)
         axes.set_yticks([])
         axes.set_ylim(0.6, len(rows) + 0.85)
         axes.set_xlim(low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from churn.core.program import about
 from churn.core.wording import moment, number, percent, spoken
 from churn.data.leakage import LeakageReport
 from churn.data.validation import ValidationReport
@@ -78,7 +79,7 @@ def training_page(
         validation_section(validation),
         table_section(findings.training_set),
         registration_section(registration),
-        Section("Next", [Code("python run.py --pipeline deployment")]),
+        Section("Next", [Code(about(settings.dataset, "python run.py --pipeline deployment"))]),
     ]
     title = f"{registration.name}, version {registration.version}"
     return page(title, sections, lead=headline(findings.evaluation), facts=facts)
@@ -126,7 +127,7 @@ def explanation_section(explanation: Explanation) -> Section:
         blocks.append(
             Figure(
                 model_charts.risk_map(explanation.grid, words),
-                "Observed churn of the holdout in bold, by the strongest number and the strongest category; below it "
+                "Observed churn of the holdout in bold, by two of the strongest features; below it "
                 "what the model predicts, and the rows.",
             )
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
 from adapters.wiring import connect
 from churn.approval.state import VersionStatus
+from churn.core.program import about
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import (
@@ -27,7 +28,9 @@ from .reporting import link_endpoint, stage, tag_run, write_page
 
 __all__ = ["approval_check", "evaluation", "promotion", "release"]
 
-_NEXT = "python run.py models"
+
+def _page(settings: Settings, report: GateReport, **decided: Any) -> str:
+    return gate_page(report, next_command=about(settings.dataset, "python run.py models"), **decided)
 
 
 @step(enable_cache=False)
@@ -38,7 +41,7 @@ def evaluation(
     with stage("evaluation"):
         workspace = connect(contract, settings.model_name)
         report = evaluate_challenger(workspace, settings, version)
-        page = gate_page(report, next_command=_NEXT)
+        page = _page(settings, report)
         write_page(workspace, page)
         keep_gate_page(workspace, report, page)
         tag_run(gate_tag(report))
@@ -66,7 +69,10 @@ def promotion(
         workspace = connect(contract, settings.model_name)
         outcome, report = promote_version(workspace, settings, status), kept_report(workspace, status)
         if report is not None:
-            write_page(workspace, gate_page(report, status=status, outcome=outcome, next_command=_NEXT))
+            write_page(
+                workspace,
+                _page(settings, report, status=status, outcome=outcome),
+            )
         log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
         return outcome
 
@@ -82,6 +88,11 @@ def release(
         tag_run(*deployment_tags(released.deployment), *release_tags(released))
         link_endpoint(released.address)
         if report is not None:
-            write_page(workspace, gate_page(report, status=status, outcome=released.deployment, next_command=_NEXT))
+            write_page(
+                workspace,
+                gate_page(
+                    report, status=status, outcome=released.deployment, next_command=about(settings.dataset, _MODELS)
+                ),
+            )
         released.require()
         return released

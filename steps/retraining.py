@@ -7,6 +7,7 @@ from typing import Annotated
 from zenml import step
 
 from adapters.wiring import connect
+from churn.core.program import about
 from churn.data.contract import DatasetContract
 from churn.lifecycle import retraining as use_case
 from churn.lifecycle.deployment import keep_gate_page
@@ -45,7 +46,8 @@ def judge_challenger(
         page = retraining_page(monitoring, judged.retraining, judged.report)
         use_case.announce(workspace, judged.retraining, write_page(workspace, page))
         if judged.report is not None:
-            keep_gate_page(workspace, judged.report, gate_page(judged.report, next_command="python run.py models"))
+            models = about(settings.dataset, "python run.py models")
+            keep_gate_page(workspace, judged.report, gate_page(judged.report, next_command=models))
         tag_run(f"retraining: {judged.retraining.state}".replace("_", " "))
         link_endpoint(judged.address)
         return judged.require()
