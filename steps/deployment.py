@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from zenml import log_metadata, step
 
 from adapters.wiring import connect
 from churn.approval.state import VersionStatus
-from churn.core.program import about
 from churn.data.contract import DatasetContract
 from churn.gate.report import GateReport
 from churn.lifecycle.deployment import (
@@ -21,16 +20,11 @@ from churn.lifecycle.deployment import (
 )
 from churn.lifecycle.release import Release, release_version
 from churn.settings import Settings
-from reports.gate_report import gate_page
 from reports.tags import deployment_tags, gate_tag, release_tags
 
-from .reporting import link_endpoint, stage, tag_run, write_page
+from .reporting import link_endpoint, stage, tag_run, verdict_page, write_page
 
 __all__ = ["approval_check", "evaluation", "promotion", "release"]
-
-
-def _page(settings: Settings, report: GateReport, **decided: Any) -> str:
-    return gate_page(report, next_command=about(settings.dataset, "python run.py models"), **decided)
 
 
 @step(enable_cache=False)
@@ -41,7 +35,7 @@ def evaluation(
     with stage("evaluation"):
         workspace = connect(contract, settings.model_name)
         report = evaluate_challenger(workspace, settings, version)
-        page = _page(settings, report)
+        page = verdict_page(settings, report)
         write_page(workspace, page)
         keep_gate_page(workspace, report, page)
         tag_run(gate_tag(report))
@@ -69,10 +63,7 @@ def promotion(
         workspace = connect(contract, settings.model_name)
         outcome, report = promote_version(workspace, settings, status), kept_report(workspace, status)
         if report is not None:
-            write_page(
-                workspace,
-                _page(settings, report, status=status, outcome=outcome),
-            )
+            write_page(workspace, verdict_page(settings, report, status=status, outcome=outcome))
         log_metadata({"champion": outcome.champion or "none", "state": outcome.state})
         return outcome
 
@@ -88,11 +79,6 @@ def release(
         tag_run(*deployment_tags(released.deployment), *release_tags(released))
         link_endpoint(released.address)
         if report is not None:
-            write_page(
-                workspace,
-                gate_page(
-                    report, status=status, outcome=released.deployment, next_command=about(settings.dataset, _MODELS)
-                ),
-            )
+            write_page(workspace, verdict_page(settings, report, status=status, outcome=released.deployment))
         released.require()
         return released

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from zenml import add_tags, get_step_context, log_metadata, save_artifact
 from zenml.metadata.metadata_types import Uri
@@ -11,13 +12,16 @@ from zenml.types import HTMLString
 
 from churn.core import progress
 from churn.core.errors import ChurnError
+from churn.core.program import about
+from churn.gate.report import GateReport
 from churn.lifecycle.sampled import sampled
 from churn.lifecycle.workspace import Workspace
 from churn.monitoring.report import MonitoringReport
 from churn.settings import Settings
 from reports.evidently_report import evidently_page
+from reports.gate_report import gate_page
 
-__all__ = ["keep_evidently", "link_endpoint", "stage", "tag_run", "write_page"]
+__all__ = ["keep_evidently", "link_endpoint", "stage", "tag_run", "verdict_page", "write_page"]
 
 
 @contextmanager
@@ -38,6 +42,11 @@ def write_page(workspace: Workspace, page: str) -> str:
     where = workspace.files.put(f"reports/{run.name}.html", [page.encode()])
     log_metadata(metadata={"page": where}, run_id_name_or_prefix=run.id)
     return where
+
+
+def verdict_page(settings: Settings, report: GateReport, **decided: Any) -> str:
+    """Return the page of a gate, and of what was decided since: `status` and `outcome` of `gate_page`."""
+    return gate_page(report, next_command=about(settings.dataset, "python run.py models"), **decided)
 
 
 def keep_evidently(workspace: Workspace, settings: Settings, report: MonitoringReport) -> None:

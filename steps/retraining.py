@@ -7,18 +7,16 @@ from typing import Annotated
 from zenml import step
 
 from adapters.wiring import connect
-from churn.core.program import about
 from churn.data.contract import DatasetContract
 from churn.lifecycle import retraining as use_case
 from churn.lifecycle.deployment import keep_gate_page
 from churn.lifecycle.retraining_result import Attempt, Retraining
 from churn.monitoring.report import MonitoringReport
 from churn.settings import Settings
-from reports.gate_report import gate_page
 from reports.monitoring_report import retraining_page
 from reports.training_report import training_charts
 
-from .reporting import link_endpoint, stage, tag_run, write_page
+from .reporting import link_endpoint, stage, tag_run, verdict_page, write_page
 
 __all__ = ["judge_challenger", "train_challenger"]
 
@@ -46,8 +44,7 @@ def judge_challenger(
         page = retraining_page(monitoring, judged.retraining, judged.report)
         use_case.announce(workspace, judged.retraining, write_page(workspace, page))
         if judged.report is not None:
-            models = about(settings.dataset, "python run.py models")
-            keep_gate_page(workspace, judged.report, gate_page(judged.report, next_command=models))
+            keep_gate_page(workspace, judged.report, verdict_page(settings, judged.report))
         tag_run(f"retraining: {judged.retraining.state}".replace("_", " "))
         link_endpoint(judged.address)
         return judged.require()
