@@ -100,15 +100,16 @@ class LocalPredictionWindows(TablesOnDisk, PredictionWindows):
 
     def aggregate(self, predicted: Predicted, asked: Asked, bins: Sequence[Bins], slices: Sequence[str]) -> Aggregates:
         """Let the features pass by the keys of these predictions, so that memory holds keys and no features."""
-        version = None if predicted.features is None else self._open(predicted.features)
+        features = predicted.features
+        version = None if features is None else self._open(features)
         present = {*version.schema.names} if version else set()
         columns, chosen = _within(bins, present), [name for name in slices if name in present]
         within = _between(asked, EVENT_TIME) if asked.clock == "event" else "true"
 
         def joined(kind: str, rows: str, names: Sequence[str]) -> str:
-            if version is None or not names:
+            if features is None or version is None or not names:
                 return rows
-            key = quoted(_entity(predicted.features)[0])
+            key = quoted(_entity(features)[0])
             taken = f"SELECT {', '.join([f'{key} AS _customer', EVENT_TIME, *names])} FROM {version.relation()}"
             return f"SELECT * FROM ({rows}) {kind} JOIN ({taken} WHERE {within}) USING (_customer, {EVENT_TIME})"
 
