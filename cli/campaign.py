@@ -65,8 +65,9 @@ def campaign_import(arguments: argparse.Namespace) -> int:
     verb = "is" if imported.contacts == 1 else "are"
     console.print(f"{counted(imported.contacts, 'contact')} of {arguments.file} {verb} in churn_contacts of {name}.")
     if imported.unknown:
+        names = "names a customer" if imported.unknown == 1 else "name customers"
         console.print(
-            f"{imported.unknown:,} of them name a customer whom {name} does not have, and count for nobody: check that "
+            f"{imported.unknown:,} of them {names} whom {name} does not have: check that "
             f"the keys are written as in {session.contract.entity_key}."
         )
     return 0

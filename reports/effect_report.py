@@ -65,7 +65,9 @@ def effect_lines(effect: CampaignEffect) -> list[str]:
     if effect.drop is not None and effect.saved is not None:
         saved = interval(effect.saved, _whole, effect.currency)
         lines.append(f"  money      saved {saved}, spent {amount(effect.spent, effect.currency)}")
-        lines.append(f"  acceptance {_acceptance(effect)}")
+        prior = effect.acceptance.prior
+        by_setting = f"{percent(prior.mean)} by the settings, Beta({prior.alpha:g}, {prior.beta:g})"
+        lines.append(f"  acceptance {by_setting}; {_acceptance(effect)}")
     lines += [f"  note       {note}" for note in _notes(effect)]
     return lines
 

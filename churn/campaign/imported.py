@@ -27,6 +27,8 @@ _OFFERS = ("offer", "campaign", "action")
 def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.datetime) -> pa.Table:
     """Return rows for `churn_contacts`, one for each contact in the table; copies count once.
 
+    A table without rows has no contacts.
+
     Args:
         rows: As a source delivers them: the column of the customer's key (or `customer`), one of the time
             (`contacted_at`, `time` or `date`, in UTC where it has no zone), and one of the offer, if any; others are
@@ -47,6 +49,9 @@ def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.date
     time = next((names[name] for name in _TIMES if name in names), None)
     if time is None:
         raise ContractError(f"The contacts have no column of the time: call it {_TIMES[0]!r}.")
+    schema = TABLES["contacts"].arrow_schema(key, optional=["offer"])
+    if not rows.num_rows:
+        return schema.empty_table()
     offer = next((names[name] for name in _OFFERS if name in names), None)
     frame = pd.DataFrame(
         {
@@ -64,7 +69,6 @@ def imported_contacts(rows: pa.Table, contract: DatasetContract, *, now: dt.date
     marks = {text: hashlib.sha256(text.encode()).hexdigest()[:16] for text in identity.unique()}
     frame[BATCH_ID] = IMPORTED + identity.map(marks)
     frame[PLANNED_AT], frame["group"] = frame[CONTACTED_AT], "treatment"
-    schema = TABLES["contacts"].arrow_schema(key, optional=["offer"])
     table = pa.Table.from_pandas(frame, preserve_index=False)
     columns = {
         field.name: table[field.name].cast(field.type) if field.name in frame else pa.nulls(len(frame), field.type)

@@ -105,6 +105,8 @@ def import_contacts(workspace: Workspace, file: Path) -> Imported:
         raise DataError(f"{file} has {len(broken):,} lines that are no row, such as {broken[0]!r:.80}: correct them.")
     rows = pa.concat_tables([source.rows for source in parts], promote_options="permissive")
     contacts = imported_contacts(rows, workspace.contract, now=workspace.clock())
+    if not contacts.num_rows:
+        return Imported(0, 0)
     with workspace.tables.exclusive("campaign"):
         workspace.tables.upsert(workspace.contract.table("contacts"), contacts)
     key = workspace.contract.entity_key

@@ -170,6 +170,13 @@ def test_a_customer_may_be_called_customer_and_those_whom_nobody_knows_are_count
     assert business.imports(**called) == (2, 1)
 
 
+def test_a_table_without_rows_has_no_contacts(business: Business) -> None:
+    business.now = AS_OF
+    assert business.imports(customer_id=[], time=[]) == (0, 0)
+    with pytest.raises(NotFound, match="churn_contacts"):
+        business.store.latest("churn_contacts")
+
+
 def test_contacts_of_the_control_group_from_outside_are_said(business: Business) -> None:
     business.campaign("june", AS_OF)
     business.now = AS_OF + 40 * DAY
@@ -221,3 +228,5 @@ def test_a_read_out_takes_all_campaigns_with_one_control_group_and_keeps_what_it
     assert read_out_headline(found) == effect_headline(business.effect())
     assert business.stored().keys() == {"salt:campaign"}
     assert len(read_out_sections(found)) > 1
+    (line,) = [line for line in effect_lines(business.effect()) if "acceptance" in line]
+    assert "30.0% by the settings, Beta(6, 14); given the outcomes it is" in line
