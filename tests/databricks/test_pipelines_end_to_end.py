@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
@@ -58,7 +59,8 @@ OF_THE_CLOCK = {"ingested_at", "at", "scored_at", "planned_at", "contacted_at", 
 """When something was done, which is later in the second run."""
 OF_CONTENT = {"batch_id", "digest", "summary", "report", "content"}
 """What tells a version of a table, which each store does in its own way, or names it in a document."""
-ESTIMATED = {"number", "lower", "upper", "se"}
+ESTIMATED, SUMMED = {"number", "lower", "upper", "se", "value_at_stake"}, {"profile_metrics", "batches"}
+"""Sums of many numbers, in whatever order threads add them."""
 NOT_COMPARED = OF_THE_CLOCK | OF_CONTENT
 
 
@@ -263,10 +265,12 @@ def test_each_registered_model_is_the_same_to_the_last_bit(both: Both, number: i
 @pytest.mark.parametrize("table", TABLES_OF_A_RUN)
 def test_each_table_holds_the_same_rows(both: Both, table: Any) -> None:
     here, there = (side.rows(TABLES[table].name) for side in (both.laptop, both.databricks))
+    if table == "gate_reports":
+        there = there.filter(pc.less(there["version"], 3))  # which the laptop does not have
     assert (there.column_names, there.schema.types) == (here.column_names, here.schema.types)
     assert there.num_rows == here.num_rows > 0
     for name in here.column_names:
-        if name in ESTIMATED and table == "profile_metrics":  # sums of many numbers, in whatever order threads add them
+        if name in ESTIMATED and table in SUMMED:
             assert there[name].is_null().equals(here[name].is_null()), name
             values, expected = (side[name].fill_null(0.0).to_numpy() for side in (there, here))
             assert values == pytest.approx(expected, rel=1e-9, nan_ok=True), name
@@ -300,7 +304,7 @@ def test_the_next_version_is_deployed_by_the_job_that_it_starts(both: Both) -> N
     assert both.deployed.attempts["approved"] == ["SUCCESS"] * 3
     assert "Version 2 of" in live
     run = both.deployed.runs["the next"]
-    assert "features" in run.tasks[2].output or "customers are online" in run.tasks[2].output
+    assert "customers are online" in run.tasks[2].output
     assert both.workspace.mlflow.models[FULL_NAME]["aliases"]["Champion"] == 2
 
 
@@ -331,8 +335,8 @@ def test_a_version_that_cannot_be_deployed_is_answered_and_recorded(
 def test_a_rejected_version_is_on_record_in_the_ledger(both: Both) -> None:
     rows = both.databricks.rows("decisions").to_pylist()
     kinds = [record_of(row, "decisions").kind for row in rows if record_of(row, "decisions").version == 3]
-    assert kinds[:1] == ["gate_failed"]
-    assert "There is nothing" not in both.deployed.waits[2]
+    assert kinds[:1] == ["gate_refused"]
+    assert "is not approved" in both.deployed.waits[2]
 
 
 def test_no_secret_is_left_anywhere(both: Both) -> None:
