@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from adapters.local.digest import digest_of
 from adapters.rows import TIME, check_key, conform
 from churn.core.errors import NotFound, StoreError
 from churn.data.tables import ARRIVED_AT, EVENT_TIME, FEATURE_TIME, INGESTED_AT, LABEL_TIME
@@ -226,8 +226,7 @@ class MemoryFeatureStore(FeatureStore):
 
     def _keep(self, table: TableSpec, rows: pa.Table) -> TableRef:
         rows = rows.sort_by([(name, "ascending") for name in table.key])
-        texts = sorted(repr(_canonical(row)) for row in rows.to_pylist())
-        version = _Version(rows, table.key, hashlib.sha256("\n".join(texts).encode()).hexdigest(), self._clock())
+        version = _Version(rows, table.key, str(digest_of(rows.to_batches(), leave_out=[INGESTED_AT])), self._clock())
         versions = self._tables.setdefault(table.name, [])
         last = versions[-1] if versions else None
         same = last and (last.digest, last.key) == (version.digest, version.key)

@@ -105,7 +105,7 @@ def test_a_customer_who_is_in_every_campaign_is_one_customer() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("contacted", "control", "churn"), [(100, 15, 0.2), (400, 60, 0.3), (100, 20, 0.05)])
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(contacted: int, control: int, churn: float) -> None:
-    random, held, rounds = np.random.default_rng(3), 0, 120
+    random, held, rounds = np.random.default_rng(3), 0, 60
     drawn = customers("b", (contacted, 0), (control, 0))
     risk = np.where(drawn["group"] == "treatment", 0.7 * churn, churn)
     for _ in range(rounds):
