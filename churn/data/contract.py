@@ -81,7 +81,9 @@ class EventTime(Frozen):
 
     column: str | None = Field(default=EVENT_TIME, description="The source's column; null where it has none.")
     as_of: UtcTime | None = Field(default=None, description="Stands for every row of a source without the column.")
-    format: str | None = Field(default=None, description="How the source writes it where not ISO 8601: '%d/%m/%Y'.")
+    format: str | None = Field(
+        default=None, description="How it is written: '%d/%m/%Y', 'unix seconds'; null: ISO 8601."
+    )
     arrived_at: str | None = Field(default=None, description="The source's column that says when a row could be seen.")
 
     @model_validator(mode="after")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core.errors import ContractError, nearest
-from ..model.frame import as_strings, without_missing_words
+from ..model.frame import as_numbers, as_strings, without_missing_words
 from .contract import DatasetContract, snake_case
 from .file_format import FileFormat
 from .tables import ARRIVED_AT, EVENT_TIME, LABEL_TIME, TRUTH
 
 __all__ = [
+    "EPOCHS",
     "RAW_LABEL",
     "CellFault",
     "Conformed",
@@ -26,12 +27,15 @@ __all__ = [
     "Source",
     "bronze_schema",
     "conform",
+    "epoch_times",
     "fault_columns",
     "row_keys",
     "rows_as_arrived",
     "to_bronze",
 ]
 
+EPOCHS: Mapping[str, Literal["s", "ms"]] = {"unix seconds": "s", "unix milliseconds": "ms"}
+"""How times are written that count from 1970, and what pandas calls the unit."""
 RAW_LABEL = "raw_label"
 """The outcome as the source spells it."""
 
@@ -268,10 +272,20 @@ def _time(raw: pd.DataFrame, name: str | None, written: str | None, faults: list
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.to_datetime(values, utc=True).dt.as_unit("us")
     text = _known_text(values)
-    times = pd.to_datetime(text, errors="coerce", utc=True, format=written or "ISO8601")
+    if written is not None and written in EPOCHS:
+        times = epoch_times(pd.Series(as_numbers(text)), written)
+    else:
+        times = pd.to_datetime(text, errors="coerce", utc=True, format=written or "ISO8601")
     rule = f"is a time written as {written!r}" if written else "is a date or a time such as 2025-01-31"
     faults += _faults(text, times.isna() & text.notna(), rule)
-    return times.dt.as_unit("us")
+    in_microseconds: pd.Series = times.dt.as_unit("us")
+    return in_microseconds
+
+
+def epoch_times(numbers: pd.Series, written: str) -> pd.Series:
+    """Return the UTC times that numbers since 1970 stand for, in a unit of `EPOCHS`; NaT where one is none."""
+    times: pd.Series = pd.to_datetime(numbers, unit=EPOCHS[written], errors="coerce", utc=True)
+    return times
 
 
 def _faults(text: pd.Series, broken: pd.Series, rule: str) -> list[CellFault]:

@@ -15,9 +15,10 @@ import pandas as pd
 from ..core.errors import ContractError
 from ..data.contract import snake_case
 from ..data.file_format import FileFormat
+from ..data.ingest import EPOCHS, epoch_times
 from ..model.frame import as_numbers, as_strings, without_missing_words
 from .number_format import CURRENCIES
-from .words import time_of_row
+from .words import is_key, time_of_row, words_of
 
 __all__ = ["FEW_VALUES", "SampledColumn", "read_columns"]
 
@@ -55,6 +56,9 @@ _DATE = (
 )
 _DIGITS = {8: "%Y%m%d", 6: "%Y%m", 14: "%Y%m%d%H%M%S"}
 """How dates are written in digits alone, by their number."""
+_COUNTED = [["at"], ["on"], ["created"], ["updated"], ["ts"], ["timestamp"], ["date"], ["time"]]
+"""Last words of the names of times that may be counted from 1970."""
+_EPOCH_FROM, _EPOCH_UNTIL = (pd.Timestamp(f"{year}-01-01", tz="UTC") for year in (2000, 2100))
 _NO_DATE = {"0", "-1", "00000000", "99999999", "99991231", "19000101", "999999", "999912"}
 """Digits that stand where a date is missing."""
 _SIGNS = re.compile(rf"(?:^|(?<=-))({CURRENCIES})\s?(?=[\d-])|[\s',]|\s?({CURRENCIES})$|\.(?=\d{{3}}([.,]|$))")
@@ -199,6 +203,8 @@ def _worded(source: str, name: str, text: pd.Series) -> SampledColumn:
 
 def _dates_in_digits(source: str, name: str, text: pd.Series) -> SampledColumn | None:
     """Return a column of dates such as 20170131 or 201701; None where the numbers are none."""
+    if (counted := _since_1970(source, name, text)) is not None:
+        return counted
     dated = text.where(~text.isin(_NO_DATE)).dropna()
     if dated.nunique() < (1 if time_of_row(source) > 0 else 2):
         return None
@@ -210,6 +216,18 @@ def _dates_in_digits(source: str, name: str, text: pd.Series) -> SampledColumn |
         return None
     odd = _counts(text[~text.index.isin(times.dropna().index)])
     return SampledColumn(source, name, "time", text, times.reindex(text.index), format=written, odd=odd)
+
+
+def _since_1970(source: str, name: str, text: pd.Series) -> SampledColumn | None:
+    """Return a column of seconds or milliseconds since 1970, of 2000 and later; None where it is called otherwise."""
+    if is_key(source) or not (time_of_row(source) > 0 or words_of(source)[-1:] in _COUNTED):
+        return None
+    for written in EPOCHS:
+        times = epoch_times(pd.Series(as_numbers(text)), written)
+        if times.between(_EPOCH_FROM, _EPOCH_UNTIL).sum() >= READABLE * text.notna().sum():
+            odd = _counts(text[text.notna() & times.isna()])
+            return SampledColumn(source, name, "time", text, times, format=written, odd=odd)
+    return None
 
 
 def _times(source: str, name: str, text: pd.Series) -> SampledColumn:

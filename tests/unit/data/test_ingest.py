@@ -92,10 +92,23 @@ def test_times_of_any_zone_become_utc() -> None:
     assert batch.frame["transaction_ts"].iloc[0] == pd.Timestamp("2025-01-01", tz="UTC")
 
 
-def test_a_time_may_be_written_as_the_contract_says() -> None:
-    clock = CONTRACT.event_time.model_copy(update={"format": "%d/%m/%Y"})
-    batch = take({**ROW, "Month": "31/01/2025"}, contract=CONTRACT.model_copy(update={"event_time": clock}))
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("%d/%m/%Y", "31/01/2025"),
+        ("unix seconds", "1738281600"),
+        ("unix seconds", 1738281600.0),
+        ("unix milliseconds", 1738281600000),
+        ("unix milliseconds", "1.7382816e+12"),
+    ],
+)
+def test_a_time_may_be_written_as_the_contract_says(written: str, value: object) -> None:
+    clock = CONTRACT.event_time.model_copy(update={"format": written})
+    contract = CONTRACT.model_copy(update={"event_time": clock})
+    batch = take({**ROW, "Month": value}, contract=contract)
     assert batch.frame["transaction_ts"].iloc[0] == pd.Timestamp("2025-01-31", tz="UTC")
+    fault = take({**ROW, "Month": "soon"}, contract=contract).faults[0]
+    assert (fault.rule, fault.value) == (f"is a time written as {written!r}", "soon")
 
 
 def test_without_a_time_column_the_as_of_holds_for_every_row() -> None:

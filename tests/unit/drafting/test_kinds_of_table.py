@@ -235,6 +235,17 @@ def test_dates_in_digits_with_stand_ins_for_missing_are_dates() -> None:
     assert "#   last_seen: a date" in draft(table(last_seen=digits, churn=outcome(1, 0)))
 
 
+@pytest.mark.parametrize(("unit", "written"), [(10**9, "unix seconds"), (10**6, "unix milliseconds")])
+def test_numbers_since_1970_are_times_where_they_are_called_so(tmp_path: Path, unit: int, written: str) -> None:
+    numbers = DAYS.astype("datetime64[ns]").astype("int64") // unit
+    frame = table(snapshot_ts=numbers, created_at=numbers, amount=numbers, order_id=numbers, churn=outcome(1, 0))
+    text = draft(frame)
+    event = load(tmp_path, text).event_time
+    assert (event.column, event.format) == ("snapshot_ts", written)
+    assert "created_at: a date" in text
+    assert "amount" in load(tmp_path, text).columns
+
+
 def test_numbers_of_eight_digits_are_no_dates(tmp_path: Path) -> None:
     text = draft(table(usage_bytes=20_100_000 + 317 * MANY, churn=outcome(1, 0)))
     assert load(tmp_path, text).columns["usage_bytes"].type == "integer"
