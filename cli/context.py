@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from churn.core.errors import ConfigError
+from churn.core.errors import ChurnError, ConfigError
 from churn.data.contract import DatasetContract
 from churn.profile import Profile
 from churn.settings import Configuration, Settings, load_contract, read_configuration
@@ -94,8 +94,7 @@ def remember_stack(name: str) -> None:
     """
     read_configuration(CONFIGS, name, project=CHECKOUT or Path.cwd())
     try:
-        _chosen().parent.mkdir(parents=True, exist_ok=True)
-        _chosen().write_text(name, encoding="utf-8")
+        _write_whole(_chosen(), name)
     except OSError as error:
         raise ConfigError(f"{_chosen()} cannot be written ({error.strerror}): name the stack by --stack.") from error
 
@@ -124,7 +123,12 @@ def session_of(arguments: argparse.Namespace) -> Session:
     Raises as `read_configuration` and `load_contract` do.
     """
     settings, profile = configuration_of(arguments)
-    contract = load_contract(CONFIGS, settings.dataset)
+    try:
+        contract = load_contract(CONFIGS, settings.dataset)
+    except ChurnError as error:
+        if hasattr(arguments, "dataset") or settings.dataset != _remembered(profile.state):
+            raise
+        raise type(error)(f"{error} `python run.py use` chose it; `python run.py use NAME` chooses another.") from error
     if sheet := getattr(arguments, "sheet", None):
         written = contract.file_format.model_copy(update={"sheet": sheet})
         contract = contract.model_copy(update={"file_format": written})
@@ -194,8 +198,7 @@ def remember(profile: Profile, dataset: str) -> DatasetContract:
     contract = load_contract(CONFIGS, dataset)
     shipped = (CONFIGS / "datasets" / f"{dataset}.yaml").is_file()
     try:
-        profile.state.mkdir(parents=True, exist_ok=True)
-        (profile.state / _REMEMBERED).write_text(dataset if shipped else str(Path(dataset).resolve()), encoding="utf-8")
+        _write_whole(profile.state / _REMEMBERED, dataset if shipped else str(Path(dataset).resolve()))
     except OSError as error:
         raise ConfigError(
             f"{profile.state} cannot be written ({error.strerror}): name the data set by --dataset."
@@ -203,11 +206,32 @@ def remember(profile: Profile, dataset: str) -> DatasetContract:
     return contract
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old text or the new one: a half path would choose another data set."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
 def _remembered(state: Path) -> str | None:
-    try:
-        return (state / _REMEMBERED).read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
+    """Return the data set that `use` chose; None where none was.
+
+    Raises:
+        ConfigError: the choice cannot be read: to go on would be to act on another data set.
+    """
+    file = state / _REMEMBERED
+    if not file.exists():
         return None
+    try:
+        name = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    if not name:
+        raise ConfigError(
+            f"{file}, where `python run.py use` keeps its choice, holds no name: remove it, then choose anew."
+        )
+    return name
 
 
 def repeated(arguments: argparse.Namespace, *more: str) -> str:

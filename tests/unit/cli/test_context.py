@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn.core.errors import ConfigError
-from cli.context import CONFIGS, configuration_of, repeated, session_of
+from cli.context import CONFIGS, configuration_of, remember, repeated, session_of
 from cli.parser import build_parser
 
 
@@ -94,3 +94,22 @@ def test_the_sheet_of_one_delivery_takes_the_place_of_the_contracts_and_makes_no
     contract, again = session_of(parsed("--sheet", "March")).contract, session_of(parsed()).contract
     assert (contract.file_format.sheet, again.file_format.sheet) == ("March", None)
     assert contract.digest == again.digest
+
+
+def test_a_chosen_data_set_whose_contract_is_gone_is_told_with_the_way_to_another(tmp_path: Path) -> None:
+    contract = tmp_path / "gym.yaml"
+    contract.write_bytes((CONFIGS / "datasets" / "telco.yaml").read_bytes())
+    typed = parsed("--set", f"profile.state={tmp_path / 'state'}")
+    remember(configuration_of(typed).profile, str(contract))
+    assert session_of(typed).settings.dataset == str(contract)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["dataset"]
+    contract.unlink()
+    with pytest.raises(ConfigError, match=r"gym\.yaml'.*`python run\.py use` chose it; .* chooses another"):
+        session_of(typed)
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff"])
+def test_a_choice_that_cannot_be_read_is_refused_and_not_taken_for_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "dataset").write_bytes(content)
+    with pytest.raises(ConfigError, match="holds no name: remove it, then choose anew"):
+        configuration_of(parsed("--set", f"profile.state={tmp_path}"))
