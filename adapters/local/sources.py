@@ -41,7 +41,7 @@ def open_source(path: Path, rows: int = PART_ROWS, file_format: FileFormat | Non
         StoreError: from the parts, that the file cannot be read, or not all of its rows.
     """
     if not path.exists():
-        raise ContractError(f"There is no data at {path}: check `--data`.")
+        raise ContractError(f"There is no data at {path}: check the path.")
     if not (path.is_file() or path.is_dir()):
         raise ContractError(
             f"{path} is a pipe or a device, and a table is read more than once: write it to a file first."
