@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["churn_by_date", "risk_map", "shape_functions", "slice_dots"]
+
+_ACROSS_CHARACTERS = 36  # of the heads of a map's columns; each may take two lines
 
 
 @drawn_once
@@ -144,8 +147,10 @@ def risk_map(grid: RiskGrid, words: Mapping[str, str]) -> str:
                 axes.text(x, y - 0.22, percent(cell.observed, 0), fontweight="bold", **shown)
                 axes.text(x, y + 0.06, f"model {percent(cell.predicted, 0)}", fontsize=9, **shown)
                 axes.text(x, y + 0.3, f"{plain(cell.rows)} rows", fontsize=9, color=COLOURS["muted"], **shown)
-        named(axes, np.arange(len(grid.down_values)), [shortened(value, 18) for value in grid.down_values])
-        axes.set_xticks(np.arange(len(grid.across_values)), [shortened(value, 16) for value in grid.across_values])
+        named(axes, np.arange(len(grid.down_values)), [shortened(value, 24) for value in grid.down_values])
+        fitting = max(_ACROSS_CHARACTERS // len(grid.across_values), 5)
+        heads = [textwrap.fill(shortened(value, 2 * fitting), fitting) for value in grid.across_values]
+        axes.set_xticks(np.arange(len(grid.across_values)), heads)
         axes.grid(visible=False)
         axes.set_xlim(-0.5, len(grid.across_values) - 0.5)
         axes.set_ylim(len(grid.down_values) - 0.5, -0.5)
