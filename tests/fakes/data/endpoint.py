@@ -139,6 +139,7 @@ class EndpointCase:
             "online": lambda: self.online,
             "identity": lambda: "ada",
             "load": self._load,
+            "verify": lambda version, into: None,
             "endpoint": lambda options: InMemoryEndpoint(self.endpoint, MODEL, runs=True),
         }
         self.make, self.settings = make, settings(*overrides)
