@@ -116,7 +116,8 @@ class PlatformMonitor:
         if self._monitor.warehouse_id is None:
             return None
         wanted = self._alert(self._monitor.warehouse_id)
-        name, alerts, change = wanted.display_name, self._alerts(), "unchanged"
+        name, alerts = wanted.display_name, self._alerts()
+        change: Change = "unchanged"
         if not alerts:
             with explained(f"make the SQL alert {name}"):
                 self._client.alerts_v2.create_alert(wanted)
