@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churn.core.wording import amount, moment, number, percent
-from churn.data.validation import NEVER_MISSING
+from churn.data.validation import NEVER_MISSING, NOT_KNOWN_YET
 from churn.evaluation.shift import MODERATE, STRONG, ColumnShift
 from churn.scoring.batch import BatchSummary
 
@@ -66,7 +66,8 @@ def what_did_not_fit(summary: BatchSummary) -> list[str]:
     for rule in summary.intake.broken_rules if summary.intake else ():
         counted = rule.column in (summary.missing if rule.rule == NEVER_MISSING else summary.unseen)
         if rule.set_aside or not counted or rule.checked != summary.rows:
-            what = "set aside" if rule.set_aside else "scored as missing"
+            value = "not kept" if rule.rule.endswith(NOT_KNOWN_YET) else "scored as missing"
+            what = "set aside" if rule.set_aside else value
             rows = f"{rule.broken:,} of {rule.checked:,} delivered rows ({percent(rule.broken / rule.checked)})"
             examples = f", such as {', '.join(rule.examples)}" if rule.rule != NEVER_MISSING else ""
             sentences.append(f"{rule.column} {rule.rule}: {rows} do not{examples}; {what}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LINE_COLUMN",
     "NEVER_MISSING",
+    "NOT_KNOWN_YET",
     "QUARANTINE_SCHEMA",
     "RuleResult",
     "Validated",
@@ -43,6 +44,8 @@ QUARANTINE_SCHEMA = TABLES["quarantine"].arrow_schema()
 
 NEVER_MISSING = "is never missing"
 """The rule of a column that always has a value."""
+NOT_KNOWN_YET = "or not known yet"
+"""How the rule of the outcome ends."""
 _EXAMPLES = 3
 LINE_COLUMN = "the line"
 """What the quarantine calls the column of a line of text that is no row."""
@@ -258,7 +261,7 @@ def _rules(contract: DatasetContract, now: dt.datetime) -> Iterator[_Rule]:
     outcomes = [label.positive, label.negative]
     yield _Rule(
         label.column,
-        f"is {label.positive!r}, {label.negative!r} or not known yet",
+        f"is {label.positive!r}, {label.negative!r} {NOT_KNOWN_YET}",
         gxe.ExpectColumnValuesToBeInSet(column=RAW_LABEL, value_set=outcomes),
     )
     for name, column in contract.columns.items():

@@ -161,6 +161,9 @@ def intake(quarantined: int) -> ValidationReport:
     rules = (
         RuleResult(column="plan", rule="is one of a", checked=40, broken=4, examples=("'b'",), set_aside=False),
         RuleResult(column="fee", rule="is a finite number", checked=40, broken=1, examples=("'x'",), set_aside=False),
+        RuleResult(
+            column="left", rule="is 'Y', 'N' or not known yet", checked=40, broken=2, examples=("'?'",), set_aside=False
+        ),
         RuleResult(column="id", rule="is never missing", checked=40, broken=quarantined, examples=("''",)),
     )
     counts = {"rows": 40, "accepted": 40 - quarantined, "quarantined": quarantined, "copies": 0}
@@ -173,6 +176,7 @@ def test_delivered_rows_that_were_set_aside_above_the_limit_are_warned_of_with_a
     code, lines = scored(intake=intake(3), unseen={"plan": 4}, rows=40)
     assert "  id is never missing: 3 of 40 delivered rows (7.5%) do not; set aside" in lines
     assert "  fee is a finite number: 1 of 40 delivered rows (2.5%) do not, such as 'x'; scored as missing" in lines
+    assert "  left is 'Y', 'N' or not known yet: 2 of 40 delivered rows (5.0%) do not, such as '?'; not kept" in lines
     assert not [line for line in lines if "plan is one of" in line], "the customers with unknown plans are counted"
     warning = "Warning: 7.5% of the rows were set aside, and validation.max_quarantine_share allows 5.0%"
     assert [line for line in lines if line.startswith(warning)]
