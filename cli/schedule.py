@@ -46,6 +46,9 @@ class _Job:
 def schedule_print(arguments: argparse.Namespace) -> int:
     """Print when each recurring job runs, as crontab, as systemd units, and as the stack's schedules."""
     settings, profile, contract = session_of(arguments)
+    for name in ("dataset", "config"):  # a job starts in the folder of the program, not in this one
+        if (typed := getattr(arguments, name, None)) is not None and Path(typed).is_file():
+            setattr(arguments, name, str(Path(typed).resolve()))
     options = [*shlex.split(repeated(arguments)), "--quiet"]
     if not getattr(arguments, "dataset", None):
         options += ["--dataset", settings.dataset]

@@ -16,7 +16,7 @@ from churn.lifecycle.alerts import Alerted
 from churn.lifecycle.retraining_result import RETRAININGS, Attempt, Retraining
 from churn.monitoring.measure import LABEL, SCORE
 from churn.monitoring.performance import ESTIMATED
-from churn.monitoring.report import KINDS, MonitoringReport, Window
+from churn.monitoring.report import KINDS, Diagnosis, MonitoringReport, Window
 
 from .chart_style import COLOURS, DASHED, chart, drawn_once, named, shortened, small_multiples
 from .gate_report import gate_sections
@@ -201,7 +201,7 @@ def _verdict(report: MonitoringReport, drawn: Sequence[Window]) -> Section:
         steps = [
             Step(
                 f"{KINDS[diagnosis.kind][:1].upper()}{KINDS[diagnosis.kind][1:]}, {diagnosis.window}",
-                " ".join([*diagnosis.evidence, diagnosis.recommendation]),
+                " ".join([*_not_said(report, diagnosis), diagnosis.recommendation]),
             )
             for diagnosis in report.diagnoses
         ]
@@ -210,6 +210,11 @@ def _verdict(report: MonitoringReport, drawn: Sequence[Window]) -> Section:
         blocks.append(Text(report.advice.sentence))
     blocks += [Callout(note) for note in report.remarks]
     return Section("What to do", blocks)
+
+
+def _not_said(report: MonitoringReport, diagnosis: Diagnosis) -> tuple[str, ...]:
+    """Return the evidence that the headline does not give already."""
+    return diagnosis.evidence[diagnosis.sentence == report.headline :]
 
 
 def _cards(report: MonitoringReport, drawn: Sequence[Window]) -> list[Card]:

@@ -116,8 +116,10 @@ def _nothing_judged(windows: Sequence[Window], of_live: Sequence[Window], live: 
     if windows and live is None:
         yield "No version is live: nothing is judged."
     elif windows and not of_live:
-        since = "since it is live again" if any(window.version == live for window in windows) else "yet"
-        yield f"Version {live}, which is live, has not predicted anything {since}: nothing is judged."
+        is_behind = any(window.version == live for window in windows)
+        what = "is live again, has predicted no newer rows than" if is_behind else "is live, has not predicted anything"
+        other = f" version {windows[-1].version}" if is_behind else " yet"
+        yield f"Version {live}, which {what}{other}: nothing is judged."
 
 
 def _advice(
@@ -140,7 +142,9 @@ def _advice(
     learned = dt.datetime.min.replace(tzinfo=dt.UTC) if labels_until is None or labels_until > now else labels_until
 
     def history_of(version: int) -> list[tuple[Diagnosis, ...]]:
-        new = [window for window in windows if window.version == version and window.end + matures > learned]
+        of_version = [window for window in windows if window.version == version]
+        of_version = _current(windows, version) if version == live else of_version
+        new = [window for window in of_version if window.end + matures > learned]
         return _telling(new, [judge(window) for window in new], settings.monitoring)
 
     history = [] if live is None else history_of(live)

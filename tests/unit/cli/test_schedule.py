@@ -51,6 +51,16 @@ def test_what_a_shell_cron_and_systemd_would_read_otherwise_is_quoted(capsys: py
     assert '"campaign.salt=50%% of $$HOME"' in printed(capsys, "--format", "systemd", *options)
 
 
+def test_files_that_are_typed_from_another_folder_are_found_by_the_job(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text((CONFIGS / "datasets" / "telco.yaml").read_text())
+    (tmp_path / "more.yaml").write_text("seed: 7")
+    monkeypatch.chdir(tmp_path)
+    cron = printed(capsys, "--format", "cron", "--dataset", "mine.yaml", "--config", "more.yaml")
+    assert f"--config {tmp_path / 'more.yaml'} --dataset {tmp_path / 'mine.yaml'} --quiet" in cron
+
+
 def test_a_job_that_does_not_recur_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert "rollout check" not in printed(capsys, "--set", "schedule.rollout_check=null")
 
