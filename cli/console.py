@@ -34,7 +34,17 @@ class Screen(Console):
         if "soft_wrap" not in options and all(isinstance(value, str | Text) for value in objects):
             words = (word for value in objects for word in str(value).split())
             options["soft_wrap"] = not self.is_terminal or any(cell_len(word) > self.width for word in words)
-        super().print(*(in_full(value) if isinstance(value, str) else value for value in objects), **options)
+        super().print(*map(self._fitting, objects), **options)
+
+    def _fitting(self, value: Any) -> Any:
+        """Return what is printed of a value: a table whose words have no room has a line for each cell."""
+        if isinstance(value, Table) and value.__rich_measure__(self, self.options).minimum > self.width:
+            rows = zip(*(column.cells for column in value.columns), strict=True)
+            heads = [str(column.header) for column in value.columns]
+            return "\n".join(
+                "\n".join(f"{head}: {cell}" for head, cell in zip(heads, row, strict=True)) + "\n" for row in rows
+            )
+        return in_full(value) if isinstance(value, str) else value
 
     def print_indented(self, text: str, style: str = "") -> None:
         """Print a paragraph whose lines all begin four columns in; one line where the output is no terminal."""
