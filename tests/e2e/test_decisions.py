@@ -319,12 +319,12 @@ def test_a_rollback_by_command_goes_to_whole_files_and_shows_in_zenml(place: Pla
     package = build_package(small_scorer(), tmp_path / "package", example=customers(), metadata={})
     place.register(2, package).go_live(1, 2)
     line = ["rollback", "--reason", "Too many calls.", "--as", "bob", *shlex.split(place.options)]
-    [model] = Path(connect(place.project.uri).get_model_version(place.name, "1").source).glob("**/MLmodel")
-    described = model.read_text(encoding="utf-8")
-    model.write_text(f"{described}# changed\n", encoding="utf-8")
+    [code] = Path(connect(place.project.uri).get_model_version(place.name, "1").source).glob("**/model/money.py")
+    written = code.read_text(encoding="utf-8")
+    code.write_text(f"{written}# changed\n", encoding="utf-8")
     with pytest.raises(DecisionRefused, match=r"Version 1 of .* cannot be live: .* changed.*--to"):
         place.type("rollback --reason 'Too many calls.' --as bob")
-    model.write_text(described, encoding="utf-8")
+    code.write_text(written, encoding="utf-8")
     done = place.project.run(*line).succeeded()
     assert f"{place.name} version 1 is @Champion again, in place of version 2." in done.out
     assert "Live    version 1, since" in done.out
