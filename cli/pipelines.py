@@ -60,8 +60,6 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
         from churn.lifecycle.inference import require_champion
 
         require_champion(session.workspace, settings)
-    if name == "deployment" and not hasattr(arguments, "schedule"):
-        session.workspace.approval(settings.approval).read().candidate(arguments.version)
     if getattr(arguments, "dry_run", False):
         from .alerts import dry_monitoring
 
@@ -69,6 +67,8 @@ def run_pipeline(arguments: argparse.Namespace, log: RunLog, started: float) -> 
     wiring.check_orchestrator(profile, contract)
     if hasattr(arguments, "schedule"):
         return _scheduled(arguments, session)
+    if name == "deployment":
+        session.workspace.approval(settings.approval).read().candidate(arguments.version)
     _make_state(profile)
     if log.path is None:
         log.open(profile.state / "logs", f"{name}-{contract.name}", settings.retention.log_days)

@@ -49,8 +49,9 @@ def test_help_takes_less_than_a_second_and_names_what_there_is(project: Project)
 def test_without_a_model_that_is_told_before_anything_is_imported_or_left(
     project: Project, tmp_path: Path, line: str, why: str
 ) -> None:
+    alone = project.with_environment(HOME=str(tmp_path))  # a deployment looks for ZenML's settings there
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    refused = project.run_cold(*line.split(), f"--set=profile.state={tmp_path / 'state'}")
+    refused = alone.run_cold(*line.split(), f"--set=profile.state={tmp_path / 'state'}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert why in refused.paragraph
     assert f"--set profile.state={tmp_path / 'state'}`" in refused.paragraph, "the command that it names can be typed"
