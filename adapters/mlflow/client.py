@@ -35,7 +35,8 @@ _MISSING = r"NOT_FOUND\b|(\w+ )?[A-Z]+_DOES_NOT_EXIST\b"  # Unity Catalog has a 
 
 _REMEDIES = {
     "database is locked": "Another process keeps it locked: wait for that process or stop it, then try again.",
-    "disk is full": "Free some space, then try again.",
+    "disk is full|no space left|quota exceeded": "Free some space, then try again.",
+    "disk I/O error": "The disk may be full or ill: free some space, then try again.",
     "(schema|catalog)_does_not_exist": "Make it: python run.py stack setup --stack NAME",
     "permission_denied": "Ask an administrator for that privilege; docs/databricks.md lists all that are needed.",
     "unauthenticated": "Log in again with `databricks auth login`, or renew DATABRICKS_TOKEN.",
@@ -107,8 +108,8 @@ def ask(uri: str, what: str, call: Callable[[], T]) -> T:
             raise kind(_message(uri, what, error, _remedy(error))) from error
         except OSError as error:  # which a workspace that does not answer is, too
             local = not uri.startswith("databricks")
-            remedy = "Check free space and permissions there." if local else "Type the command again later."
-            raise StoreError(_message(uri, what, error, remedy)) from error
+            otherwise = "Check free space and permissions there." if local else "Type the command again later."
+            raise StoreError(_message(uri, what, error, _remedy(error, otherwise))) from error
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -194,8 +195,8 @@ def _alone(uri: str) -> Iterator[None]:
             database.execute("PRAGMA schema_version")  # a file that is no database fails here, at once
         lock = FileLock(store.with_name(f"{store.name}.lock"), timeout=_CREATION_SECONDS).acquire()
     except (OSError, sqlite3.Error) as error:
-        remedy = "Check that its folder can be written and that no run hangs while it creates the store."
-        raise StoreError(_message(uri, "be opened", error, remedy)) from error
+        otherwise = "Check that its folder can be written and that no run hangs while it creates the store."
+        raise StoreError(_message(uri, "be opened", error, _remedy(error, otherwise))) from error
     with lock:
         yield
 
@@ -216,9 +217,9 @@ def _is_locked(error: Exception) -> bool:
     return "database is locked" in str(error)
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: Exception, otherwise: str = "Correct what it names and try again.") -> str:
     remedies = (remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
-    return next(remedies, "Correct what it names and try again.")
+    return next(remedies, otherwise)
 
 
 def _message(uri: str, what: str, error: Exception, remedy: str) -> str:

@@ -262,6 +262,6 @@ def test_a_full_disk_is_told(project: Project, tmp_path: Path, on_a_disk: Callab
     """The smaller disk is too small for the tables, the larger one for the record of the run."""
     project = project.with_state(tmp_path / "disk" / "state")
     refused = on_a_disk(project, tmp_path / "disk", f"size={size}", project.arguments("training", "tuning.mode=off"))
-    assert "free some space" in refused.paragraph.lower()
+    assert "free some space" in refused.paragraph.lower(), refused.paragraph
     assert str(project.state) in refused.paragraph
     assert len(refused.paragraph) < 800

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -92,6 +93,22 @@ def test_a_password_in_the_address_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"postgresql://churn:\*\*\*@db/mlflow could not be asked: no route") as caught:
         ask("postgresql://churn:secret@db/mlflow", "be asked", refuse)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/.churn/mlflow.db.lock"), "Free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/data/.churn/mlflow"), "Free some space"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/.churn/mlflow"), "Check free space and permissions"),
+    ],
+)
+def test_what_the_disk_refuses_is_told_with_its_remedy(error: OSError, remedy: str) -> None:
+    def refuse() -> None:
+        raise error
+
+    with pytest.raises(StoreError, match=rf"could not log the run: \[Errno {error.errno}\] .*\. {remedy}"):
+        ask("sqlite:///mlflow.db", "log the run", refuse)
 
 
 def test_a_locked_database_is_waited_for(uri: str, tracker: MlflowTracker) -> None:
