@@ -86,6 +86,7 @@ def laptop(workspace: Workspace, state: Path, monkeypatch: pytest.MonkeyPatch) -
     """A laptop that works with a workspace of this test's own."""
     workspace.catalog.add_volume("main.churn.files")
     workspace.catalog.add_schema("main.telco")
+    workspace.lakebase.add_project("churn")
     for name, value in workspace.environment().items():
         monkeypatch.setenv(name, value)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_USE_DATABRICKS_SDK_MODEL_ARTIFACTS_REPO_FOR_UC"):
