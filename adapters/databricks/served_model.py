@@ -228,12 +228,12 @@ class ServedModel:
         flags = [(row.pop(EXPLAIN, False), row.pop(WHAT_IF, False)) for row in rows]
         explain = any(bool(reasons) for reasons, _ in flags)
         scored = self._answers.answer(self._served.version, self._model, rows, explain=explain)
-        said = [self._said(answer) for answer in scored.rows]
+        answers = [self._said(answer) for answer in scored.rows]
         if self._log is not None:
-            self._keep(self._log, [{WHAT_IF: bool(test)} for _, test in flags], said)
-        return said
+            self._keep(self._log, [{WHAT_IF: bool(test)} for _, test in flags], answers)
+        return answers
 
-    def _keep(self, log: PostgresRequests, asked: list[dict[str, Any]], said: list[dict[str, Any]]) -> None:
+    def _keep(self, log: PostgresRequests, asked: list[dict[str, Any]], answers: list[dict[str, Any]]) -> None:
         """Log a request; where it cannot be, the client is answered all the same."""
         request = {
             "databricks_request_id": str(uuid.uuid4()),
@@ -241,7 +241,7 @@ class ServedModel:
             "request_time": self._clock(),
             "status_code": 200,
             "request": json.dumps({"dataframe_records": asked}),
-            "response": json.dumps({"predictions": said}),
+            "response": json.dumps({"predictions": answers}),
         }
         try:
             log.append(request)
@@ -340,8 +340,8 @@ def _signature(dataset: Dataset, inputs: Iterable[str]) -> ModelSignature:
     from mlflow.types.schema import AnyType, Array, ColSpec, Schema
 
     names = dict.fromkeys((dataset.key, *inputs, EXPLAIN, WHAT_IF))
-    said: list[Any] = [ColSpec(kind, name) for name, kind in _OUTPUTS.items()]
+    columns: list[Any] = [ColSpec(kind, name) for name, kind in _OUTPUTS.items()]
     return ModelSignature(
         Schema([ColSpec(AnyType(), name, required=False) for name in names]),
-        Schema([*said, ColSpec(Array("string"), "reasons")]),
+        Schema([*columns, ColSpec(Array("string"), "reasons")]),
     )

@@ -45,11 +45,11 @@ def feature_statements(contract: DatasetContract, schema: str) -> list[FeatureSt
             f"The data set {contract.name} has no feature with `on_demand: true`, so there is no function."
         )
     stored = {spec.name: spec for spec in contract.stored_features}
-    said = {name: column.description for name, column in contract.columns.items()}
-    said |= {name: spec.description for name, spec in stored.items()}
+    descriptions = {name: column.description for name, column in contract.columns.items()}
+    descriptions |= {name: spec.description for name, spec in stored.items()}
     kinds = {**contract.kinds, **{name: spec.kind for name, spec in stored.items()}}
     parameters = {
-        name: f"{quoted(name)} {'DOUBLE' if kind == 'numeric' else 'STRING'} COMMENT {text(said[name])}"
+        name: f"{quoted(name)} {'DOUBLE' if kind == 'numeric' else 'STRING'} COMMENT {text(descriptions[name])}"
         for name, kind in kinds.items()
     }
     written: dict[str, tuple[str, tuple[str, ...]]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,7 @@ def _act(stores: Stores, branch: Branch, action: Action, report: MonitoringRepor
     if mends:
         branch.company.mend()
         happened.append("Monitoring finds the feed broken; it is mended.")
-    elif report is not None and (columns := [name for found in report.diagnoses for name in found.columns]):
+    elif report is not None and (columns := [name for diagnosis in report.diagnoses for name in diagnosis.columns]):
         branch.settings = _with_real_changes(branch, columns)
         branch.confirmed[len(branch.months)] = (
             f"Monitoring reports a change of {', '.join(columns)}; it is real, and monitoring is told so."
@@ -171,7 +172,7 @@ def _end_month(branch: Branch, steps: YearSteps, happened: Sequence[str]) -> Non
     branch.months.append(month_of(start, passed, branch.profit[-1], happened))
 
 
-def month_of(start: object, passed: Passed, profit: FloatArray, happened: Sequence[str] = ()) -> Month:
+def month_of(start: dt.datetime, passed: Passed, profit: FloatArray, happened: Sequence[str] = ()) -> Month:
     """Return a month that began at `start` and passed so, given what each customer's place earned."""
     counts = {name: int(getattr(passed, name).sum()) for name in ("contacted", "kept", "left")}
     return Month(start=start, profit=float(profit.sum()), happened=tuple(happened), **counts)
