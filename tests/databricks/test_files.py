@@ -32,7 +32,7 @@ def stored(shared_workspace: Workspace) -> tuple[Files, Reader]:
     return VolumeFiles(Volumes(lambda: client.files), root), read
 
 
-def files_of(workspace: Workspace, retry_timeout_seconds: int = 2) -> VolumeFiles:
+def files_of(workspace: Workspace, retry_timeout_seconds: int = 30) -> VolumeFiles:
     workspace.catalog.add_volume("main.churn.files")
     client = workspace.client(retry_timeout_seconds=retry_timeout_seconds)
     return VolumeFiles(Volumes(lambda: client.files), "/Volumes/main/churn/files")
@@ -72,7 +72,7 @@ def test_a_limit_on_requests_is_waited_for_longer_than_a_workspace_that_is_down(
 
 
 def test_a_volume_that_stays_away_is_told_and_nothing_is_stored(workspace: Workspace) -> None:
-    files = files_of(workspace)
+    files = files_of(workspace, retry_timeout_seconds=2)
     workspace.faults.refuse(r"PUT /api/2\.0/fs/files/.*", 503, times=100)
     with pytest.raises(StoreError, match=r"a\.txt cannot be written or read .*Timed out"):
         files.put("a.txt", [b"x"])
