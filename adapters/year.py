@@ -115,6 +115,7 @@ class _Processes(ProcessPoolExecutor):
     """Its processes leave Ctrl-C to this one."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run it in a process; one that is started for it ignores Ctrl-C, as its parent does for that moment."""
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return super().submit(fn, *args, **kwargs)

@@ -72,10 +72,10 @@ def create_app(service: Service, version: str) -> Headers:
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
         path, allowed = request.url.path, (error.headers or {}).get("Allow")
-        said = f"There is nothing at {path!r:.200}: /openapi.json says which paths there are."
+        message = f"There is nothing at {path!r:.200}: /openapi.json says which paths there are."
         if allowed:
-            said = f"{path!r:.200} is asked by {allowed}, not by {request.method!r:.20}."
-        return refusal(error.status_code, said, error.headers)
+            message = f"{path!r:.200} is asked by {allowed}, not by {request.method!r:.20}."
+        return refusal(error.status_code, message, error.headers)
 
     @app.post("/invocations")
     @app.post("/serving-endpoints/{name}/invocations")
@@ -117,11 +117,11 @@ def _add_health(app: FastAPI, service: Service, version: str) -> None:
     @app.get("/health/ready")
     async def ready() -> Response:
         readiness = service.endpoint.readiness
-        said = readiness.model_dump()
+        state = readiness.model_dump()
         if service.log is not None:
-            said["degraded"] = [*readiness.degraded, *service.log.troubles]
-            said["predictions"] = service.log.counts()
-        return json_response(said, 200 if readiness.ready else 503)
+            state["degraded"] = [*readiness.degraded, *service.log.troubles]
+            state["predictions"] = service.log.counts()
+        return json_response(state, 200 if readiness.ready else 503)
 
     @app.get("/version")
     async def versions() -> Response:

@@ -104,8 +104,8 @@ class FastPath:
         asking = [(connection, request) for connection, request in waiting.items() if connection.is_open]
         for start in range(0, len(asking), _AT_ONCE):
             part = asking[start : start + _AT_ONCE]
-            said = self._scored([request for _, request in part])
-            outcomes += [(*asked, answers) for asked, answers in zip(part, said, strict=True)]
+            scored = self._scored([request for _, request in part])
+            outcomes += [(*asked, answers) for asked, answers in zip(part, scored, strict=True)]
         for number, (connection, request, answers) in enumerate(outcomes):
             try:
                 if log is not None and isinstance(answers, Answers):

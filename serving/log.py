@@ -65,7 +65,7 @@ class KeptLog:
     async def run(self) -> None:
         """Flush and move, again and again, and say what goes wrong."""
         settings, writer, moved_at = self._settings, self._log.writer, time.monotonic()
-        said: list[str] = []
+        noted: list[str] = []
         while True:
             await asyncio.sleep(min(settings.sync_seconds or _TICK, settings.move_seconds))
             await asyncio.to_thread(self._try, "flushed to the disk", writer.sync)
@@ -73,9 +73,9 @@ class KeptLog:
                 await asyncio.to_thread(self._try, "moved", self._move)
                 moved_at = time.monotonic()
             for trouble in self.troubles:
-                if trouble not in said:
+                if trouble not in noted:
                     note("serve", trouble)
-            said = self.troubles
+            noted = self.troubles
 
     def close(self) -> None:
         """Move what waits, once requests are answered no more."""

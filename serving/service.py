@@ -145,12 +145,12 @@ class Service:
         if self.log is not None:
             logged = await self.log.keep(answers, request.scope["request_id"], asked.role)
         seconds = time.perf_counter() - scored
-        content, said = self.written(answers, parse=parsed - begun, log=seconds)
+        content, answer_headers = self.written(answers, parse=parsed - begun, log=seconds)
         self.count([(answers, time.perf_counter() - begun)], logged)
         beside = None
         if not asked.what_if and self.has_shadow and self._shadowing < self.settings.max_concurrent:
             beside = BackgroundTask(self._shadow, asked, request.scope["request_id"])
-        return Response(content, media_type="application/json", headers=said, background=beside)
+        return Response(content, media_type="application/json", headers=answer_headers, background=beside)
 
     def answers(self, asked: ScoringRequest) -> Answers:
         """Score the rows of a request; see `Endpoint.answer`."""

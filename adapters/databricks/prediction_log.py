@@ -133,13 +133,14 @@ class _Nothing(PredictionWriter):
     is_due = False
 
     def append(self, rows: Sequence[LoggedRow]) -> bool:
+        """Take the rows as logged."""
         return True
 
     def sync(self) -> None:
-        pass
+        """Do nothing: nothing waits."""
 
     def close(self) -> None:
-        pass
+        """Do nothing: nothing is open."""
 
 
 def log_of(endpoint: ServingEndpointDetailed | None, wanted: LogKind | Literal["auto"]) -> LogKind | None:

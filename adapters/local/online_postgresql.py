@@ -246,6 +246,7 @@ class _Writer(OnlineWriter):
         self._statement = of_schema(_UPSERT if full else _UPSERT + _UNLESS_NEWER)
 
     def write(self, rows: pa.RecordBatch, table_version: int) -> None:
+        """Copy the rows into a temporary table, and take them from there, in one transaction."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("TRUNCATE incoming")
             with cursor.copy("COPY incoming FROM STDIN (FORMAT BINARY)") as copy:
@@ -255,10 +256,12 @@ class _Writer(OnlineWriter):
             cursor.execute(self._statement, (self._layout, table_version))
 
     def remove(self, customers: Sequence[str]) -> int:
+        """Delete them by one statement."""
         query = self._of_schema("DELETE FROM {schema}.features WHERE customer = ANY(%s)")
         return self._connection.execute(query, (list(customers),)).rowcount
 
     def record(self, publication: Publication) -> None:
+        """Replace the record in one transaction."""
         with self._connection.transaction():
             self._connection.execute(self._of_schema("DELETE FROM {schema}.publications"))
             self._connection.execute(

@@ -174,16 +174,19 @@ class _Writer(OnlineWriter):
         self._statement = _UPSERT if full else _UPSERT + _UNLESS_NEWER
 
     def write(self, rows: pa.RecordBatch, table_version: int) -> None:
+        """Write the rows in one transaction."""
         statement = self._statement.format(table_version=table_version, layout=self._layout)
         with self._transaction():
             self._connection.executemany(statement, pack(rows))
 
     def remove(self, customers: Sequence[str]) -> int:
+        """Delete them in one transaction."""
         with self._transaction():
             names = ((customer,) for customer in customers)
             return self._connection.executemany("DELETE FROM features WHERE customer = ?", names).rowcount
 
     def record(self, publication: Publication) -> None:
+        """Replace the record in one transaction."""
         with self._transaction():
             self._connection.execute("DELETE FROM publications")
             self._connection.execute(
